@@ -1,0 +1,51 @@
+# Two commands matter: `make repro` and `make test`. Each sets up its own .venv first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# Medical data stays home, and so does everything about its use: no telemetry, servers on loopback only.
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := true
+export GX_ANALYTICS_ENABLED := false
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+# One setting for OpenMP and BLAS keeps reruns on one machine identical.
+export PYTHONHASHSEED := 0
+
+.PHONY: help setup repro test ui bench lock clean-venv
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"brats-cascade needs Python 3.11 to 3.13, found {v.major}.{v.minor}: run  make $(MAKECMDGOALS) PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned requirements into $(VENV) (once; about 4 GB on disk) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --compile -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+setup: $(STAMP) ## the pinned environment in .venv
+
+repro: $(STAMP) ## the whole pipeline (dvc repro), then the table of results
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@$(BIN)/brats-cascade results
+
+test: $(STAMP) ## linter, type checker and the tests
+	@$(BIN)/ruff check src pipelines tests benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest
+
+ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
+	@echo "The runs: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+bench: $(STAMP) ## the benchmarks, into docs/results/speed.md
+	@$(BIN)/python -m benchmarks
+
+lock: ## compiles requirements.txt anew from pyproject.toml (needs uv; writes no index address)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --fork-strategy fewest --upgrade \
+	  --no-header --no-annotate --quiet --output-file requirements.txt
+
+clean-venv: ## removes .venv
+	rm -rf $(VENV)
