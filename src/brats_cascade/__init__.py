@@ -1,0 +1,6 @@
+"""Cascaded two-pathway CNNs for brain tumour segmentation (Havaei et al., arXiv 1505.03540)."""
+
+__version__ = "0.1.0"
+
+# Channel order of every image in this project (paper section 1).
+MODALITIES = ("flair", "t1", "t1c", "t2")

@@ -1,0 +1,45 @@
+"""Starting Keras's backend without its chatter, and the settings that keep every dependency's telemetry off."""
+
+import os
+import sys
+import tempfile
+
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "DVC_NO_ANALYTICS": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+def keep_quiet() -> None:
+    """Switches telemetry off and logs down, for this process and its children; what the user has set stays."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def start_backend() -> None:
+    """Imports Keras and its backend and lets it look for devices.
+
+    TensorFlow's C++ code writes several lines to file descriptor 2 before it reads any setting; they are kept back and
+    shown only if the import fails.
+    """
+    keep_quiet()
+    if "keras" in sys.modules:
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as chatter:
+        screen = os.dup(2)
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import keras
+
+            keras.ops.zeros(1)
+        except BaseException:
+            chatter.seek(0)
+            os.write(screen, chatter.read())
+            raise
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)

@@ -1,0 +1,196 @@
+"""Finds the cases of any supported release in a folder, mixed or not, by their file names alone."""
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.decathlon import read_channels
+from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release
+from brats_cascade.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan of one patient: where its files are, nothing read yet.
+
+    Attributes:
+        name: Unique in its cohort; also the name of its folder in the volume store.
+        patient: Two cases with the same patient must not be parted by a split.
+        grade: "high", "low" or "unknown".
+        release: Key of releases.RELEASES, or "list" for a case of a listing.
+        scheme: Key of labels.SCHEMES, for the truth and for what is written back.
+        folder: The case's folder.
+        images: Modality -> file. A modality that is missing or found twice is left out.
+        truth: The truth's file, or None.
+        problems: What is wrong with the files, one line each; empty for a case that can be read.
+        channels: Modality -> its place along the fourth axis of its file; empty where every file holds one modality.
+    """
+
+    name: str
+    patient: str
+    grade: str
+    release: str
+    scheme: str
+    folder: Path
+    images: Mapping[str, Path]
+    truth: Path | None
+    problems: tuple[str, ...]
+    channels: Mapping[str, int] = field(default_factory=dict)
+
+
+def find_cases(source: Path, *, layout: str = "auto") -> list[Case]:
+    """Finds every case below a folder; the folder may be one case's own.
+
+    Args:
+        source: A folder with cases of any supported release, at any depth; or a listing, a .csv or .json file, or a
+            folder with a cases.csv or cases.json at its top (see data.listing).
+        layout: "auto"; the name of the one release to look for; or "list".
+
+    Returns:
+        The cases, by name. Cases with missing or doubled files are among them, with the reason in `problems`.
+
+    Raises:
+        UserError: No such folder, layout or case, or a listing that cannot be read.
+    """
+    from brats_cascade.data.listing import find_listing, read_listing
+
+    source = Path(source)
+    releases = _releases(layout)
+    listing = find_listing(source) if layout in ("auto", "list") else None
+    if listing is not None:
+        return read_listing(listing)
+    if not source.is_dir():
+        kind = "is a file" if source.exists() else "does not exist"
+        raise UserError(f"{source}: expected a folder of cases, but it {kind}; set data.source to your cohort's folder")
+    if layout == "list":
+        raise UserError(f"{source}: expected a listing, cases.csv or cases.json, in it; see docs/data.md")
+    found: dict[tuple[Path, str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for path in _walk(source):
+        whole = _whole(path)
+        for release in releases:
+            part = release.part_of(whole)
+            if part is not None:
+                key = (path.parents[release.depth - 1], release.name, release.stem_of(whole))
+                found[key][part].append(path)
+                break
+    cases = [
+        _case(folder, release=RELEASES[name], stem=stem, files=files, source=source)
+        for (folder, name, stem), files in found.items()
+        if any(part in files for part in (*MODALITIES, ALL_FOUR))
+    ]
+    if not cases:
+        layouts = "; ".join(f"{release.name}: {release.layout}" for release in releases)
+        raise UserError(
+            f"{source}: no case found; expected files laid out as one of [{layouts}]; point data.source at the folder "
+            "that holds the cases, or rename the files"
+        )
+    return sorted(_with_unique_names(cases, source=source), key=lambda case: case.name)
+
+
+def _releases(layout: str) -> Sequence[Release]:
+    if layout in ("auto", "list"):
+        return tuple(RELEASES.values())
+    if layout not in RELEASES:
+        raise UserError(f"data.layout: expected auto, list or one of {', '.join(RELEASES)}, received {layout!r}")
+    return (RELEASES[layout],)
+
+
+def _walk(source: Path) -> Iterator[Path]:
+    """Every visible file below a folder, in a fixed order; links are followed, each folder is entered once."""
+    entered: set[tuple[int, int]] = set()
+    for folder, subfolders, files in os.walk(source, followlinks=True, onerror=_tell_unlistable):
+        try:
+            status = Path(folder).stat()
+        except OSError as error:  # taken away, or closed, since its parent was listed
+            _tell_unlistable(error)
+            continue
+        if (status.st_dev, status.st_ino) in entered:
+            subfolders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
+
+
+def _whole(path: Path) -> Path:
+    """The path with all its folders: a source that is a case's own folder, or ".", hides those above it."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links and lose the case's name
+
+
+def _tell_unlistable(error: OSError) -> None:
+    log.warning("%s: its files cannot be listed (%s); cases inside it are left out", error.filename, error.strerror)
+
+
+def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequence[Path]], source: Path) -> Case:
+    whole = _whole(folder)
+    name = release.name_of(whole) if release.own_folder else stem
+    problems = []
+    for part in (*(part for part in release.files if part != "truth"), "truth"):
+        paths = files.get(part, ())
+        if len(paths) > 1:
+            names = " and ".join(str(path.relative_to(folder)) for path in paths)
+            problems.append(f"{name}: two files for {part} in {folder}: {names}; keep one")
+        elif not paths and part != "truth":
+            problems.append(
+                f"{name}: no file for {part}: expected {release.expected(part, stem=stem)} in {folder}; "
+                "add it, or take the case out"
+            )
+    single = {part: paths[0] for part, paths in files.items() if len(paths) == 1}
+    channels: Mapping[str, int] = {}
+    if ALL_FOUR in single:
+        single |= dict.fromkeys(MODALITIES, single[ALL_FOUR])
+        channels, problem = read_channels(folder)
+        problems += [f"{name}: {problem}"] if problem else []
+    grade = _grade(whole, top=_whole(source).parent)
+    return Case(
+        name=name,
+        patient=release.patient_of(name),
+        grade=release.grade_of(name) if grade == "unknown" else grade,
+        release=release.name,
+        scheme=release.scheme,
+        folder=folder,
+        images={modality: single[modality] for modality in MODALITIES if modality in single},
+        truth=single.get("truth"),
+        problems=tuple(problems),
+        channels=channels,
+    )
+
+
+def _grade(folder: Path, *, top: Path) -> str:
+    """The nearest folder above, up to the source's parent, that sorts cases by grade."""
+    for parent in folder.parents:
+        if parent.name in GRADE_FOLDERS:
+            return GRADE_FOLDERS[parent.name]
+        if parent == top:
+            break
+    return "unknown"
+
+
+def _with_unique_names(cases: Sequence[Case], *, source: Path) -> list[Case]:
+    """Adds the release, or the folders above where that does not tell them apart, to names that occur again."""
+    groups: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        groups[case.name].append(case)
+    taken = set(groups)
+    unique = []
+    for name, same in groups.items():
+        if len(same) == 1:
+            unique.append(same[0])
+            continue
+        by_release = len({case.release for case in same}) == len(same)
+        for number, case in enumerate(sorted(same, key=lambda case: case.folder), start=1):
+            below = case.folder.is_relative_to(source)
+            folders = "_".join(case.folder.relative_to(source).parts[:-1]) if below else ""
+            new = f"{name}.{case.release if by_release else folders or number}"
+            new = f"{new}.{number}" if new in taken else new
+            taken.add(new)
+            log.warning("%s: %d cases have this name; the one in %s is called %s", name, len(same), case.folder, new)
+            problems = tuple(problem.replace(name, new, 1) for problem in case.problems)
+            unique.append(replace(case, name=new, problems=problems))
+    return unique

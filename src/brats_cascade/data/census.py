@@ -1,0 +1,188 @@
+"""What patches may be drawn from: which voxels are eligible, and how many there are of each label in each case."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from brats_cascade.data.store import open_case
+from brats_cascade.errors import UserError
+from brats_cascade.labels import FIVE, MERGED, NECROSIS, NON_ENHANCING, SCHEMES
+
+BLANK_SHARE = 0.01  # a slice of whose (uncropped) pixels less than this share is brain is blank
+
+
+class PatchSource(Protocol):
+    """What is read of a stored case: its name, brain and labels (slices, rows, columns), and meta.json."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def brain(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def labels(self) -> np.ndarray | None: ...  # noqa: D102
+    @property
+    def meta(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class CaseOnDemand:
+    """A case of the volume store, opened anew for each look at it.
+
+    An open memory map holds a file descriptor, and a cohort of some hundred cases has more than a process may have.
+
+    Attributes:
+        folder: The case's folder in the store.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The case."""
+        return self.folder.name
+
+    @property
+    def brain(self) -> np.ndarray:
+        """The memory-mapped bool (slices, rows, columns)."""
+        return open_case(self.folder).brain
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The memory-mapped uint8 (slices, rows, columns), or None."""
+        return open_case(self.folder).labels
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """The content of meta.json."""
+        return open_case(self.folder).meta
+
+
+@dataclass(frozen=True)
+class Census:
+    """How many voxels there are to draw from.
+
+    Attributes:
+        names: The cases, ascending.
+        classes: The canonical labels, ascending.
+        eligible: int64 (cases, classes), voxels a centre may be drawn from.
+        volume: int64 (cases, classes), voxels of the whole uncropped volumes.
+        outside_brain: Voxels of the stored (cropped) volumes left out because they are not brain.
+        in_blank_slices: Brain voxels left out because their slice is blank.
+        near_border: Brain voxels of other slices left out because they lie too near to the slice's edge.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[int, ...]
+    eligible: np.ndarray
+    volume: np.ndarray
+    outside_brain: int
+    in_blank_slices: int
+    near_border: int = 0
+
+
+def classes_of(cases: Sequence[PatchSource]) -> tuple[int, ...]:
+    """The canonical labels that every case's release can tell apart: all five, or four where any release merges two.
+
+    Args:
+        cases: The accepted cases of all sets.
+
+    Returns:
+        (0, 1, 2, 3, 4), or (0, 1, 2, 4).
+    """
+    if all(SCHEMES[case.meta["scheme"]] == FIVE for case in cases):
+        return FIVE.canonical_labels
+    return MERGED.canonical_labels
+
+
+def merge_labels(labels: np.ndarray, *, classes: Sequence[int]) -> np.ndarray:
+    """Joins non-enhancing tumour to necrosis, as the merged releases do, where the classes leave it out.
+
+    Args:
+        labels: Canonical labels, any shape.
+        classes: The labels that stay.
+
+    Returns:
+        The labels themselves where all five stay, else a uint8 copy without 3.
+    """
+    if NON_ENHANCING in classes:
+        return labels
+    return np.where(labels == NON_ENHANCING, np.uint8(NECROSIS), labels)
+
+
+def eligible_voxels(case: PatchSource, *, border: int = 0) -> np.ndarray:
+    """Says where a centre may lie.
+
+    Args:
+        case: A stored case; meta["shape"] is the uncropped (slices, rows, columns), and meta["offset"] the place of the
+            stored box in it.
+        border: Pixels of the uncropped slice, at each of its four edges, in which no centre may lie.
+
+    Returns:
+        bool array of the stored (cropped) shape.
+    """
+    brain = np.asarray(case.brain)
+    _, rows, columns = case.meta["shape"]
+    blank = brain.sum(axis=(1, 2)) < BLANK_SHARE * rows * columns
+    eligible = brain & ~blank[:, np.newaxis, np.newaxis]
+    if border:
+        for axis, size in ((1, rows), (2, columns)):
+            place = np.arange(brain.shape[axis]) + case.meta["offset"][axis]
+            far = (place >= border) & (place < size - border)
+            eligible &= far[:, np.newaxis] if axis == 1 else far
+    return eligible
+
+
+def count_voxels(cases: Sequence[PatchSource], *, classes: Sequence[int], border: int = 0) -> Census:
+    """Counts each case's voxels by label.
+
+    Args:
+        cases: Stored cases with a truth, any order.
+        classes: From `classes_of`.
+        border: As `eligible_voxels`.
+
+    Returns:
+        The census, cases by name.
+
+    Raises:
+        UserError: No cases, two of one name, one without truth, or one with a label outside the classes.
+    """
+    ordered = by_name(cases)
+    wanted = np.asarray(classes)
+    eligible = np.zeros((len(ordered), len(classes)), dtype=np.int64)
+    volume = np.zeros_like(eligible)
+    outside = in_blank = near = 0
+    for number, case in enumerate(ordered):
+        labels, whole = labels_of(case, classes=classes), eligible_voxels(case)
+        mask = eligible_voxels(case, border=border) if border else whole
+        stored = np.bincount(labels.ravel(), minlength=256)
+        if stored[wanted].sum() != labels.size:
+            unknown = [int(label) for label in np.flatnonzero(stored) if label not in classes]
+            raise UserError(f"{case.name}: labels.npy holds {unknown}, expected {list(classes)}: run ingest again")
+        eligible[number] = np.bincount(labels[mask], minlength=256)[wanted]
+        volume[number] = stored[wanted]
+        volume[number, 0] += int(np.prod(case.meta["shape"])) - labels.size  # what cropping cut off is background
+        brain = int(np.count_nonzero(case.brain))
+        outside += labels.size - brain
+        in_blank += brain - int(np.count_nonzero(whole))
+        near += int(np.count_nonzero(whole)) - int(eligible[number].sum())
+    names = tuple(case.name for case in ordered)
+    return Census(names, tuple(classes), eligible, volume, outside, in_blank, near)
+
+
+def by_name(cases: Sequence[PatchSource]) -> list[PatchSource]:
+    """The cases by name; refuses none at all and two of one name."""
+    names = [case.name for case in cases]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"patches: expected cases of different names, at least one, received {sorted(names)}")
+    return sorted(cases, key=lambda case: case.name)
+
+
+def labels_of(case: PatchSource, *, classes: Sequence[int]) -> np.ndarray:
+    """The labels (slices, rows, columns) of a case that has a truth, merged where the classes want it."""
+    labels = case.labels
+    if labels is None:
+        raise UserError(f"{case.name}: has no truth, so no patches can be drawn: run validate and split again")
+    return merge_labels(np.asarray(labels), classes=classes)

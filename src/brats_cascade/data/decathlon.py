@@ -1,0 +1,56 @@
+"""What the Medical Segmentation Decathlon's dataset.json says: the order of the modalities and the label numbers."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from brats_cascade import MODALITIES
+
+# Task01's own order, for a folder without dataset.json (REFERENCE.md section 6).
+USUAL = {"flair": 0, "t1": 1, "t1c": 2, "t2": 3}
+_NAMES = {
+    "flair": "flair",
+    **dict.fromkeys(("t1", "t1w"), "t1"),
+    **dict.fromkeys(("t1gd", "t1c", "t1ce"), "t1c"),
+    **dict.fromkeys(("t2", "t2w"), "t2"),
+}
+# Number -> a word that its description holds; "non-enhancing" holds "enhancing" too.
+_LABELS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
+
+
+def read_channels(folder: Path) -> tuple[Mapping[str, int], str]:
+    """Reads the order of the modalities.
+
+    Args:
+        folder: The one that holds imagesTr; its dataset.json may be missing.
+
+    Returns:
+        Modality -> place along the fourth axis; and what is wrong with the file, or "".
+    """
+    path = folder / "dataset.json"
+    if not path.exists():
+        return USUAL, ""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        channels = {_NAMES[str(name).lower()]: int(place) for place, name in content["modality"].items()}
+        numbers = {int(number): str(text).lower() for number, text in content.get("labels", {}).items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        kind = f"{type(error).__name__}: {error}"
+        return USUAL, f"{path}: expected the dataset.json of Task01_BrainTumour, received {kind}; download it again"
+    if set(channels) != set(MODALITIES) or sorted(channels.values()) != [0, 1, 2, 3]:
+        found = ", ".join(f"{place} {name}" for name, place in channels.items())
+        return USUAL, f"{path}: expected the modalities FLAIR, T1w, t1gd and T2w, received {found}; download it again"
+    if numbers and not _as_usual(numbers):
+        return (
+            channels,
+            f"{path}: expected labels 1 edema, 2 non-enhancing, 3 enhancing, received {numbers}; use a listing",
+        )
+    return channels, ""
+
+
+def _as_usual(numbers: Mapping[int, Any]) -> bool:
+    if set(numbers) - {0} != set(_LABELS):
+        return False
+    described = all(word in numbers[number] for number, word in _LABELS.items())
+    return described and "non" not in numbers[3]

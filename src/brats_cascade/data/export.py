@@ -1,0 +1,57 @@
+"""Patches cut out and written as files, for tools that want files; this project's own training reads the store."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.store import open_case
+from brats_cascade.data.windows import cut_window
+
+SHARD = 4096  # patches in a file; 65x65 of 4 modalities make 276 MB
+
+
+def export_patches(
+    table: pd.DataFrame, *, volumes: Path, out: Path, name: str, size: int, seed: int, shard: int = SHARD
+) -> int:
+    """Writes a patch set as uncompressed NPZ shards, in a random order.
+
+    A shard holds `image` float32 (n, size, size, modalities), `label` uint8 (n,), and each patch's `case`, `slice`,
+    `row` and `column`. With an even size the centre is the pixel after the middle. What reaches over the brain's box is
+    0, as all air is.
+
+    Args:
+        table: Centres, from draw_patch_sets.
+        volumes: The store.
+        out: Folder for `{name}-00000.npz` and the rest, and `{name}.json`.
+        name: Of the set.
+        size: Side of a patch, pixels.
+        seed: Of the order.
+        shard: Patches in a file.
+
+    Returns:
+        Number of files.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    order = np.random.default_rng([seed, size]).permutation(len(table))
+    shuffled = table.iloc[order].reset_index(drop=True)
+    files = 0
+    for start in range(0, len(shuffled), shard):
+        part = shuffled.iloc[start : start + shard]
+        images = np.zeros((len(part), size, size, len(MODALITIES)), dtype=np.float32)
+        # one case is open at a time, and its slices are visited in the order they lie on the disk
+        for case, rows in part.groupby("case", sort=True):
+            stored = open_case(volumes / str(case)).image
+            for place, index, row, column in rows[["slice", "row", "column"]].sort_values("slice").itertuples():
+                top, left = int(row) - size // 2, int(column) - size // 2
+                images[place - start] = cut_window(stored[index], top=top, left=left, rows=size, columns=size)
+        arrays: dict[str, Any] = {axis: part[axis].to_numpy(np.int16) for axis in ("slice", "row", "column")}
+        arrays |= {"image": images, "label": part["label"].to_numpy(np.uint8), "case": part["case"].to_numpy(dtype="U")}
+        np.savez(out / f"{name}-{files:05}.npz", **arrays)
+        files += 1
+    about = {"patches": len(table), "files": files, "size": size, "modalities": list(MODALITIES), "seed": seed}
+    (out / f"{name}.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return files

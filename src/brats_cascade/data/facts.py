@@ -1,0 +1,92 @@
+"""The per-case table, data/cases.parquet: its columns, and how one case's numbers are measured."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.cases import Case
+from brats_cascade.data.intensities import Intensities
+from brats_cascade.labels import LABELS
+
+STATISTICS = ("min", "p01", "p50", "p99", "max", "mean", "std")
+
+# Column -> pandas type. A fact that could not be had is "", <NA> or NaN.
+COLUMNS: Mapping[str, str] = {
+    "case": "str",
+    "patient": "str",
+    "grade": "str",
+    "release": "str",
+    "scheme": "str",
+    "folder": "str",
+    "modalities": "str",
+    "has_truth": "bool",
+    "problem": "str",
+    "slices": "Int64",
+    "rows": "Int64",
+    "columns": "Int64",
+    "spacing_slice": "float64",
+    "spacing_row": "float64",
+    "spacing_column": "float64",
+    "same_grid": "boolean",
+    "finite": "boolean",
+    "brain_fraction": "float64",
+    "labels": "str",
+    "unknown_labels": "str",
+    **{f"label_{label}": "Int64" for label in LABELS},
+    "tumour_cm3": "float64",
+    "tumour_outside_brain": "Int64",
+    **{f"{modality}_{name}": "float64" for modality in MODALITIES for name in STATISTICS},
+    "voxels_hash": "str",
+    "stored": "bool",
+}
+
+
+def identity(case: Case) -> dict[str, Any]:
+    """What is known of a case before anything is read."""
+    return {
+        "case": case.name,
+        "patient": case.patient,
+        "grade": case.grade,
+        "release": case.release,
+        "scheme": case.scheme,
+        "folder": str(case.folder),
+        "modalities": ",".join(case.images),
+        "has_truth": case.truth is not None,
+        "problem": "; ".join(case.problems),
+        "stored": False,
+    }
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per case, sorted by case, every column there and of its type.
+
+    Args:
+        rows: Facts; what is missing or None is unknown.
+
+    Returns:
+        The table.
+    """
+    ordered = sorted(rows, key=lambda row: row["case"])
+    data = {}
+    for column, kind in COLUMNS.items():
+        values = [row.get(column) for row in ordered]
+        if kind == "str":
+            values = [value or "" for value in values]
+        data[column] = pd.Series(values, dtype=kind)
+    return pd.DataFrame(data)
+
+
+def intensity_facts(found: Intensities, *, modality: str) -> dict[str, float]:
+    """Statistics of the raw intensities inside the brain.
+
+    Args:
+        found: Of one modality; its first three quantiles are those of 1, 50 and 99 %.
+        modality: Goes into the names.
+
+    Returns:
+        `{modality}_{min,p01,p50,p99,max,mean,std}`.
+    """
+    numbers = (found.low, *found.quantiles[:3], found.high, found.mean, found.deviation)
+    return {f"{modality}_{name}": value for name, value in zip(STATISTICS, numbers, strict=True)}

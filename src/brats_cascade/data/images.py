@@ -1,0 +1,145 @@
+"""Reads and writes 3-D volumes, and turns them into the project's one frame and back.
+
+The canonical frame is (slices, rows, columns): slices from inferior to superior, rows from posterior to anterior,
+columns from left to right; that is RAS (x, y, z) transposed. Going there only flips and swaps axes, through the affine,
+so going back gives every voxel its own place again.
+"""
+
+import gzip
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
+
+from brats_cascade.data._image import Image, ImageError
+from brats_cascade.data._metaimage import parse_metaimage, write_metaimage
+from brats_cascade.data._nifti import parse_nifti
+
+__all__ = ["Image", "ImageError", "canonical_spacing", "from_canonical", "read_image", "to_canonical", "write_labels"]
+
+_METAIMAGE = (".mha", ".mhd")
+_NIFTI = (".nii", ".nii.gz")
+_RAS = np.array([[0, 1], [1, 1], [2, 1]])
+
+
+def read_image(path: Path, *, axes: int = 3) -> Image:
+    """Reads a NIfTI or MetaImage volume, each byte of it once.
+
+    Args:
+        path: A .nii, .nii.gz, .mha or .mhd file.
+        axes: 3; or 4 for a NIfTI file whose fourth axis holds modalities.
+
+    Returns:
+        The volume in its own orientation.
+
+    Raises:
+        ImageError: The file cannot be read, is damaged, or is no volume of numbers with that many axes.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(path, f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
+    if not data:
+        raise ImageError(path, "expected a volume, received a file of 0 bytes; copy or download it again")
+    if _has_suffix(path, _METAIMAGE):
+        if axes != 3:
+            raise ImageError(path, f"expected a NIfTI file of {axes} axes; export it as .nii.gz")
+        array, affine, dtype = parse_metaimage(data, path=path)
+    else:
+        array, affine, dtype = parse_nifti(data, path=path, axes=axes)
+    digest = hashlib.sha256(data).hexdigest()
+    return Image(array=array, affine=affine, path=path, dtype=dtype, size=len(data), sha256=digest)
+
+
+def write_labels(
+    path: Path, labels: np.ndarray, *, like: Path, axes: int = 3, dtype: npt.DTypeLike | None = None
+) -> None:
+    """Writes labels with the geometry of another file, all or nothing.
+
+    Args:
+        path: .nii, .nii.gz or .mha; need not be of `like`'s format.
+        labels: Labels (x, y, z) on the grid of `like`, in the numbers they are to have in the file.
+        like: The file whose affine, header and type are kept.
+        axes: Those of `like`, 3 or 4; the labels always have 3.
+        dtype: Another type instead of that of `like`.
+
+    Raises:
+        UserError: `path` has another suffix, or `like` cannot be read.
+        ValueError: The shapes differ.
+    """
+    path = Path(path)
+    pattern = read_image(like, axes=axes)
+    if labels.shape != pattern.array.shape[:3]:
+        raise ValueError(f"labels of shape {labels.shape} for {like} of shape {pattern.array.shape}")
+    voxels = labels.astype(pattern.dtype.newbyteorder("=") if dtype is None else dtype)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+        draft = Path(folder) / path.name
+        if _has_suffix(path, (".mha",)):
+            write_metaimage(draft, voxels, affine=pattern.affine)
+        elif _has_suffix(path, _NIFTI):
+            data = _nifti(voxels, pattern=pattern).to_bytes()
+            # No name and no time in the gzip header: equal labels give equal bytes.
+            compressed = _has_suffix(path, (".gz",))
+            draft.write_bytes(gzip.compress(data, compresslevel=6, mtime=0) if compressed else data)
+        else:
+            raise ImageError(path, "expected a name ending in .nii.gz, .nii or .mha; rename the output")
+        draft.replace(path)
+
+
+def to_canonical(array: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
+    """Turns a volume into the canonical frame.
+
+    Args:
+        array: (x, y, z) in any orientation.
+        affine: 4x4, RAS mm; for an oblique volume each axis goes to the nearest one.
+
+    Returns:
+        A view (slices, rows, columns).
+    """
+    return apply_orientation(array, io_orientation(affine)).transpose(2, 1, 0)
+
+
+def from_canonical(volume: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
+    """The exact inverse of to_canonical.
+
+    Args:
+        volume: (slices, rows, columns).
+        affine: That of the file's own grid.
+
+    Returns:
+        A view (x, y, z) in the file's own orientation.
+    """
+    return apply_orientation(volume.transpose(2, 1, 0), ornt_transform(_RAS, io_orientation(affine)))
+
+
+def canonical_spacing(affine: np.ndarray) -> tuple[float, float, float]:
+    """The distance between voxels along slices, rows and columns, mm."""
+    lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    axes = io_orientation(affine)[:, 0].astype(int)
+    by_world_axis = {axis: float(length) for axis, length in zip(axes, lengths, strict=True)}
+    return by_world_axis[2], by_world_axis[1], by_world_axis[0]
+
+
+def _nifti(voxels: np.ndarray, *, pattern: Image) -> Any:
+    if _has_suffix(pattern.path, _METAIMAGE):
+        image = nibabel.Nifti1Image(voxels, pattern.affine, dtype=voxels.dtype)
+        image.set_sform(pattern.affine, code="scanner")
+        image.set_qform(pattern.affine, code="scanner")
+        return image
+    original: Any = nibabel.load(pattern.path)
+    header = original.header.copy()
+    header.set_data_dtype(voxels.dtype)
+    header["cal_min"] = header["cal_max"] = 0  # an image's display window would hide the labels
+    shape = voxels.shape if original.ndim == 4 and original.shape[3] > 1 else original.shape
+    return type(original)(voxels.reshape(shape), None, header)
+
+
+def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(suffixes)

@@ -1,0 +1,191 @@
+"""Patch sets: tables of patch centres over the volume store, not copies of voxels (paper section 3.2).
+
+The eligible voxels of one label in one case form a cell; a set says how many centres each cell gives, and one pass over
+the cases draws them.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from brats_cascade.data.census import (
+    CaseOnDemand,
+    Census,
+    PatchSource,
+    by_name,
+    classes_of,
+    count_voxels,
+    eligible_voxels,
+    labels_of,
+    merge_labels,
+)
+from brats_cascade.data.draw import equal_quotas, proportional_shares
+from brats_cascade.labels import LABELS
+
+__all__ = [
+    "CaseOnDemand",
+    "Census",
+    "PatchSource",
+    "classes_of",
+    "count_voxels",
+    "draw_natural_set",
+    "draw_patch_sets",
+    "merge_labels",
+    "summarise",
+]
+
+COLUMNS = ("case", "slice", "row", "column", "label")
+
+
+def draw_patch_sets(
+    cases: Sequence[PatchSource],
+    *,
+    phase1: int = 0,
+    phase2: int = 0,
+    seed: int,
+    classes: Sequence[int],
+    census: Census | None = None,
+    border: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """Draws the two training sets, without replacement within a set.
+
+    Args:
+        cases: Stored cases with a truth; their order does not matter.
+        phase1: Number of centres with labels equiprobable; a label that is short gives all it has, and the others
+            fill up.
+        phase2: Number of centres with labels at their natural frequencies among the eligible voxels.
+        seed: The same seed and cases give the same sets.
+        classes: From `classes_of`.
+        census: From `count_voxels` for these cases and this border, where it is known already.
+        border: As `eligible_voxels`.
+
+    Returns:
+        "phase1" and "phase2": case (str), slice, row, column (int16, in the stored frame), label (uint8), by place.
+        Where fewer voxels are eligible than asked for, a set is that much shorter.
+
+    Raises:
+        UserError: As `count_voxels`.
+    """
+    known = census or count_voxels(cases, classes=classes, border=border)
+    allocations = {
+        "phase1": _equal_allocation(known.eligible, total=phase1, seed=seed),
+        "phase2": _natural_allocation(known.eligible, total=phase2, seed=seed),
+    }
+    return _draw(cases, census=known, allocations=allocations, seed=seed, border=border)
+
+
+def draw_natural_set(
+    cases: Sequence[PatchSource],
+    *,
+    count: int,
+    seed: int,
+    classes: Sequence[int],
+    census: Census | None = None,
+    border: int = 0,
+) -> pd.DataFrame:
+    """Draws one set at natural frequencies, as the validation set is: the phase 2 set of `draw_patch_sets`."""
+    sets = draw_patch_sets(cases, phase2=count, seed=seed, classes=classes, census=census, border=border)
+    return sets["phase2"]
+
+
+def summarise(
+    sets: Mapping[str, pd.DataFrame], *, asked: Mapping[str, int], census: Census, seed: int
+) -> dict[str, Any]:
+    """Describes the sets in numbers and in words.
+
+    Args:
+        sets: Name -> table of centres.
+        asked: Name -> number of centres asked for.
+        census: That of the training cases.
+        seed: What they were drawn with.
+
+    Returns:
+        The content of data/patches/summary.json: JSON types only, labels as text keys.
+    """
+    counts = {
+        name: {str(label): int((table["label"] == label).sum()) for label in census.classes}
+        for name, table in sets.items()
+    }
+    return {
+        "classes": list(census.classes),
+        "seed": seed,
+        "frequencies": _shares(census.eligible.sum(axis=0), census=census),
+        "voxel_shares": _shares(census.volume.sum(axis=0), census=census),
+        "eligible": dict(zip(map(str, census.classes), census.eligible.sum(axis=0).tolist(), strict=True)),
+        "excluded": {
+            "outside_brain": census.outside_brain,
+            "in_blank_slices": census.in_blank_slices,
+            "near_border": census.near_border,
+        },
+        "counts": counts,
+        "notes": _notes(counts, asked=asked, census=census),
+    }
+
+
+def _equal_allocation(eligible: np.ndarray, *, total: int, seed: int) -> np.ndarray:
+    """Centres per (case, class): equal numbers of each class, spread over the cases in proportion."""
+    rng = np.random.default_rng([seed, 1])
+    quotas = equal_quotas(eligible.sum(axis=0), total=total)
+    shares = [proportional_shares(cell, total=quota, rng=rng) for cell, quota in zip(eligible.T, quotas, strict=True)]
+    return np.stack(shares, axis=1)
+
+
+def _natural_allocation(eligible: np.ndarray, *, total: int, seed: int) -> np.ndarray:
+    """Centres per (case, class): every eligible voxel with the same probability."""
+    rng = np.random.default_rng([seed, 2])
+    total = min(total, int(eligible.sum()))
+    return proportional_shares(eligible.ravel(), total=total, rng=rng).reshape(eligible.shape)
+
+
+def _draw(
+    cases: Sequence[PatchSource], *, census: Census, allocations: Mapping[str, np.ndarray], seed: int, border: int
+) -> dict[str, pd.DataFrame]:
+    """Draws all sets in one pass over the cases."""
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in allocations}
+    for number, case in enumerate(by_name(cases)):
+        places = np.flatnonzero(eligible_voxels(case, border=border))
+        labels = labels_of(case, classes=census.classes).ravel()[places]
+        cells = [places[labels == label] for label in census.classes]
+        for order, (name, allocation) in enumerate(allocations.items()):
+            # a generator per set and case: what other cases are there changes how many are drawn, not which
+            rng = np.random.default_rng([seed, 3 + order, zlib.crc32(case.name.encode())])
+            drawn = [
+                rng.choice(cell, size=count, replace=False, shuffle=False)
+                for cell, count in zip(cells, allocation[number], strict=True)
+            ]
+            parts[name].append(_table(drawn, case=case, classes=census.classes))
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+
+
+def _table(drawn: Sequence[np.ndarray], *, case: PatchSource, classes: Sequence[int]) -> pd.DataFrame:
+    """The centres of one case, by place."""
+    places = np.concatenate(drawn)
+    labels = np.repeat(np.asarray(classes, dtype=np.uint8), [len(part) for part in drawn])
+    order = np.argsort(places)
+    slices, rows, columns = np.unravel_index(places[order], case.brain.shape)
+    values = (slices.astype(np.int16), rows.astype(np.int16), columns.astype(np.int16), labels[order])
+    table = pd.DataFrame(dict(zip(COLUMNS[1:], values, strict=True)))
+    table.insert(0, "case", pd.Series([case.name], dtype="str").repeat(len(table)).to_numpy())
+    return table.astype({"case": "str"})
+
+
+def _shares(counts: np.ndarray, *, census: Census) -> dict[str, float]:
+    return dict(zip(map(str, census.classes), (counts / max(counts.sum(), 1)).tolist(), strict=True))
+
+
+def _notes(counts: Mapping[str, Mapping[str, int]], *, asked: Mapping[str, int], census: Census) -> list[str]:
+    """One line per set, and one per label that was short."""
+    notes = []
+    for name, table in counts.items():
+        total = sum(table.values())
+        parts = ", ".join(f"{LABELS[int(label)]} {count / max(total, 1):.1%}" for label, count in table.items())
+        notes.append(f"{name}: {total} of {asked[name]} centres: {parts}")
+    phase1 = counts.get("phase1", {})
+    for label, available in zip(census.classes, census.eligible.sum(axis=0).tolist(), strict=True):
+        taken = phase1.get(str(label), 0)
+        if phase1 and taken == available < max(phase1.values()):
+            notes.append(f"phase1: {LABELS[label]} has only {available} eligible voxels, all taken; the others fill up")
+    return notes

@@ -1,0 +1,150 @@
+"""The embedded default cohort: synthetic patients written in the file layout of BRATS 2013."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from brats_cascade.data.phantom.anatomy import (
+    Anatomy,
+    Template,
+    anatomy_at,
+    draw_coordinates,
+    grid_shape,
+    load_template,
+    move_coordinates,
+)
+from brats_cascade.data.phantom.confounders import draw_confounders
+from brats_cascade.data.phantom.contrast import render
+from brats_cascade.data.phantom.edema import grow_edema
+from brats_cascade.data.phantom.tumour import (
+    divide_core,
+    draw_plan,
+    grow_core,
+    label_tumour,
+    mass_effect,
+    place,
+)
+from brats_cascade.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FILE_NAMES = {"flair": "MR_Flair", "t1": "MR_T1", "t1c": "MR_T1c", "t2": "MR_T2"}
+FIRST_IMAGE_ID, FIRST_TRUTH_ID = 684, 6560
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A synthetic patient; all arrays (x, y, z), RAS.
+
+    Attributes:
+        images: Modality -> int16 volume, 0 outside the brain.
+        labels: uint8 canonical labels.
+        healthy: The brain before the tumour.
+        anatomy: The brain displaced by the tumour.
+    """
+
+    images: dict[str, np.ndarray]
+    labels: np.ndarray
+    healthy: Anatomy
+    anatomy: Anatomy
+
+
+def make_patient(template: Template, *, high_grade: bool, spacing: float, rng: np.random.Generator) -> Patient:
+    """Makes one patient.
+
+    Args:
+        template: The average brain, loaded for this spacing.
+        high_grade: Whether the glioma is of high grade.
+        spacing: Side of a voxel, mm.
+        rng: Where all numbers come from.
+
+    Returns:
+        The patient's volumes.
+    """
+    coordinates = draw_coordinates(grid_shape(template, spacing=spacing), spacing=spacing, rng=rng)
+    fluid = rng.uniform(0.8, 1.3)
+    healthy = anatomy_at(template, coordinates=coordinates, fluid=fluid)
+    plan = draw_plan(high_grade=high_grade, rng=rng)
+    centre = place(healthy, plan=plan, spacing=spacing, rng=rng)
+    core = grow_core(healthy, centre=centre, cm3=plan.core_cm3, spacing=spacing, rng=rng)
+    shift = mass_effect(core, brain=healthy.brain, push_mm=plan.push_mm, spacing=spacing)
+    moved = move_coordinates(coordinates, shift=shift, spacing=spacing)
+    anatomy = anatomy_at(template, coordinates=moved, fluid=fluid)
+    core = core & anatomy.brain
+    edema = grow_edema(anatomy, core=core, cm3=plan.edema_cm3, spacing=spacing, rng=rng)
+    labels = label_tumour(divide_core(core, plan=plan, spacing=spacing, rng=rng), edema=edema)
+    confounders = draw_confounders(anatomy, spacing=spacing, rng=rng)
+    images = render(anatomy, labels=labels, confounders=confounders, spacing=spacing, rng=rng)
+    return Patient(images=images, labels=labels, healthy=healthy, anatomy=anatomy)
+
+
+def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spacing: float) -> list[Path]:
+    """Makes the cohort and writes it as BRATS 2013 lays its files out.
+
+    Every patient has its own generator, seeded by (seed, number), so that patient 3 is the same whatever the cohort's
+    size; the same arguments give the same bytes.
+
+    Args:
+        folder: Where `Image_Data` is made.
+        patients: How many.
+        high_grade: How many of them, the first ones, are of high grade.
+        seed: Seed of the cohort.
+        spacing: Side of the cubic voxels, mm, 1 to 4.
+
+    Returns:
+        The patients' folders, high grade first.
+
+    Raises:
+        UserError: The numbers do not fit together, or the folder already holds a cohort.
+    """
+    from tqdm import tqdm
+
+    if not 0 <= high_grade <= patients:
+        raise UserError(f"phantom: expected 0 <= high_grade <= patients, received {high_grade} of {patients}")
+    if not 1 <= spacing <= 4:
+        raise UserError(f"phantom: expected a spacing of 1 to 4 mm, received {spacing}")
+    root = folder / "Image_Data"
+    if root.exists():
+        raise UserError(f"{root}: already holds a cohort; remove it, or write the phantom to another folder")
+    template = load_template(spacing)
+    written = []
+    for number in tqdm(range(patients), desc="phantom", unit="patient"):
+        high = number < high_grade
+        rng = np.random.default_rng([seed, number])
+        patient = make_patient(template, high_grade=high, spacing=spacing, rng=rng)
+        grade, rank = ("HG", number + 1) if high else ("LG", number - high_grade + 1)
+        written.append(root / grade / f"{rank:04d}")
+        write_patient(written[-1], patient=patient, number=number, spacing=spacing)
+        cm3 = np.count_nonzero(patient.labels) * spacing**3 / 1000
+        log.info("%s: %s grade, tumour of %.0f cm3", written[-1], "high" if high else "low", cm3)
+    return written
+
+
+def write_patient(folder: Path, *, patient: Patient, number: int, spacing: float) -> None:
+    """Writes one patient's five volumes, compressed.
+
+    Args:
+        folder: The patient's folder, made here.
+        patient: The volumes.
+        number: Number of the patient in the cohort, for the ids in the file names.
+        spacing: Side of a voxel, mm.
+    """
+    for index, (modality, name) in enumerate(FILE_NAMES.items()):
+        stem = f"VSD.Brain.XX.O.{name}"
+        path = folder / stem / f"{stem}.{FIRST_IMAGE_ID + len(FILE_NAMES) * number + index}.mha"
+        _write(path, volume=patient.images[modality], spacing=spacing)
+    stem = "VSD.Brain_3more.XX.XX.OT"
+    _write(folder / stem / f"{stem}.{FIRST_TRUTH_ID + number}.mha", volume=patient.labels, spacing=spacing)
+
+
+def _write(path: Path, *, volume: np.ndarray, spacing: float) -> None:
+    """Writes a RAS volume (x, y, z) with the identity direction of BRATS, whose axes run to the left and back."""
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(volume[::-1, ::-1].transpose(2, 1, 0)))
+    image.SetSpacing((float(spacing),) * 3)
+    image.SetOrigin((0.0, -spacing * (volume.shape[1] - 1), 0.0))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    SimpleITK.WriteImage(image, str(path), useCompression=True)

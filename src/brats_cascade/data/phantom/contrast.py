@@ -1,0 +1,108 @@
+"""What a scanner would make of it: four modalities from tissues, tumour, look-alikes, bias field and noise."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from scipy import ndimage
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.phantom.anatomy import Anatomy
+from brats_cascade.data.phantom.confounders import Confounders
+from brats_cascade.data.phantom.fields import smooth_noise
+from brats_cascade.labels import EDEMA, ENHANCING, NECROSIS, NON_ENHANCING
+
+# Mean signal per tissue, relative to a common scale.
+TISSUES = ("csf", "grey", "white", "necrosis", "edema", "non-enhancing", "enhancing")
+SIGNAL: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "flair": (0.22, 0.79, 0.62, 0.86, 1.08, 1.10, 1.02),
+        "t1": (0.25, 0.60, 0.84, 0.40, 0.62, 0.52, 0.56),
+        "t1c": (0.27, 0.62, 0.85, 0.42, 0.64, 0.55, 1.12),
+        "t2": (1.30, 0.80, 0.60, 1.25, 1.10, 1.16, 1.02),
+    }
+)
+# Standard deviation of those means between patients, relative.
+SPREAD = (0.05, 0.03, 0.03, 0.14, 0.04, 0.05, 0.07)
+# How much of the average T1's detail (deep nuclei, tracts) each modality shows.
+DETAIL: Mapping[str, float] = MappingProxyType({"flair": -0.3, "t1": 0.9, "t1c": 0.9, "t2": -0.8})
+# Change of signal by look-alikes, per unit of each: white matter lesions, vessels and dura.
+LESION: Mapping[str, float] = MappingProxyType({"flair": 0.36, "t1": -0.14, "t1c": -0.14, "t2": 0.30})
+VESSEL: Mapping[str, float] = MappingProxyType({"flair": -0.05, "t1": -0.02, "t1c": 0.60, "t2": -0.15})
+# Softness of each label's border, mm; edema fades out.
+SOFTNESS: Mapping[int, float] = MappingProxyType({NECROSIS: 0.8, EDEMA: 1.6, NON_ENHANCING: 1.0, ENHANCING: 1.0})
+
+
+def render(
+    anatomy: Anatomy, *, labels: np.ndarray, confounders: Confounders, spacing: float, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Makes the four volumes of one patient.
+
+    Args:
+        anatomy: The brain, already displaced by the tumour.
+        labels: uint8 canonical labels (x, y, z).
+        confounders: What looks like tumour and is not.
+        spacing: Side of a voxel, mm.
+        rng: Where the numbers come from.
+
+    Returns:
+        Modality -> int16 (x, y, z): at least 1 in the brain, 0 outside.
+    """
+    shares = _shares(anatomy, labels=labels, spacing=spacing, rng=rng)
+    texture = _texture(labels, spacing=spacing, rng=rng)
+    return {
+        name: _modality(
+            name, anatomy=anatomy, shares=shares, texture=texture, confounders=confounders, spacing=spacing, rng=rng
+        )
+        for name in MODALITIES
+    }
+
+
+def _shares(anatomy: Anatomy, *, labels: np.ndarray, spacing: float, rng: np.random.Generator) -> np.ndarray:
+    """Share of every tissue in every voxel, (7, x, y, z); edema lets some of the tissue under it shine through."""
+    soft = {
+        label: ndimage.gaussian_filter((labels == label).astype(np.float32), width / spacing)
+        for label, width in SOFTNESS.items()
+    }
+    fading = ndimage.gaussian_filter((labels > 0).astype(np.float32), 5 / spacing)
+    strength = 0.9 + 0.12 * smooth_noise(labels.shape, correlation=8.0, spacing=spacing, rng=rng)
+    soft[EDEMA] = soft[EDEMA] * np.clip(strength, 0.45, 1) * np.clip(0.7 + 0.4 * fading, 0, 1)
+    tumour = np.stack([soft[label] for label in (NECROSIS, EDEMA, NON_ENHANCING, ENHANCING)])
+    healthy = np.stack([anatomy.csf, anatomy.grey, anatomy.white]) * np.clip(1 - tumour.sum(axis=0), 0, 1)
+    return np.concatenate([healthy, tumour])
+
+
+def _texture(labels: np.ndarray, *, spacing: float, rng: np.random.Generator) -> np.ndarray:
+    """Unevenness common to all modalities (x, y, z): fine everywhere, coarse and stronger in the tumour's core."""
+    core = ndimage.gaussian_filter(np.isin(labels, (NECROSIS, NON_ENHANCING, ENHANCING)).astype(np.float32), 1)
+    fine = smooth_noise(labels.shape, correlation=1.5, spacing=spacing, rng=rng)
+    coarse = smooth_noise(labels.shape, correlation=4.0, spacing=spacing, rng=rng)
+    return 0.02 * fine + core * (0.05 * fine + 0.07 * coarse)
+
+
+def _modality(
+    name: str,
+    *,
+    anatomy: Anatomy,
+    shares: np.ndarray,
+    texture: np.ndarray,
+    confounders: Confounders,
+    spacing: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    shape = anatomy.brain.shape
+    means = np.array(SIGNAL[name]) * rng.normal(1, SPREAD)
+    signal = np.einsum("t,txyz->xyz", means.astype(np.float32), shares)  # no BLAS: same bytes on any number of threads
+    healthy = shares[:3].sum(axis=0)
+    signal += healthy * (DETAIL[name] * anatomy.detail + LESION[name] * confounders.lesions)
+    signal += VESSEL[name] * confounders.vessels
+    if name == "flair":  # limbic and insular cortex are brighter than the rest
+        signal += 0.17 * shares[1] * confounders.bright_cortex
+    own = smooth_noise(shape, correlation=2.5, spacing=spacing, rng=rng)
+    signal *= 1 + texture + 0.035 * own
+    signal = ndimage.gaussian_filter(signal, rng.uniform(0.3, 0.6))
+    bias = smooth_noise(shape, correlation=45.0, spacing=spacing, rng=rng)
+    signal *= np.exp(rng.uniform(0.03, 0.06) * np.clip(bias, -2.5, 2.5))
+    noise = rng.uniform(0.02, 0.04) * rng.standard_normal((2, *shape), dtype=np.float32)
+    measured = np.hypot(signal + noise[0], noise[1]) * rng.uniform(250, 1200)
+    return np.where(anatomy.brain, np.clip(np.rint(measured), 1, 32767), 0).astype(np.int16)

@@ -1,0 +1,168 @@
+"""A glioma in a brain: its core, how it pushes tissue aside, and the core's parts; the edema is in edema.py."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from brats_cascade.data.phantom.anatomy import Anatomy
+from brats_cascade.data.phantom.fields import distance_mm, lowest, one_piece, smooth_noise
+from brats_cascade.labels import EDEMA, ENHANCING, NECROSIS, NON_ENHANCING
+
+
+@dataclass(frozen=True)
+class TumourPlan:
+    """What is drawn about a tumour before it grows.
+
+    Attributes:
+        core_cm3: Volume of necrosis, non-enhancing and enhancing tumour together.
+        edema_cm3: Volume of edema.
+        push_mm: How far the core's border pushes tissue outwards.
+        necrosis: Share of the core.
+        enhancing: Share of the core; the rest is non-enhancing.
+    """
+
+    core_cm3: float
+    edema_cm3: float
+    push_mm: float
+    necrosis: float
+    enhancing: float
+
+
+def draw_plan(*, high_grade: bool, rng: np.random.Generator) -> TumourPlan:
+    """Draws sizes and shares; over a cohort they average to about the shares of BRATS 2013 (paper section 4).
+
+    Args:
+        high_grade: High-grade tumours have necrosis and an enhancing rim and much edema; low-grade ones are mostly
+            non-enhancing, with little edema and, in two thirds of the cases, a little enhancement.
+        rng: Where the numbers come from.
+
+    Returns:
+        The plan of a tumour of 40 to 200 cm3 in all.
+    """
+    if high_grade:
+        return TumourPlan(
+            core_cm3=rng.uniform(30, 80),
+            edema_cm3=rng.uniform(45, 120),
+            push_mm=rng.uniform(6, 11),
+            necrosis=rng.uniform(0.2, 0.36),
+            enhancing=rng.uniform(0.42, 0.56),
+        )
+    return TumourPlan(
+        core_cm3=rng.uniform(20, 50),
+        edema_cm3=rng.uniform(20, 60),
+        push_mm=rng.uniform(3, 6),
+        necrosis=0.0,
+        enhancing=float(rng.choice([0.0, 0.04, 0.08])),
+    )
+
+
+def place(anatomy: Anatomy, *, plan: TumourPlan, spacing: float, rng: np.random.Generator) -> np.ndarray:
+    """Chooses the centre: in white matter of one cerebral hemisphere, off the mid-line and below the cortex.
+
+    Args:
+        anatomy: The healthy brain.
+        plan: Says how large the core will be.
+        spacing: Side of a voxel, mm.
+        rng: Where the numbers come from.
+
+    Returns:
+        int (3,): the centre's voxel.
+    """
+    radius = (plan.core_cm3 * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
+    across, _, up = anatomy.position
+    depth = distance_mm(anatomy.brain, spacing=spacing)
+    white = ndimage.gaussian_filter(anatomy.white, 3 / spacing)
+    allowed = (white > 0.5) & (np.abs(across) > 0.8 * radius + 4) & (depth > 0.6 * radius) & (up > 2)
+    candidates = np.argwhere(allowed)
+    return candidates[rng.integers(len(candidates))]
+
+
+def grow_core(
+    anatomy: Anatomy, *, centre: np.ndarray, cm3: float, spacing: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Grows the core: an ellipsoid with a bumpy outline that stays on its side of the mid-line and out of fluid.
+
+    Args:
+        anatomy: The healthy brain.
+        centre: (3,) voxel.
+        cm3: Volume.
+        spacing: Side of a voxel, mm.
+        rng: Where the numbers come from.
+
+    Returns:
+        bool (x, y, z), one connected piece without holes.
+    """
+    shape = anatomy.brain.shape
+    offsets = np.stack(np.meshgrid(*(np.arange(size, dtype=np.float32) for size in shape), indexing="ij"))
+    offsets = (offsets - centre[:, None, None, None].astype(np.float32)) * np.float32(spacing)
+    stretch = np.linalg.qr(rng.standard_normal((3, 3)))[0] * rng.uniform(0.8, 1.3, 3)
+    radius = np.sqrt((np.einsum("ij,jxyz->ixyz", stretch.astype(np.float32), offsets) ** 2).sum(axis=0))
+    mean_radius = (cm3 * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
+    radius += 0.22 * mean_radius * smooth_noise(shape, correlation=0.4 * mean_radius, spacing=spacing, rng=rng)
+    radius += 0.05 * mean_radius * smooth_noise(shape, correlation=3.0, spacing=spacing, rng=rng)
+    side = np.sign(anatomy.position[0][tuple(centre)])
+    radius[~anatomy.brain | (side * anatomy.position[0] < 2)] = np.inf
+    radius += 0.5 * mean_radius * anatomy.csf
+    return one_piece(lowest(radius, cm3=cm3, spacing=spacing))
+
+
+def mass_effect(core: np.ndarray, *, brain: np.ndarray, push_mm: float, spacing: float) -> np.ndarray:
+    """How the core displaces what surrounds it: outwards, less with distance, not at all at the rigid skull.
+
+    Args:
+        core: bool (x, y, z).
+        brain: bool (x, y, z).
+        push_mm: Displacement at the core's border.
+        spacing: Side of a voxel, mm.
+
+    Returns:
+        float32 (3, x, y, z): displacement in mm; the tissue at x - displacement comes to lie at x.
+    """
+    away = distance_mm(~core, spacing=spacing) - distance_mm(core, spacing=spacing)
+    outwards = np.stack(np.gradient(ndimage.gaussian_filter(away, 5 / spacing))).astype(np.float32)
+    outwards /= np.maximum(np.sqrt((outwards**2).sum(axis=0)), 0.1 * spacing)
+    reach = 22.0
+    fade = np.exp(-np.maximum(away, 0) / reach) * np.clip(1 + away / (2 * push_mm), 0, 1)
+    near_skull = np.clip(distance_mm(brain, spacing=spacing) / 12, 0, 1)
+    shift = outwards * (push_mm * fade * near_skull).astype(np.float32)
+    return np.stack([ndimage.gaussian_filter(axis, 2 / spacing) for axis in shift])
+
+
+def divide_core(core: np.ndarray, *, plan: TumourPlan, spacing: float, rng: np.random.Generator) -> np.ndarray:
+    """Divides the core: necrosis inside, an enhancing rim of varying thickness around it, the rest non-enhancing.
+
+    Args:
+        core: bool (x, y, z).
+        plan: The shares.
+        spacing: Side of a voxel, mm.
+        rng: Where the numbers come from.
+
+    Returns:
+        uint8 canonical labels, 0 outside the core.
+    """
+    volume = float(core.sum()) * spacing**3 / 1000
+    depth = distance_mm(core, spacing=spacing)
+    depth += 2.5 * smooth_noise(core.shape, correlation=5.0, spacing=spacing, rng=rng)
+    necrosis = lowest(np.where(core, -depth, np.inf), cm3=plan.necrosis * volume, spacing=spacing)
+    necrosis = core & (ndimage.gaussian_filter(necrosis.astype(np.float32), 0.7) > 0.5)
+    ahead = distance_mm(~necrosis, spacing=spacing) if necrosis.any() else -depth
+    ahead = ahead + 2.5 * smooth_noise(core.shape, correlation=9.0, spacing=spacing, rng=rng)
+    rim = lowest(np.where(core & ~necrosis, ahead, np.inf), cm3=plan.enhancing * volume, spacing=spacing)
+    labels = np.where(core, NON_ENHANCING, 0).astype(np.uint8)
+    labels[necrosis] = NECROSIS
+    labels[rim] = ENHANCING
+    return labels
+
+
+def label_tumour(parts: np.ndarray, *, edema: np.ndarray) -> np.ndarray:
+    """Joins the core's parts and the edema into one label volume.
+
+    Args:
+        parts: uint8 labels of the core, 0 elsewhere.
+        edema: bool, same shape.
+
+    Returns:
+        uint8 canonical labels.
+    """
+    return np.where(parts > 0, parts, np.where(edema, EDEMA, 0)).astype(np.uint8)

@@ -1,0 +1,177 @@
+"""From one case's files to what the networks see, and to the facts its row of the table holds."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brats_cascade import MODALITIES
+from brats_cascade.data import facts as measure
+from brats_cascade.data.bias import correct_bias
+from brats_cascade.data.cases import Case
+from brats_cascade.data.images import canonical_spacing, to_canonical
+from brats_cascade.data.intensities import describe
+from brats_cascade.data.preprocess import bounding_box, brain_mask, clip_values, z_score
+from brats_cascade.data.recipe import AXES, Recipe
+from brats_cascade.data.scans import read_scans
+from brats_cascade.data.truth import canonical_labels, count_labels, label_facts
+from brats_cascade.errors import UserError
+from brats_cascade.labels import LABELS
+
+# Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
+VERSION = 2
+BIASED = ("t1", "t1c")  # the modalities that N4 corrects (paper section 4)
+
+
+class CaseError(UserError):
+    """A case that cannot be used, with the facts that were measured before that turned out."""
+
+    def __init__(self, message: str, *, facts: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = dict(facts)
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case as the networks see it.
+
+    Attributes:
+        image: float32 (slices, rows, columns, 4) of the brain's box, z-scored, exactly 0 outside the brain.
+        brain: bool (slices, rows, columns).
+        labels: uint8 (slices, rows, columns), canonical, or None without truth.
+        meta: For the store; JSON can hold it. `shape`, `offset` and `affine` lead back to the case's own grid.
+        facts: The case's row of the table.
+    """
+
+    image: np.ndarray
+    brain: np.ndarray
+    labels: np.ndarray | None
+    meta: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def prepare_case(
+    case: Case, *, clip: float, n4: bool = False, zscore: str = "brain", axis: str = "axial", with_truth: bool = True
+) -> PreparedCase:
+    """Reads a case, checks it, and preprocesses it (paper section 4).
+
+    Args:
+        case: From find_cases.
+        clip: Share of the brain's intensities cut at either end of each modality.
+        n4: As Recipe.
+        zscore: As Recipe.
+        axis: As Recipe.
+        with_truth: False leaves the truth unread, as for a prediction.
+
+    Returns:
+        The prepared case.
+
+    Raises:
+        CaseError: Files are missing, unreadable, damaged, or do not fit together; names the case and says what to do.
+        UserError: A parameter that is none.
+    """
+    recipe = Recipe(clip=clip, n4=n4, zscore=zscore, axis=axis)
+    facts = measure.identity(case)
+    try:
+        return _prepare(case, recipe=recipe, with_truth=with_truth, facts=facts)
+    except UserError as error:
+        message = str(error)
+        named = message if message.startswith(case.name) else f"{case.name}: {message}"
+        raise CaseError(named, facts=facts) from None
+
+
+def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, Any]) -> PreparedCase:
+    if case.problems:
+        raise UserError("; ".join(case.problems))
+    images = read_scans(case, with_truth=with_truth, facts=facts)
+    affine = images[MODALITIES[0]].affine
+    spacing = canonical_spacing(affine)
+    facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True))
+    volumes = {part: to_canonical(image.array, affine=affine) for part, image in images.items()}
+    brain = brain_mask([volumes[modality] for modality in MODALITIES])
+    facts.update(zip(("slices", "rows", "columns"), brain.shape, strict=True))
+    facts["brain_fraction"] = float(np.count_nonzero(brain) / brain.size)
+    found = {}
+    if "truth" in images:
+        found = count_labels(volumes["truth"], path=images["truth"].path, case=case, facts=facts)
+    if not brain.any():
+        raise UserError("every voxel of every modality is 0; expected a brain; copy or export the files again")
+    box = bounding_box(brain)
+    inside = np.ascontiguousarray(brain[box])
+    labels, lost = None, 0
+    if "truth" in images:
+        labels = canonical_labels(volumes["truth"][box], scheme=case.scheme)
+        counted = label_facts(found, labels=labels, brain=inside, scheme=case.scheme, voxel_mm3=float(np.prod(spacing)))
+        lost = sum(counted[f"label_{label}"] for label in LABELS if label) - int(np.count_nonzero(labels))
+        facts.update(counted)
+    image, facts["voxels_hash"] = _standardise_all(
+        {modality: volumes[modality][box] for modality in MODALITIES},
+        paths={modality: images[modality].path for modality in MODALITIES},
+        brain=inside,
+        voxels=brain.size,
+        spacing=spacing,
+        recipe=recipe,
+        facts=facts,
+    )
+    order = AXES[recipe.axis]
+    meta = {
+        "version": VERSION,
+        **{key: facts[key] for key in ("case", "patient", "grade", "release", "scheme")},
+        "shape": [int(brain.shape[axis]) for axis in order],
+        "offset": [int(box[axis].start) for axis in order],
+        "spacing": [float(spacing[axis]) for axis in order],
+        "affine": affine.tolist(),
+        **recipe.as_dict(),
+        "modalities": list(MODALITIES),
+        "sources": {
+            part: {"file": image.path.name, "size": image.size, "sha256": image.sha256}
+            for part, image in images.items()
+        },
+        "tumour_outside_box": lost,
+        "facts": facts,
+    }
+    return PreparedCase(
+        image=np.ascontiguousarray(image.transpose(*order, 3)),
+        brain=np.ascontiguousarray(inside.transpose(order)),
+        labels=None if labels is None else np.ascontiguousarray(labels.transpose(order)),
+        meta=meta,
+        facts=facts,
+    )
+
+
+def _standardise_all(
+    cropped: Mapping[str, np.ndarray],
+    *,
+    paths: Mapping[str, Path],
+    brain: np.ndarray,
+    voxels: int,
+    spacing: tuple[float, float, float],
+    recipe: Recipe,
+    facts: dict[str, Any],
+) -> tuple[np.ndarray, str]:
+    """Preprocesses the modalities of the brain's box; returns them and a hash of their raw voxels."""
+    digest = hashlib.sha256(repr(brain.shape).encode())
+    places = np.flatnonzero(brain)
+    image = np.zeros((brain.size, len(MODALITIES)), dtype=np.float32)
+    for channel, modality in enumerate(MODALITIES):
+        raw = np.ascontiguousarray(cropped[modality])
+        digest.update(raw.astype(np.float32, copy=False).data)
+        values = raw.ravel()[places]
+        described = describe(values, shares=(0.01, 0.5, 0.99, recipe.clip, 1 - recipe.clip))
+        facts.update(measure.intensity_facts(described, modality=modality))
+        clipped = clip_values(values, limits=(described.quantiles[3], described.quantiles[4]))
+        try:
+            if recipe.n4 and modality in BIASED and described.low < described.high:
+                volume = np.zeros(brain.size, dtype=np.float32)
+                volume[places] = clipped
+                corrected = correct_bias(volume.reshape(brain.shape), brain=brain, spacing=spacing)
+                clipped = corrected.ravel()[places]
+            image[places, channel] = z_score(clipped, zeros=voxels - places.size if recipe.zscore == "volume" else 0)
+        except ValueError as error:
+            raise UserError(
+                f"{paths[modality]}: {modality}: {error}; expected an image of the brain; export it again"
+            ) from None
+    return image.reshape(*brain.shape, len(MODALITIES)), digest.hexdigest()

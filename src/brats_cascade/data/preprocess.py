@@ -1,0 +1,132 @@
+"""Volume arithmetic of the paper's section 4, on plain arrays: brain mask, clipping, z-score, crop and its inverse.
+
+Every volume is (slices, rows, columns).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def brain_mask(volumes: Sequence[np.ndarray]) -> np.ndarray:
+    """Where any modality is not zero: releases are skull-stripped, with zeros outside.
+
+    Args:
+        volumes: Volumes of one shape.
+
+    Returns:
+        bool volume.
+    """
+    mask = volumes[0] != 0
+    for volume in volumes[1:]:
+        mask |= volume != 0
+    return mask
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box around all true voxels.
+
+    Args:
+        mask: bool volume with at least one true voxel.
+
+    Returns:
+        One slice per axis.
+
+    Raises:
+        ValueError: No voxel is true.
+    """
+    rows_columns = np.asarray(mask.any(axis=0))
+    along = (mask.any(axis=(1, 2)), rows_columns.any(axis=1), rows_columns.any(axis=0))
+    if not along[0].any():
+        raise ValueError("the mask is empty")
+    first, second, third = (np.flatnonzero(line) for line in along)
+    return slice(first[0], first[-1] + 1), slice(second[0], second[-1] + 1), slice(third[0], third[-1] + 1)
+
+
+def standardise(values: np.ndarray, *, limits: tuple[float, float], zeros: int = 0) -> np.ndarray:
+    """Clips intensities and gives them mean 0 and standard deviation 1.
+
+    Args:
+        values: Intensities of one modality inside the brain, any shape.
+        limits: Lowest and highest intensity kept as they are.
+        zeros: As `z_score`.
+
+    Returns:
+        float32 array of the same shape.
+
+    Raises:
+        ValueError: All values are the same after clipping.
+    """
+    return z_score(clip_values(values, limits=limits), zeros=zeros)
+
+
+def clip_values(values: np.ndarray, *, limits: tuple[float, float]) -> np.ndarray:
+    """A float32 copy with every intensity brought inside the limits."""
+    return values.astype(np.float32).clip(np.float32(limits[0]), np.float32(limits[1]))
+
+
+def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:
+    """Intensities minus their mean, over their standard deviation.
+
+    Args:
+        values: float32 intensities.
+        zeros: How many more voxels, of intensity 0, belong to the mean and the deviation: the air around the brain.
+
+    Returns:
+        float32 array of the same shape.
+
+    Raises:
+        ValueError: All values are the same.
+    """
+    count = values.size + zeros
+    mean = values.mean(dtype=np.float64) * (values.size / count)
+    centred = values - np.float32(mean)
+    variance = np.square(centred).mean(dtype=np.float64) * (values.size / count) + mean**2 * (zeros / count)
+    deviation = np.sqrt(variance)
+    if not deviation > 1e-6 * max(1.0, abs(mean)) or values.min() == values.max():
+        raise ValueError(f"the intensities are constant ({values.flat[0]:g})")
+    if not zeros:
+        # Once more around the rounded mean: intensities far from zero would otherwise keep a rest of it.
+        centred -= np.float32(centred.mean(dtype=np.float64))
+    centred /= np.float32(deviation)
+    return centred
+
+
+def normalise(volume: np.ndarray, *, brain: np.ndarray, clip: float) -> np.ndarray:
+    """Clips and z-scores one modality inside the brain (paper section 4).
+
+    Args:
+        volume: Intensities.
+        brain: bool volume.
+        clip: Share of the brain's intensities cut at either end; the paper has 0.01.
+
+    Returns:
+        float32 volume, exactly 0 outside the brain.
+    """
+    values = volume[brain]
+    low, high = np.percentile(values, [100 * clip, 100 * (1 - clip)])
+    result = np.zeros(volume.shape, dtype=np.float32)
+    result[brain] = standardise(values, limits=(low, high))
+    return result
+
+
+def uncrop(cropped: np.ndarray, *, offset: Sequence[int], shape: Sequence[int]) -> np.ndarray:
+    """Puts a box back into a volume of zeros.
+
+    Args:
+        cropped: Volume of the box.
+        offset: Index of the box's first voxel.
+        shape: Shape of the whole volume.
+
+    Returns:
+        Volume of that shape and of the box's type.
+
+    Raises:
+        ValueError: The box does not fit.
+    """
+    ends = [start + size for start, size in zip(offset, cropped.shape, strict=True)]
+    if min(offset) < 0 or any(end > size for end, size in zip(ends, shape, strict=True)):
+        raise ValueError(f"a box of {cropped.shape} at {tuple(offset)} does not fit into {tuple(shape)}")
+    whole = np.zeros(tuple(shape), dtype=cropped.dtype)
+    whole[tuple(slice(start, end) for start, end in zip(offset, ends, strict=True))] = cropped
+    return whole

@@ -1,0 +1,219 @@
+"""Everything this project knows about a release: adding one is adding an entry to RELEASES (REFERENCE.md section 6)."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+# Stands for a file that holds all four modalities along its fourth axis.
+ALL_FOUR = "all four"
+# Names of the folders that sort cases by grade, and what case names have for it.
+GRADE_FOLDERS: Mapping[str, str] = MappingProxyType({"HGG": "high", "HG": "high", "LGG": "low", "LG": "low"})
+
+
+def _folder_name(folder: Path) -> str:
+    return folder.name
+
+
+def _numbered_name(folder: Path) -> str:
+    """BRATS 2013 numbers its cases anew in each group: HG_0001, LG_0001, simulated_HG_0001."""
+    group = [folder.parent.name] if folder.parent.name in GRADE_FOLDERS else []
+    simulated = ["simulated"] if "Synthetic_Data" in folder.parts else []
+    return "_".join([*simulated, *group, folder.name])
+
+
+@dataclass(frozen=True)
+class Release:
+    """How one release lays out and names its files.
+
+    Attributes:
+        name: Key of RELEASES and value of `data.layout`.
+        layout: The layout as a person would draw it, for messages.
+        scheme: Key of labels.SCHEMES.
+        files: Modality, ALL_FOUR or "truth" -> path below the case's folder without suffix. `{case}` is the name of the
+            case's folder, `*` any run of characters but "/". All have the same depth.
+        suffixes: What may follow; the first one is the usual one.
+        case: What the name of a case's folder looks like.
+        patient: Its first group, matched on the whole case name, is the patient; where it does not match, every case is
+            a patient of its own.
+        name_of: The case's folder -> the case's name.
+        grade: Its first group, matched on the start of the case's name, is a key of GRADE_FOLDERS; "" where names do
+            not tell the grade.
+        own_folder: False where the cases share one folder: then `{case}` is the case's name, looked for in `files`.
+        telling_labels: A truth without any of these may be numbered in another way, and is refused; () for a release
+            with one way.
+    """
+
+    name: str
+    layout: str
+    scheme: str
+    files: Mapping[str, str]
+    suffixes: tuple[str, ...]
+    case: str = r"[^/]+"
+    patient: str = r"(.+)"
+    name_of: Callable[[Path], str] = field(default=_folder_name)
+    grade: str = ""
+    own_folder: bool = True
+    telling_labels: tuple[int, ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """How many levels a file lies below its case's folder, 1 for directly inside."""
+        return next(iter(self.files.values())).count("/") + 1
+
+    @cached_property
+    def patterns(self) -> Mapping[str, re.Pattern[str]]:
+        """Key of `files` -> pattern of the path from the case's folder on, that folder's name included."""
+        ending = "(?:" + "|".join(re.escape(suffix) for suffix in self.suffixes) + ")"
+        name = f"(?P<case>{self.case})"
+        patterns = {}
+        for part, path in self.files.items():
+            # Of a case that shares its folder, the name is where {case} stands; of others it is the folder's.
+            regex = f"{name}/{_as_regex(path)}" if self.own_folder else f"[^/]+/{_as_regex(path, case=name)}"
+            patterns[part] = re.compile(f"{regex}{ending}", re.IGNORECASE)
+        return patterns
+
+    def part_of(self, path: Path) -> str | None:
+        """Says which file of a case this is, from its name alone.
+
+        Args:
+            path: A file, with its folders.
+
+        Returns:
+            A key of `files`, or None for a file that is no part of this release.
+        """
+        tail = "/".join(path.parts[-self.depth - 1 :])
+        return next((part for part, pattern in self.patterns.items() if pattern.fullmatch(tail)), None)
+
+    def stem_of(self, path: Path) -> str:
+        """What stands for `{case}` in the path of one of this release's files."""
+        if self.own_folder:
+            return path.parents[self.depth - 1].name
+        suffix = next(end for end in self.suffixes if path.name.lower().endswith(end))
+        return path.name[: -len(suffix)]
+
+    def expected(self, part: str, *, stem: str) -> str:
+        """The path, below the case's folder, at which a modality or the truth is looked for."""
+        return self.files[part].replace("{case}", stem) + self.suffixes[0]
+
+    def grade_of(self, name: str) -> str:
+        """The grade that a case's name tells, or "unknown"."""
+        match = re.match(self.grade, name, re.IGNORECASE) if self.grade else None
+        return GRADE_FOLDERS[match.group(1).upper()] if match else "unknown"
+
+    def patient_of(self, name: str) -> str:
+        """The patient whose scan this case is: the case's name without its time point."""
+        match = re.fullmatch(self.patient, name, re.IGNORECASE)
+        return match.group(1) if match else name
+
+
+def _as_regex(path: str, *, case: str = "(?P=case)") -> str:
+    pieces = re.split(r"(\{case\}|\*)", path)
+    return "".join({"{case}": case, "*": "[^/]*"}.get(piece, re.escape(piece)) for piece in pieces)
+
+
+_NIFTI = (".nii.gz", ".nii")
+_BRATS17_FILES = {
+    "flair": "{case}_flair",
+    "t1": "{case}_t1",
+    "t1c": "{case}_t1ce",
+    "t2": "{case}_t2",
+    "truth": "{case}_seg",
+}
+
+# The first release whose pattern a file matches owns it: the particular ones come before the general one.
+RELEASES: Mapping[str, Release] = MappingProxyType(
+    {
+        release.name: release
+        for release in (
+            # Described as "4-label" without its numbers: read as 2013's. Copies with 1 edema and 2 core are said to go
+            # round as well; a truth with neither 3 nor 4 may be one of those.
+            Release(
+                name="brats2012",
+                layout="BRATS_HG0001/BRATS_HG0001_{FLAIR,T1,T1C,T2,truth}.mha",
+                scheme="five",
+                files={
+                    "flair": "{case}_FLAIR",
+                    "t1": "{case}_T1",
+                    "t1c": "{case}_T1C",
+                    "t2": "{case}_T2",
+                    "truth": "{case}_truth",
+                },
+                suffixes=(".mha",),
+                case=r"(?:Sim)?BRATS_[HL]G\d+",
+                grade=r"(?:Sim)?BRATS_([HL]G)",
+                telling_labels=(3, 4),
+            ),
+            Release(
+                name="brats2013",
+                layout="{Image_Data,Synthetic_Data}/{HG,LG}/0001/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
+                scheme="five",
+                files={
+                    "flair": "VSD.*.MR_Flair/*",
+                    "t1": "VSD.*.MR_T1/*",
+                    "t1c": "VSD.*.MR_T1c/*",
+                    "t2": "VSD.*.MR_T2/*",
+                    "truth": "VSD.*.OT/*",
+                },
+                suffixes=(".mha",),
+                name_of=_numbered_name,
+            ),
+            Release(
+                name="brats2015",
+                layout="{HGG,LGG}/brats_X/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}.N/*.mha",
+                scheme="five",
+                files={
+                    "flair": "VSD.*.MR_Flair.*/*",
+                    "t1": "VSD.*.MR_T1.*/*",
+                    "t1c": "VSD.*.MR_T1c.*/*",
+                    "t2": "VSD.*.MR_T2.*/*",
+                    "truth": "VSD.*.OT.*/*",
+                },
+                suffixes=(".mha",),
+                patient=r"(brats_.+_pat\d+)_\d+",
+            ),
+            Release(
+                name="brats2021",
+                layout="BraTS2021_X/BraTS2021_X_{flair,t1,t1ce,t2,seg}.nii.gz",
+                scheme="merged",
+                files=_BRATS17_FILES,
+                suffixes=_NIFTI,
+                case=r"BraTS2021_\d+",
+            ),
+            Release(
+                name="brats2023",
+                layout="BraTS-GLI-X-T/BraTS-GLI-X-T-{t2f,t1n,t1c,t2w,seg}.nii.gz",
+                scheme="merged-2023",
+                files={
+                    "flair": "{case}-t2f",
+                    "t1": "{case}-t1n",
+                    "t1c": "{case}-t1c",
+                    "t2": "{case}-t2w",
+                    "truth": "{case}-seg",
+                },
+                suffixes=_NIFTI,
+                patient=r"(BraTS-[A-Z]+-\d+)-\d+",
+            ),
+            Release(
+                name="decathlon",
+                layout="imagesT{r,s}/BRATS_001.nii.gz of four axes, labelsTr/BRATS_001.nii.gz, dataset.json",
+                scheme="decathlon",
+                files={ALL_FOUR: "imagesT*/{case}", "truth": "labelsT*/{case}"},
+                suffixes=_NIFTI,
+                case=r"BRATS_\d+",
+                own_folder=False,
+            ),
+            # Not BraTS 2020: its names end in the patient's number, not in a time point.
+            Release(
+                name="brats2017",
+                layout="{HGG,LGG}/X/X_{flair,t1,t1ce,t2,seg}.nii.gz",
+                scheme="merged",
+                files=_BRATS17_FILES,
+                suffixes=_NIFTI,
+                patient=r"(BraTS1[789]_.+)_\d+",
+            ),
+        )
+    }
+)

@@ -1,0 +1,243 @@
+"""The rules every case must meet, each one built-in expectation of Great Expectations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from brats_cascade import MODALITIES
+
+BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
+LARGEST_TUMOUR = 600.0  # cm3
+NO_TRUTH = "no truth: usable for predict only"
+TUMOUR_OUTSIDE = 0.01  # share of the tumour's voxels that may lie outside the brain
+POSSIBLE_SPACING = (0.3, 5.0)  # mm
+USUAL_SPACING = (0.8, 1.2)  # mm, every BraTS release has 1 mm
+LARGEST_INTENSITY = 1e6  # scanners write 16-bit integers; more means a wrong scale factor or byte order
+
+_SPACINGS = ("spacing_slice", "spacing_row", "spacing_column")
+
+Row = Mapping[str, Any]
+Reason = Callable[[Row], str]
+Severity = Literal["critical", "warning"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation.
+
+    Attributes:
+        expectation: Name of the class in great_expectations.expectations.
+        arguments: What that class is given, the column included.
+        text: What the data docs say about it.
+        reason: A row of the per-case table that fails -> what is wrong with it and the cure, without the case's name.
+        severity: "critical" sets the case aside, "warning" keeps it.
+    """
+
+    expectation: str
+    arguments: Mapping[str, Any]
+    text: str
+    reason: Reason
+    severity: Severity = "critical"
+
+
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule; a case's reasons are listed in this order."""
+    return (*_file_rules(), *_brain_rules(), *_intensity_rules(), *_spacing_rules(), *_truth_rules(), *_twin_rules())
+
+
+def _equals(column: str, value: str, *, text: str, reason: Reason) -> Rule:
+    return Rule("ExpectColumnValuesToBeInSet", {"column": column, "value_set": [value]}, text, reason)
+
+
+def _between(column: str, *, text: str, reason: Reason, severity: Severity = "critical", **limits: Any) -> Rule:
+    return Rule("ExpectColumnValuesToBeBetween", {"column": column, **limits}, text, reason, severity)
+
+
+def _file_rules() -> tuple[Rule, ...]:
+    expected = ",".join(MODALITIES)
+    return (
+        _equals(
+            "problem",
+            "",
+            text="Every file of the case can be read.",
+            reason=lambda row: row["problem"],
+        ),
+        _equals(
+            "modalities",
+            expected,
+            text=f"The case has the four modalities {expected}.",
+            reason=lambda row: f"modalities {row['modalities'] or 'none'}, expected {expected}: add the missing file",
+        ),
+        _equals(
+            "same_grid",
+            "yes",
+            text="All volumes of the case share one shape and one affine.",
+            reason=lambda row: "its volumes differ in shape or affine: resample them to one grid",
+        ),
+        _equals(
+            "finite",
+            "yes",
+            text="No volume holds NaN or Inf.",
+            reason=lambda row: "a volume holds NaN or Inf: export it again",
+        ),
+    )
+
+
+def _brain_rules() -> tuple[Rule, ...]:
+    low, high = BRAIN_FRACTION
+
+    def reason(row: Row) -> str:
+        found = f"the brain fills {row['brain_fraction']:.1%} of the volume, expected {low:.0%} to {high:.0%}"
+        return f"{found}: check that the images are skull-stripped and not empty"
+
+    return (
+        Rule(
+            "ExpectColumnValuesToNotBeNull",
+            {"column": "brain_fraction"},
+            "The share of the brain in the volume is known.",
+            lambda row: "its brain could not be measured: run the ingest stage again",
+        ),
+        _between(
+            "brain_fraction",
+            min_value=low,
+            max_value=high,
+            text=f"The brain fills {low:.0%} to {high:.0%} of the volume.",
+            reason=reason,
+        ),
+    )
+
+
+def _intensity_rules() -> tuple[Rule, ...]:
+    return tuple(rule for name in MODALITIES for rule in _intensity_rules_of(name))
+
+
+def _intensity_rules_of(name: str) -> tuple[Rule, ...]:
+    def too_far(row: Row) -> str:
+        found = f"{name} runs from {row[f'{name}_min']:.4g} to {row[f'{name}_max']:.4g}"
+        return f"{found}, expected within +-{LARGEST_INTENSITY:g}: check its scale factor and byte order"
+
+    def flat(row: Row) -> str:
+        return f"98 % of {name} inside the brain is one value, {row[f'{name}_p50']:.4g}: check that file"
+
+    return (
+        _between(
+            f"{name}_std",
+            min_value=0,
+            strict_min=True,
+            text=f"{name} varies inside the brain.",
+            reason=lambda row: f"{name} is constant inside the brain: replace that file",
+        ),
+        *(
+            _between(
+                f"{name}_{end}",
+                min_value=-LARGEST_INTENSITY,
+                max_value=LARGEST_INTENSITY,
+                text=f"{name}'s intensities lie within +-{LARGEST_INTENSITY:g}.",
+                reason=too_far,
+            )
+            for end in ("min", "max")
+        ),
+        Rule(
+            "ExpectColumnPairValuesAToBeGreaterThanB",
+            {"column_A": f"{name}_p99", "column_B": f"{name}_p01", "or_equal": False},
+            f"{name}'s 99th percentile exceeds its 1st.",
+            flat,
+            "warning",
+        ),
+    )
+
+
+def _spacing_rules() -> tuple[Rule, ...]:
+    def reason(row: Row, expected: tuple[float, float], cure: str) -> str:
+        spacing = " x ".join(f"{row[column]:.3g}" for column in _SPACINGS)
+        return f"spacing {spacing} mm (slice, row, column), expected {expected[0]} to {expected[1]}: {cure}"
+
+    impossible = [
+        _between(
+            column,
+            min_value=POSSIBLE_SPACING[0],
+            max_value=POSSIBLE_SPACING[1],
+            text=f"{column} is possible for an MR volume.",
+            reason=lambda row: reason(row, POSSIBLE_SPACING, "correct the header or resample"),
+        )
+        for column in _SPACINGS
+    ]
+    unusual = [
+        _between(
+            column,
+            min_value=USUAL_SPACING[0],
+            max_value=USUAL_SPACING[1],
+            text=f"{column} is near the 1 mm of the BraTS releases.",
+            reason=lambda row: reason(row, USUAL_SPACING, "do not mix it with cases of other spacings"),
+            severity="warning",
+        )
+        for column in _SPACINGS
+    ]
+    return (*impossible, *unusual)
+
+
+def _truth_rules() -> tuple[Rule, ...]:
+    def unknown(row: Row) -> str:
+        found = f"its truth holds the labels {row['unknown_labels']}, unknown to the scheme {row['scheme']!r}"
+        return f"{found}: correct the truth file or set data.layout"
+
+    def huge(row: Row) -> str:
+        found = f"its tumour measures {row['tumour_cm3']:.0f} cm3, expected at most {LARGEST_TUMOUR:.0f}"
+        return f"{found}: check the truth file and the spacing"
+
+    def outside(row: Row) -> str:
+        found = f"{row['tumour_outside']:.1%} of its tumour lies outside the brain, expected at most"
+        return f"{found} {TUMOUR_OUTSIDE:.0%}: check that the truth is this patient's and lies the same way up"
+
+    return (
+        _equals(
+            "unknown_labels",
+            "",
+            text="The truth holds only labels that the release knows.",
+            reason=unknown,
+        ),
+        _equals(
+            "has_truth",
+            "yes",
+            text="The case has a truth file (training needs one).",
+            reason=lambda row: NO_TRUTH,
+        ),
+        _between(
+            "tumour_cm3",
+            max_value=LARGEST_TUMOUR,
+            text=f"The tumour is not larger than {LARGEST_TUMOUR:.0f} cm3.",
+            reason=huge,
+        ),
+        _between(
+            "tumour_cm3",
+            min_value=0,
+            strict_min=True,
+            text="The truth holds some tumour.",
+            reason=lambda row: "its truth holds no tumour: check that it is this patient's file",
+            severity="warning",
+        ),
+        _between(
+            "tumour_outside",
+            max_value=TUMOUR_OUTSIDE,
+            text=f"At most {TUMOUR_OUTSIDE:.0%} of the tumour lies outside the brain.",
+            reason=outside,
+            severity="warning",
+        ),
+    )
+
+
+def _twin_rules() -> tuple[Rule, ...]:
+    return (
+        Rule(
+            "ExpectColumnValuesToBeUnique",
+            {"column": "case"},
+            "No two cases have one name.",
+            lambda row: "more than one folder gives this case name: rename all but one of them",
+        ),
+        _equals(
+            "twin",
+            "",
+            text="No two cases hold the same voxels.",
+            reason=lambda row: f"holds the same voxels as {row['twin']}, which is kept: remove one of the two",
+        ),
+    )

@@ -1,0 +1,231 @@
+"""Training, validation and test sets: by patient, stratified by grade, independent of the order of the cases."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from brats_cascade.errors import UserError
+
+SETS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which cases serve what.
+
+    Attributes:
+        seed: What it was drawn with.
+        train: Case names, ascending.
+        validation: Case names, ascending.
+        test: Case names, ascending; empty in a fold of a cross-validation.
+        patients: The patients of each set, ascending.
+    """
+
+    seed: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    patients: Mapping[str, tuple[str, ...]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of data/splits.json."""
+        sets = {name: list(getattr(self, name)) for name in SETS}
+        return {"seed": self.seed, **sets, "patients": {name: list(self.patients[name]) for name in SETS}}
+
+
+def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int) -> Split:
+    """Draws validation and test patients; the others train.
+
+    Each set gets the grades in proportion (largest remainder). A grade of at least four patients, two more than there
+    are held-out sets, is in both of them as far as the sets have room; every grade keeps a patient for training
+    as long as others can give theirs.
+
+    Args:
+        cases: One row per usable case, any order, with the columns case, patient and grade.
+        validation: Number of patients, at least 0.
+        test: Number of patients, at least 0.
+        seed: The same seed and cases give the same split.
+
+    Returns:
+        The split.
+
+    Raises:
+        UserError: Fewer patients than the sets and one for training need.
+    """
+    grades = _grade_of_patients(cases)
+    if len(grades) < validation + test + 1:
+        raise UserError(
+            f"split: {len(grades)} patients found, but validation={validation} and test={test} with at least one for "
+            f"training need {validation + test + 1}: lower split.validation or split.test, or add patients"
+        )
+    queues = _shuffled(grades, seed=seed)
+    keep = sum(len(queue) - 1 for queue in queues.values()) >= validation + test
+    chosen: dict[str, list[str]] = {}
+    for name, size in (("test", test), ("validation", validation)):
+        counts = {grade: len(queue) for grade, queue in queues.items()}
+        large = {grade for grade in queues if (grades == grade).sum() >= 4}
+        shares = _allocate(counts, size=size, keep=int(keep), at_least_one=large)
+        chosen[name] = [patient for grade, share in shares.items() for patient in queues[grade][:share]]
+        queues = {grade: queue[shares[grade] :] for grade, queue in queues.items()}
+    return _build(cases, validation=chosen["validation"], test=chosen["test"], seed=seed)
+
+
+def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequence[str]) -> Split:
+    """Takes the user's own validation and test patients; the others train.
+
+    Args:
+        cases: One row per usable case, any order, with the columns case, patient and grade.
+        validation: Names of patients or of cases; a case brings its patient along.
+        test: As `validation`.
+
+    Returns:
+        The split, with seed 0.
+
+    Raises:
+        UserError: A name that is neither, a patient in both lists, or nobody left for training.
+    """
+    patients = {**dict(zip(cases["case"], cases["patient"], strict=True)), **{name: name for name in cases["patient"]}}
+    chosen = {}
+    for name, members in (("validation", validation), ("test", test)):
+        for member in members:
+            if member not in patients:
+                near = difflib.get_close_matches(member, patients, n=1)
+                hint = f"did you mean {near[0]}?" if near else "it may be set aside, see data/verdict.json"
+                raise UserError(f"split: {member} of the {name} list is no patient and no usable case; {hint}")
+        chosen[name] = {patients[member] for member in members}
+    both = sorted(chosen["validation"] & chosen["test"])
+    if both:
+        raise UserError(f"split: patient {both[0]} is in the validation and in the test list: take it out of one")
+    if set(patients.values()) == chosen["validation"] | chosen["test"]:
+        raise UserError("split: the validation and test lists hold every patient: leave at least one for training")
+    return _build(cases, validation=sorted(chosen["validation"]), test=sorted(chosen["test"]), seed=0)
+
+
+def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
+    """Cuts the patients into folds, stratified by grade: every patient is in the validation set of exactly one.
+
+    Fold sizes differ by at most one patient, in all and within each grade.
+
+    Args:
+        cases: One row per usable case, any order, with the columns case, patient and grade.
+        folds: Number of folds, at least 2.
+        seed: The same seed and cases give the same folds.
+
+    Returns:
+        One split per fold, with an empty test set.
+
+    Raises:
+        UserError: Fewer than 2 folds, or fewer patients than folds.
+    """
+    grades = _grade_of_patients(cases)
+    if not 2 <= folds <= len(grades):
+        raise UserError(
+            f"split: {folds} folds of {len(grades)} patients: expected at least 2 folds and a patient for each; change "
+            "split.folds or add patients"
+        )
+    # dealt like cards, one grade after the other without starting again at the first fold
+    dealt = [patient for queue in _shuffled(grades, seed=seed).values() for patient in queue]
+    return [_build(cases, validation=dealt[fold::folds], test=[], seed=seed) for fold in range(folds)]
+
+
+def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, seed: int) -> Split:
+    """One round of a cross-validation: one fold is the test set, validation patients are drawn from the others.
+
+    Every patient is in the test set of exactly one round.
+
+    Args:
+        cases: One row per usable case, any order, with the columns case, patient and grade.
+        folds: Number of folds, at least 2.
+        fold: Which one is the test set, from 0.
+        validation: Number of validation patients, at least 0.
+        seed: The same seed and cases give the same folds.
+
+    Returns:
+        The split.
+
+    Raises:
+        UserError: No such fold, or too few patients.
+    """
+    rounds = k_folds(cases, folds=folds, seed=seed)
+    if not 0 <= fold < folds:
+        raise UserError(f"split: fold {fold} of {folds}: expected split.fold from 0 to {folds - 1}")
+    test = rounds[fold].patients["validation"]
+    rest = cases[~cases["patient"].isin(test)]
+    inner = split_patients(rest, validation=validation, test=0, seed=seed)
+    return _build(cases, validation=inner.patients["validation"], test=test, seed=seed)
+
+
+def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
+    """Refuses a split in which two sets share a patient or a volume.
+
+    Args:
+        split: The split.
+        cases: One row per case of the split, with the columns case, patient and voxels_hash ("" if not known).
+
+    Raises:
+        UserError: A case of the split is not in the table or in two sets, or a patient or equal voxels are; names both.
+    """
+    patients = dict(zip(cases["case"], cases["patient"], strict=True))
+    hashes = dict(zip(cases["case"], cases["voxels_hash"], strict=True))
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    for name in SETS:
+        for case in getattr(split, name):
+            if case not in patients:
+                raise UserError(f"split: {case} of the {name} set is not among the cases: run ingest and split again")
+            facts = {"case": case, "patient": patients[case], "voxels": hashes[case]}
+            for kind, value in facts.items():
+                if pd.isna(value) or value == "":
+                    continue
+                other_set, other = seen.setdefault((kind, str(value)), (name, case))
+                if other_set != name:
+                    raise UserError(
+                        f"split: leak: {case} ({name}) and {other} ({other_set}) share the same {kind}"
+                        f"{'' if kind == 'voxels' else f' {value}'}: keep them in one set or remove one"
+                    )
+
+
+def _grade_of_patients(cases: pd.DataFrame) -> pd.Series:
+    """Patient -> grade, by patient; a patient with cases of several grades counts as the first of high, low, other."""
+    order = cases["grade"].map({"high": 0, "low": 1}).fillna(2)
+    table = cases.assign(_order=order).sort_values(["patient", "_order", "grade"])
+    return table.drop_duplicates("patient").set_index("patient")["grade"]
+
+
+def _shuffled(grades: pd.Series, *, seed: int) -> dict[str, list[str]]:
+    """Grade, ascending -> its patients in a random order."""
+    rng = np.random.default_rng(seed)
+    queues = {}
+    for grade in sorted(grades.unique()):
+        patients = grades.index[grades == grade].to_list()
+        queues[grade] = [patients[position] for position in rng.permutation(len(patients))]
+    return queues
+
+
+def _allocate(counts: Mapping[str, int], *, size: int, keep: int, at_least_one: set[str]) -> dict[str, int]:
+    """Shares `size` among the grades by largest remainder, leaving `keep` of each grade that has that many.
+
+    The grades of `at_least_one` get one first, the largest ones where there is no room for all.
+    """
+    room = {grade: max(count - keep, 0) for grade, count in counts.items()}
+    first = sorted((grade for grade in at_least_one if room[grade]), key=lambda grade: (-counts[grade], grade))
+    shares = {grade: int(grade in first[:size]) for grade in counts}
+    exact = {grade: size * count / max(sum(counts.values()), 1) for grade, count in counts.items()}
+    while sum(shares.values()) < size:
+        open_grades = [grade for grade in counts if shares[grade] < room[grade]]
+        # the grade that lacks most of its exact share; on a tie the first by name
+        shares[max(open_grades, key=lambda grade: exact[grade] - shares[grade])] += 1
+    return shares
+
+
+def _build(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequence[str], seed: int) -> Split:
+    held_out = {*validation, *test}
+    train = sorted(set(cases["patient"]) - held_out)
+    patients = {"train": tuple(train), "validation": tuple(sorted(validation)), "test": tuple(sorted(test))}
+    sets = {
+        name: tuple(sorted(cases.loc[cases["patient"].isin(members), "case"])) for name, members in patients.items()
+    }
+    return Split(seed=seed, patients=patients, **sets)

@@ -1,0 +1,135 @@
+"""The volume store: one folder per case, arrays that are memory-mapped, written all or nothing.
+
+    <root>/<case>/image.npy   float32 (slices, rows, columns, modalities), cropped to the brain's box
+                  brain.npy   bool    (slices, rows, columns)
+                  labels.npy  uint8   (slices, rows, columns), canonical; only where there is truth
+                  meta.json   where it came from and how it was made
+
+A folder whose name starts with "." is one that was being written when its process was killed.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brats_cascade.errors import UserError
+
+META = "meta.json"
+
+
+@dataclass(frozen=True)
+class StoredCase:
+    """One case of the store, its arrays memory-mapped and read-only.
+
+    Attributes:
+        name: The case.
+        image: float32 (slices, rows, columns, 4), z-scored inside the brain, exactly 0 outside.
+        brain: bool (slices, rows, columns).
+        labels: uint8 (slices, rows, columns), canonical, or None.
+        meta: meta.json; `shape` is that of the whole volume, `offset` the box's first voxel in it, `spacing` in mm.
+    """
+
+    name: str
+    image: np.ndarray
+    brain: np.ndarray
+    labels: np.ndarray | None
+    meta: dict[str, Any]
+
+
+def write_case(
+    root: Path, *, name: str, image: np.ndarray, brain: np.ndarray, labels: np.ndarray | None, meta: Mapping[str, Any]
+) -> Path:
+    """Writes a case, or replaces the one that is there; a kill at any moment leaves no half-written case.
+
+    Args:
+        root: The store.
+        name: The case.
+        image: (slices, rows, columns, modalities).
+        brain: (slices, rows, columns).
+        labels: (slices, rows, columns) or None.
+        meta: What JSON can hold.
+
+    Returns:
+        The case's folder.
+    """
+    folder = root / name
+    draft = root / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
+    draft.mkdir(parents=True)
+    np.save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
+    np.save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))
+    if labels is not None:
+        np.save(draft / "labels.npy", np.ascontiguousarray(labels, dtype=np.uint8))
+    (draft / META).write_text(json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    for _ in range(3):
+        delete_case(root, name=name)
+        try:
+            return draft.replace(folder)
+        except OSError:  # a worker that outlived its killed parent has just written the same case
+            continue
+    raise UserError(f"{folder}: another process keeps writing this case; wait for it to end, then run again")
+
+
+def read_meta(folder: Path) -> dict[str, Any] | None:
+    """A case's meta.json, or None where the folder holds no case."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return meta if isinstance(meta, dict) else None
+
+
+def open_case(folder: Path) -> StoredCase:
+    """Opens a case without reading its voxels.
+
+    Args:
+        folder: The case's folder in the store.
+
+    Returns:
+        The case.
+
+    Raises:
+        UserError: The folder holds no whole case.
+    """
+    folder = Path(folder)
+    meta = read_meta(folder)
+    try:
+        if meta is None:
+            raise FileNotFoundError(META)
+        arrays = {part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("image", "brain")}
+        has_labels = (folder / "labels.npy").exists()
+        labels = np.load(folder / "labels.npy", mmap_mode="r") if has_labels else None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: expected a case of the volume store, but {error}; run the ingest stage") from None
+    return StoredCase(name=folder.name, image=arrays["image"], brain=arrays["brain"], labels=labels, meta=meta)
+
+
+def list_cases(root: Path) -> list[str]:
+    """The names of the cases in a store, sorted."""
+    if not root.is_dir():
+        return []
+    return sorted(entry.name for entry in root.iterdir() if entry.name[0] != "." and (entry / META).is_file())
+
+
+def delete_case(root: Path, *, name: str) -> None:
+    """Takes a case out; it is gone at once, also for a process that is killed on the way."""
+    folder = root / name
+    if not folder.exists():
+        return
+    grave = root / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
+    folder.replace(grave)
+    shutil.rmtree(grave)
+
+
+def sweep(root: Path) -> None:
+    """Removes what killed processes left behind; not while another process writes to this store."""
+    if root.is_dir():
+        for entry in root.iterdir():
+            if entry.name.startswith(".") and entry.is_dir():
+                shutil.rmtree(entry)

@@ -1,0 +1,98 @@
+"""The truth of a case: its release's numbers become the paper's labels, and are counted."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brats_cascade.data.cases import Case
+from brats_cascade.data.releases import RELEASES
+from brats_cascade.errors import UserError
+from brats_cascade.labels import LABELS, SCHEMES
+
+
+def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, Any]) -> dict[int, int]:
+    """Counts the release's numbers in a truth, and refuses what the release does not know.
+
+    Args:
+        truth: The release's numbers, any orientation, any number type.
+        path: For the message.
+        case: Its scheme and release say which numbers may occur.
+        facts: The case's row; unknown labels go into it before they are refused.
+
+    Returns:
+        The release's number -> voxels, for the numbers that occur.
+
+    Raises:
+        UserError: Fractional or unknown labels, or such as do not tell in which of two ways they are numbered.
+    """
+    known = SCHEMES[case.scheme].to_canonical
+    flat = truth.ravel(order="K")
+    inside = flat[np.flatnonzero(flat)]  # a hundredth of the volume, so the rest of the work is on little
+    if inside.dtype.kind == "f" and (inside != np.rint(inside)).any():
+        wrong = float(inside[inside != np.rint(inside)][0])
+        raise UserError(f"{path}: expected whole labels {sorted(known)}, received {wrong:g}; was it interpolated?")
+    numbers, counts = np.unique(inside, return_counts=True)
+    found = {int(number): int(count) for number, count in zip(numbers, counts, strict=True)}
+    if inside.size < flat.size:
+        found[0] = flat.size - inside.size
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        facts["unknown_labels"] = ",".join(str(label) for label in unknown)
+        raise UserError(
+            f"{path}: expected labels {sorted(known)} ({case.scheme}), received also {unknown}; set data.layout to the "
+            "release these files come from, or mend the truth"
+        )
+    telling = RELEASES[case.release].telling_labels if case.release in RELEASES else ()
+    if telling and set(found) - {0} and not set(found) & set(telling):
+        raise UserError(
+            f"{path}: holds the tumour labels {sorted(set(found) - {0})} only, which {case.release} has been numbered "
+            f"with in two ways: expected also one of {list(telling)}; say which numbers these are in a listing "
+            "(docs/data.md)"
+        )
+    return found
+
+
+def canonical_labels(truth: np.ndarray, *, scheme: str) -> np.ndarray:
+    """Translates a truth that count_labels has let pass.
+
+    Args:
+        truth: The release's numbers, any shape.
+        scheme: Key of labels.SCHEMES.
+
+    Returns:
+        uint8 array of the same shape.
+    """
+    lookup = np.zeros(256, dtype=np.uint8)
+    for own, canonical in SCHEMES[scheme].to_canonical.items():
+        lookup[own] = canonical
+    return lookup[truth.astype(np.uint8)]
+
+
+def label_facts(
+    found: Mapping[int, int], *, labels: np.ndarray, brain: np.ndarray, scheme: str, voxel_mm3: float
+) -> dict[str, Any]:
+    """What the per-case table holds about a truth.
+
+    Args:
+        found: From count_labels, of the whole volume.
+        labels: Canonical labels of the brain's box; outside it there is no brain.
+        brain: bool, of the box.
+        scheme: Key of labels.SCHEMES.
+        voxel_mm3: Volume of a voxel, mm3.
+
+    Returns:
+        `labels`, `label_0..4`, `tumour_cm3`, `tumour_outside_brain`.
+    """
+    table = SCHEMES[scheme].to_canonical
+    counts = dict.fromkeys(LABELS, 0)
+    for own, count in found.items():
+        counts[table[own]] += count
+    tumour = sum(count for label, count in counts.items() if label)
+    return {
+        "labels": ",".join(str(label) for label, count in counts.items() if count),
+        **{f"label_{label}": count for label, count in counts.items()},
+        "tumour_cm3": float(tumour * voxel_mm3 / 1000),
+        "tumour_outside_brain": tumour - int(np.count_nonzero(labels[brain])),
+    }

@@ -1,0 +1,51 @@
+"""Puts labels of the cropped canonical frame back into a case's own grid, orientation and numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.cases import Case
+from brats_cascade.data.images import from_canonical, read_image, write_labels
+from brats_cascade.data.preprocess import uncrop
+from brats_cascade.data.recipe import AXES
+from brats_cascade.labels import SCHEMES, recode
+
+
+def restore_labels(labels_cropped: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
+    """Labels on the case's own grid, still canonical; 0 outside the brain's box. Any other volume as well.
+
+    Args:
+        labels_cropped: (slices, rows, columns) of the brain's box.
+        meta: The case's, with `offset`, `shape`, `affine` and `axis`.
+
+    Returns:
+        (x, y, z) in the order and orientation of the case's files.
+    """
+    whole = uncrop(labels_cropped, offset=meta["offset"], shape=meta["shape"])
+    upright = whole.transpose(np.argsort(AXES[meta.get("axis", "axial")]))
+    return from_canonical(upright, affine=np.array(meta["affine"]))
+
+
+def write_segmentation(path: Path, labels_cropped: np.ndarray, *, case: Case, meta: Mapping[str, Any]) -> None:
+    """Writes a segmentation as the case's release would: its geometry, its label numbers, its truth's type.
+
+    Args:
+        path: .nii, .nii.gz or .mha.
+        labels_cropped: Canonical labels (slices, rows, columns) of the brain's box.
+        case: The case; its truth's header is kept, without truth that of its first modality.
+        meta: The case's meta.
+
+    Raises:
+        UserError: The case's files cannot be read any more, or `path` has another suffix.
+    """
+    labels = recode(restore_labels(labels_cropped, meta), table=SCHEMES[case.scheme].from_canonical)
+    if case.truth is not None:
+        write_labels(path, labels, like=case.truth)
+        return
+    like = case.images[MODALITIES[0]]
+    axes = 4 if case.channels else 3
+    whole_numbers = read_image(like, axes=axes).dtype.kind in "iu"
+    write_labels(path, labels, like=like, axes=axes, dtype=None if whole_numbers else np.uint8)

@@ -1,0 +1,143 @@
+"""Every bad input ends in one line that names the case; the rest is ingested; docs/bad-input.md shows the lines.
+
+To write that page anew: UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from bad_inputs import BAD, nifti, write_cohort
+from layouts import tiny_volumes, write_layout
+
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.checks import judge_cases
+from brats_cascade.data.ingest import ingest
+from brats_cascade.data.store import list_cases
+from brats_cascade.errors import UserError
+
+PAGE = Path(__file__).parents[2] / "docs" / "bad-input.md"
+GOOD = "Brats18_ABC_1"
+STORED = {"no truth", "no air around the head", "intensities beyond any scanner", "spacing that no scan has"}
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """Damage -> (case, reason), the table and the names in the store, after one ingest of everything."""
+    here = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("bad"))  # so that the messages hold relative paths
+    try:
+        names = write_cohort(Path("cohort").absolute())
+        table = ingest(find_cases(Path("cohort")), root=Path("store"), clip=0.01, workers=2)
+        verdict = judge_cases(table, docs=Path("docs"))
+        stored = list_cases(Path("store"))
+        entries = sorted(entry.name for entry in Path("store").iterdir())
+        # Again, over what is there: a case that has gone bad leaves the store, one that is good stays.
+        again = ingest(find_cases(Path("cohort")), root=Path("store"), clip=0.01, workers=1)
+    finally:
+        os.chdir(here)
+    assert again.equals(table)
+    reasons = dict(verdict.set_aside)
+    return {what: (name, reasons[name]) for what, name in names.items()}, table, stored, entries, verdict
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_the_reason_is_one_line_that_names_the_case(outcome, what):
+    case, reason = outcome[0][what]
+    assert case in reason and "\n" not in reason
+    assert "Error" not in reason and "could not be ingested" not in reason  # no exception nobody thought of
+    assert 30 < len(reason) < 400
+
+
+def test_the_rest_is_ingested_and_no_case_is_partial(outcome):
+    reasons, table, stored, entries, verdict = outcome
+    assert entries == stored == sorted([GOOD, *(reasons[what][0] for what in STORED)])
+    assert verdict.accepted == (GOOD,)
+    assert len(table) == len(BAD) + 1  # the folder that contains itself is entered once
+
+
+def test_no_permission_to_read(monkeypatch):
+    """One file, and one whole folder, that this user may not read."""
+    text, entries = unreadable(monkeypatch)
+    assert "t1.nii.gz: cannot be read (Permission denied); check that it exists and its permissions" in text
+    assert entries == [GOOD]
+
+
+def unreadable(monkeypatch):
+    folder = Path(tempfile.mkdtemp(prefix="brats-cascade-test-"))
+    try:
+        for place in ("good", "file", "folder"):
+            images, labels = tiny_volumes()
+            write_layout(folder / place, "brats2017", images=images, labels=labels)
+            case = folder / place / "HGG" / GOOD
+            if place != "good":
+                for path in case.iterdir():
+                    path.rename(path.with_name(path.name.replace("ABC", place)))
+                case = case.rename(case.with_name(f"Brats18_{place}_1"))
+            if place == "file":
+                nifti(case, "t1").chmod(0)
+            if place == "folder":
+                case.chmod(0)
+        (folder / "store").mkdir()
+        folder.chmod(0o755)
+        (folder / "store").chmod(0o777)
+        monkeypatch.chdir(folder)
+        root = os.geteuid() == 0
+        if root:  # may read everything: become somebody else for a moment
+            os.seteuid(65534)
+        try:
+            table = ingest(find_cases(Path()), root=Path("store"), clip=0.01, workers=1).set_index("case")
+            entries = sorted(entry.name for entry in Path("store").iterdir())
+        finally:
+            if root:
+                os.seteuid(0)
+        assert table.index.tolist() == [GOOD, "Brats18_file_1"]  # what cannot be listed is told in the log
+        return table.loc["Brats18_file_1", "problem"], entries
+    finally:
+        monkeypatch.undo()
+        for path in folder.rglob("*_1"):
+            path.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+def test_a_folder_that_cannot_be_listed_is_told(monkeypatch, caplog):
+    unreadable(monkeypatch)
+    assert "Brats18_folder_1: its files cannot be listed (Permission denied)" in caplog.text
+
+
+def folder_of_no_case(tmp_path):
+    with pytest.raises(UserError) as caught:
+        find_cases(tmp_path)
+    return str(caught.value).replace(str(tmp_path), "cohort")
+
+
+def test_a_folder_of_no_case(tmp_path):
+    assert folder_of_no_case(tmp_path).startswith("cohort: no case found; expected files laid out as one of")
+
+
+def test_the_page_is_up_to_date(outcome, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    lines = [(what, reason) for what, (_, reason) in outcome[0].items()]
+    lines.append(("a file that may not be read", unreadable(monkeypatch)[0]))
+    lines.append(("a folder with no case", folder_of_no_case(tmp_path / "empty")))
+    rows = [f"| {what} | {reason.replace('|', chr(92) + '|')} |" for what, reason in lines]
+    page = "\n".join([*HEAD, *rows, ""])
+    if os.environ.get("UPDATE_DOCS"):
+        PAGE.write_text(page, encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == page, "UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py"
+
+
+HEAD = (
+    "# Bad input and what it is called",
+    "",
+    "Written by `UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py`, which damages sound cases in each of",
+    "these ways, ingests them beside a good one, and fails when a message here is no longer the one that is given.",
+    "A bad case is set aside with its one line, and leaves nothing in the store; the others are used. `brats-cascade",
+    "data check PATH` prints the same lines before anything is run. Links to folders are followed, each folder is",
+    "entered once, so a link to a folder above does no harm; names may hold spaces and any letters.",
+    "",
+    "| what is wrong | what is said |",
+    "|---|---|",
+)

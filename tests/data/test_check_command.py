@@ -1,0 +1,118 @@
+"""brats-cascade data check: the validate stage's verdict as a table, without a store."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from layouts import LAYOUTS, tiny_volumes, write_layout
+
+from brats_cascade.commands.check import run
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.checks import validate_cases
+from brats_cascade.data.ingest import ingest, survey
+from brats_cascade.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Every layout but the listing, a case without truth, one that is cut off, and one case under two names."""
+    folder = tmp_path_factory.mktemp("mixed") / "cohort"
+    for seed, layout in enumerate(LAYOUTS):
+        if layout != "list":
+            images, labels = tiny_volumes(seed=seed)
+            write_layout(folder / layout, layout, images=images, labels=labels)
+    images, labels = tiny_volumes(seed=50)
+    for place, truth in (("x", labels), ("y", labels), ("z", None)):
+        changed = {**images, "t1": images["t1"] + (images["t1"] > 0) * (place == "z")}
+        write_layout(folder / place, "brats2017", images=changed, labels=truth)
+        (folder / place / "HGG" / "Brats18_ABC_1").rename(folder / place / "HGG" / "Brats18_OLD_1")
+        for path in (folder / place).rglob("*.nii.gz"):
+            path.rename(path.with_name(path.name.replace("Brats18_ABC_1", f"Brats18_{place.upper()}_1")))
+        path.parent.rename(path.parent.with_name(f"Brats18_{place.upper()}_1"))
+    bad = folder / "brats2021/BraTS2021_00001/BraTS2021_00001_t2.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:200])
+    return folder
+
+
+def verdicts(text):
+    """case -> (verdict, reason) of a wide table."""
+    lines = [line for line in text.splitlines()[2:] if line and not line.startswith(" ")][:-2]
+    rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
+    return {row[0]: (row[6], row[7] if len(row) > 7 else "") for row in rows}
+
+
+def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    before = sorted(cohort.rglob("*"))
+    text, bad = run(cohort, workers=1)
+    assert sorted(cohort.rglob("*")) == before  # nothing is written there
+    shown = verdicts(text)
+    table = ingest(find_cases(cohort), root=tmp_path / "store", clip=0.01, workers=1)
+    verdict = validate_cases(table, docs=tmp_path / "docs")
+    assert set(shown) == set(table["case"])
+    aside, warned = dict(verdict.set_aside), dict(verdict.warnings)
+    assert {case for case, (word, _) in shown.items() if word in ("set aside", "predict only")} == set(aside)
+    assert {case for case, (word, _) in shown.items() if word == "warning"} == set(warned)
+    for case, reason in {**aside, **warned}.items():
+        assert shown[case][1] == reason.removeprefix(f"{case}: ")
+    assert shown["Brats18_Z_1"] == ("predict only", "no truth: usable for predict only")
+    assert shown["Brats18_Y_1"][0] == "set aside" and "same voxels as Brats18_X_1" in shown["Brats18_Y_1"][1]
+    assert "truncated" in shown["BraTS2021_00001"][1]
+    assert bad == 2
+    assert "Mixed labels: 4 cases tell necrosis and non-enhancing tumour apart (first BRATS_HG0001), 5 hold" in text
+    assert text.splitlines()[-1].startswith("12 cases: 9 usable for training (")
+    assert text.splitlines()[-1].endswith("1 for predict only, 2 set aside")
+    (line,) = [line for line in text.splitlines() if line.startswith("Brats18_ABC_1")]
+    assert line.split()[:6] == ["Brats18_ABC_1", "high", "brats2017", "10x14x12", "1x1x1", "0,1,2,4"]
+
+
+def test_a_survey_is_the_ingests_table(cohort, tmp_path):
+    cases = find_cases(cohort)
+    stored = ingest(cases, root=tmp_path, clip=0.01, workers=1)
+    looked = survey(cases, workers=1)
+    assert not looked["stored"].any()
+    assert looked.drop(columns="stored").equals(stored.drop(columns="stored"))
+
+
+@pytest.mark.parametrize("columns", [200, 100, 60])
+def test_lines_stay_within_the_terminal(cohort, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text, _ = run(cohort)
+    assert "truncated" in text and "same voxels" in " ".join(text.split())
+    if columns >= 140:
+        assert max(len(line) for line in text.splitlines()) <= columns
+
+
+def test_a_good_folder_has_no_bad_case(tmp_path):
+    images, labels = tiny_volumes()
+    write_layout(tmp_path, "brats2023", images=images, labels=labels)
+    text, bad = run(tmp_path)
+    assert bad == 0 and "1 cases: 1 usable for training" in text
+
+
+def test_all_bad_is_a_table_too_and_no_case_an_error(tmp_path):
+    images, labels = tiny_volumes()
+    write_layout(tmp_path / "in", "brats2013", images=images, labels=labels)
+    for path in (tmp_path / "in").rglob("*.mha"):
+        path.write_bytes(b"")
+    text, bad = run(tmp_path / "in")
+    assert bad == 1 and "0 usable" in text
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no case found"):
+        run(tmp_path / "empty")
+
+
+def test_the_command_line_exits_with_1_for_a_bad_case(cohort, tmp_path):
+    def check(path):
+        words = [sys.executable, "-m", "brats_cascade.cli", "data", "check", str(path)]
+        environment = {**os.environ, "COLUMNS": "200", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+        return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    done = check(cohort)
+    assert done.returncode == 1 and "2 set aside" in done.stdout and "Traceback" not in done.stderr
+    none = check(tmp_path / "absent")
+    assert none.returncode == 1 and none.stderr.startswith("error: ") and len(none.stderr.splitlines()) == 1
+    assert json.dumps(sorted(os.listdir(tmp_path))) == "[]"  # noqa: PTH208

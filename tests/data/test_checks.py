@@ -1,0 +1,206 @@
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.checks import cohort_numbers, validate_cases
+from brats_cascade.data.data_docs import make_offline
+from brats_cascade.data.expectations import _read_report, failing_cases
+from brats_cascade.data.rules import Rule, all_rules
+from brats_cascade.errors import UserError
+
+INTENSITIES = {"min": 3.0, "p01": 10.0, "p50": 200.0, "p99": 600.0, "max": 900.0, "mean": 210.0, "std": 80.0}
+
+
+def good_case(case, **changes):
+    """A row of data/cases.parquet that meets every rule."""
+    row = {
+        "case": case,
+        "patient": case,
+        "grade": "high",
+        "release": "brats2017",
+        "scheme": "merged",
+        "folder": f"raw/{case}",
+        "modalities": ",".join(MODALITIES),
+        "has_truth": True,
+        "problem": "",
+        "slices": 155,
+        "rows": 240,
+        "columns": 240,
+        "spacing_slice": 1.0,
+        "spacing_row": 1.0,
+        "spacing_column": 1.0,
+        "same_grid": True,
+        "finite": True,
+        "brain_fraction": 0.17,
+        "labels": "0,1,2,4",
+        "unknown_labels": "",
+        **{f"label_{label}": count for label, count in enumerate((8_838_000, 20_000, 50_000, 0, 20_000))},
+        "tumour_cm3": 90.0,
+        "tumour_outside_brain": 900,
+        "voxels_hash": f"hash of {case}",
+        "stored": True,
+    }
+    row |= {f"{name}_{key}": value for name in MODALITIES for key, value in INTENSITIES.items()}
+    return row | changes
+
+
+def unreadable_case(case, problem):
+    """A row as ingest writes it for a case it could not read: everything but the names is unknown."""
+    row = dict.fromkeys(good_case(case), np.nan)
+    known = good_case(case, problem=problem, stored=False)
+    texts = ("case", "patient", "grade", "release", "scheme", "folder", "modalities", "has_truth", "problem", "stored")
+    return row | {key: known[key] for key in texts} | {"labels": "", "unknown_labels": "", "voxels_hash": ""}
+
+
+def test_every_broken_rule_is_named_and_only_errors_set_aside(tmp_path):
+    rows = [
+        good_case("a_good"),
+        unreadable_case("b_truncated", "b_truncated: b_flair.nii.gz: truncated gzip; download it again"),
+        good_case("c_three", modalities="t1,flair,t2"),
+        good_case("d_grid", same_grid=False),
+        good_case("e_nan", finite=False),
+        good_case("f_empty", brain_fraction=0.002),
+        good_case("g_skull", brain_fraction=0.97),
+        good_case("h_label", unknown_labels="5,7"),
+        good_case("i_no_truth", has_truth=False, tumour_cm3=np.nan, labels=""),
+        good_case("j_huge", tumour_cm3=700.0),
+        good_case("k_constant", t2_std=0.0),
+        good_case("l_scale", t1c_max=3e9),
+        good_case("m_thick", spacing_slice=7.0),
+        good_case("n_no_tumour", tumour_cm3=0.0),
+        good_case("o_phantom", spacing_slice=2.0, spacing_row=2.0, spacing_column=2.0),
+        good_case("p_flat", flair_p01=200.0, flair_p99=200.0),
+        good_case("r_outside", tumour_outside_brain=45_000),
+        good_case("q_unmeasured", brain_fraction=np.nan),
+    ]
+    verdict = validate_cases(pd.DataFrame(rows), docs=tmp_path / "docs")
+
+    assert verdict.accepted == ("a_good", "n_no_tumour", "o_phantom", "p_flat", "r_outside")
+    reasons = dict(verdict.set_aside)
+    words = {
+        "b_truncated": "truncated gzip",
+        "c_three": "modalities flair,t1,t2, expected flair,t1,t1c,t2",
+        "d_grid": "resample",
+        "e_nan": "NaN or Inf",
+        "f_empty": "0.2%",
+        "g_skull": "97.0%",
+        "h_label": "labels 5,7, unknown to the scheme 'merged'",
+        "i_no_truth": "no truth: usable for predict only",
+        "j_huge": "700 cm3",
+        "k_constant": "t2 is constant",
+        "l_scale": "t1c runs from 3 to 3e+09",
+        "m_thick": "7 x 1 x 1 mm",
+        "q_unmeasured": "ingest",
+    }
+    assert set(reasons) == set(words)
+    for case, word in words.items():
+        assert word in reasons[case] and case in reasons[case] and "\n" not in reasons[case]
+    assert reasons["b_truncated"] == rows[1]["problem"]  # and nothing about the facts that nobody could read
+    warnings = dict(verdict.warnings)
+    assert set(warnings) == {"n_no_tumour", "o_phantom", "p_flat", "r_outside"}
+    assert warnings["o_phantom"].count("2 x 2 x 2 mm") == 1  # broken on three axes, told once
+    assert "50.0% of its tumour" in warnings["r_outside"]
+    numbers = cohort_numbers(pd.DataFrame(rows), verdict=verdict)
+    assert numbers == {
+        **{"found": 18, "accepted": 5, "set_aside": 13, "warnings": 4},
+        **{"patients": 5, "high": 5, "low": 0},
+    }
+    stored = json.loads(json.dumps(verdict.as_dict()))
+    assert stored["set_aside"][0] == {"case": "b_truncated", "reason": rows[1]["problem"]}
+
+
+def test_of_twins_the_first_usable_by_name_stays(tmp_path):
+    rows = [
+        good_case("z", voxels_hash="same"),
+        good_case("m", voxels_hash="same"),
+        good_case("b", voxels_hash="other"),
+        good_case("a", voxels_hash="other", has_truth=False),  # cannot train: its twin with a truth is kept
+        unreadable_case("x", "x: bad"),
+        unreadable_case("y", "y: bad"),  # two unknown hashes are not twins
+    ]
+    verdict = validate_cases(pd.DataFrame(rows), docs=tmp_path)
+    assert verdict.accepted == ("b", "m")
+    reasons = dict(verdict.set_aside)
+    assert "same voxels as m" in reasons["z"] and "no truth" in reasons["a"]
+    assert reasons["x"] == "x: bad" and reasons["y"] == "y: bad"
+
+
+def test_cases_of_one_name_are_both_set_aside(tmp_path):
+    rows = [good_case("a", folder="1", voxels_hash="1"), good_case("a", folder="2", voxels_hash="2"), good_case("b")]
+    verdict = validate_cases(pd.DataFrame(rows), docs=tmp_path)
+    assert verdict.accepted == ("b",)
+    assert [case for case, _ in verdict.set_aside] == ["a", "a"]
+    assert "rename" in verdict.set_aside[0][1]
+
+
+def test_a_problem_that_does_not_name_its_case_gets_the_name(tmp_path):
+    rows = [good_case("a"), unreadable_case("b", "truncated\ngzip")]
+    assert validate_cases(pd.DataFrame(rows), docs=tmp_path).set_aside == (("b", "b: truncated gzip"),)
+
+
+def test_nullable_columns_are_read_alike(tmp_path):
+    table = pd.DataFrame([good_case("a"), good_case("b", has_truth=False), unreadable_case("c", "c: bad")])
+    verdict = validate_cases(table.convert_dtypes(), docs=tmp_path)
+    assert verdict.accepted == ("a",) and [case for case, _ in verdict.set_aside] == ["b", "c"]
+
+
+def test_a_cohort_without_a_usable_case_is_refused_with_reasons(tmp_path):
+    rows = [unreadable_case(name, f"{name}: wrong magic; replace the file") for name in "abcd"]
+    with pytest.raises(UserError, match=r"all 4 cases are set aside.*a: wrong magic.*b: wrong magic.*c: wrong magic"):
+        validate_cases(pd.DataFrame(rows), docs=tmp_path)
+    with pytest.raises(UserError, match="no cases"):
+        validate_cases(pd.DataFrame([good_case("a")]).iloc[:0], docs=tmp_path)
+
+
+def test_pages_name_the_cases_and_fetch_nothing(tmp_path):
+    stale = tmp_path / "docs" / "stale.html"
+    stale.parent.mkdir()
+    stale.write_text("old")
+    rows = [good_case("a"), good_case("b<i>", tumour_cm3=0.0), good_case("c", finite=False)]
+    validate_cases(pd.DataFrame(rows), docs=tmp_path / "docs")
+    assert not stale.exists()
+    entry = (tmp_path / "docs" / "index.html").read_text()
+    assert "2 of 3 cases" in entry and "b&lt;i&gt;" in entry and "NaN or Inf" in entry
+    links = re.findall(r'<a href="([^"]+)"', entry)
+    assert len(links) == 2 and all((tmp_path / "docs" / link.replace("%20", " ")).is_file() for link in links)
+    pages = list((tmp_path / "docs").rglob("*.html"))
+    assert len(pages) >= 4
+    fetches = re.compile(r"<(?:script|link|img|iframe|object|embed)\b|\bsrc=|url\(|@import", re.IGNORECASE)
+    assert not list((tmp_path / "docs").rglob("*.css"))
+    for page in pages:
+        assert not fetches.search(page.read_text(encoding="utf-8")), page
+    assert "The truth holds some tumour." in (tmp_path / "docs" / links[0]).read_text()
+
+
+def test_make_offline_keeps_text_and_links_and_leads_home(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(
+        '<head><link rel="x" href="//cdn.example/a.css"><link rel="icon" href="./static/i.ico">'
+        "<style>a{background:url('https://cdn.example/b.png')}</style></head>"
+        '<body><img src="http://cdn.example/c.png"><a href="https://example.org">read</a><script>x()</script></body>'
+    )
+    make_offline(tmp_path, home="../home.html")
+    text = page.read_text()
+    assert "cdn.example" not in text and "x()" not in text and "i.ico" not in text
+    assert '<body><a href="https://example.org">read</a></body>' in text
+    assert '<a href="../home.html">' in (tmp_path / "index.html").read_text()
+
+
+def test_a_rule_that_great_expectations_drops_is_an_error(tmp_path):
+    class Report:
+        statistics = {"evaluated_expectations": 1}  # noqa: RUF012
+        results = ()
+
+    rules = all_rules()
+    with pytest.raises(RuntimeError, match=f"evaluated 1 of {len(rules)} rules"):
+        _read_report(Report(), rules=rules)
+
+
+def test_a_rule_that_cannot_be_evaluated_is_an_error(tmp_path):
+    rule = Rule("ExpectColumnValuesToBeInSet", {"column": "absent", "value_set": [1]}, "text", str)
+    with pytest.raises(RuntimeError, match="could not be evaluated"):
+        failing_cases(pd.DataFrame({"case": ["a"]}), rules=[rule], site=tmp_path / "site")

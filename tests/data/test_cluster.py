@@ -1,0 +1,114 @@
+"""Ingest over a Dask cluster: a local scheduler, two worker processes, one of them killed on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from layouts import tiny_volumes, write_layout
+
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.ingest import ingest
+from brats_cascade.data.store import list_cases
+from brats_cascade.errors import UserError
+
+SRC = Path(__file__).parents[2] / "src"
+COUNT = 10
+
+
+@pytest.fixture
+def cases(tmp_path, monkeypatch):
+    """Some cases, large enough that a worker is in the middle of one when it dies."""
+    for number in range(COUNT):
+        images, labels = tiny_volumes(seed=number, shape=(90, 90, 90))
+        write_layout(tmp_path / "in" / f"{number}", "brats2017", images=images, labels=labels)
+        for path in sorted((tmp_path / "in" / f"{number}").rglob("Brats18*"), reverse=True):
+            path.rename(path.with_name(path.name.replace("ABC", f"N{number}")))
+    monkeypatch.chdir(tmp_path)
+    return find_cases(Path("in"))  # relative, as data.source is
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Address of a scheduler, and two worker processes of one thread each, started elsewhere."""
+    pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), *sys.path])}
+    address_file = tmp_path / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment, "cwd": "/"}
+    python = [sys.executable, "-m"]
+    local = ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = [
+        *python,
+        "distributed.cli.dask_scheduler",
+        *local,
+        "--port",
+        "0",
+        "--scheduler-file",
+        str(address_file),
+    ]
+    processes = [subprocess.Popen(scheduler, **quiet)]
+    try:
+        deadline = time.monotonic() + 60
+        while not (address_file.exists() and address_file.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        one_thread = ["--nthreads", "1", "--no-nanny", "--scheduler-file", str(address_file)]
+        worker = [*python, "distributed.cli.dask_worker", "--host", "127.0.0.1", "--no-dashboard", *one_thread]
+        processes += [subprocess.Popen(worker, **quiet) for _ in range(2)]
+        yield json.loads(address_file.read_text())["address"], processes[1:]
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait(30)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Dask's and Tornado's own
+def test_a_cohort_over_two_workers_of_which_one_is_killed(cases, cluster, tmp_path):
+    address, workers = cluster
+    store = Path("store")
+    killed_at = []
+
+    def kill_one():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            done = len(list_cases(store))
+            if done >= 2:
+                workers[0].send_signal(signal.SIGKILL)
+                killed_at.append(done)
+                return
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    table = ingest(cases, root=store, clip=0.01, workers=1, scheduler=address)
+    killer.join()
+    assert killed_at and killed_at[0] < COUNT, "the worker was to be killed while there was work left"
+    assert workers[0].wait(30) == -signal.SIGKILL and workers[1].poll() is None
+    assert table["stored"].all() and len(table) == COUNT
+    assert list_cases(store) == sorted(case.name for case in cases)
+    alone = ingest(cases, root=tmp_path / "alone", clip=0.01, workers=1)
+    assert table.equals(alone)
+    for path in (tmp_path / "alone").rglob("*.*"):
+        assert path.read_bytes() == (store / path.relative_to(tmp_path / "alone")).read_bytes()
+    # What the killed worker left half written is hidden, and the next run takes it away.
+    assert ingest(cases, root=store, clip=0.01, workers=1).equals(table)
+    assert not [entry for entry in store.iterdir() if entry.name.startswith(".")]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_scheduler_is_told_in_one_line(cases, tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
+    with pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 .*start one with"):
+        ingest(cases[:1], root=tmp_path / "store", clip=0.01, workers=1, scheduler="tcp://127.0.0.1:1")
+
+
+def test_dask_that_is_not_installed_is_told(cases, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r"ingest\.scheduler needs Dask, which is not installed: install the extra"):
+        ingest(cases[:1], root=tmp_path / "store", clip=0.01, workers=1, scheduler="tcp://127.0.0.1:1")

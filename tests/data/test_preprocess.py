@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from brats_cascade.data.preprocess import bounding_box, brain_mask, normalise, standardise, uncrop
+
+
+def test_the_brain_is_where_any_modality_is_not_zero():
+    first, second = np.zeros((2, 2, 2)), np.zeros((2, 2, 2))
+    first[0, 0, 0], second[1, 1, 1] = 3, -2
+    mask = brain_mask([first, second])
+    assert mask.dtype == bool
+    assert np.argwhere(mask).tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_the_box_is_tight(rng):
+    mask = np.zeros((6, 7, 8), dtype=bool)
+    mask[2:5, 1:6, 3:4] = rng.random((3, 5, 1)) > 0.3
+    mask[2, 1, 3] = mask[4, 5, 3] = True
+    where = np.argwhere(mask)
+    box = bounding_box(mask)
+    assert [axis.start for axis in box] == where.min(axis=0).tolist()
+    assert [axis.stop - 1 for axis in box] == where.max(axis=0).tolist()
+    with pytest.raises(ValueError, match="empty"):
+        bounding_box(np.zeros((2, 2, 2), dtype=bool))
+
+
+def test_z_scores_of_a_closed_form():
+    # 0..4 clipped to 1..3: 1 1 2 3 3, mean 2, variance 4/5.
+    result = standardise(np.arange(5), limits=(1, 3))
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, np.array([-1, -1, 0, 1, 1]) / np.sqrt(0.8), rtol=1e-6)
+
+
+def test_normalise_is_the_papers_recipe_computed_by_hand(rng):
+    volume = rng.integers(1, 32767, size=(9, 10, 11)).astype(np.int16)
+    brain = rng.random(volume.shape) > 0.5
+    before = volume.copy()
+    result = normalise(volume, brain=brain, clip=0.01)
+    # Percentile by its definition: linear interpolation between the sorted values.
+    ordered = sorted(volume[brain].astype(float).tolist())
+    ends = []
+    for share in (0.01, 0.99):
+        place = share * (len(ordered) - 1)
+        below = int(place)
+        ends.append(ordered[below] + (place - below) * (ordered[below + 1] - ordered[below]))
+    clipped = np.clip(volume.astype(float), *ends)
+    expected = np.where(brain, (clipped - clipped[brain].mean()) / clipped[brain].std(), 0)
+    np.testing.assert_allclose(result, expected, atol=2e-6)
+    assert (result[~brain] == 0).all()
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(volume, before)
+
+
+def test_no_clipping_keeps_the_extremes():
+    values = np.array([0.0] * 99 + [1000.0])
+    np.testing.assert_allclose(standardise(values, limits=(0, 1000))[-1], np.sqrt(99), rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0, 1e6])
+def test_a_constant_modality_is_refused_and_a_faraway_one_is_not(offset):
+    with pytest.raises(ValueError, match="constant"):
+        standardise(np.full(10, offset), limits=(offset, offset))
+    wide = standardise(offset + np.linspace(0, 100, 101), limits=(offset, offset + 100))
+    assert abs(wide.mean(dtype=np.float64)) < 1e-6
+    assert abs(wide.std(dtype=np.float64) - 1) < 1e-5
+
+
+def test_uncrop_undoes_a_crop(rng):
+    whole = np.zeros((6, 7, 8), dtype=np.uint8)
+    whole[2:5, 1:6, 3:7] = rng.integers(1, 5, size=(3, 5, 4))
+    box = bounding_box(whole > 0)
+    result = uncrop(whole[box], offset=[axis.start for axis in box], shape=whole.shape)
+    np.testing.assert_array_equal(result, whole)
+    assert result.dtype == np.uint8
+    with pytest.raises(ValueError, match="does not fit"):
+        uncrop(whole[box], offset=(4, 1, 3), shape=whole.shape)
