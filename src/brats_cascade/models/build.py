@@ -1,0 +1,70 @@
+"""From an architecture's name to a network, and from a file back to it."""
+
+import math
+from pathlib import Path
+
+import keras
+
+from brats_cascade.errors import UserError
+from brats_cascade.models.cascade import GEOMETRY, build_second, join_cascade
+from brats_cascade.models.two_path import Style, build_two_path
+
+
+def build_model(
+    architecture: str,
+    *,
+    modalities: int = 4,
+    classes: int = 5,
+    style: Style | None = None,
+    first: keras.Model | None = None,
+) -> keras.Model:
+    """Builds one of the four networks of the paper.
+
+    Args:
+        architecture: A key of GEOMETRY.
+        modalities: Channels of the image.
+        classes: Output classes.
+        style: Width, normalisation and the rest.
+        first: CNN 1 of a cascade, a trained TwoPathCNN; a new one by default.
+
+    Returns:
+        Model from (batch, rows, columns, modalities) to float32 probabilities, each side smaller by the patch's side
+        less 1: 33 / 65 / 56 / 53 pixels for two_path / input_cascade / local_cascade / mf_cascade.
+
+    Raises:
+        ValueError: No architecture has this name.
+    """
+    if architecture not in GEOMETRY:
+        raise ValueError(f"expected one of {list(GEOMETRY)}, received {architecture!r}")
+    if architecture == "two_path":
+        return build_two_path(modalities=modalities, classes=classes, style=style)
+    first = first or build_two_path(modalities=modalities, classes=classes, style=style)
+    second = build_second(architecture, modalities=modalities, classes=classes, style=style)
+    return join_cascade(architecture, first=first, second=second)
+
+
+def kernel_weights(model: keras.Model) -> int:
+    """Number of weights in convolution kernels, biases and normalisation left out: what the paper counts."""
+    return sum(math.prod(weight.shape) for weight in model.weights if weight.name == "kernel")
+
+
+def load_network(path: Path) -> keras.Model:
+    """Reads a network from a .keras file in Keras's safe mode.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The network, not compiled.
+
+    Raises:
+        UserError: The file is missing, no Keras file, or damaged.
+    """
+    import brats_cascade.models.layers  # noqa: F401  (registers the custom layers)
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such model file; expected what training writes, models/EXPERIMENT/model.keras")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a readable Keras model ({error}); train it again or restore the file") from error

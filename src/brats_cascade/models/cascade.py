@@ -1,0 +1,137 @@
+"""The three cascades (paper section 2.2, Fig. 3): CNN 1's class maps join CNN 2 early, in the local path, or late."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import keras
+
+from brats_cascade.models.two_path import Style, classify, two_path_features
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a network looks, in pixels.
+
+    Attributes:
+        before: Pixels needed above and to the left of the pixel that is classified.
+        after: Pixels needed below and to the right of it.
+        joined: Side of CNN 1's output that CNN 2 needs for one output pixel; 0 without a cascade.
+    """
+
+    before: int
+    after: int
+    joined: int = 0
+
+    @property
+    def patch(self) -> int:
+        """Side of the patch that gives one output pixel (REFERENCE.md section 2)."""
+        return self.before + 1 + self.after
+
+    @property
+    def halo(self) -> tuple[int, int]:
+        """Pixels before and after."""
+        return self.before, self.after
+
+
+CNN2 = Geometry(16, 16)  # every CNN 2 sees 33x33 of the image itself
+
+# LocalCascadeCNN's 56 is even: its first local block's fields are 10 wide, so CNN 1's pixels fall between two; the
+# classified pixel is the 28th of 56.
+GEOMETRY: Mapping[str, Geometry] = MappingProxyType(
+    {
+        "two_path": Geometry(16, 16),
+        "input_cascade": Geometry(32, 32, joined=33),
+        "local_cascade": Geometry(27, 28, joined=24),
+        "mf_cascade": Geometry(26, 26, joined=21),
+    }
+)
+
+
+def build_second(
+    architecture: str, *, modalities: int = 4, classes: int = 5, style: Style | None = None
+) -> keras.Model:
+    """CNN 2 of a cascade alone, with CNN 1's class probabilities as its second input.
+
+    Args:
+        architecture: "input_cascade", "local_cascade" or "mf_cascade".
+        modalities: Channels of the image.
+        classes: Classes of CNN 1 and of the output.
+        style: Width, normalisation and the rest.
+
+    Returns:
+        Model from [image (batch, r, c, modalities), CNN 1's probabilities (batch, r - 33 + j, c - 33 + j, classes)], with
+        j = GEOMETRY[architecture].joined, to probabilities (batch, r - 32, c - 32, classes).
+
+    Raises:
+        ValueError: No cascade has this name.
+    """
+    style = style or Style()
+    image = keras.Input((None, None, modalities), name="image")
+    maps = keras.Input((None, None, classes), name="cnn1_probabilities")
+    if architecture == "input_cascade":
+        joined = keras.layers.Concatenate(dtype=style.policy, name="join_input")([image, maps])
+        features = two_path_features(joined, style=style)
+    elif architecture == "local_cascade":
+        features = two_path_features(image, style=style, after_first_local=maps)
+    elif architecture == "mf_cascade":
+        features = two_path_features(image, style=style, before_output=maps)
+    else:
+        known = [name for name in GEOMETRY if name != "two_path"]
+        raise ValueError(f"expected one of {known}, received {architecture!r}")
+    return keras.Model([image, maps], classify(features, classes=classes, style=style), name="cnn2")
+
+
+def join_cascade(architecture: str, *, first: keras.Model, second: keras.Model) -> keras.Model:
+    """Puts CNN 1 and CNN 2 together into one network that needs the image alone.
+
+    Args:
+        architecture: "input_cascade", "local_cascade" or "mf_cascade".
+        first: A TwoPathCNN.
+        second: What `build_second` gave for this architecture.
+
+    Returns:
+        Model from (batch, r, c, modalities) to probabilities, each side smaller by the patch's side less 1.
+    """
+    image, whole = _joined(architecture, first=first, second=second)
+    return keras.Model(image, whole, name=architecture)
+
+
+def score_model(network: keras.Model) -> keras.Model:
+    """The same network up to its scores, before the softmax: what is trained.
+
+    Args:
+        network: A TwoPathCNN, a CNN 2, or a joined cascade; layers and weights are shared.
+
+    Returns:
+        Model from the network's inputs to float32 scores.
+    """
+    if network.name not in GEOMETRY or network.name == "two_path":
+        return keras.Model(network.inputs, network.get_layer("output").output)
+    second = network.get_layer("cnn2")
+    head = keras.Model(second.inputs, second.get_layer("output").output, name="cnn2")
+    image, scores = _joined(network.name, first=network.get_layer("cnn1"), second=head)
+    return keras.Model(image, scores)
+
+
+def output_layer(network: keras.Model) -> keras.layers.Layer:
+    """The last convolution of a network: that of CNN 2 in a joined cascade."""
+    joined = network.name in GEOMETRY and network.name != "two_path"
+    return (network.get_layer("cnn2") if joined else network).get_layer("output")
+
+
+def _joined(architecture: str, *, first: keras.Model, second: keras.Model) -> tuple[Any, Any]:
+    """The image as Keras tensor, and what CNN 2 makes of it and of CNN 1's maps."""
+    geometry = GEOMETRY[architecture]
+    image = keras.Input((None, None, first.input_shape[-1]), name="image")
+    first = _renamed(first, name="cnn1")
+    maps: Any = first(image)
+    top, bottom = geometry.before - CNN2.before, geometry.after - CNN2.after
+    centre = keras.layers.Cropping2D(((top, bottom), (top, bottom)), dtype="float32", name="centre")(image)
+    return image, second([centre, maps])
+
+
+def _renamed(model: keras.Model, *, name: str) -> keras.Model:
+    """The same layers and weights under another name, so that files and summaries say which CNN is which."""
+    return keras.Model(model.inputs, model.outputs[0], name=name)

@@ -1,0 +1,124 @@
+"""A trained network on disk: model.keras beside model.json, which says all that the weights do not."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from brats_cascade.errors import UserError
+from brats_cascade.models.build import build_model, load_network
+from brats_cascade.models.cascade import GEOMETRY, Geometry
+from brats_cascade.models.two_path import Style
+
+NETWORK, CONTRACT = "model.keras", "model.json"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a network expects and gives.
+
+    Attributes:
+        architecture: A key of GEOMETRY.
+        classes: Canonical label of each output.
+        modalities: Channels of the image, in order.
+        clip: Share of intensities clipped at either end before the z-score.
+        style: Of the last CNN.
+        first_style: Of a cascade's CNN 1, or None.
+        n4: Whether T1 and T1c had their bias field corrected.
+        zscore: Over what the z-score was taken, as `prepare_case` has it.
+        axis: Across what the slices were cut, likewise.
+    """
+
+    architecture: str
+    classes: tuple[int, ...]
+    modalities: tuple[str, ...]
+    clip: float
+    style: Style
+    first_style: Style | None
+    n4: bool = False
+    zscore: str = "brain"
+    axis: str = "axial"
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """How a case's files become what the network was trained on; arguments of `prepare_case`."""
+        return {"clip": self.clip, "n4": self.n4, "zscore": self.zscore, "axis": self.axis}
+
+    @property
+    def geometry(self) -> Geometry:
+        """Where the network looks."""
+        return GEOMETRY[self.architecture]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Contract":
+        """The inverse of `as_dict`.
+
+        Raises:
+            TypeError: A key too many or too few.
+        """
+        plain = dict(values)
+        first = plain.pop("first_style")
+        return cls(
+            **{
+                **plain,
+                "classes": tuple(plain["classes"]),
+                "modalities": tuple(plain["modalities"]),
+                "style": Style(**plain["style"]),
+                "first_style": None if first is None else Style(**first),
+            }
+        )
+
+
+def save_trained(folder: Path, *, network: keras.Model, contract: Contract) -> None:
+    """Writes model.keras and model.json into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network.save(folder / NETWORK)
+    (folder / CONTRACT).write_text(json.dumps(contract.as_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Model, Contract]:
+    """Reads a trained network.
+
+    Args:
+        path: The folder, or the model.keras in it.
+        precision: "float32" or "bfloat16" to compute in; None as it was trained.
+
+    Returns:
+        The network and its contract.
+
+    Raises:
+        UserError: A file is missing or damaged; names it.
+    """
+    folder = path if path.is_dir() else path.parent
+    record = folder / CONTRACT
+    try:
+        contract = Contract.from_dict(json.loads(record.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(
+            f"{record}: not found; expected a folder that training wrote, with {NETWORK} and {CONTRACT}, as models/EXPERIMENT"
+        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{record}: not a model's record ({error}); restore it or train again") from None
+    network = load_network(folder / NETWORK if path.is_dir() else path)
+    if precision is None:
+        return network, contract
+    return in_precision(network, contract=contract, precision=precision), contract
+
+
+def in_precision(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
+    """The same weights in a network that computes in another precision ("float32" or "bfloat16")."""
+    shape = {"modalities": len(contract.modalities), "classes": len(contract.classes)}
+    first = None
+    if contract.first_style is not None:
+        first = build_model("two_path", style=replace(contract.first_style, precision=precision), **shape)
+    style = replace(contract.style, precision=precision)
+    twin = build_model(contract.architecture, style=style, first=first, **shape)
+    twin.set_weights(network.get_weights())
+    return twin

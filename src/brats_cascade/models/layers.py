@@ -1,0 +1,157 @@
+"""The two layers that Keras lacks: maxout over maps, and the wide output convolution in its fast form."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from brats_cascade.models.constraints import AbsoluteBound  # noqa: F401  (a saved network's kernels may name it)
+
+
+@keras.saving.register_keras_serializable(package="brats_cascade")
+class Maxout(keras.layers.Layer):
+    """Maximum over groups of maps (paper section 2, Fig. 1: each feature map is the maximum of K kernels' maps).
+
+    The channel axis holds the K pieces one after another: maps 0..n-1 of piece 1, then of piece 2, and so on.
+
+    Args:
+        pieces: K, the number of maps that compete for one output map. 1 leaves the input as it is.
+
+    Raises:
+        ValueError: `pieces` below 1, or a channel count that it does not divide.
+    """
+
+    def __init__(self, pieces: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if pieces < 1:
+            raise ValueError(f"Maxout needs pieces >= 1, received pieces={pieces}")
+        self.pieces = pieces
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Checks the channel count."""
+        channels = input_shape[-1]
+        if channels is None or channels % self.pieces:
+            raise ValueError(f"Maxout(pieces={self.pieces}) needs a multiple of it as channels, received {input_shape}")
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """(batch, rows, columns, K * maps) -> (batch, rows, columns, maps)."""
+        # Pairwise maxima of a split: the gradients are a selection and one concatenation. Slices cost three times as much
+        # on a CPU, and a reduction's gradient compares and counts ties.
+        first, *others = ops.split(inputs, self.pieces, axis=-1)
+        for other in others:
+            first = ops.maximum(first, other)
+        return first
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape with the channels divided by K."""
+        channels = input_shape[-1]
+        assert channels is not None
+        return (*input_shape[:-1], channels // self.pieces)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of `__init__`."""
+        return {**super().get_config(), "pieces": self.pieces}
+
+
+@keras.saving.register_keras_serializable(package="brats_cascade")
+class WideOutput(keras.layers.Layer):
+    """A valid convolution with a large square kernel and few output maps (paper section 2: 21x21 to the classes).
+
+    One direct convolution to 5 maps leaves most of a vector unit idle, and its kernel gradient on a CPU is a hundred times
+    slower than it need be. So the kernel's columns become maps: a size x 1 convolution to size * classes maps,
+    then one sum over shifted columns. Values and gradients are those of the direct convolution; the weight is stored as the one
+    (size, size, maps, classes) kernel that the paper describes.
+
+    Args:
+        classes: Number of output maps.
+        size: Side of the kernel, pixels.
+        spread: Standard deviation of the initial kernel. The layer sums size * size * maps inputs (98,784 in the paper),
+            so it must be small for the first loss to be near log(classes).
+        form: "columns" (the fast form) or "direct" (one convolution), for comparison and for devices where it wins.
+        kernel_initializer: Overrides `spread`, for the paper's own uniform start.
+        kernel_regularizer: As in Keras.
+        kernel_constraint: As in Keras.
+
+    Raises:
+        ValueError: `form` is neither.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        size: int = 21,
+        spread: float = 0.0005,
+        form: str = "columns",
+        kernel_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if form not in ("columns", "direct"):
+            raise ValueError(f"WideOutput needs form 'columns' or 'direct', received {form!r}")
+        self.classes = classes
+        self.size = size
+        self.spread = spread
+        self.form = form
+        self.kernel_initializer = keras.initializers.get(
+            kernel_initializer or keras.initializers.RandomNormal(0, spread)
+        )
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the kernel (size, size, maps, classes) and the bias (classes)."""
+        maps = input_shape[-1]
+        if maps is None:
+            raise ValueError(f"WideOutput needs a known number of maps, received {input_shape}")
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.size, self.size, maps, self.classes),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = self.add_weight(name="bias", shape=(self.classes,), initializer="zeros")
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """(batch, rows, columns, maps) -> float32 (batch, rows - size + 1, columns - size + 1, classes)."""
+        if self.form == "direct":
+            sums = ops.cast(ops.conv(inputs, self.kernel, padding="valid"), "float32")
+        else:
+            sums = self._by_columns(inputs)
+        return sums + ops.cast(self.bias, "float32")
+
+    def _by_columns(self, inputs: Any) -> Any:
+        maps = self.kernel.shape[2]
+        tall = ops.reshape(ops.transpose(self.kernel, (0, 2, 1, 3)), (self.size, 1, maps, self.size * self.classes))
+        partial = ops.cast(ops.conv(inputs, tall, padding="valid"), "float32")
+        columns = ops.shape(inputs)[2] - self.size + 1
+        parts = ops.split(partial, self.size, axis=-1)
+        return sum(part[:, :, shift : shift + columns] for shift, part in enumerate(parts))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of a valid convolution."""
+        batch, rows, columns, _ = input_shape
+        shrunk = [None if side is None else side - self.size + 1 for side in (rows, columns)]
+        return (batch, *shrunk, self.classes)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """The sums are float32 whatever the layer computes in."""
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of `__init__`."""
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "size": self.size,
+            "spread": self.spread,
+            "form": self.form,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+        }

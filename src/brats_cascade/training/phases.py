@@ -1,0 +1,139 @@
+"""The phases of a training: phase 1 trains all layers, phase 2 the output layer alone (paper section 3.2)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from brats_cascade.models.cascade import output_layer, score_model
+from brats_cascade.training.batches import Sampler
+from brats_cascade.training.checkpoint import Checkpoint, assign_values, read_checkpoint
+from brats_cascade.training.descent import Descent
+from brats_cascade.training.devices import ONE_DEVICE, Devices
+from brats_cascade.training.loop import Loop, Watch
+from brats_cascade.training.progress import Progress
+
+log = logging.getLogger(__name__)
+CHECKPOINT = "checkpoint.npz"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one phase does.
+
+    Attributes:
+        number: 1, or 2 for the output layer alone.
+        sampler: Its batches.
+        steps: Number of steps.
+        checks: Validation rounds, evenly spaced, the last one at the end.
+    """
+
+    number: int
+    sampler: Sampler
+    steps: int
+    checks: int
+
+
+def train_phases(
+    network: keras.Model,
+    *,
+    phases: Sequence[Phase],
+    descent: Descent,
+    watch: Watch,
+    folder: Path,
+    fingerprint: str,
+    start_bias: bool = False,
+    devices: Devices = ONE_DEVICE,
+) -> Progress:
+    """Trains a network through its phases and leaves it with the best weights of the last one.
+
+    The best weights are those with the highest mean validation Dice over the regions. Training goes on from the
+    checkpoint in `folder` if its fingerprint is this one.
+
+    Args:
+        network: A TwoPathCNN, a CNN 2 or a joined cascade.
+        phases: In order.
+        descent: Optimiser, learning rates, momentum.
+        watch: Validation, checkpoints, early stopping.
+        folder: Of the checkpoint.
+        fingerprint: Of everything that decides the outcome; another one starts anew.
+        start_bias: Start phase 1 with the softmax bias at the log of the label frequencies (paper section 4).
+        devices: What computes.
+
+    Returns:
+        The finished progress with its history: one row per validation round.
+    """
+    path = folder / CHECKPOINT
+    found, progress = _resume(path, fingerprint=fingerprint)
+    for phase in phases:
+        if phase.number < progress.phase:
+            continue
+        if phase.number > progress.phase:
+            progress.begin(phase.number)
+        down = descent.for_phase(phase.number)
+        trainer = _compiled(network, phase=phase, descent=down, devices=devices)
+        loop = Loop(
+            trainer, network=network, descent=down, watch=watch, progress=progress, path=path,
+            fingerprint=fingerprint, devices=devices,
+        )  # fmt: skip
+        if found is not None:
+            loop.restore(found)
+            found = None
+        elif phase.number == 2:
+            shift_bias(network, masses=[part.sampler.label_masses() for part in (phases[0], phase)])
+        elif start_bias:
+            bias = output_layer(network).bias
+            shift_bias(network, masses=[np.ones(bias.shape[0]), phase.sampler.label_masses()])
+        loop.run(phase.sampler, steps=phase.steps, checks=phase.checks)
+        assign_values(network.variables, loop.best)
+    return progress
+
+
+def _resume(path: Path, *, fingerprint: str) -> tuple[Checkpoint | None, Progress]:
+    """The checkpoint to go on from and where it stands, or none and the start."""
+    found = read_checkpoint(path)
+    if found is None:
+        return None, Progress()
+    if found.state.get("fingerprint") != fingerprint:
+        log.info("%s: of other settings or data; the training starts anew", path)
+        return None, Progress()
+    progress = Progress(**{key: value for key, value in found.state.items() if key != "fingerprint"})
+    log.info("%s: going on from phase %d, step %d", path, progress.phase, progress.step)
+    return found, progress
+
+
+def _compiled(network: keras.Model, *, phase: Phase, descent: Descent, devices: Devices) -> keras.Model:
+    """The network up to its scores, ready to train; in phase 2 every layer but the output layer is frozen."""
+    last = output_layer(network)
+    _set_trainable(network, keep=lambda layer: phase.number == 1 or layer is last)
+    with devices.scope():
+        trainer = score_model(network)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=devices.reduction)
+        # XLA makes bfloat16 steps slower on a CPU and float32 ones no faster (benchmarks/).
+        trainer.compile(optimizer=descent.build(), loss=loss, jit_compile=keras.backend.backend() == "jax")
+        trainer.optimizer.build(trainer.trainable_variables)
+    return trainer
+
+
+def _set_trainable(model: keras.Model, *, keep: Callable[[keras.layers.Layer], bool]) -> None:
+    model.trainable = True
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _set_trainable(layer, keep=keep)
+        else:
+            layer.trainable = keep(layer)
+
+
+def shift_bias(network: keras.Model, *, masses: Sequence[np.ndarray]) -> None:
+    """Moves the softmax bias from one set of label frequencies to another (paper section 3.2).
+
+    Args:
+        network: Whose output layer's bias is moved by log(after) - log(before).
+        masses: Before and after: the frequencies that the loss sees, from `Sampler.label_masses`.
+    """
+    before, after = (np.log(mass) for mass in masses)
+    bias = output_layer(network).bias
+    bias.assign(keras.ops.convert_to_numpy(bias.value) + (after - before).astype(np.float32))

@@ -1,0 +1,107 @@
+"""Validation during training: region Dice over a sample of whole slices of the validation cases."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from brats_cascade.labels import REGIONS, class_lookup, region_mask
+from brats_cascade.models.cascade import CNN2, Geometry
+from brats_cascade.training.batches import TrainingCase
+
+
+def spread_slices(brain: np.ndarray, *, count: int) -> list[int]:
+    """Up to `count` evenly spread numbers of slices that hold brain.
+
+    Args:
+        brain: bool (slices, rows, columns).
+        count: How many.
+
+    Returns:
+        Ascending.
+    """
+    filled = np.flatnonzero(brain.any(axis=(1, 2)))
+    chosen = np.unique(np.linspace(0, len(filled) - 1, min(count, len(filled))).round().astype(int))
+    return [int(layer) for layer in filled[chosen]]
+
+
+def predict_slices(
+    network: keras.Model,
+    *,
+    case: TrainingCase,
+    layers: Sequence[int],
+    geometry: Geometry,
+    joined: int,
+    at_once: int = 4,
+) -> np.ndarray:
+    """Class probabilities of whole slices, by a network or by the CNN 2 of a cascade from stored maps.
+
+    Args:
+        network: As in training.
+        case: The case.
+        layers: Slice numbers.
+        geometry: What the network needs around a pixel of the image.
+        joined: Side of CNN 1's output needed for one output pixel, 0 without maps.
+        at_once: Slices per pass.
+
+    Returns:
+        float32 (len(layers), rows, columns, classes).
+    """
+    rows, columns = case.brain.shape[1:]
+    pad = ((0, 0), geometry.halo, geometry.halo, (0, 0))
+    found = []
+    for start in range(0, len(layers), at_once):
+        some = list(layers[start : start + at_once])
+        filled = some + some[-1:] * (at_once - len(some))  # one shape, one traced graph
+        inputs = [np.pad(case.image[filled], pad)]
+        if case.maps is not None:
+            first = CNN2.before - (joined - 1) // 2
+            last = slice(first, first + rows - 1 + joined), slice(first, first + columns - 1 + joined)
+            inputs.append(case.maps[filled][:, *last].astype(np.float32))
+        scores = keras.ops.convert_to_numpy(network.predict_on_batch(inputs if len(inputs) > 1 else inputs[0]))
+        found.append(scores[: len(some)])
+    return np.concatenate(found)
+
+
+def validation_scores(
+    network: keras.Model,
+    *,
+    cases: Sequence[TrainingCase],
+    classes: Sequence[int],
+    geometry: Geometry,
+    joined: int,
+    slices: int = 24,
+) -> dict[str, float]:
+    """Loss and region Dice over a sample of slices of each case, averaged over cases.
+
+    Args:
+        network: As in training.
+        cases: The validation cases.
+        classes: Canonical label of each class.
+        geometry: What the network needs around a pixel.
+        joined: As in `predict_slices`.
+        slices: Slices per case.
+
+    Returns:
+        "loss": mean negative log-likelihood of the brain's pixels, unweighted; region -> mean Dice, where a region
+        absent from truth and prediction counts as 1; "tumour_share": pixels called tumour in all slices, as a share
+        of the pixels that are tumour: 0 is a network that has collapsed to "non-tumour", 1 the right amount.
+    """
+    names, lookup = np.asarray(classes, dtype=np.uint8), class_lookup(classes)
+    scores: dict[str, list[float]] = {name: [] for name in ("loss", *REGIONS)}
+    called, true = 0, 0
+    for case in cases:
+        layers = spread_slices(case.brain, count=slices)
+        found = predict_slices(network, case=case, layers=layers, geometry=geometry, joined=joined)
+        brain, truth = case.brain[layers], case.labels[layers]
+        wanted = np.take_along_axis(found[brain], lookup[truth[brain]][:, None].astype(int), axis=-1)
+        scores["loss"].append(float(-np.log(np.maximum(wanted, 1e-7)).mean()))
+        predicted = names[found.argmax(axis=-1)]
+        predicted[~brain] = 0
+        called, true = called + int(np.count_nonzero(predicted)), true + int(np.count_nonzero(truth))
+        for region in REGIONS:
+            a, b = region_mask(truth, region=region), region_mask(predicted, region=region)
+            size = int(a.sum() + b.sum())
+            scores[region].append(2 * int((a & b).sum()) / size if size else 1.0)
+    means = {name: float(np.mean(values)) for name, values in scores.items()}
+    return {**means, "tumour_share": called / max(true, 1)}

@@ -1,0 +1,57 @@
+"""Folding the normalisation into the convolutions changes no output."""
+
+import numpy as np
+import pytest
+
+from brats_cascade.models.build import build_model
+from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.files import Contract
+from brats_cascade.models.fold import for_inference
+from brats_cascade.models.two_path import Style
+
+
+def _trained(architecture: str, *, style: Style, negative: bool = False):
+    """A network with moving statistics, scales and shifts as a training leaves them."""
+    network = build_model(architecture, style=style)
+    rng = np.random.default_rng(0)
+    for part in (network, *(network.get_layer(name) for name in ("cnn1", "cnn2") if architecture != "two_path")):
+        for layer in part.layers:
+            if layer.name.endswith("_norm"):
+                maps = len(layer.get_weights()[0])
+                gamma = rng.uniform(0.5, 2, maps) * np.where(np.arange(maps) == 0, -1 if negative else 1, 1)
+                layer.set_weights([gamma, rng.normal(size=maps), rng.normal(size=maps), rng.uniform(0.5, 3, maps)])
+    first = None if architecture == "two_path" else style
+    return network, Contract(architecture, (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, first)
+
+
+def _norms(network) -> list[str]:
+    parts = [network] if network.name == "two_path" else [network.get_layer("cnn1"), network.get_layer("cnn2")]
+    return [layer.name for part in parts for layer in part.layers if layer.name.endswith("_norm")]
+
+
+@pytest.mark.parametrize("architecture", list(GEOMETRY))
+@pytest.mark.parametrize("pooling", ["max", "conv"])
+def test_outputs_stay(architecture: str, pooling: str) -> None:
+    network, contract = _trained(architecture, style=Style(width=0.1, maxout=3, pooling=pooling))
+    lean = for_inference(network, contract=contract, precision="float32")
+    image = np.random.default_rng(1).normal(size=(2, 70, 68, 4)).astype(np.float32)
+    expected = network.predict_on_batch(image)
+    assert expected.std(axis=(0, 1, 2)).max() > 1e-3
+    assert _norms(network) and not _norms(lean)
+    np.testing.assert_allclose(lean.predict_on_batch(image), expected, atol=1e-5)
+
+
+def test_a_negative_scale_keeps_the_normalisation() -> None:
+    network, contract = _trained("two_path", style=Style(width=0.1), negative=True)
+    same = for_inference(network, contract=contract, precision="float32")
+    image = np.random.default_rng(2).normal(size=(1, 40, 40, 4)).astype(np.float32)
+    assert _norms(same)
+    np.testing.assert_allclose(same.predict_on_batch(image), network.predict_on_batch(image), atol=1e-6)
+
+
+def test_without_normalisation_nothing_but_the_precision_changes() -> None:
+    network, contract = _trained("two_path", style=Style(width=0.1, normalisation="none"))
+    image = np.random.default_rng(3).normal(size=(1, 40, 40, 4)).astype(np.float32)
+    rough = for_inference(network, contract=contract, precision="bfloat16").predict_on_batch(image)
+    assert rough.dtype == np.float32
+    np.testing.assert_allclose(rough, network.predict_on_batch(image), atol=0.02)

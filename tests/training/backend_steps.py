@@ -1,0 +1,77 @@
+"""Losses, gradients and a short training under whatever backend Keras runs on; test_backends.py compares two.
+
+Run as a script: python backend_steps.py OUT.npz
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+def steps() -> dict[str, np.ndarray]:
+    """Name -> loss, gradient of each weight, or history; the same weights and batches under every backend."""
+    import keras
+
+    from brats_cascade.models.build import build_model
+    from brats_cascade.models.cascade import GEOMETRY, score_model
+    from brats_cascade.models.two_path import Style
+
+    found: dict[str, np.ndarray] = {}
+    for architecture, normalisation in [(name, "batch") for name in GEOMETRY] + [("two_path", "none")]:
+        rng = np.random.default_rng(0)
+        network = build_model(architecture, style=Style(width=0.06, normalisation=normalisation, l2=1e-4))
+        for weight in network.weights:
+            value = rng.normal(0, 0.05, weight.shape)
+            weight.assign(1 + np.abs(value) if "variance" in weight.path or "gamma" in weight.path else value)
+        # Small, so that no two values compete for a maximum within rounding: there the gradient would jump.
+        side = GEOMETRY[architecture].patch + 2
+        image = rng.normal(0, 1, (1, side, side, 4)).astype(np.float32)
+        targets = rng.integers(0, 5, (1, 3, 3, 1))
+        weights = rng.uniform(0, 3, (1, 3, 3)).astype(np.float32)
+        trainer = score_model(network)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        jit = keras.backend.backend() == "jax"
+        trainer.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, jit_compile=jit)
+        before = network.get_weights()
+        name = f"{architecture}-{normalisation}"
+        found[f"{name}/loss"] = np.array(trainer.train_on_batch(image, targets, sample_weight=weights))
+        for number, (start, end) in enumerate(zip(before, network.get_weights(), strict=True)):
+            found[f"{name}/{number}"] = start - end
+    return {**found, **_training()}
+
+
+def _training() -> dict[str, np.ndarray]:
+    """A few steps of both phases with the ramped momentum, on one batch."""
+    from brats_cascade.models.build import build_model
+    from brats_cascade.models.two_path import Style
+    from brats_cascade.training.batches import Batch
+    from brats_cascade.training.descent import Descent
+    from brats_cascade.training.loop import Watch
+    from brats_cascade.training.phases import Phase, train_phases
+
+    rng = np.random.default_rng(1)
+    image = rng.normal(0, 1, (2, 36, 36, 4)).astype(np.float32)
+    batch = Batch([image], rng.integers(0, 5, (2, 4, 4)).astype(np.uint8), np.ones((2, 4, 4), np.float32))
+
+    class Fixed:
+        def batch(self, step: int) -> Batch:
+            return batch
+
+        def label_masses(self) -> np.ndarray:
+            return np.full(5, 0.2)
+
+    network = build_model("two_path", style=Style(width=0.06))
+    network.set_weights([np.abs(rng.normal(0.05, 0.05, weight.shape)) for weight in network.get_weights()])
+    watch = Watch(lambda: {"complete": 0.5, "core": 0.5, "enhancing": 0.5})
+    with tempfile.TemporaryDirectory() as folder:
+        progress = train_phases(
+            network, phases=[Phase(1, Fixed(), 4, 2), Phase(2, Fixed(), 2, 1)], watch=watch, folder=Path(folder),
+            descent=Descent("sgd", 0.01, 0.1, 0.9, 1.0), fingerprint="x",
+        )  # fmt: skip
+    return {"training/losses": np.array([row["loss"] for row in progress.history])}
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **steps())

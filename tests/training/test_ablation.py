@@ -1,0 +1,81 @@
+"""The ablation over seeds: its arithmetic, and the script on tiny data with its parent and child runs."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+
+
+def _report():
+    spec = importlib.util.spec_from_file_location("_ablation_report", ROOT / "pipelines/_ablation_report.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _results() -> pd.DataFrame:
+    rows = [("good", 1, 0.8, 0.7, 0.6, 0.9), ("good", 2, 0.9, 0.7, 0.8, 1.1), ("bare", 1, 0.0, 0.0, 0.0, 0.02)]
+    return pd.DataFrame(rows, columns=["experiment", "seed", "complete", "core", "enhancing", "tumour_share"])
+
+
+def test_means_spreads_and_collapses_in_closed_form() -> None:
+    summary = _report().summarise_seeds(_results())
+    assert summary["good"]["complete"] == pytest.approx({"mean": 0.85, "sd": 0.005**0.5, "low": 0.8, "high": 0.9})
+    assert summary["good"]["seeds"] == 2 and summary["good"]["fallen"] == 0
+    assert summary["bare"]["core"] == {"mean": 0, "sd": 0, "low": 0, "high": 0}
+    assert summary["bare"]["fallen"] == 1
+
+
+def test_the_words_say_which_have_collapsed(tmp_path: Path) -> None:
+    report = _report()
+    summary = report.summarise_seeds(_results())
+    text = report.in_words(summary)
+    assert "| good | 2 | 0.850 ± 0.071 | 0.700 ± 0.000 | 0.700 ± 0.141 | 1.000 ± 0.141 | 0 of 2 |" in text
+    assert text.endswith("called): bare (1 of 1 runs).\n")
+    figure = report.write_report(tmp_path, results=_results(), summary=summary)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["good", "bare"]
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+
+
+@pytest.mark.slow
+def test_two_seeds_leave_a_report_and_one_parent_with_its_children(make_project) -> None:
+    folder = make_project("ablation")
+    yaml = YAML(typ="safe")
+    tree = yaml.load(folder / "params.yaml")
+    tree["train"].update({"steps": 3, "phase2_steps": 2, "checks": 1})
+    yaml.dump(tree, folder / "params.yaml")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, str(ROOT / "pipelines/ablation.py"), "--seeds", "2", "mf_cascade"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "| mf_cascade | 2 |" in done.stdout and "| two_path | 2 |" in done.stdout
+    results = pd.read_csv(folder / "reports/ablation/results.csv")
+    assert list(zip(results["experiment"], results["seed"], strict=True)) == [
+        ("two_path", 1), ("mf_cascade", 1), ("two_path", 2), ("mf_cascade", 2),
+    ]  # fmt: skip
+    assert (folder / "reports/ablation/spread.png").stat().st_size > 1000
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("brats-cascade")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    parent = runs.pop("ablation, 2 seeds")
+    assert set(runs) == {f"{name}, seed {seed}" for name in ("two_path", "mf_cascade") for seed in (1, 2)}
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
+    assert "mlflow.parentRunId" not in parent.data.tags
+    assert {run.info.status for run in [parent, *runs.values()]} == {"FINISHED"}
+    row = results[(results["experiment"] == "mf_cascade") & (results["seed"] == 2)].iloc[0]
+    assert runs["mf_cascade, seed 2"].data.metrics["test/complete"] == pytest.approx(row["complete"])
+    assert runs["mf_cascade, seed 2"].data.tags["seed"] == "2"

@@ -1,0 +1,117 @@
+"""CNN 1's stored maps: training CNN 2 on them is training inside the joined cascade."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from brats_cascade.errors import UserError
+from brats_cascade.models.build import build_model
+from brats_cascade.models.cascade import CNN2, GEOMETRY, build_second, join_cascade
+from brats_cascade.models.two_path import Style
+from brats_cascade.training.cnn1_maps import compute_maps
+from brats_cascade.training.tiles import TileSampler
+from brats_cascade.training.validation import predict_slices
+
+CLASSES = (0, 1, 2, 3, 4)
+STYLE = Style(width=0.06)
+CASCADES = [name for name in GEOMETRY if name != "two_path"]
+
+
+def _spread(model: keras.Model, *, seed: int) -> keras.Model:
+    """Weights at which the outputs depend on the inputs and are far from certain."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        value = keras.ops.convert_to_numpy(weight.value)
+        change = rng.normal(0, 0.02, value.shape)
+        weight.assign(value + (np.abs(change) if "variance" in weight.path else change))
+    return model
+
+
+def _pair(architecture: str) -> tuple[keras.Model, keras.Model, keras.Model]:
+    first = _spread(build_model("two_path", style=STYLE), seed=1)
+    second = _spread(build_second(architecture, style=STYLE), seed=2)
+    return first, second, join_cascade(architecture, first=first, second=second)
+
+
+# The maps are stored as float16: a probability is off by at most 2**-12 (half a unit in the last of 11 bits, below 1). The
+# scores of CNN 2 are sums of the maps times its weights, so at these weights the probabilities agree to 2e-3; without that
+# rounding (float32 maps) they agree to rounding errors, 2e-5.
+@pytest.mark.parametrize("architecture", CASCADES)
+def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path: Path, architecture: str) -> None:
+    case = cohort[0]
+    first, second, whole = _pair(architecture)
+    maps = compute_maps(first, cases=[case], folder=tmp_path)["a"]
+    assert maps.dtype == np.float16
+    assert maps.shape == (4, 40 + 32, 44 + 32, 5)
+    geometry, joined = GEOMETRY[architecture], GEOMETRY[architecture].joined
+    layers = [1, 3]
+    found = predict_slices(second, case=replace(case, maps=maps), layers=layers, geometry=CNN2, joined=joined)
+    image = np.pad(case.image[layers], ((0, 0), geometry.halo, geometry.halo, (0, 0)))
+    expected = whole.predict_on_batch(image)
+    brain = case.brain[layers]
+    assert expected[brain].std(axis=0).max() > 5e-3
+    np.testing.assert_allclose(found[brain], expected[brain], atol=2e-3)
+    exact = _whole_maps(first, case=case)
+    found = predict_slices(second, case=replace(case, maps=exact), layers=layers, geometry=CNN2, joined=joined)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def _whole_maps(first: keras.Model, *, case) -> np.ndarray:
+    """CNN 1 everywhere, in float32, the margin of 16 pixels included."""
+    return first.predict_on_batch(np.pad(case.image, ((0, 0), (32, 32), (32, 32), (0, 0))))
+
+
+@pytest.mark.parametrize("architecture", CASCADES)
+def test_a_training_tile_with_maps_is_the_same_window_of_the_image(cohort, draw_centres, architecture: str) -> None:
+    """CNN 2 on a tile's image and maps gives what the joined cascade gives on the wider tile of the image alone."""
+    case = cohort[0]
+    first, second, whole = _pair(architecture)
+    geometry = GEOMETRY[architecture]
+    common = {"centres": draw_centres([case], count=30), "classes": CLASSES, "tile": 10, "batch": 3, "weights": None}
+    common |= {"flip": True, "intensity": 0.0, "seed": 2}
+    mapped = replace(case, maps=_whole_maps(first, case=case))
+    frozen = TileSampler([mapped], geometry=CNN2, joined=geometry.joined, **common).batch(1)
+    joint = TileSampler([case], geometry=geometry, joined=0, **common).batch(1)
+    np.testing.assert_array_equal(frozen.targets, joint.targets)
+    # a flip mirrors image and maps; CNN 1 itself is no mirror image of itself, so compare the tiles as they lie
+    plain = [not _flipped(tile, case=case) for tile in joint.inputs[0]]
+    assert any(plain)
+    found, expected = second.predict_on_batch(frozen.inputs), whole.predict_on_batch(joint.inputs[0])
+    inside = frozen.weights[plain] > 0
+    np.testing.assert_allclose(found[plain][inside], expected[plain][inside], atol=2e-5)
+
+
+def _flipped(tile: np.ndarray, *, case) -> bool:
+    """Whether a tile's columns run backwards: its first brain pixel's row is nowhere in the case."""
+    row, column = np.argwhere(tile[:, :-1].any(axis=-1) & tile[:, 1:].any(axis=-1))[0]
+    values = case.image[..., 0]
+    return not ((values[:, :, :-1] == tile[row, column, 0]) & (values[:, :, 1:] == tile[row, column + 1, 0])).any()
+
+
+def test_maps_are_kept_for_the_same_network_and_made_anew_for_another(cohort, tmp_path: Path) -> None:
+    first, other = (_spread(build_model("two_path", style=STYLE), seed=seed) for seed in (1, 2))
+    compute_maps(first, cases=cohort, folder=tmp_path)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    assert len(stamps) == 2
+    again = compute_maps(first, cases=cohort, folder=tmp_path)
+    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    changed = compute_maps(other, cases=cohort, folder=tmp_path)
+    assert np.abs(changed["a"].astype(float) - again["a"]).max() > 1e-3
+    compute_maps(first, cases=cohort, folder=tmp_path, data_key="other voxels")
+    left = set(tmp_path.rglob("*.npy"))
+    assert len(left) == 4  # of the two used last
+    assert not left & set(stamps)
+
+
+def test_a_full_disk_is_one_line(cohort, tmp_path: Path, monkeypatch) -> None:
+    def full(path, array) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(
+        UserError, match=r"a\.npy: CNN 1's maps cannot be written .*No space left on device.*free some space"
+    ):
+        compute_maps(build_model("two_path", style=STYLE), cases=cohort[:1], folder=tmp_path)

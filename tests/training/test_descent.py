@@ -1,0 +1,120 @@
+"""Learning-rate schedules, and the momentum that truly changes, in closed form."""
+
+import keras
+import numpy as np
+import pytest
+
+from brats_cascade.training.descent import Descent
+from brats_cascade.training.optimizers import RampSGD
+
+
+def _descent(**changes) -> Descent:
+    settings = {"optimizer": "sgd", "learning_rate": 0.01, "final_rate": 0.1, "momentum": 0.9, "clip_norm": 0.0}
+    return Descent(**{**settings, **changes})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle"),
+    [("cosine", 0.55), ("linear", 0.55), ("exponential", 0.1**0.5), ("constant", 1.0)],
+)
+def test_a_schedule_goes_from_the_first_rate_to_the_last(schedule: str, middle: float) -> None:
+    descent = _descent(schedule=schedule)
+    assert descent.rate(0, steps=101) == pytest.approx(0.01)
+    assert descent.rate(50, steps=101) == pytest.approx(0.01 * middle)
+    assert descent.rate(100, steps=101) == pytest.approx(0.01 if schedule == "constant" else 0.001)
+    assert descent.rate(0, steps=1) == pytest.approx(0.01)
+
+
+def test_a_warm_up_rises_to_the_schedule_in_equal_steps() -> None:
+    plain, warm = (_descent(schedule="linear", warmup=share) for share in (0.0, 0.2))
+    rates, risen = ([one.rate(step, steps=20) for step in range(20)] for one in (plain, warm))
+    np.testing.assert_allclose(np.array(risen[:4]) / rates[:4], [0.25, 0.5, 0.75, 1])
+    assert risen[4:] == rates[4:]
+
+
+def test_phase_2_starts_at_its_own_share_of_the_rate() -> None:
+    descent = _descent(phase2_rate=0.25)
+    assert descent.for_phase(1) == descent
+    assert descent.for_phase(2).rate(0, steps=10) == pytest.approx(0.0025)
+    assert descent.for_phase(2).rate(9, steps=10) == pytest.approx(0.00025)
+
+
+def test_the_exponential_schedule_divides_by_the_same_factor_each_step() -> None:
+    rates = [_descent(schedule="exponential").rate(step, steps=30) for step in range(30)]
+    ratios = np.array(rates[1:]) / rates[:-1]
+    np.testing.assert_allclose(ratios, 0.1 ** (1 / 29))
+
+
+def test_the_momentum_rises_linearly_from_the_papers_start_to_its_end() -> None:
+    descent = _descent()
+    assert [descent.momentum_at(step, steps=5) for step in range(5)] == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9])
+
+
+def _trainer(optimizer: keras.optimizers.Optimizer) -> keras.Model:
+    """One weight w with the loss w * x - y, so the gradient is x whatever w is."""
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")(inputs))
+    model.compile(optimizer=optimizer, loss=lambda y, p: keras.ops.mean(p - y))
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_ramped_momentum_moves_the_weight_as_in_closed_form(jit: bool) -> None:
+    """Constant gradient 1: v(t) = m(t) v(t-1) - r(t); w(t) = w(t-1) + v(t), also in the traced step."""
+    descent = _descent(schedule="linear", learning_rate=0.1)
+    optimizer = descent.build()
+    model = _trainer(optimizer)
+    model.jit_compile = jit
+    weight = velocity = 0.0
+    for step in range(6):
+        descent.set_step(optimizer, step=step, steps=6)
+        momentum, rate = 0.5 + 0.4 * step / 5, 0.1 * (1 - 0.9 * step / 5)
+        velocity = momentum * velocity - rate * 1.0
+        weight += velocity
+        model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        assert float(model.get_weights()[0][0, 0]) == pytest.approx(weight, rel=1e-5)
+
+
+def test_a_constant_momentum_is_keras_own_sgd() -> None:
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(size=(4, 1)), rng.normal(size=(4, 1))) for _ in range(5)]
+    ends = []
+    for optimizer in (
+        RampSGD(0.1, momentum=0.8, global_clipnorm=0.5),
+        keras.optimizers.SGD(0.1, 0.8, global_clipnorm=0.5),
+    ):
+        model = _trainer(optimizer)
+        for inputs, targets in batches:
+            model.train_on_batch(inputs, targets)
+        ends.append(float(model.get_weights()[0][0, 0]))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-6)
+    assert ends[0] != 0
+
+
+def test_the_momentum_is_part_of_the_optimisers_state_and_configuration() -> None:
+    optimizer = RampSGD(0.1, momentum=0.3)
+    _trainer(optimizer)
+    assert "momentum" in {variable.name for variable in optimizer.variables}
+    optimizer.momentum = 0.7
+    assert float(keras.ops.convert_to_numpy(optimizer.momentum.value)) == pytest.approx(0.7)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(again, RampSGD) and again.get_config()["momentum"] == 0.3
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="'adam' or 'sgd', received 'lion'"):
+        _descent(optimizer="lion").build()
+    with pytest.raises(ValueError, match="received 'stairs'"):
+        _descent(schedule="stairs").rate(0, steps=2)
+    with pytest.raises(ValueError, match="final_rate=0"):
+        _descent(schedule="exponential", final_rate=0).rate(0, steps=2)
+    with pytest.raises(ValueError, match="momentum=1"):
+        RampSGD(0.1, momentum=1)
+
+
+def test_the_rate_rises_over_the_warm_up_and_phase_2_has_its_own() -> None:
+    down = _descent(schedule="constant", learning_rate=0.4, warmup=0.5, phase2_rate=0.25)
+    assert [down.rate(step, steps=8) for step in range(6)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4])
+    assert down.for_phase(1) == down
+    assert down.for_phase(2).rate(7, steps=8) == pytest.approx(0.1)

@@ -1,0 +1,83 @@
+"""One experiment from cases to a network: what CNN 1 is, both procedures and samplers, joint training."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.two_path import Style
+from brats_cascade.training.descent import Descent
+from brats_cascade.training.experiment import Trained, train_experiment
+from brats_cascade.training.recipe import Recipe
+
+RECIPE = Recipe(
+    seed=1, steps=3, phase2_steps=2, checks=1, batch=2, tile=10, descent=Descent("adam", 0.003, 0.1, 0.9, 1.0)
+)  # fmt: skip
+
+
+@pytest.fixture
+def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
+    """train(architecture, first=None, folder="work", **changes of the recipe)."""
+    sets = {"phase1": draw_centres(cohort, count=200, equal=True), "phase2": draw_centres(cohort, count=200)}
+
+    def call(architecture: str, *, first: Any = None, folder: str = "work", **changes: Any) -> Trained:
+        return train_experiment(
+            architecture, train=cohort, validation=cohort[:1], patch_sets=sets, classes=(0, 1, 2, 3, 4),
+            style=Style(width=0.05), recipe=replace(RECIPE, **changes), first=first, folder=tmp_path / folder,
+        )  # fmt: skip
+
+    return call
+
+
+def test_a_cascade_without_a_first_cnn_trains_its_own_and_keeps_it(train) -> None:
+    trained = train("input_cascade")
+    assert [row["phase"] for row in trained.progress.history] == [1, 2]
+    assert trained.first is not None and [row["phase"] for row in trained.first.history] == [1, 2]
+    alone = train("two_path", folder="alone")  # the same recipe and seed give the same CNN 1
+    for mine, theirs in zip(trained.network.get_layer("cnn1").get_weights(), alone.network.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_joint_training_moves_both_cnns_and_then_the_last_layer_alone(train) -> None:
+    first = train("two_path", folder="first").network
+    before = first.get_weights()
+    trained = train("mf_cascade", first=first, cascade="joint")
+    after = trained.network.get_layer("cnn1").get_weights()
+    assert trained.network.name == "mf_cascade" and trained.first is None
+    assert [row["phase"] for row in trained.progress.history] == [1, 2]
+    moved = [not np.array_equal(one, other) for one, other in zip(before, after, strict=True)]
+    assert all(moved)  # every weight of CNN 1, by the gradient that comes through CNN 2
+    side = GEOMETRY["mf_cascade"].patch
+    assert trained.network.predict_on_batch(np.zeros((1, side, side, 4), np.float32)).shape == (1, 1, 1, 5)
+
+
+@pytest.mark.parametrize("order", ["random", "slices"])
+def test_the_earlier_works_procedure_is_one_phase_of_patches(train, order: str) -> None:
+    trained = train("two_path", procedure="single", sampler="patches", patch_order=order, batch=16)
+    assert [(row["phase"], row["step"]) for row in trained.progress.history] == [(1, 3)]
+    assert 0 < trained.progress.pixels <= 3 * 16
+
+
+def test_phase_2_can_be_left_out(train) -> None:
+    assert [row["phase"] for row in train("two_path", phase2_steps=0).progress.history] == [1]
+
+
+def test_changed_voxels_or_patch_sets_or_first_cnn_start_anew(train, caplog) -> None:
+    train("two_path")
+    with caplog.at_level("INFO"):
+        train("two_path")
+        assert "going on from phase 2, step 2" in caplog.text
+        caplog.clear()
+        train("two_path", checkpoint_steps=7)  # does not decide the outcome
+        assert "starts anew" not in caplog.text
+        train("two_path", flip=False)
+        assert "starts anew" in caplog.text
+
+
+def test_a_name_that_stands_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"procedure: expected one of \('two_phase', 'single'\), received 'three'"):
+        replace(RECIPE, procedure="three")

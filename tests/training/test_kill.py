@@ -1,0 +1,118 @@
+"""A training killed (SIGKILL) in the middle of an epoch and started again with the same command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+
+
+def _start(folder: Path, **variables: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    environment.update(variables)
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "pipelines/train.py"), "two_path"], cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def _kill_at(folder: Path, *, phase: int, step: int) -> None:
+    """Starts a training and kills it as soon as its checkpoint says that it is past a step."""
+    process = _start(folder)
+    path = folder / ".work/two_path/checkpoint.npz"
+    until = time.monotonic() + 240
+    while time.monotonic() < until:
+        if path.is_file():
+            with path.open("rb") as file, np.load(file) as stored:  # replaced as a whole, so always readable
+                state = json.loads(str(stored["state"]))
+            if (state["phase"], state["step"]) >= (phase, step):
+                break
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (folder / "models/two_path").exists()
+
+
+def _finish(folder: Path, **variables: str) -> str:
+    process = _start(folder, **variables)
+    log = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, log
+    return log
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
+    whole, killed = make_project("whole"), make_project("killed")
+    _finish(whole)
+    _kill_at(killed, phase=1, step=15)
+    opened = json.loads((killed / ".work/two_path/run.json").read_text())["run_id"]
+    _kill_at(killed, phase=2, step=10)
+    log = _finish(killed)
+    assert "going on from phase 2, step 1" in log or "going on from phase 2, step 2" in log
+    expected, found = (pd.read_csv(folder / "models/two_path/history.csv") for folder in (whole, killed))
+    assert list(found["step"]) == [30, 60, 70, 80]
+    pd.testing.assert_frame_equal(
+        found.drop(columns="seconds"), expected.drop(columns="seconds"), rtol=0, atol=1e-6, check_dtype=False
+    )
+    assert not (killed / ".work/two_path").exists()
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{killed / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("brats-cascade")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
+    record = json.loads((killed / "models/two_path/run.json").read_text())
+    assert run.info.run_id == record["run_id"] == opened
+    assert record["logged"] is True
+    curve = client.get_metric_history(opened, "phase1/loss") + client.get_metric_history(opened, "phase2/loss")
+    assert [point.step for point in curve] == [30, 60, 70, 80]  # every row once, whatever was killed
+    np.testing.assert_allclose([point.value for point in curve], found["loss"], atol=1e-6)
+    pixels = [
+        json.loads((folder / "models/two_path/run.json").read_text())["labelled_pixels"] for folder in (whole, killed)
+    ]
+    assert pixels[0] == pixels[1]
+
+
+@pytest.mark.slow
+def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project) -> None:
+    folder = make_project("changed")
+    _kill_at(folder, phase=1, step=5)
+    note = folder / ".work/two_path/run.json"
+    opened = json.loads(note.read_text())["run_id"]
+    yaml = YAML(typ="safe")
+    tree = yaml.load(folder / "params.yaml")
+    tree["train"].update({"steps": 4, "phase2_steps": 2, "checks": 1, "l2": 0.001})
+    yaml.dump(tree, folder / "params.yaml")
+    log = _finish(folder)
+    assert "of other settings or data; the training starts anew" in log
+    record = json.loads((folder / "models/two_path/run.json").read_text())
+    assert record["run_id"] != opened
+    assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [4, 6]
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_does_not_lose_the_training(make_project) -> None:
+    folder = make_project("alone")
+    yaml = YAML(typ="safe")
+    tree = yaml.load(folder / "params.yaml")
+    tree["train"].update({"steps": 2, "phase2_steps": 2, "checks": 1})
+    yaml.dump(tree, folder / "params.yaml")
+    log = _finish(folder, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    assert log.count("nothing more is logged there in this run") == 1
+    record = json.loads((folder / "models/two_path/run.json").read_text())
+    assert record["logged"] is False and record["run_id"] == ""
+    assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [2, 4]
+    assert {path.name for path in (folder / "models/two_path").iterdir()} >= {"model.keras", "class_weights.csv"}

@@ -1,0 +1,62 @@
+"""A short training on the devices named on the command line; test_devices.py compares what they end with.
+
+Run as a script: python worker.py one|local|workers OUT.npz (a process that does not write leaves no file)
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+def main(kind: str, out: str) -> None:
+    """Trains both phases on four windows a step with weights that differ between them, without batch statistics."""
+    import tensorflow as tf
+
+    if kind == "local":
+        two = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+    from brats_cascade.training.devices import open_devices
+
+    devices = open_devices(kind)
+    import keras
+
+    from brats_cascade.models.build import build_model
+    from brats_cascade.models.two_path import Style
+    from brats_cascade.training.batches import Batch
+    from brats_cascade.training.descent import Descent
+    from brats_cascade.training.loop import Watch
+    from brats_cascade.training.phases import Phase, train_phases
+
+    class Drawn:
+        def batch(self, step: int) -> Batch:
+            rng = np.random.default_rng([7, step])
+            image = rng.normal(0, 1, (4, 35, 35, 4)).astype(np.float32)
+            weights = rng.uniform(0, 1, (4, 3, 3)) * [[[0.1]], [[5]], [[1]], [[0]]]
+            return Batch([image], rng.integers(0, 5, (4, 3, 3)).astype(np.uint8), weights.astype(np.float32))
+
+        def label_masses(self) -> np.ndarray:
+            return np.array([0.6, 0.1, 0.1, 0.1, 0.1])
+
+    keras.utils.set_random_seed(1)
+    with devices.scope():
+        network = build_model("two_path", style=Style(width=0.05, normalisation="none", l2=0.01))
+    image = np.random.default_rng(0).normal(0, 1, (1, 35, 35, 4)).astype(np.float32)
+
+    def validate() -> dict[str, float]:
+        found = keras.ops.convert_to_numpy(network.predict_on_batch(image))[0]
+        return {"complete": float(found.std()), "core": float(found[0, 0, 1]), "enhancing": 0.5}
+
+    with tempfile.TemporaryDirectory() as folder:
+        progress = train_phases(
+            network, phases=[Phase(1, Drawn(), 5, 2), Phase(2, Drawn(), 3, 1)], watch=Watch(validate),
+            folder=Path(folder), descent=Descent("sgd", 0.0003, 0.5, 0.9, 0.0), fingerprint="x", devices=devices,
+        )  # fmt: skip
+    if devices.writes:
+        rows = [[row["loss"], row["validation_complete"], row["validation_core"]] for row in progress.history]
+        np.savez(out, rows=np.array(rows), **{f"w{n}": value for n, value in enumerate(network.get_weights())})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
