@@ -1,0 +1,153 @@
+"""The baseline that every network must beat: one threshold on one modality, chosen on the training cases."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from brats_cascade import MODALITIES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GRID = np.linspace(0.02, 0.98, 49)
+
+
+class Volume(Protocol):
+    """What the baseline needs of a stored case; `data.store.StoredCase` has it."""
+
+    @property
+    def name(self) -> str:
+        """The case."""
+
+    @property
+    def image(self) -> np.ndarray:
+        """float32 (slices, rows, columns, modalities), z-scored over the brain."""
+
+    @property
+    def brain(self) -> np.ndarray:
+        """Bool (slices, rows, columns)."""
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """uint8 (slices, rows, columns), canonical."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Holds `spacing`, mm along slices, rows, columns."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Call complete tumour every voxel of the brain on one side of a value of one modality.
+
+    Attributes:
+        modality: A name of `MODALITIES`.
+        side: Which side is tumour.
+        value: The threshold, in standard deviations from the brain's mean.
+        training_dice: Mean complete Dice over the cases it was chosen on.
+    """
+
+    modality: str
+    side: Literal["above", "below"]
+    value: float
+    training_dice: float
+
+    def segment(self, case: Volume) -> np.ndarray:
+        """Returns the complete tumour it finds in a case, bool (slices, rows, columns)."""
+        channel = np.asarray(case.image[..., MODALITIES.index(self.modality)])
+        return (channel > self.value if self.side == "above" else channel < self.value) & np.asarray(case.brain)
+
+    def __str__(self) -> str:
+        return f"{self.modality} {self.side} {self.value:+.2f} SD"
+
+
+def fit_threshold(cases: Sequence[Volume]) -> Threshold:
+    """Chooses modality, side and value that maximise the mean complete Dice.
+
+    The values tried are the mean quantiles (2 % to 98 %) of the cases' brains, the same for every case.
+
+    Args:
+        cases: Training cases with truth.
+
+    Returns:
+        The best threshold.
+
+    Raises:
+        ValueError: There is no case.
+    """
+    if not cases:
+        raise ValueError("no training case to choose a threshold on: expected at least one")
+    found: list[Threshold] = []
+    for number, modality in enumerate(MODALITIES):
+        brains, tumours = zip(*(_sorted_values(case, number=number) for case in cases), strict=True)
+        sizes = [int(np.count_nonzero(np.asarray(case.labels))) for case in cases]
+        grid = np.mean([np.quantile(brain, GRID) for brain in brains], axis=0)
+        dice = {"above": np.zeros(len(grid)), "below": np.zeros(len(grid))}
+        for brain, tumour, size in zip(brains, tumours, sizes, strict=True):
+            dice["above"] += _dice(_above(tumour, grid), _above(brain, grid), size)
+            dice["below"] += _dice(_below(tumour, grid), _below(brain, grid), size)
+        for side in ("above", "below"):
+            best = int(np.argmax(dice[side]))
+            found.append(Threshold(modality, side, float(grid[best]), float(dice[side][best] / len(cases))))
+    return max(found, key=lambda threshold: threshold.training_dice)
+
+
+def score_threshold(threshold: Threshold, *, cases: Iterable[Volume]) -> "pd.DataFrame":
+    """Applies a threshold to unseen cases.
+
+    Args:
+        threshold: From `fit_threshold`.
+        cases: Cases with truth; `meta["spacing"]` in mm.
+
+    Returns:
+        One row per case: case, and complete_dice, complete_ppv, complete_sensitivity, complete_hd95 (a threshold tells
+        no parts of the tumour apart). Specificity is left out: it would be over the cropped volume.
+    """
+    import pandas as pd
+
+    from brats_cascade.evaluation.regions import score_masks
+
+    rows = []
+    for case in cases:
+        scores = score_masks(np.asarray(case.labels) > 0, threshold.segment(case), spacing=case.meta["spacing"])
+        kept = {f"complete_{name}": scores[name] for name in ("dice", "ppv", "sensitivity", "hd95")}
+        rows.append({"case": case.name, **kept})
+    return pd.DataFrame(rows)
+
+
+def baseline_summary(threshold: Threshold, *, scores: "pd.DataFrame") -> dict[str, Any]:
+    """Gathers the baseline's numbers for metrics/comparison.json.
+
+    Args:
+        threshold: From `fit_threshold`.
+        scores: From `score_threshold`.
+
+    Returns:
+        `{"rule": text, "training_dice": number, "complete": {mean of every score}}`.
+    """
+    names = [str(name) for name in scores.columns if name != "case"]
+    means = {name.removeprefix("complete_"): float(scores[name].mean()) for name in names}
+    return {"rule": str(threshold), "training_dice": threshold.training_dice, "complete": means}
+
+
+def _sorted_values(case: Volume, *, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """One modality's values over the brain and over the tumour inside it, each ascending."""
+    brain = np.asarray(case.brain)
+    values = np.asarray(case.image[..., number])[brain]
+    inside = np.asarray(case.labels)[brain] > 0
+    return np.sort(values), np.sort(values[inside])
+
+
+def _above(ascending: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    return len(ascending) - np.searchsorted(ascending, grid, side="right")
+
+
+def _below(ascending: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    return np.searchsorted(ascending, grid, side="left")
+
+
+def _dice(hits: np.ndarray, found: np.ndarray, truth: int) -> np.ndarray:
+    both = found + truth
+    return np.where(both > 0, 2.0 * hits / np.maximum(both, 1), 1.0)

@@ -1,0 +1,103 @@
+"""The report's account of the data: cases, sets, verdict, patch sets."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from brats_cascade.evaluation.cohort_figure import cohort_figure
+from brats_cascade.evaluation.embed import missing, picture, read_json, read_table, records
+from brats_cascade.labels import LABELS
+
+
+def describe_cohort(root: Path) -> dict[str, Any]:
+    """Cases, the sets they are in, and what validation said."""
+    cases = read_table(root / "data/cases.parquet")
+    verdict = read_json(root / "data/verdict.json") or {}
+    splits = read_json(root / "data/splits.json") or {}
+    set_of = {case: name for name in ("train", "validation", "test") for case in splits.get(name, [])}
+    rows = []
+    if cases is not None:
+        cases = cases.assign(set=[set_of.get(case, "set aside") for case in cases["case"]])
+        rows = [_case_row(row) for row in records(cases)]
+    usable = None if cases is None or "stored" not in cases else cases[cases["stored"].astype(bool)]
+    return {
+        "numbers": read_json(root / "metrics/data.json") or {},
+        "sets": {name: len(splits.get(name, [])) for name in ("train", "validation", "test")} if splits else {},
+        "seed": splits.get("seed"),
+        "rows": rows,
+        "set_aside": _reasons(verdict.get("set_aside", [])),
+        "warnings": _reasons(verdict.get("warnings", [])),
+        "figure": None if usable is None or usable.empty else picture(cohort_figure(usable)),
+    }
+
+
+def _reasons(entries: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Cases and reasons; the case's name, which stands in a cell of its own, is taken off the reason's front."""
+    return [{"case": entry["case"], "reason": entry["reason"].removeprefix(f"{entry['case']}: ")} for entry in entries]
+
+
+def _case_row(row: Mapping[str, Any]) -> dict[str, str]:
+    def joined(*names: str, form: str) -> str:
+        values = [row.get(name) for name in names]
+        known = not any(missing(value) for value in values)
+        return " \N{MULTIPLICATION SIGN} ".join(format(value, form) for value in values) if known else ""
+
+    return {
+        **{name: "" if missing(row.get(name)) else str(row[name]) for name in ("case", "grade", "release", "set")},
+        "shape": joined("columns", "rows", "slices", form=".0f"),
+        "spacing": joined("spacing_column", "spacing_row", "spacing_slice", form="g"),
+        "labels": str(row.get("labels") or ""),
+        "tumour": joined("tumour_cm3", form=".1f"),
+        "problem": str(row.get("problem") or ""),
+    }
+
+
+def describe_fingerprint(root: Path) -> dict[str, Any] | None:
+    """The cohort in numbers: shapes and spacings with their counts, and the spread over cases of what differs.
+
+    Args:
+        root: The project's folder; reads data/fingerprint.json.
+
+    Returns:
+        "counts": rows (what, values) and "spreads": rows (what, lowest, median, highest); None without the file.
+    """
+    found = read_json(root / "data/fingerprint.json")
+    if not found:
+        return None
+
+    def listed(counts: Mapping[str, int]) -> str:
+        several = ", ".join(f"{value} ({count})" for value, count in list(counts.items())[:4])
+        return several + (f" and {len(counts) - 4} more" if len(counts) > 4 else "")
+
+    spreads = {"tumour, cm³": found.get("tumour_cm3"), "brain, share of the volume": found.get("brain_fraction")}
+    for modality, statistics in (found.get("intensities") or {}).items():
+        spreads |= {
+            f"{modality}, {name} in the brain": statistics.get(name) for name in ("mean", "std") if name in statistics
+        }
+    return {
+        "counts": [
+            {"what": "shape, slices x rows x columns (cases)", "values": listed(found.get("shapes", {}))},
+            {"what": "spacing, mm (cases)", "values": listed(found.get("spacings", {}))},
+        ],
+        "spreads": [
+            {
+                "what": what,
+                **{key: "" if missing(spread[key]) else f"{spread[key]:.3g}" for key in ("min", "median", "max")},
+            }
+            for what, spread in spreads.items()
+            if spread
+        ],
+    }
+
+
+def describe_patches(root: Path) -> list[dict[str, str]]:
+    """Share of each label among all voxels, and in the patch sets."""
+    summary = read_json(root / "data/patches/summary.json")
+    if not summary:
+        return []
+    rows = []
+    for label in summary["classes"]:
+        share = summary.get("voxel_shares", {}).get(str(label))
+        counts = {name: f"{held.get(str(label), 0):,}" for name, held in summary.get("counts", {}).items()}
+        rows.append({"label": LABELS[label], "share": "" if share is None else f"{100 * share:.3g} %", **counts})
+    return rows

@@ -1,0 +1,54 @@
+"""What a self-contained page is made of: tables read from files, pictures as data URIs."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Reads a JSON file; None if there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_table(path: Path) -> "pd.DataFrame | None":
+    """Reads a .parquet or .csv file; None if there is none."""
+    import pandas as pd
+
+    if not path.is_file():
+        return None
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"case": str})
+
+
+def records(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """One dict a row."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def missing(value: Any) -> bool:
+    """Says whether a cell holds nothing: None, NaN or <NA>."""
+    import pandas as pd
+
+    return value is None or bool(pd.isna(value))
+
+
+def picture(figure: "Figure") -> str:
+    """A chart as a data URI."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": ""})
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def photograph(path: Path) -> str:
+    """A picture file as a data URI; as JPEG, which takes a fifth of the room."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").save(buffer, format="JPEG", quality=88, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,189 @@
+"""Charts of training and scores. Every function returns a matplotlib Figure and touches no global state.
+
+Colours are fixed and told apart by colour-blind readers (IBM's palette), on white paper and over grey images alike.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brats_cascade.labels import LABELS, REGIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+REGION_COLOURS: Mapping[str, str] = {"complete": "#648FFF", "core": "#FFB000", "enhancing": "#DC267F"}
+LABEL_COLOURS: Mapping[int, str] = {1: "#785EF0", 2: "#648FFF", 3: "#FFB000", 4: "#DC267F"}
+INK, PALE = "#333333", "#d9d9d9"
+
+
+def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
+    """Draws losses and validation Dice over the steps, with a line where phase 2 begins.
+
+    Args:
+        history: As in history.csv; `step` counted from the start of phase 1.
+        title: Above the figure.
+
+    Returns:
+        Two panels side by side.
+    """
+    figure = new_figure(9, 3.1)
+    left, right = figure.subplots(1, 2)
+    marker = "o" if len(history) < 40 else ""
+    for column, colour, name in (("loss", INK, "training"), ("validation_loss", "#785EF0", "validation")):
+        left.plot(history["step"], history[column], color=colour, marker=marker, markersize=3, label=name)
+    left.set(xlabel="step", ylabel="loss")
+    for region, colour in REGION_COLOURS.items():
+        values = history[f"validation_{region}"]
+        right.plot(history["step"], values, color=colour, marker=marker, markersize=3, label=region)
+    right.set(xlabel="step", ylabel="Dice, validation tiles", ylim=(-0.02, 1.02))
+    first = history.loc[history["phase"] == 1, "step"]
+    for axes in (left, right):
+        if len(first) and (history["phase"] == 2).any():
+            axes.axvline(first.max(), color=PALE, zorder=0)
+            axes.annotate(
+                " phase 2", (first.max(), 1), xycoords=("data", "axes fraction"), va="top", fontsize=8, color="#777777"
+            )
+        axes.legend(frameon=False, fontsize=8)
+    return titled(figure, title)
+
+
+def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
+    """Draws the F1 of every region from slice to slice, over the amount of tumour there.
+
+    Args:
+        slices: One case's rows of the slice table.
+        title: Above the figure.
+
+    Returns:
+        One panel, inferior slices left.
+    """
+    figure = new_figure(9, 2.8)
+    axes = figure.subplots()
+    held = slices[(slices["truth_pixels"] > 0) | (slices["predicted_pixels"] > 0)]
+    slices = slices if held.empty else slices.loc[held.index.min() : held.index.max()]
+    area = axes.twinx()
+    area.fill_between(slices["slice"], slices["truth_pixels"], color=PALE, alpha=0.6, linewidth=0, label="tumour")
+    area.set_ylabel("tumour in the truth, pixels", color="#888888", fontsize=8)
+    area.tick_params(colors="#888888")
+    area.set_ylim(bottom=0)
+    area.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axes.set_zorder(area.get_zorder() + 1)
+    axes.patch.set_visible(False)
+    for region, colour in REGION_COLOURS.items():
+        axes.plot(slices["slice"], slices[f"{region}_f1"], color=colour, linewidth=1.8, label=region)
+    axes.set(xlabel="slice (axial: inferior to superior)", ylabel="F1", ylim=(-0.02, 1.02))
+    axes.legend(frameon=False, fontsize=8, ncols=3, loc="lower center")
+    return titled(figure, title)
+
+
+def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure":
+    """Draws the weight of each label over the slices it occurs in, and how many slices hold it.
+
+    Args:
+        weights: As in class_weights.csv; NaN where a label is absent from a slice.
+        title: Above the figure.
+
+    Returns:
+        Two panels: weights on a log scale, one dot a slice with the median marked; share of slices.
+    """
+    columns = [name for name in weights.columns if name.startswith("weight_")]
+    names = [LABELS[int(name.removeprefix("weight_"))].replace("everything else", "background") for name in columns]
+    names = [name.replace(" tumour", "") for name in names]
+    figure = new_figure(9, 0.9 + 0.42 * len(columns))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
+    generator = np.random.default_rng(0)
+    for place, column in enumerate(columns):
+        values = weights[column].dropna().to_numpy(dtype=float)
+        height = place + generator.uniform(-0.22, 0.22, len(values))
+        left.plot(values, height, "o", color="#648FFF", markersize=3, alpha=0.35, markeredgewidth=0)
+        if len(values):
+            left.plot([np.median(values)] * 2, [place - 0.34, place + 0.34], color=INK, linewidth=1.8)
+        right.barh(place, len(values) / max(len(weights), 1), color="#648FFF", height=0.55)
+    left.set(xscale="log", xlabel="weight in the loss, one dot a slice; bar: median")
+    left.set_yticks(range(len(columns)), names)
+    left.invert_yaxis()
+    right.set(xlim=(0, 1), xlabel="share of slices with it")
+    return titled(figure, title)
+
+
+def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Figure":
+    """Draws the Dice of every unseen case, one panel a region and one column an experiment.
+
+    Args:
+        tables: Experiment -> its cases.csv (case, grade, `{region}_dice`).
+        title: Above the figure.
+
+    Returns:
+        Three panels; filled dots are high grade, hollow ones low or unknown; a bar marks the mean.
+    """
+    figure = new_figure(max(9, 1.2 + 1.5 * len(tables)), 3.4)
+    panels = figure.subplots(1, len(REGIONS), sharey=True)
+    for axes, region in zip(panels, REGIONS, strict=True):
+        colour = REGION_COLOURS[region]
+        for place, table in enumerate(tables.values()):
+            _strip(axes, place=place, values=table[f"{region}_dice"], high=table["grade"] == "high", colour=colour)
+        axes.set_title(region, fontsize=10, color=INK)
+        axes.set(ylim=(-0.03, 1.03), xlim=(-0.6, len(tables) - 0.4))
+        axes.set_xticks(range(len(tables)), tables, rotation=0 if len(tables) < 3 else 30, ha="center", fontsize=8)
+        if len(tables) >= 3:
+            for text in axes.get_xticklabels():
+                text.set_ha("right")
+    panels[0].set_ylabel("Dice per case")
+    return titled(figure, title)
+
+
+def write_figures(folder: Path, *, figures: Mapping[str, "Figure"], dpi: int = 130) -> dict[str, Path]:
+    """Writes figures as PNG files.
+
+    Args:
+        folder: Made if it is not there.
+        figures: Name -> figure; the file is NAME.png.
+        dpi: Pixels per inch.
+
+    Returns:
+        Name -> path.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"{name}.png" for name in figures}
+    for name, figure in figures.items():
+        figure.savefig(paths[name], dpi=dpi, metadata={"Software": ""})
+    return paths
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Makes a Figure (inches) that lays itself out and draws without a screen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _strip(axes: "Axes", *, place: int, values: "pd.Series", high: "pd.Series", colour: str) -> None:
+    spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+    dice, filled = values.to_numpy(dtype=float), high.to_numpy(dtype=bool)
+    for chosen, face in ((filled, colour), (~filled, "white")):
+        axes.plot(place + spread[chosen], dice[chosen], "o", markersize=6, markerfacecolor=face, markeredgecolor=colour)
+    axes.plot([place - 0.3, place + 0.3], [dice.mean()] * 2, color=INK, linewidth=2)
+    axes.annotate(
+        f"{dice.mean():.2f}", (place + 0.32, dice.mean()), fontsize=8, va="center", color=INK, annotation_clip=False
+    )
+
+
+def titled(figure: "Figure", title: str) -> "Figure":
+    """Gives every chart the same plain axes, and a title where there is one."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+        axes.xaxis.label.set_fontsize(9)
+        axes.yaxis.label.set_fontsize(9)
+    if title:
+        options: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 10, "color": INK}
+        figure.suptitle(title, **options)
+    return figure

@@ -1,0 +1,123 @@
+"""Pictures of one case: its four modalities with the outlines of truth and prediction, anterior up."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brats_cascade import MODALITIES
+from brats_cascade.evaluation.figures import REGION_COLOURS, new_figure
+from brats_cascade.labels import REGIONS, region_mask
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = {"flair": "FLAIR", "t1": "T1", "t1c": "T1c", "t2": "T2"}
+MARGIN = 4  # pixels around the brain
+# What lies left and right in the picture: the patient's left and right, or posterior and anterior.
+SIDES = {"axial": "LR", "coronal": "LR", "sagittal": "PA"}
+
+
+def overlay(
+    image: np.ndarray,
+    *,
+    truth: np.ndarray | None = None,
+    prediction: np.ndarray | None = None,
+    slice_index: int | None = None,
+    first_slice: int = 0,
+    axis: str = "axial",
+    title: str = "",
+) -> "Figure":
+    """Draws one slice of a case: a row for the truth, a row for the prediction, a column per modality.
+
+    Args:
+        image: float32 (slices, rows, columns, modalities), exactly 0 outside the brain.
+        truth: Canonical labels (slices, rows, columns); its row is left out if there is none.
+        prediction: The same for the prediction.
+        slice_index: Which slice; by default the one with most tumour in the truth, without tumour there in the
+            prediction, otherwise the middle.
+        first_slice: Number of the first slice given, as in `slice_table`; only for the heading.
+        axis: How the slices are cut: "axial", "coronal" or "sagittal"; for the heading and the letters.
+        title: Above the figure, such as the case's name and scores.
+
+    Returns:
+        The figure; the patient's left is on the left.
+    """
+    rows = {name: labels for name, labels in (("truth", truth), ("prediction", prediction)) if labels is not None}
+    index = best_slice(truth, prediction, slices=len(image)) if slice_index is None else slice_index
+    box = _brain_box(image[index])
+    panel = image[index][box]
+    outlines: dict[str, np.ndarray | None] = {name: labels[index][box] for name, labels in rows.items()}
+    outlines = outlines or {"": None}
+    height = 2.25 * panel.shape[0] / panel.shape[1]
+    figure = new_figure(9.4, height * len(outlines) + 0.85)
+    figure.set_facecolor("black")
+    axes = figure.subplots(len(outlines), len(MODALITIES), squeeze=False)
+    for line, (name, labels) in zip(axes, outlines.items(), strict=True):
+        for column, (place, modality) in enumerate(zip(line, MODALITIES, strict=True)):
+            draw_panel(place, pixels=panel[..., column], labels=labels)
+            if place in axes[0]:
+                place.set_title(NAMES[modality], color="white", fontsize=10)
+        line[0].set_ylabel(name, color="white", fontsize=10)
+    for text, x in zip(SIDES[axis], (0.04, 0.96), strict=True):
+        place = axes[0, 0]
+        place.text(x, 0.98, text, transform=place.transAxes, color="white", fontsize=9, ha="center", va="top")
+    heading = f"{title}   " if title else ""
+    figure.suptitle(f"{heading}{axis} slice {first_slice + index}", x=0.01, ha="left", color="white", fontsize=10)
+    draw_legend(figure)
+    return figure
+
+
+def best_slice(truth: np.ndarray | None, prediction: np.ndarray | None, *, slices: int) -> int:
+    """Finds the slice with the largest tumour: in the truth, else in the prediction, else the middle slice.
+
+    Args:
+        truth: Canonical labels (slices, rows, columns) or None.
+        prediction: The same.
+        slices: Number of slices.
+
+    Returns:
+        A slice index.
+    """
+    for labels in (truth, prediction):
+        if labels is not None and labels.any():
+            return int(np.argmax((labels > 0).sum(axis=(1, 2))))
+    return slices // 2
+
+
+def draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None) -> None:
+    """Draws one slice in grey with the outlines of its regions; `pixels` and `labels` are (rows, columns)."""
+    inside = pixels != 0
+    low, high = np.percentile(pixels[inside], [1, 99.5]) if inside.any() else (0.0, 1.0)
+    shown = np.where(inside, pixels, low)
+    axes.imshow(shown, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), origin="lower", interpolation="bilinear")
+    for region in REGIONS:
+        mask = np.zeros(pixels.shape, bool) if labels is None else region_mask(labels, region=region)
+        if mask.any():
+            padded = np.pad(mask, 1).astype(float)
+            rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
+            axes.contour(columns, rows, padded, levels=[0.5], colors=[REGION_COLOURS[region]], linewidths=1.3)
+    axes.set(xticks=[], yticks=[], xlim=(-0.5, pixels.shape[1] - 0.5), ylim=(-0.5, pixels.shape[0] - 0.5))
+    axes.spines[:].set_visible(False)
+
+
+def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
+    """The slice's box around everything that is not exactly 0, with a margin."""
+    filled = (pixels != 0).any(axis=-1)
+    if not filled.any():
+        return slice(None), slice(None)
+    box = []
+    for axis in (1, 0):
+        held = np.flatnonzero(filled.any(axis=axis))
+        box.append(slice(max(int(held[0]) - MARGIN, 0), int(held[-1]) + 1 + MARGIN))
+    return box[0], box[1]
+
+
+def draw_legend(figure: "Figure") -> None:
+    """Names the outlines' colours below a figure on black."""
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=colour, linewidth=2, label=region) for region, colour in REGION_COLOURS.items()]
+    figure.legend(
+        handles=lines, loc="outside lower left", ncols=len(lines), frameon=False, labelcolor="white", fontsize=9
+    )

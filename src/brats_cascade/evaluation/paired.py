@@ -1,0 +1,96 @@
+"""Two experiments on the same unseen patients: the paired difference, its interval, and a test where it means something."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brats_cascade.evaluation.summary import bootstrap_interval
+from brats_cascade.labels import REGIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Below six patients not even a difference of one sign throughout reaches p = 0.05 (2 / 2^5 = 0.0625).
+ENOUGH = 6
+FEWEST = 3
+
+
+def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: str, seed: int = 1) -> dict[str, float]:
+    """Compares the Dice of two experiments patient by patient.
+
+    Args:
+        first: Cases of one experiment: case, patient and `{region}_dice`.
+        second: Those of the other; cases that only one of them has are left out.
+        region: A key of REGIONS.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        "patients"; "difference": mean over patients of first minus second; from three patients on "low" and "high", its 95 %
+        bootstrap interval; from six on "p", two-sided, of Wilcoxon's signed-rank test over patients.
+    """
+    both = first[["case", "patient", f"{region}_dice"]].merge(
+        second[["case", f"{region}_dice"]], on="case", suffixes=("", "_other")
+    )
+    change = both[f"{region}_dice"] - both[f"{region}_dice_other"]
+    values = change.groupby(both["patient"]).mean().to_numpy(dtype=float)
+    numbers: dict[str, float] = {"patients": len(values)}
+    if len(values):
+        numbers["difference"] = float(values.mean())
+    if len(values) >= FEWEST:
+        generator = np.random.default_rng(seed)
+        low, high = bootstrap_interval(values, groups=np.arange(len(values)), generator=generator)
+        numbers |= {"low": low, "high": high}
+    if len(values) >= ENOUGH:
+        numbers["p"] = wilcoxon_p(values)
+    return numbers
+
+
+def wilcoxon_p(differences: np.ndarray) -> float:
+    """The two-sided p of Wilcoxon's signed-rank test; 1 where no difference is left."""
+    from scipy.stats import wilcoxon
+
+    if not np.any(differences):
+        return 1.0
+    return float(wilcoxon(differences).pvalue)
+
+
+def against(name: str, *, tables: Mapping[str, "pd.DataFrame"]) -> dict[str, dict[str, dict[str, float]]]:
+    """One experiment against each of the others.
+
+    Args:
+        name: The experiment.
+        tables: Experiment -> its cases.
+
+    Returns:
+        Other experiment -> region -> `paired_difference` of the one minus the other.
+    """
+    return {
+        other: {region: paired_difference(tables[name], table, region=region) for region in REGIONS}
+        for other, table in tables.items()
+        if other != name
+    }
+
+
+def in_words(numbers: Mapping[str, float]) -> str:
+    """A paired difference as half a sentence, with what it allows to conclude."""
+    if "difference" not in numbers:
+        return "no patient in common"
+    text = f"{numbers['difference']:+.3f}"
+    if "low" in numbers:
+        text += f" [95 % interval {numbers['low']:+.3f}, {numbers['high']:+.3f}]"
+    text += f" over {int(numbers['patients'])} patient{'' if numbers['patients'] == 1 else 's'}"
+    if "p" not in numbers:
+        return f"{text}: too few patients to tell (a test needs {ENOUGH})"
+    verdict = "a difference" if numbers["p"] < 0.05 else "no difference that could not be chance"
+    return f"{text}, Wilcoxon p = {numbers['p']:.3f}: {verdict}"
+
+
+def in_short(numbers: Mapping[str, float]) -> str:
+    """A paired difference for a cell of a table."""
+    if "difference" not in numbers:
+        return ""
+    text = f"{numbers['difference']:+.3f}"
+    if "low" in numbers:
+        text += f" [{numbers['low']:+.2f}, {numbers['high']:+.2f}]"
+    return f"{text} p {numbers['p']:.3f}" if "p" in numbers else text

@@ -1,0 +1,133 @@
+"""Scores of one segmented case against its truth, per tumour region.
+
+Rules for empty regions, as in the BraTS challenge's evaluation: where truth and prediction are both empty every score
+is perfect (Dice, PPV and sensitivity 1, Hausdorff distance 0); where only one of them is, Dice, PPV and sensitivity are
+0 and the Hausdorff distance is `NO_MATCH_MM`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from brats_cascade.labels import LABELS, REGIONS, region_mask
+
+# The challenge's distance for a missed region: the diagonal of a volume, sqrt(240^2 + 240^2 + 155^2) mm.
+NO_MATCH_MM = 373.1287
+SCORES = ("dice", "ppv", "sensitivity", "specificity", "hd95", "truth_cm3", "predicted_cm3")
+
+
+def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
+    """Scores a segmentation over the regions complete, core and enhancing.
+
+    Specificity counts every voxel of the volume given, so it depends on how much air that volume holds; Dice, PPV and
+    sensitivity do not. What the paper calls specificity is the PPV (REFERENCE.md section 5).
+
+    Args:
+        truth: Canonical labels (slices, rows, columns).
+        prediction: Canonical labels, same shape.
+        spacing: Voxel size in mm along slices, rows, columns.
+
+    Returns:
+        `{region}_{score}` for every region of `labels.REGIONS` and every name in `SCORES`; hd95 in mm, volumes in cm3.
+
+    Raises:
+        ValueError: The shapes differ, are not three-dimensional, or a label is not canonical.
+    """
+    _check(truth, prediction=prediction, spacing=spacing)
+    scores: dict[str, float] = {}
+    for region in REGIONS:
+        true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
+        for name, value in score_masks(true, found, spacing=spacing).items():
+            scores[f"{region}_{name}"] = value
+    return scores
+
+
+def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
+    """Scores one binary region.
+
+    Args:
+        truth: bool (slices, rows, columns).
+        prediction: bool, same shape.
+        spacing: Voxel size in mm along slices, rows, columns.
+
+    Returns:
+        One value for every name in `SCORES`.
+    """
+    n_truth, n_found = int(truth.sum()), int(prediction.sum())
+    hits = int((truth & prediction).sum())
+    negatives = truth.size - n_truth
+    nothing = n_truth + n_found == 0
+    cm3 = float(np.prod(spacing)) / 1000.0
+    return {
+        "dice": _ratio(2 * hits, n_truth + n_found, if_none=1.0),
+        "ppv": _ratio(hits, n_found, if_none=float(nothing)),
+        "sensitivity": _ratio(hits, n_truth, if_none=float(nothing)),
+        "specificity": _ratio(negatives - (n_found - hits), negatives, if_none=1.0),
+        "hd95": hausdorff95(truth, prediction, spacing=spacing),
+        "truth_cm3": n_truth * cm3,
+        "predicted_cm3": n_found * cm3,
+    }
+
+
+def hausdorff95(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> float:
+    """Returns the 95th percentile Hausdorff distance: the larger of the two directed 95th percentiles.
+
+    A surface voxel is a voxel of the region with a face neighbour outside it (or at the volume's edge); its distance is
+    that to the other region's nearest surface voxel, centre to centre.
+
+    Args:
+        truth: bool (slices, rows, columns).
+        prediction: bool, same shape.
+        spacing: Voxel size in mm along slices, rows, columns.
+
+    Returns:
+        Distance in mm; 0 where both are empty, `NO_MATCH_MM` where one is.
+    """
+    if not truth.any() and not prediction.any():
+        return 0.0
+    if not truth.any() or not prediction.any():
+        return NO_MATCH_MM
+    box = _box(truth | prediction)
+    a, b = _surface(truth[box]), _surface(prediction[box])
+    return max(_directed95(a, b, spacing=spacing), _directed95(b, a, spacing=spacing))
+
+
+def _directed95(source: np.ndarray, target: np.ndarray, *, spacing: Sequence[float]) -> float:
+    from scipy import ndimage
+
+    distances = ndimage.distance_transform_edt(~target, sampling=tuple(spacing))
+    return float(np.percentile(distances[source], 95))
+
+
+def _surface(mask: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    return mask ^ ndimage.binary_erosion(mask)
+
+
+def _box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box that holds a mask which is not empty."""
+    box = []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return tuple(box)
+
+
+def _ratio(part: int, whole: int, *, if_none: float) -> float:
+    return part / whole if whole else if_none
+
+
+def _check(truth: np.ndarray, *, prediction: np.ndarray, spacing: Sequence[float]) -> None:
+    if truth.shape != prediction.shape or truth.ndim != 3:
+        raise ValueError(
+            f"expected truth and prediction of one shape (slices, rows, columns), received {truth.shape} and "
+            f"{prediction.shape}"
+        )
+    if len(spacing) != 3 or min(spacing) <= 0:
+        raise ValueError(f"expected three positive voxel sizes in mm, received {tuple(spacing)}")
+    for name, labels in (("truth", truth), ("prediction", prediction)):
+        if labels.size and not (labels.min() >= 0 and labels.max() < len(LABELS)):
+            raise ValueError(
+                f"{name}: expected canonical labels 0 to {len(LABELS) - 1}, received {labels.min()} to {labels.max()}"
+            )

@@ -1,0 +1,174 @@
+"""reports/index.html: one self-contained page made from the files the pipeline has written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.evaluation import figures, paper
+from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
+from brats_cascade.evaluation.embed import photograph, picture, read_json, read_table, records
+from brats_cascade.evaluation.regions import NO_MATCH_MM
+from brats_cascade.evaluation.sections import (
+    ablation_section,
+    cost_section,
+    duration,
+    nine_slices_table,
+    paired_section,
+    postprocess_section,
+)
+from brats_cascade.evaluation.summary import pick_cases
+from brats_cascade.labels import REGIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_PARAMS = (
+    "width", "normalisation", "pooling", "class_weights", "optimizer", "learning_rate", "batch", "tile", "steps",
+    "phase2_steps", "l1", "l2", "precision", "seed",
+)  # fmt: skip
+
+
+def build_report(
+    root: Path,
+    *,
+    experiments: Sequence[str],
+    baseline: Mapping[str, Any] | None = None,
+    phantom: bool = False,
+) -> str:
+    """Builds the page. Every file is optional but the experiments' metrics/E.json; what is missing is left out.
+
+    Args:
+        root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
+            metrics/{data.json,E.json,E/{cases,slices,nine_slices}.csv}, .work/cost, reports/figures/E/*_overlay.png and
+            models/E/{history.csv,class_weights.csv,run.json}.
+        experiments: Their names, in the order shown; one without metrics is named as not evaluated.
+        baseline: From `baseline.baseline_summary`.
+        phantom: True if the data is the embedded phantom; the page says what that means.
+
+    Returns:
+        HTML with its images, style and script inside; it needs no network.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("brats_cascade.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    parts = [_experiment(root, name=name) for name in experiments]
+    done = [part for part in parts if part["summary"]]
+    tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
+    headline = _headline(done)
+    return environment.get_template("report.html.j2").render(
+        experiments=parts,
+        done=done,
+        regions=list(REGIONS),
+        baseline=baseline,
+        paper=paper,
+        phantom=phantom,
+        cohort=describe_cohort(root),
+        fingerprint=describe_fingerprint(root),
+        patches=describe_patches(root),
+        headline=headline,
+        ablation=ablation_section(done),
+        paired=paired_section(headline["name"] if headline else None, done=done),
+        postprocess=postprocess_section(done),
+        costs=cost_section(root / ".work/cost"),
+        strip=picture(figures.dice_strip(tables)) if tables else None,
+        earlier=nine_slices_table(done),
+        no_match=NO_MATCH_MM,
+    )
+
+
+def _experiment(root: Path, *, name: str) -> dict[str, Any]:
+    """Everything the page shows of one experiment."""
+    run = read_json(root / f"models/{name}/run.json") or {}
+    summary = read_json(root / f"metrics/{name}.json")
+    history = read_table(root / f"models/{name}/history.csv")
+    weights = read_table(root / f"models/{name}/class_weights.csv")
+    cases = read_table(root / f"metrics/{name}/cases.csv")
+    slices = read_table(root / f"metrics/{name}/slices.csv")
+    return {
+        "name": name,
+        "run": run,
+        "summary": summary,
+        "origin": {
+            "commit": str(run.get("git_commit") or "")[:12],
+            "run": run.get("run_id") or "not logged",
+            "hashes": {key: str(value)[:12] for key, value in (run.get("data_hashes") or {}).items()},
+            "seed": run.get("seed", ""),
+        },
+        "facts": _facts(run, cases=cases),
+        "params": _params(run),
+        "validation": _validation_score(summary, history=history),
+        "curves": None if history is None or history.empty else picture(figures.learning_curves(history)),
+        "weights": None if weights is None or weights.empty else picture(figures.class_weight_figure(weights)),
+        "cases": cases,
+        "case_rows": [] if cases is None else records(cases),
+        "nine_slices": read_table(root / f"metrics/{name}/nine_slices.csv"),
+        "shown": _shown_cases(root, name=name, cases=cases, slices=slices),
+    }
+
+
+def _shown_cases(
+    root: Path, *, name: str, cases: "pd.DataFrame | None", slices: "pd.DataFrame | None"
+) -> list[dict[str, Any]]:
+    """Best, median and worst case: overlay and per-slice curve."""
+    if cases is None or cases.empty:
+        return []
+    shown = []
+    for rank, case in pick_cases(cases).items():
+        scores = cases.loc[cases["case"] == case].iloc[0]
+        rows = None if slices is None else slices[slices["case"] == case]
+        overlay = root / f"reports/figures/{name}/{rank}_overlay.png"
+        shown.append(
+            {
+                "rank": rank,
+                "case": case,
+                "dice": {region: float(scores[f"{region}_dice"]) for region in REGIONS},
+                "overlay": photograph(overlay) if overlay.is_file() else None,
+                "curve": None if rows is None or rows.empty else picture(figures.slice_curve(rows)),
+            }
+        )
+    return shown
+
+
+def _headline(done: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The experiment that did best on validation, never chosen by its test score."""
+    known = [part for part in done if part["validation"] is not None]
+    return max(known, key=lambda part: part["validation"], default=None)  # type: ignore[return-value]
+
+
+def _validation_score(summary: Mapping[str, Any] | None, *, history: "pd.DataFrame | None") -> float | None:
+    """The mean validation Dice over the regions: of whole volumes, else of the best tiles of the last phase."""
+    if summary and "validation" in summary:
+        return float(summary["validation"]["dice"])
+    if history is None or history.empty:
+        return None
+    last = history[history["phase"] == history["phase"].max()]
+    return float(last[[f"validation_{region}" for region in REGIONS]].mean(axis=1).max())
+
+
+def _params(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters worth showing; run.json's are flat, with the block's name in front."""
+    given = {key.removeprefix("train."): value for key, value in run.get("params", {}).items()}
+    return {key: given[key] for key in SHOWN_PARAMS if key in given}
+
+
+def _facts(run: Mapping[str, Any], *, cases: "pd.DataFrame | None") -> dict[str, str]:
+    """The plain facts of a run: from run.json, and the time per brain from the table of cases."""
+    brains = None if cases is None or "seconds" not in cases else float(cases["seconds"].mean())
+    facts = {
+        "architecture": run.get("architecture"),
+        "builds on": run.get("builds_on"),
+        "parameters": f"{run['parameters']:,}" if "parameters" in run else None,
+        "labelled pixels seen": f"{run['labelled_pixels']:,}" if "labelled_pixels" in run else None,
+        "training time": duration(run["seconds"]) if "seconds" in run else None,
+        "time per unseen brain": None if brains is None else duration(brains),
+        "peak memory": f"{run['peak_memory_mb'] / 1000:.1f} GB" if run.get("peak_memory_mb") else None,
+        "machine": run.get("machine"),
+        "release": run.get("release"),
+    }
+    return {name: str(value) for name, value in facts.items() if value}

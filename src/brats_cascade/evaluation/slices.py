@@ -1,0 +1,122 @@
+"""The per-slice table: the true F1 of every region, and the earlier work's score under a name that says what it is.
+
+The earlier work reports, slice by slice, an "F1-Score (complete)" that is no F1 of the complete tumour: probabilities
+rounded, columns 1 to 3 kept (enhancing tumour is lost), argmax, then micro-averaged F1 over every pixel, which is the
+share of pixels that agree, background included (REFERENCE.md section 5). `earlier_work_score` computes exactly that, so
+that its table and ours can be laid side by side.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brats_cascade.labels import REGIONS, region_mask
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EARLIER_WORK_COLUMN = "earlier_work_pixel_agreement"
+
+
+def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int = 0) -> "pd.DataFrame":
+    """Scores every axial slice on its own.
+
+    The F1 of a region on a slice (equal to its Dice) is NaN where neither truth nor prediction holds any of it: there
+    is nothing to score. Where only one of the two does, it is 0.
+
+    Args:
+        truth: Canonical labels (slices, rows, columns).
+        prediction: Canonical labels, same shape.
+        first_slice: Number of the first slice given, when the volumes are a part of a larger one.
+
+    Returns:
+        One row per slice, inferior to superior: slice, complete_f1, core_f1, enhancing_f1, and the complete tumour's
+        truth_pixels and predicted_pixels.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    import pandas as pd
+
+    if truth.shape != prediction.shape or truth.ndim != 3:
+        raise ValueError(f"expected one shape (slices, rows, columns), received {truth.shape} and {prediction.shape}")
+    table: dict[str, np.ndarray] = {"slice": np.arange(first_slice, first_slice + len(truth))}
+    for region in REGIONS:
+        true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
+        hits = (true & found).sum(axis=(1, 2))
+        both = true.sum(axis=(1, 2)) + found.sum(axis=(1, 2))
+        table[f"{region}_f1"] = np.where(both > 0, 2.0 * hits / np.maximum(both, 1), np.nan)
+    table["truth_pixels"] = (truth > 0).sum(axis=(1, 2))
+    table["predicted_pixels"] = (prediction > 0).sum(axis=(1, 2))
+    return pd.DataFrame(table)
+
+
+def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int = 0) -> float:
+    """Computes the earlier work's "F1-Score (complete)" of one slice: a share of agreeing pixels, not an F1.
+
+    Both sides are reduced to columns 1 to 3 of five; a pixel whose three columns are all zero (background, enhancing
+    tumour, or no probability above one half) becomes class 0, the same class as necrosis.
+
+    Args:
+        truth: Canonical labels (rows, columns).
+        probabilities: (rows, columns, 5), one column per canonical label.
+        air: Pixels of the slice around the part given, background on both sides with certainty; the notebook counts
+            every pixel of the slice, so the share depends on how much air there is.
+
+    Returns:
+        Share of all pixels of the slice on which the reduced classes agree, 0 to 1.
+
+    Raises:
+        ValueError: The shapes do not belong together.
+    """
+    if probabilities.shape != (*truth.shape, 5):
+        raise ValueError(f"expected probabilities of shape {(*truth.shape, 5)}, received {probabilities.shape}")
+    true_class = np.argmax(np.eye(5)[truth][..., 1:4], axis=-1)
+    found_class = np.argmax(np.round(probabilities)[..., 1:4], axis=-1)
+    return (int(np.count_nonzero(true_class == found_class)) + air) / (true_class.size + air)
+
+
+def largest_tumour_slices(truth: np.ndarray, *, n: int = 9) -> list[int]:
+    """Finds the consecutive slices that hold the most tumour, as the earlier work's table shows nine of them.
+
+    Args:
+        truth: Canonical labels (slices, rows, columns).
+        n: How many slices.
+
+    Returns:
+        Slice numbers, ascending; all of them if the volume has fewer than `n`.
+    """
+    return largest_run((truth > 0).sum(axis=(1, 2)).tolist(), n=n)
+
+
+def largest_run(pixels: Sequence[int], *, n: int) -> list[int]:
+    """Finds the `n` consecutive positions with the largest sum; the first such run where several are equal.
+
+    Args:
+        pixels: A count per slice.
+        n: Length of the run.
+
+    Returns:
+        Positions, ascending; all of them if there are fewer than `n`.
+    """
+    counts = np.asarray(pixels, dtype=np.int64)
+    if len(counts) <= n:
+        return list(range(len(counts)))
+    start = int(np.argmax(np.convolve(counts, np.ones(n, dtype=np.int64), mode="valid")))
+    return list(range(start, start + n))
+
+
+def nine_slices(slices: "pd.DataFrame", *, case: str) -> "pd.DataFrame":
+    """The earlier work's table: nine consecutive slices through the largest tumour.
+
+    Args:
+        slices: The slice table of all cases.
+        case: The case with the largest tumour.
+
+    Returns:
+        Its nine rows: case, slice, complete_f1 and the earlier work's score.
+    """
+    own = slices[slices["case"] == case].sort_values("slice")
+    chosen = own.iloc[largest_run(own["truth_pixels"].tolist(), n=9)]
+    return chosen[["case", "slice", "complete_f1", EARLIER_WORK_COLUMN]].reset_index(drop=True)

@@ -1,0 +1,133 @@
+"""From the scores of single cases to the few numbers that stand for an experiment (metrics/E.json)."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brats_cascade.labels import REGIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUMMARISED = ("dice", "ppv", "sensitivity", "specificity", "hd95")
+RESAMPLES = 2000
+
+
+def summarise(cases: "pd.DataFrame", *, seed: int) -> dict[str, Any]:
+    """Summarises an experiment.
+
+    Args:
+        cases: One row per scored case: patient, grade and the columns of `regions.score_case`.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Per region `{dice, ppv, sensitivity, specificity, hd95}` (means), the same with `_median`, and the 95 %
+        bootstrap interval of the mean Dice over patients, `dice_low` and `dice_high` (left out below three patients);
+        the same under `enhancing_high_grade` for the high-grade cases (left out if there are none), because low-grade tumours
+        often hold no enhancing part and an empty region scores 1 or 0; and the counts `cases` and `patients`.
+
+    Raises:
+        ValueError: There is no case.
+    """
+    if not len(cases):
+        raise ValueError("no scored case to summarise: expected at least one row")
+    summary: dict[str, Any] = {region: _of_region(cases, region=region, seed=seed) for region in REGIONS}
+    high = cases[cases["grade"] == "high"]
+    if len(high):
+        summary["enhancing_high_grade"] = _of_region(high, region="enhancing", seed=seed)
+    summary["cases"] = len(cases)
+    summary["patients"] = int(cases["patient"].nunique())
+    return summary
+
+
+def without_postprocess(cases: "pd.DataFrame") -> dict[str, dict[str, float]]:
+    """Means of the bare segmentations' scores, to lay beside those with post-processing.
+
+    Args:
+        cases: As in `summarise`.
+
+    Returns:
+        Per region `{dice, ppv, sensitivity, hd95}`.
+    """
+    kept = [score for score in SUMMARISED if score != "specificity"]
+    return {region: {score: float(cases[f"{region}_{score}"].mean()) for score in kept} for region in REGIONS}
+
+
+def bootstrap_interval(
+    values: np.ndarray, *, groups: np.ndarray, generator: np.random.Generator
+) -> tuple[float, float]:
+    """Draws a 95 % interval of a mean by resampling whole patients.
+
+    Args:
+        values: One score per case.
+        groups: The patient of each case; all cases of a drawn patient come along.
+        generator: Source of the draws.
+
+    Returns:
+        The 2.5 and 97.5 percentiles of the resampled mean.
+    """
+    _, number = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(number, weights=values), np.bincount(number)
+    drawn = generator.integers(len(sums), size=(RESAMPLES, len(sums)))
+    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def learning_table(history: "pd.DataFrame") -> "pd.DataFrame":
+    """The learning curve that DVC draws: the history with the mean validation Dice over the regions.
+
+    Args:
+        history: As in models/E/history.csv.
+
+    Returns:
+        The same rows with the column validation_dice.
+    """
+    return history.assign(validation_dice=history[[f"validation_{region}" for region in REGIONS]].mean(axis=1))
+
+
+def pick_cases(cases: "pd.DataFrame") -> dict[str, str]:
+    """Names the best, the median and the worst case by complete Dice.
+
+    Args:
+        cases: Columns case and complete_dice.
+
+    Returns:
+        `{"best": case, "median": case, "worst": case}`; with fewer than three cases, those there are.
+    """
+    ranked = cases.sort_values(["complete_dice", "case"], ascending=[False, True])["case"].tolist()
+    picks = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+    return {name: case for i, (name, case) in enumerate(picks.items()) if case not in list(picks.values())[:i]}
+
+
+def flatten(tree: Mapping[str, Any], *, separator: str = "/") -> dict[str, float]:
+    """Flattens nested numbers: `{"a": {"b": 1}}` becomes `{"a/b": 1.0}`.
+
+    Args:
+        tree: Nested mapping with numbers as leaves; leaves of other kinds are left out.
+        separator: Put between the keys.
+
+    Returns:
+        One entry per number.
+    """
+    flat: dict[str, float] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}{separator}{name}": inner for name, inner in flatten(value, separator=separator).items()}
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            flat[str(key)] = float(value)
+    return flat
+
+
+def _of_region(cases: "pd.DataFrame", *, region: str, seed: int) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for score in SUMMARISED:
+        values = cases[f"{region}_{score}"].to_numpy(dtype=float)
+        numbers[score] = float(values.mean())
+        numbers[f"{score}_median"] = float(np.median(values))
+    patients = cases["patient"].to_numpy(dtype=str)
+    if len(np.unique(patients)) >= 3:
+        numbers["dice_low"], numbers["dice_high"] = bootstrap_interval(
+            cases[f"{region}_dice"].to_numpy(dtype=float), groups=patients, generator=np.random.default_rng(seed)
+        )
+    return numbers

@@ -1,0 +1,85 @@
+"""Everything that is computed of one unseen case of the volume store: scores, per-slice table, the slice that is drawn."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brats_cascade.data.preprocess import uncrop
+from brats_cascade.data.store import StoredCase
+from brats_cascade.evaluation.overlays import best_slice, overlay
+from brats_cascade.evaluation.regions import score_case
+from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_score, slice_table
+from brats_cascade.inference.postprocess import Rule, apply_rule
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """One scored case, without its volumes.
+
+    Attributes:
+        row: case, patient, grade, release and the scores of `regions.score_case` over the whole volume.
+        bare: The same without post-processing.
+        slices: The slice table, numbered in the whole volume, with the earlier work's score and the case's name.
+        drawn: Index of the slice with the largest tumour, in the stored box.
+        outline: The prediction there, canonical labels (rows, columns).
+    """
+
+    row: dict[str, Any]
+    bare: dict[str, Any]
+    slices: "pd.DataFrame"
+    drawn: int
+    outline: np.ndarray
+
+    def draw(self, case: StoredCase, *, title: str) -> "Figure":
+        """The overlay of truth and prediction; `case` is the one that was scored."""
+        here = slice(self.drawn, self.drawn + 1)
+        assert case.labels is not None
+        return overlay(
+            np.asarray(case.image[here]),
+            truth=np.asarray(case.labels[here]),
+            prediction=self.outline[None],
+            slice_index=0,
+            first_slice=case.meta["offset"][0] + self.drawn,
+            axis=case.meta.get("axis", "axial"),
+            title=title,
+        )
+
+
+def score_unseen(case: StoredCase, *, labels: np.ndarray, probabilities: np.ndarray, rule: Rule) -> Unseen:
+    """Scores a segmented case.
+
+    Args:
+        case: With truth.
+        labels: Canonical labels as the network gave them, uint8 (slices, rows, columns) of the stored box.
+        probabilities: float32 (slices, rows, columns, 5).
+        rule: The post-processing.
+
+    Returns:
+        Its scores; specificity and the earlier work's score count every voxel of the whole volume, air included.
+
+    Raises:
+        ValueError: The case has no truth.
+    """
+    if case.labels is None:
+        raise ValueError(f"{case.name}: expected a case with truth")
+    truth, spacing = np.asarray(case.labels), case.meta["spacing"]
+    cleaned = apply_rule(labels, brain=np.asarray(case.brain), spacing=spacing, rule=rule)
+    facts = {"case": case.name, **{key: case.meta[key] for key in ("patient", "grade", "release")}}
+    box = {"offset": case.meta["offset"], "shape": case.meta["shape"]}
+    whole = uncrop(truth, **box)
+    scores = score_case(whole, uncrop(cleaned, **box), spacing=spacing)
+    same = np.array_equal(labels, cleaned)
+    bare = scores if same else score_case(whole, uncrop(labels, **box), spacing=spacing)
+    slices = slice_table(truth, cleaned, first_slice=case.meta["offset"][0])
+    slices.insert(0, "case", case.name)
+    air = int(np.prod(case.meta["shape"][1:]) - truth[0].size)
+    slices[EARLIER_WORK_COLUMN] = [
+        earlier_work_score(*pair, air=air) for pair in zip(truth, probabilities, strict=True)
+    ]
+    drawn = best_slice(truth, cleaned, slices=len(truth))
+    return Unseen({**facts, **scores}, {**facts, **bare}, slices, drawn, cleaned[drawn].copy())

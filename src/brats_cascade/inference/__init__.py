@@ -1,0 +1,1 @@
+"""Inference: whole volumes at once, post-processing, a case folder to a segmentation file."""

@@ -1,0 +1,96 @@
+"""Dense inference: a label distribution for every pixel of a volume, one pass per batch of slices.
+
+Every convolution of these networks is valid, so a slice padded by the network's halo gives one output per pixel, the same
+as cutting that pixel's own patch (paper section 2.1; it reports 40 to 45 times the speed of patches).
+"""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from brats_cascade.data.windows import cut_window
+from brats_cascade.models.cascade import Geometry
+
+# Window sides are rounded up to this, so that a graph is traced for a few shapes only.
+STEP = 16
+
+
+def predict_volume(
+    network: keras.Model, *, image: np.ndarray, brain: np.ndarray, geometry: Geometry, slices: int = 4
+) -> np.ndarray:
+    """Class probabilities for every pixel of a volume.
+
+    Args:
+        network: From (batch, rows, columns, modalities) to probabilities.
+        image: float32 (slices, rows, columns, modalities), zero outside the brain.
+        brain: bool (slices, rows, columns); outside it class 0 is certain.
+        geometry: The network's.
+        slices: Slices computed at once; bounds the memory.
+
+    Returns:
+        float32 (slices, rows, columns, classes).
+    """
+    probabilities = predict_around(network, image=image, brain=brain, geometry=geometry, margin=0, slices=slices)
+    probabilities[~brain] = np.eye(probabilities.shape[-1], dtype=np.float32)[0]
+    return probabilities
+
+
+def predict_around(
+    network: keras.Model, *, image: np.ndarray, brain: np.ndarray, geometry: Geometry, margin: int, slices: int = 4
+) -> np.ndarray:
+    """Class probabilities of the brain's box in every slice and of a margin around it: what a cascade's CNN 2 is given.
+
+    Args:
+        network: From (batch, rows, columns, modalities) to probabilities.
+        image: float32 (slices, rows, columns, modalities), zero outside the brain.
+        brain: bool (slices, rows, columns).
+        geometry: The network's.
+        margin: Pixels around the slice that get outputs too.
+        slices: Slices computed at once; bounds the memory.
+
+    Returns:
+        float32 (slices, rows + 2 * margin, columns + 2 * margin, classes), exact within `margin` pixels of the brain; where
+        nothing was computed class 0 is certain.
+    """
+    classes = int(network.output_shape[-1])
+    count, height, width = brain.shape
+    found = np.zeros((count, height + 2 * margin, width + 2 * margin, classes), dtype=np.float32)
+    found[..., 0] = 1
+    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin):
+        window = np.zeros(
+            (slices, rows + geometry.patch - 1, columns + geometry.patch - 1, image.shape[-1]), np.float32
+        )
+        for place, plane in enumerate(image[start:stop]):
+            window[place] = cut_window(
+                plane,
+                top=top - geometry.before,
+                left=left - geometry.before,
+                rows=window.shape[1],
+                columns=window.shape[2],
+            )
+        target = found[start:stop, top + margin :, left + margin :][:, :rows, :columns]
+        outputs = keras.ops.convert_to_numpy(network.predict_on_batch(window))
+        target[:] = outputs[: stop - start, : target.shape[1], : target.shape[2]]
+    return found
+
+
+def brain_windows(brain: np.ndarray, *, slices: int, margin: int = 0) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """The windows that cover the brain: batches of consecutive slices, each cut to the brain's box in them.
+
+    Args:
+        brain: bool (slices, rows, columns).
+        slices: Slices per batch.
+        margin: Pixels added to the box on each side.
+
+    Yields:
+        (first slice, last slice + 1, top, left, rows, columns) with sides rounded up to STEP, so a window may reach over
+        the edge; batches without brain are left out.
+    """
+    for start in range(0, len(brain), slices):
+        stop = min(start + slices, len(brain))
+        flat: np.ndarray = np.logical_or.reduce(brain[start:stop])
+        down, across = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+        if len(down):
+            rows, columns = (-(-(int(span[-1] - span[0]) + 1 + 2 * margin) // STEP) * STEP for span in (down, across))
+            yield start, stop, int(down[0]) - margin, int(across[0]) - margin, rows, columns

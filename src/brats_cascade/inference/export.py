@@ -1,0 +1,104 @@
+"""A trained network for other programs: a Keras file, TensorFlow's SavedModel, or ONNX; each checked against the network.
+
+Whatever the format, the network is the same function: float32 (batch, rows, columns, modalities), z-scored, to class
+probabilities of a window smaller by the patch's side less 1. model.json beside it says what else a user must know.
+"""
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from brats_cascade.errors import UserError
+from brats_cascade.models.files import CONTRACT, NETWORK, Contract, save_trained
+
+FORMATS = {"keras": NETWORK, "saved_model": "saved_model", "onnx": "model.onnx"}
+ONNX_NEEDS = ("tf2onnx", "onnx", "onnxruntime")
+CLOSE = 1e-5  # largest difference of a probability
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+def export_network(network: keras.Model, *, contract: Contract, out: Path, form: str) -> Path:
+    """Writes a network in another format and checks that it computes the same.
+
+    Args:
+        network: In float32.
+        contract: Its contract, written beside it as model.json.
+        out: Folder, made if it is not there.
+        form: A key of FORMATS.
+
+    Returns:
+        The file, or for a SavedModel its folder.
+
+    Raises:
+        UserError: No such format, something is there already, packages are missing, the folder cannot be written, or the
+            written network gives other numbers.
+    """
+    if form not in FORMATS:
+        raise UserError(f"--format: expected one of {', '.join(FORMATS)}, received {form!r}")
+    path = out / FORMATS[form]
+    if path.exists():
+        raise UserError(f"{path}: is there already; remove it or choose another --out")
+    if form == "onnx":
+        _check_onnx()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write(network, contract=contract, path=path, form=form)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another --out") from None
+    worst = largest_difference(network, other=load_exported(path, form=form), patch=contract.geometry.patch)
+    if not worst <= CLOSE:
+        raise UserError(f"{path}: gives probabilities that differ by {worst:.2g} from the network; do not use it")
+    return path
+
+
+def load_exported(path: Path, *, form: str) -> Function:
+    """Opens an exported network as a function of one batch, without this project's classes where the format allows it."""
+    if form == "keras":
+        from brats_cascade.models.build import load_network
+
+        return load_network(path).predict_on_batch
+    if form == "saved_model":
+        import tensorflow
+
+        loaded = tensorflow.saved_model.load(str(path))
+        return lambda batch: np.asarray(loaded.serve(batch))
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    [given] = session.get_inputs()
+    return lambda batch: np.asarray(session.run(None, {given.name: batch})[0])
+
+
+def largest_difference(network: keras.Model, *, other: Function, patch: int, seed: int = 0) -> float:
+    """The largest difference of a probability between two networks, over a random window that is no square."""
+    shape = (2, patch + 6, patch + 11, network.input_shape[-1])
+    batch = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    mine = keras.ops.convert_to_numpy(network.predict_on_batch(batch))
+    return float(np.abs(mine - keras.ops.convert_to_numpy(other(batch))).max())
+
+
+def _write(network: keras.Model, *, contract: Contract, path: Path, form: str) -> None:
+    if form == "keras":
+        save_trained(path.parent, network=network, contract=contract)
+        return
+    patch = contract.geometry.patch
+    network(np.zeros((1, patch, patch, network.input_shape[-1]), np.float32))  # Keras exports what has been called
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converters' own, about NumPy's and TensorFlow's old names
+        network.export(path, format="tf_saved_model" if form == "saved_model" else "onnx", verbose=False)
+    record = json.dumps(contract.as_dict(), indent=2) + "\n"
+    (path.parent / CONTRACT).write_text(record, encoding="utf-8")
+
+
+def _check_onnx() -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise UserError("--format onnx: expected Keras on TensorFlow; set KERAS_BACKEND=tensorflow")
+    absent = [name for name in ONNX_NEEDS if importlib.util.find_spec(name) is None]
+    if absent:
+        raise UserError(f"--format onnx: {', '.join(absent)} not installed; run: pip install 'brats-cascade[onnx]'")

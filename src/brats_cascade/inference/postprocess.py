@@ -1,0 +1,182 @@
+"""Removing what cannot be tumour: small detached blobs, and flat ones near the skull.
+
+The paper removes flat blobs near the skull by connected components (section 4) and prints no rule. Ours: a connected
+component (26 neighbours) of the complete tumour goes if it is smaller than `min_component`, or if it is at once near the
+brain's edge, flat, and smaller than `skull_volume`. The largest component always stays. The evaluate stage chooses the
+four thresholds on the validation patients.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+
+import numpy as np
+from scipy import ndimage
+
+TOUCHING = np.ones((3, 3, 3))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a component goes.
+
+    Attributes:
+        min_component: mm3; a smaller one goes wherever it lies. 0 leaves this part out.
+        skull_distance: mm; nearer to the brain's edge than this, on average over its voxels. 0 leaves the skull's part out.
+        flatness: Thickness over width (see `Components`); flatter than this.
+        skull_volume: mm3; smaller than this.
+    """
+
+    min_component: float = 0.0
+    skull_distance: float = 0.0
+    flatness: float = 0.5
+    skull_volume: float = 5000.0
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON; two rules that do the same give the same numbers."""
+        near = asdict(self) if self.skull_distance else {**asdict(self), "flatness": 0.0, "skull_volume": 0.0}
+        return {name: float(value) for name, value in near.items()}
+
+    def __str__(self) -> str:
+        parts = [f"components below {self.min_component:g} mm3"] if self.min_component else []
+        if self.skull_distance:
+            parts.append(
+                f"blobs within {self.skull_distance:g} mm of the brain's edge, flatter than {self.flatness:g} and below "
+                f"{self.skull_volume:g} mm3"
+            )
+        return f"removes {' and '.join(parts)}" if parts else "removes nothing"
+
+
+OFF = Rule()
+
+
+@dataclass(frozen=True)
+class Components:
+    """The connected components of one segmentation, numbered from 1 in `parts`.
+
+    Attributes:
+        parts: int (slices, rows, columns), 0 outside.
+        volumes: mm3, one a component.
+        distances: mm, mean distance of its voxels to the nearest point outside the brain.
+        flatness: Thickness over width: the smallest principal extent over the middle one; a plate has about 0, a ball or
+            a rod 1.
+    """
+
+    parts: np.ndarray
+    volumes: np.ndarray
+    distances: np.ndarray
+    flatness: np.ndarray
+
+    def removed(self, rule: Rule) -> np.ndarray:
+        """Says for every component whether it goes, bool; the largest never does."""
+        near = (self.distances < rule.skull_distance) & (self.flatness < rule.flatness)
+        gone = (self.volumes < rule.min_component) | (near & (self.volumes < rule.skull_volume))
+        if len(gone):
+            gone[int(self.volumes.argmax())] = False
+        return gone
+
+
+def find_components(labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float]) -> Components:
+    """Finds the components of the complete tumour and measures what a rule asks.
+
+    Args:
+        labels: Canonical labels (slices, rows, columns).
+        brain: bool, same shape; beyond the volume's edge is outside.
+        spacing: Of the voxels, mm.
+
+    Returns:
+        The components.
+    """
+    parts, count = ndimage.label(labels > 0, structure=TOUCHING)
+    numbers = np.arange(1, count + 1)
+    voxels = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    depth = brain_depth(brain, spacing=spacing) if count > 1 else np.zeros(labels.shape)
+    return Components(
+        parts=parts,
+        volumes=voxels * float(np.prod(spacing)),
+        distances=np.atleast_1d(ndimage.mean(depth, parts, numbers)) if count else np.zeros(0),
+        flatness=np.array([_flatness(parts, number, box, spacing) for number, box in _boxes(parts)]),
+    )
+
+
+def brain_depth(brain: np.ndarray, *, spacing: Sequence[float]) -> np.ndarray:
+    """Distance of every voxel to the nearest one outside the brain; holes inside the brain count as brain.
+
+    Args:
+        brain: bool (slices, rows, columns).
+        spacing: mm.
+
+    Returns:
+        float (slices, rows, columns), mm; 0 outside.
+    """
+    empty = np.pad(~brain, 1, constant_values=True)
+    regions, _ = ndimage.label(empty)
+    inside = regions != regions[0, 0, 0]
+    return ndimage.distance_transform_edt(inside, sampling=tuple(spacing))[1:-1, 1:-1, 1:-1]
+
+
+def apply_rule(labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], rule: Rule) -> np.ndarray:
+    """Sets the components that a rule removes to background.
+
+    Args:
+        labels: Canonical labels (slices, rows, columns); stay as they are.
+        brain: bool, same shape.
+        spacing: Of the voxels, mm.
+        rule: The rule.
+
+    Returns:
+        uint8 array of the same shape.
+    """
+    cleaned = labels.astype(np.uint8, copy=True)
+    if not rule.skull_distance:
+        return remove_small_components(cleaned, spacing=spacing, smallest=rule.min_component)
+    found = find_components(labels, brain=brain, spacing=spacing)
+    cleaned[np.concatenate([[False], found.removed(rule)])[found.parts]] = 0
+    return cleaned
+
+
+def remove_small_components(labels: np.ndarray, *, spacing: Sequence[float], smallest: float) -> np.ndarray:
+    """Sets connected components of the complete tumour below a volume to background; the largest one always stays.
+
+    Args:
+        labels: Canonical labels (slices, rows, columns).
+        spacing: Of the voxels, mm.
+        smallest: Volume that a component must have to stay, mm3; 0 keeps all.
+
+    Returns:
+        uint8 array of the same shape; the input is left as it is.
+    """
+    cleaned = labels.astype(np.uint8, copy=True)
+    if smallest <= 0:
+        return cleaned
+    parts, count = ndimage.label(labels > 0, structure=TOUCHING)
+    if count < 2:
+        return cleaned
+    volumes = np.bincount(parts.ravel())[1:] * float(np.prod(spacing))
+    kept = volumes >= smallest
+    kept[int(volumes.argmax())] = True
+    cleaned[~np.concatenate([[True], kept])[parts]] = 0
+    return cleaned
+
+
+def all_rules(candidates: Mapping[str, Iterable[float]]) -> list[Rule]:
+    """Every rule that the candidates make, without doubles, the one that removes least first.
+
+    Args:
+        candidates: Attribute of `Rule` -> values to try.
+    """
+    rules = [Rule(**dict(zip(candidates, values, strict=True))) for values in product(*candidates.values())]
+    distinct = {tuple(rule.as_dict().values()): rule for rule in rules}
+    return [distinct[key] for key in sorted(distinct)]
+
+
+def _boxes(parts: np.ndarray) -> list[tuple[int, tuple[slice, ...]]]:
+    return [(number, box) for number, box in enumerate(ndimage.find_objects(parts), start=1) if box is not None]
+
+
+def _flatness(parts: np.ndarray, number: int, box: tuple[slice, ...], spacing: Sequence[float]) -> float:
+    """Square root of the smallest over the middle principal variance, each voxel being a brick, not a point."""
+    points = np.argwhere(parts[box] == number) * np.asarray(spacing)
+    spread = np.cov(points.T, bias=True) if len(points) > 1 else np.zeros((3, 3))
+    low, middle, _ = np.linalg.eigvalsh(spread + np.diag(np.square(spacing) / 12.0))
+    return float(np.sqrt(low / middle))

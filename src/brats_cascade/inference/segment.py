@@ -1,0 +1,92 @@
+"""From a prepared case to label probabilities: one network or several, with or without flips; and to labels."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from brats_cascade.errors import UserError
+from brats_cascade.inference.dense import predict_volume
+from brats_cascade.labels import LABELS
+from brats_cascade.models.files import Contract
+
+
+class Member(NamedTuple):
+    """A trained network and what it expects."""
+
+    network: keras.Model
+    contract: Contract
+
+
+def check_members(members: Sequence[Member]) -> None:
+    """Refuses networks whose mean would mean nothing.
+
+    Args:
+        members: At least one.
+
+    Raises:
+        UserError: They differ in modalities, classes or preprocessing.
+    """
+    first = members[0].contract
+    for number, (_, other) in enumerate(members[1:], start=2):
+        for name in ("classes", "modalities", "preprocessing"):
+            mine, theirs = getattr(first, name), getattr(other, name)
+            if mine != theirs:
+                raise UserError(
+                    f"model {number} of {len(members)}: expected {name} {mine} as the first model has, received {theirs}; "
+                    "average models that were trained on the same data and preprocessing"
+                )
+
+
+def label_probabilities(
+    members: Sequence[Member], *, image: np.ndarray, brain: np.ndarray, slices: int, flips: bool = False
+) -> np.ndarray:
+    """Mean probability of every label over the networks and, with flips, over the case and its mirror image.
+
+    Args:
+        members: The networks.
+        image: float32 (slices, rows, columns, modalities), zero outside the brain.
+        brain: bool (slices, rows, columns).
+        slices: Slices computed at once; bounds the memory.
+        flips: Also segment the case mirrored from left to right.
+
+    Returns:
+        float32 (slices, rows, columns, 5), one per canonical label; outside the brain everything else is certain.
+    """
+    total = np.zeros((*brain.shape, len(LABELS)), dtype=np.float32)
+    for network, contract in members:
+        for mirror in (False, True) if flips else (False,):
+            step = -1 if mirror else 1
+            found = predict_volume(
+                network,
+                image=image[:, :, ::step],
+                brain=brain[:, :, ::step],
+                geometry=contract.geometry,
+                slices=slices,
+            )
+            for place, label in enumerate(contract.classes):
+                total[..., label] += found[:, :, ::step, place]
+    total /= len(members) * (2 if flips else 1)
+    return total
+
+
+def most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """The most probable label of every voxel, uint8; of equal ones the lowest number."""
+    return probabilities.argmax(axis=-1).astype(np.uint8)
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Uncertainty of every voxel: the entropy of the mean probabilities.
+
+    Args:
+        probabilities: (..., labels), each summing to 1.
+
+    Returns:
+        float32 (...), nats: 0 where one label is certain, log 5 = 1.609 where all five are equally likely.
+    """
+    found = np.zeros(probabilities.shape[:-1], dtype=np.float32)
+    for label in range(probabilities.shape[-1]):
+        share = probabilities[..., label]
+        found -= share * np.log(np.maximum(share, np.float32(1e-12)))
+    return np.maximum(found, 0)

@@ -1,0 +1,45 @@
+import pytest
+
+from brats_cascade.evaluation.comparison import comparison, text_table
+from brats_cascade.evaluation.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
+from brats_cascade.labels import REGIONS
+
+
+def summary(*, dice, interval=True):
+    scores = {"dice": dice, "dice_median": dice, "ppv": 0.5, "sensitivity": 0.6, "specificity": 0.9, "hd95": 7.0}
+    if interval:
+        scores |= {"dice_low": dice - 0.1, "dice_high": dice + 0.1}
+    return {**{region: scores for region in REGIONS}, "cases": 4, "patients": 3}
+
+
+BASELINE = {"rule": "flair above +1.50 SD", "training_dice": 0.4, "complete": {"dice": 0.41, "hd95": 30.0}}
+
+
+def test_the_comparison_keeps_the_very_numbers():
+    compared = comparison({"one": summary(dice=0.8), "two": summary(dice=0.7, interval=False)}, baseline=BASELINE)
+    assert compared["experiments"]["one"]["core"] == {
+        "dice": 0.8, "dice_low": 0.8 - 0.1, "dice_high": 0.8 + 0.1, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0,
+    }  # fmt: skip
+    assert "dice_low" not in compared["experiments"]["two"]["core"]
+    assert compared["baseline"] == BASELINE
+    assert "baseline" not in comparison({"one": summary(dice=0.8)})
+
+
+def test_the_text_table_names_every_row_and_where_to_look_next():
+    text = text_table(comparison({"one": summary(dice=0.8)}, baseline=BASELINE))
+    lines = text.splitlines()
+    assert lines[0] == "Mean Dice over 3 unseen patients [95 % interval]"
+    assert any(line.startswith("one ") and "0.800 [0.70, 0.90]" in line for line in lines)
+    assert any(line.startswith("threshold: flair above +1.50 SD") and "0.410" in line for line in lines)
+    assert any("InputCascadeCNN, other patients" in line and "0.88" in line for line in lines)
+    assert "reports/index.html" in text and "make ui" in text
+
+
+@pytest.mark.parametrize("row", PAPER, ids=lambda row: f"{row.architecture}-{row.phases}")
+def test_the_papers_middle_column_is_the_ppv(row):
+    for dice, ppv, sensitivity in zip(row.dice, row.ppv, row.sensitivity, strict=True):
+        assert 2 * ppv * sensitivity / (ppv + sensitivity) == pytest.approx(dice, abs=0.03)
+
+
+def test_the_earlier_works_table_has_a_score_for_each_slice():
+    assert {len(values) for values in EARLIER_WORK.values()} == {len(EARLIER_WORK_SLICES)} == {9}

@@ -1,0 +1,164 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brats_cascade.evaluation.figures import write_figures
+from brats_cascade.evaluation.overlays import overlay
+from brats_cascade.evaluation.regions import score_case
+from brats_cascade.evaluation.report import build_report
+from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices, slice_table
+from brats_cascade.evaluation.summary import summarise
+
+CASES = ("case_a", "case_b", "<b>case_c</b>")
+BASELINE = {"rule": "t2 above +1.10 SD", "training_dice": 0.5,
+            "complete": {"dice": 0.512, "ppv": 0.4, "sensitivity": 0.3, "hd95": 20.0}}  # fmt: skip
+
+
+def write_json(path, tree):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(tree))
+
+
+def write_metrics(root, *, name, seed):
+    """Scores of made-up segmentations, written as the evaluate stage does."""
+    generator = np.random.default_rng(seed)
+    rows, tables = [], []
+    for number, case in enumerate(CASES):
+        truth = np.zeros((12, 16, 18), np.uint8)
+        truth[2:10, 4:12, 4 : 10 + number], truth[4:7, 6:9, 6:9] = 2, 4
+        found = np.where(generator.random(truth.shape) < 0.1, 0, truth).astype(np.uint8)
+        scores = score_case(truth, found, spacing=(1, 1, 1))
+        facts = {"case": case, "patient": case, "grade": "high" if number else "low", "seconds": 4.2}
+        rows.append({**facts, **scores})
+        table = slice_table(truth, found)
+        table.insert(0, "case", case)
+        tables.append(table.assign(**{EARLIER_WORK_COLUMN: 0.987}))
+    cases = pd.DataFrame(rows)
+    summary = summarise(cases, seed=1)
+    write_json(root / f"metrics/{name}.json", summary)
+    (root / f"metrics/{name}").mkdir()
+    cases.to_csv(root / f"metrics/{name}/cases.csv", index=False)
+    slices = pd.concat(tables)
+    slices.to_csv(root / f"metrics/{name}/slices.csv", index=False)
+    largest = cases["case"].iloc[int(cases["complete_truth_cm3"].argmax())]
+    nine_slices(slices, case=largest).to_csv(root / f"metrics/{name}/nine_slices.csv", index=False)
+    return summary
+
+
+def write_model(root, *, name, validation):
+    (root / f"models/{name}").mkdir(parents=True)
+    pd.DataFrame(
+        {"phase": [1, 2], "check": [0, 0], "step": [10, 15], "loss": [2.0, 1.0], "validation_loss": [2.0, 1.5],
+         "validation_complete": [0.1, validation], "validation_core": [0.1, 0.2], "validation_enhancing": [0.0, 0.1]}
+    ).to_csv(root / f"models/{name}/history.csv", index=False)  # fmt: skip
+    weights = pd.DataFrame({"case": ["a"], "slice": [1], "weight_0": [0.5], "weight_2": [4.0]})
+    weights.to_csv(root / f"models/{name}/class_weights.csv", index=False)
+    write_json(
+        root / f"models/{name}/run.json",
+        {"experiment": name, "run_id": f"run-of-{name}", "architecture": "two_path", "builds_on": "data/patches",
+         "params": {"train.width": 0.3125, "data.source": "x"}, "parameters": 12345, "seconds": 200.0,
+         "labelled_pixels": 1000000, "peak_memory_mb": 1800.0, "machine": "2 cores", "git_commit": "c0ffee" * 6, "seed": 3,
+         "data_hashes": {"data/volumes": "feedbeef00112233"}, "release": "brats2017"},
+    )  # fmt: skip
+
+
+def write_data(root):
+    cases = pd.DataFrame(
+        {"case": CASES, "grade": ["low", "high", "high"], "release": "brats2017", "slices": pd.array([12, 12, None]),
+         "rows": 16, "columns": 18, "spacing_slice": 1.0, "spacing_row": 1.0, "spacing_column": 1.0, "labels": "0,2,4",
+         "tumour_cm3": [1.0, 2.0, np.nan], "problem": ["", "", "cut short"], "stored": [True, True, False],
+         **{f"label_{label}": pd.array([10, 20, None], dtype="Int64") for label in range(5)}}
+    )  # fmt: skip
+    (root / "data").mkdir()
+    cases.to_parquet(root / "data/cases.parquet")
+    write_json(root / "metrics/data.json", {"found": 3, "accepted": 2, "set_aside": 1, "patients": 2})
+    write_json(
+        root / "data/verdict.json",
+        {"accepted": ["case_a"], "set_aside": [{"case": "case_x", "reason": "case_x: cut short"}], "warnings": []},
+    )
+    write_json(root / "data/splits.json", {"seed": 7, "train": ["case_a"], "validation": [], "test": ["case_b"]})
+    write_json(
+        root / "data/patches/summary.json",
+        {"classes": [0, 2], "voxel_shares": {"0": 0.98, "2": 0.02}, "counts": {"phase1": {"0": 5000, "2": 5000}}},
+    )
+
+
+class Tags(HTMLParser):
+    """Collects the addresses a page would load, and checks that tags are closed."""
+
+    void = ("meta", "img", "br", "link", "input")
+
+    def __init__(self):
+        super().__init__()
+        self.sources, self.open = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def read(page):
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    return tags
+
+
+def rows_of(page):
+    """The text of every table row, cells joined by a bar."""
+    rows = re.findall(r"<tr.*?</tr>", page, flags=re.DOTALL)
+    return ["|".join(re.sub(r"<[^>]+>", " ", cell).strip() for cell in re.split(r"</t[dh]>", row)) for row in rows]
+
+
+def test_the_whole_page(tmp_path):
+    summary = write_metrics(tmp_path, name="first", seed=1)
+    write_metrics(tmp_path, name="second", seed=2)
+    write_model(tmp_path, name="first", validation=0.4)
+    write_model(tmp_path, name="second", validation=0.6)
+    write_data(tmp_path)
+    image = np.ones((12, 16, 18, 4), np.float32)
+    write_figures(tmp_path / "reports/figures/first", figures={"best_overlay": overlay(image)}, dpi=40)
+    page = build_report(tmp_path, experiments=["first", "second", "third"], baseline=BASELINE, phantom=True)
+    tags = read(page)
+    assert all(source.startswith(("data:image/", "#")) for source in tags.sources)  # nothing is loaded from elsewhere
+    assert sum(source.startswith("data:image/jpeg") for source in tags.sources) == 1
+    assert "http" not in page and "@import" not in page
+    rows = rows_of(page)
+    ours = next(row for row in rows if row.startswith("first|"))
+    assert f"{summary['complete']['dice']:.3f}" in ours and f"{summary['enhancing']['hd95']:.1f}" in ours
+    assert any("best single threshold" in row and "0.512" in row for row in rows)
+    assert sum("paper, " in row for row in rows) == 5
+    assert any(row.startswith("InputCascade|pixel agreement|0.925") for row in rows)
+    assert any(row.startswith("|pixel agreement|0.987") for row in rows)
+    assert "Other patients, other numbers" in page and "embedded phantom" in page
+    assert "<b>third</b> has not been evaluated" in page
+    assert "those of <b>second</b>" in page  # chosen by validation
+    assert any(row.startswith("case_x|cut short|") for row in rows)
+    for text in ("run-of-first", "c0ffeec0ffee", "feedbeef0011", "12,345", "3.3 min", "1.8 GB", "0.3125", "4 s"):
+        assert text in page
+    assert "<b>case_c</b>" not in page and "&lt;b&gt;case_c&lt;/b&gt;" in page  # names are escaped
+
+
+def test_nine_slices_of_the_largest_tumour(tmp_path):
+    write_metrics(tmp_path, name="only", seed=1)
+    row = next(row for row in rows_of(build_report(tmp_path, experiments=["only"])) if "case_c" in row and "|4|" in row)
+    assert row.split("|")[2:11] == [str(number) for number in range(1, 10)]
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_missing_files_leave_gaps_not_errors(tmp_path, evaluated):
+    if evaluated:
+        write_metrics(tmp_path, name="only", seed=1)
+        (tmp_path / "metrics/only/slices.csv").unlink()
+    page = build_report(tmp_path, experiments=["only"])
+    read(page)
+    assert ("has not been evaluated" in page) is not evaluated
+    assert "embedded phantom" not in page and "best single threshold" not in page

@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from brats_cascade.evaluation.cohort import describe_fingerprint
+from brats_cascade.evaluation.sections import (
+    ablation_section,
+    cost_section,
+    nine_slices_table,
+    paired_section,
+    postprocess_section,
+)
+from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
+from brats_cascade.labels import REGIONS
+
+RULE = {"min_component": 50.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
+
+
+def part(name, *, dice, weights="slice", start=40):
+    cases = pd.DataFrame({"case": list("abcdefg"), "patient": list("abcdefg"), **{f"{r}_dice": dice for r in REGIONS}})
+    cases["complete_dice"] = np.linspace(dice - 0.03, dice + 0.03, 7)
+    cases = cases.assign(complete_truth_cm3=10.0, complete_predicted_cm3=8.0)
+    nine = pd.DataFrame({"case": "a", "slice": range(start, start + 9), "complete_f1": dice, EARLIER_WORK_COLUMN: 0.98})
+    region = {"dice": dice, "hd95": 5.0}
+    summary = {
+        **{r: region for r in REGIONS}, "postprocess": RULE, "without_postprocess": {"complete": {"dice": 0.5, "hd95": 9.0}},
+        "validation": {"dice": 0.7, "dice_without": 0.65},
+    }  # fmt: skip
+    run = {"architecture": "two_path", "builds_on": "data/patches", "params": {"train.class_weights": weights}}
+    return {"name": name, "cases": cases, "nine_slices": nine, "summary": summary, "run": run}
+
+
+PARTS = [part("first", dice=0.8), part("second", dice=0.6, weights="none")]
+
+
+def test_the_nine_slices_of_all_experiments_stand_below_one_another():
+    table = nine_slices_table(PARTS)
+    assert table["case"] == "a" and table["slices"] == list(range(40, 49))
+    assert [row["true"][0] for row in table["rows"]] == ["0.800", "0.600"]
+    assert table["rows"][0]["agreement"] == ["0.980"] * 9
+    assert nine_slices_table([{**PARTS[0], "nine_slices": None}]) is None
+
+
+def test_the_champion_is_laid_against_the_others():
+    [row] = paired_section("first", done=PARTS)
+    assert row["other"] == "second"
+    assert row["complete"].startswith("+0.200 [+0.20, +0.20] p 0.0")
+    assert paired_section("first", done=PARTS[:1]) == [] == paired_section(None, done=PARTS)
+
+
+def test_ablation_answers_come_from_the_runs():
+    section = ablation_section(PARTS)
+    assert [entry["question"] for entry in section["answers"]] == ["Do class weights help, and which?"]
+    assert "second, without class weights, marks 80%" in section["calls"][0]
+
+
+def test_post_processing_shows_scores_without_and_with():
+    [first, _] = postprocess_section(PARTS)
+    assert first["rule"] == "removes components below 50 mm3"
+    assert (first["validation"], first["complete"], first["hd95"]) == ("0.650 → 0.700", "0.500 → 0.800", "9.0 → 5.0")
+    assert postprocess_section([{"name": "old", "summary": {}}]) == []
+
+
+def test_costs_come_in_the_pipelines_order(tmp_path: Path):
+    for stage, seconds in (("train", 240.0), ("ingest", 12.4), ("sweep", 1.0)):
+        note = {"stage": stage, "argument": "", "seconds": seconds, "peak_memory_mb": 1234.0, "when": "2026-01-01"}
+        (tmp_path / f"{stage}.json").write_text(json.dumps(note))
+    rows = cost_section(tmp_path)
+    assert [(row["stage"], row["time"], row["memory"]) for row in rows] == [
+        ("ingest", "12 s", "1.23 GB"), ("train", "4.0 min", "1.23 GB"),
+    ]  # fmt: skip
+    assert cost_section(tmp_path / "none") == []
+
+
+def test_the_fingerprint_in_a_table(tmp_path: Path):
+    assert describe_fingerprint(tmp_path) is None
+    spread = {"min": 1.0, "median": 20.0, "max": None}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/fingerprint.json").write_text(
+        json.dumps(
+            {
+                "shapes": {"155x240x240": 14, "1x1x1": 1},
+                "spacings": {"1x1x1": 15},
+                "tumour_cm3": spread,
+                "brain_fraction": spread,
+                "intensities": {"flair": {"mean": spread, "p01": spread}},
+            }
+        )
+    )
+    found = describe_fingerprint(tmp_path)
+    assert found["counts"][0]["values"] == "155x240x240 (14), 1x1x1 (1)"
+    assert {"what": "flair, mean in the brain", "min": "1", "median": "20", "max": ""} in found["spreads"]
+    assert len(found["spreads"]) == 3

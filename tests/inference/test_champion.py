@@ -1,0 +1,142 @@
+"""The registered model: one version a change, found by its alias, and the same answers as `predict`."""
+
+import base64
+import json
+import logging
+
+import mlflow
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+
+from brats_cascade import tracking
+from brats_cascade.commands.model import open_models
+from brats_cascade.data.cases import find_cases
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.card import NOT_A_DEVICE, model_card
+from brats_cascade.inference.arrays import segment_array
+from brats_cascade.inference.output import write_prediction
+from brats_cascade.inference.postprocess import Rule
+from brats_cascade.inference.predict import predict_case
+from brats_cascade.inference.segment import Member
+from brats_cascade.models.files import load_trained
+from brats_cascade.tracking.champion import ALIAS, CARD, NAME, register_champion
+
+RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
+REGION = {"dice": 0.8, "dice_low": 0.7, "dice_high": 0.9, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
+SUMMARY = {
+    "complete": REGION, "core": REGION, "enhancing": REGION, "cases": 4, "patients": 3, "postprocess": RULE,
+    "validation": {**{region: {"dice": 0.75} for region in ("complete", "core", "enhancing")}, "dice": 0.75},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(autouse=True)
+def own_store(project, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(project)
+
+
+@pytest.fixture(scope="module")
+def registered(project, trained):
+    """The champion's version, registered twice, and its MLflow run."""
+    scores = project / "metrics" / "E.json"
+    scores.parent.mkdir()
+    scores.write_text(json.dumps(SUMMARY))
+    with tracking.start_run("E", tags={"experiment": "E"}, root=project, finish=True) as run:
+        pass
+    given = {"scores": scores, "card": "# card", "tags": {"experiment": "E"}, "root": project}
+    first = register_champion(trained(), run_id=run.id, **given)
+    again = register_champion(trained(), run_id="0" * 32, **given)  # a run that is gone: the latest of that name
+    return first, again, run, given
+
+
+def test_an_unchanged_champion_is_registered_once_and_carries_card_and_tags(registered):
+    first, again, run, _ = registered
+    assert (first, again) == ("1", "1")
+    version = run.client.get_model_version_by_alias(NAME, ALIAS)
+    assert version.description == "# card" and version.tags["experiment"] == "E"
+    assert version.run_id == run.id
+    assert CARD in {item.path for item in run.client.list_artifacts(run.id)}
+    info = mlflow.models.get_model_info(f"models:/{NAME}@{ALIAS}")
+    assert [column.name for column in info.signature.inputs] == ["case", "image"]
+    assert info.saved_input_example_info is not None
+
+
+def test_it_answers_for_a_folder_and_for_arrays_as_predict_does(registered, trained, write_nifti_case, tmp_path):
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}@{ALIAS}")
+    folder = write_nifti_case(tmp_path / "in", "Brats18_A_1")
+    image = np.zeros((4, 9, 8, 4))
+    image[:, 1:8, 1:7] = np.random.default_rng(0).integers(50, 900, (4, 7, 6, 4))
+    answers = [
+        model.predict(pd.DataFrame(row)).to_dict("records")[0]
+        for row in ({"case": [str(folder)]}, {"image": [image.tolist()]})
+    ]
+    member = Member(*load_trained(trained()))
+    [case] = find_cases(folder)
+    prediction = predict_case(case, members=[member], rule=Rule(**RULE))
+    expected = write_prediction(prediction, case=case, out=tmp_path / "out")
+    (tmp_path / "served.nii.gz").write_bytes(base64.b64decode(answers[0]["segmentation"]))
+    served, ours = (nibabel.load(path) for path in (tmp_path / "served.nii.gz", expected))
+    assert answers[0]["case"] == "Brats18_A_1"
+    np.testing.assert_array_equal(served.affine, ours.affine)
+    np.testing.assert_array_equal(np.asarray(served.dataobj), np.asarray(ours.dataobj))
+    labels = segment_array(image.astype(np.float32), member=member, rule=Rule(**RULE))
+    np.testing.assert_array_equal(np.array(answers[1]["labels"]), labels)
+    assert labels.any() and not labels[:, 0].any()
+
+
+def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trained):
+    [member], rule = open_models([f"models:/{NAME}@{ALIAS}"], precision="float32")
+    assert rule == Rule(**RULE)
+    ours, _ = load_trained(trained())
+    for mine, theirs in zip(member.network.get_weights(), ours.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_another_network_becomes_version_2(registered, trained):
+    _, _, run, given = registered
+    assert register_champion(trained(seed=1), run_id=run.id, **given) == "2"
+    assert str(run.client.get_model_version_by_alias(NAME, ALIAS).version) == "2"
+
+
+def test_a_store_that_is_away_costs_one_line(registered, trained, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with caplog.at_level(logging.WARNING):
+        assert register_champion(trained(), run_id="x", **registered[3]) is None
+    assert [record.getMessage() for record in caplog.records if "was not registered" in record.getMessage()]
+
+
+def test_the_card_says_what_it_must():
+    record = {
+        "experiment": "E", "architecture": "two_path", "parameters": 1234, "release": "brats2018", "git_commit": "abc",
+        "run_id": "r1", "seed": 1, "params": {"data.source": "cohort"}, "data_hashes": {"data/volumes": "feed"},
+    }  # fmt: skip
+    contract = {"classes": [0, 1, 2, 4], "modalities": ["flair", "t1", "t1c", "t2"], "clip": 0.01}
+    card = model_card(record, summary=SUMMARY, contract=contract, sets={"train": 5, "test": 3}, phantom=False)
+    for text in (NOT_A_DEVICE, "0.800 [0.70, 0.90]", "4 enhancing tumour", "5 cases for training", "r1", "feed", "1,234",
+                 "removes components below 3 mm3"):  # fmt: skip
+        assert text in card
+    assert "synthetic" in model_card(record, summary=SUMMARY, contract=contract, sets={}, phantom=True)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((3, 4, 5)), r"expected an image \(slices, rows, columns, 4\)"),
+        (np.zeros((3, 4, 5, 4)), "received zeros only"),
+        (np.full((3, 4, 5, 4), np.nan), "expected finite numbers"),
+        (np.ones((3, 4, 5, 4)), "constant"),
+    ],
+)
+def test_arrays_that_are_no_case_are_one_line(image, message, trained):
+    with pytest.raises(UserError, match=message):
+        segment_array(image.astype(np.float32), member=Member(*load_trained(trained())))

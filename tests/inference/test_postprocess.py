@@ -1,0 +1,126 @@
+"""Small components go, flat ones near the skull go, the largest stays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from brats_cascade.inference.postprocess import (
+    OFF,
+    Rule,
+    all_rules,
+    apply_rule,
+    brain_depth,
+    find_components,
+    remove_small_components,
+)
+
+
+def _labels() -> np.ndarray:
+    labels = np.zeros((6, 12, 12), np.uint8)
+    labels[1:5, 1:6, 1:6] = 2  # 100 voxels, with a core inside
+    labels[2:4, 2:5, 2:5] = 4
+    labels[1, 9:11, 9:11] = 1  # 4 voxels
+    labels[4, 9:12, 9:12] = 2  # 9 voxels
+    return labels
+
+
+def test_components_below_the_volume_go() -> None:
+    labels = _labels()
+    before = labels.copy()
+    cleaned = remove_small_components(labels, spacing=(1, 1, 2), smallest=10)  # voxels of 2 mm3: 8, 18, 200
+    assert (cleaned[1, 9:11, 9:11] == 0).all()
+    assert (cleaned[4, 9:12, 9:12] == 2).all()
+    np.testing.assert_array_equal(cleaned[:, :7, :7], labels[:, :7, :7])
+    np.testing.assert_array_equal(labels, before)
+
+
+def test_the_largest_component_always_stays() -> None:
+    cleaned = remove_small_components(_labels(), spacing=(1, 1, 1), smallest=1e9)
+    assert (cleaned > 0).sum() == 100
+
+
+def test_corners_connect_and_zero_keeps_all() -> None:
+    labels = _labels()
+    labels[5, 6, 6] = 2  # touches the large one at a corner only
+    assert remove_small_components(labels, spacing=(1, 1, 1), smallest=5)[5, 6, 6] == 2
+    np.testing.assert_array_equal(remove_small_components(labels, spacing=(1, 1, 1), smallest=0), labels)
+
+
+SKULL = Rule(min_component=0, skull_distance=6, flatness=0.5, skull_volume=400)
+
+
+def _head() -> tuple[np.ndarray, np.ndarray]:
+    """A ball of brain of radius 20 with a hole; a tumour, a plate under the skull, a ball there, a plate deep inside."""
+    s, r, c = np.ogrid[:44, :44, :44]
+    brain = (s - 22) ** 2 + (r - 22) ** 2 + (c - 22) ** 2 < 20**2
+    brain[21:24, 21:24, 21:24] = False
+    labels = np.zeros(brain.shape, np.uint8)
+    labels[18:27, 8:17, 18:27] = 2  # the tumour, 729 voxels
+    labels[4:6, 18:27, 18:27] = 1  # plate at the top of the skull: 162 voxels
+    labels[36:40, 20:24, 20:24] = 1  # cube near the skull: 64 voxels
+    labels[22:24, 26:34, 18:26] = 1  # plate deep inside: 128 voxels
+    return labels, brain
+
+
+def test_only_flat_small_blobs_near_the_skull_go() -> None:
+    labels, brain = _head()
+    cleaned = apply_rule(labels, brain=brain, spacing=(1, 1, 1), rule=SKULL)
+    assert not cleaned[4:6].any()
+    expected = labels.copy()
+    expected[4:6] = 0
+    np.testing.assert_array_equal(cleaned, expected)
+
+
+@pytest.mark.parametrize(
+    "change", [{"skull_distance": 0}, {"skull_volume": 100}, {"flatness": 0.1}, {"skull_distance": 1}]
+)
+def test_each_condition_is_needed(change) -> None:
+    labels, brain = _head()
+    rule = replace(SKULL, **change)
+    np.testing.assert_array_equal(apply_rule(labels, brain=brain, spacing=(1, 1, 1), rule=rule), labels)
+
+
+def test_the_rules_two_parts_add_up_and_the_largest_stays() -> None:
+    labels, brain = _head()
+    cleaned = apply_rule(labels, brain=brain, spacing=(1, 1, 1), rule=replace(SKULL, min_component=100))
+    assert sorted(np.unique(cleaned)) == [0, 1, 2]
+    assert (cleaned == 1).sum() == 128
+    alone = np.where(labels[:8].any(axis=(1, 2))[0], labels, 0).astype(np.uint8)
+    alone[8:] = 0
+    np.testing.assert_array_equal(apply_rule(alone, brain=brain, spacing=(1, 1, 1), rule=SKULL), alone)
+
+
+def test_components_are_measured_in_millimetres() -> None:
+    labels = np.zeros((30, 30, 30), np.uint8)
+    labels[5:9, 10:20, 10:20] = 2
+    labels[20, 20, 20] = 4
+    found = find_components(labels, brain=np.ones(labels.shape, bool), spacing=(3, 1, 1))
+    np.testing.assert_allclose(found.volumes, [1200, 3])
+    np.testing.assert_allclose(
+        found.flatness, [1.0, 1 / 1.0], atol=0.25
+    )  # 12 x 10 x 10 mm; a brick of 3 x 1 x 1 is a rod
+    plate = find_components(
+        np.pad(np.ones((1, 20, 20), np.uint8), 5), brain=np.ones((11, 30, 30), bool), spacing=(1, 1, 1)
+    )
+    # a brick of 1 x 20 x 20: standard deviations of a uniform distribution, their ratio
+    np.testing.assert_allclose(plate.flatness, [1 / 20], atol=1e-6)
+
+
+def test_depth_is_the_distance_to_the_outside_and_holes_are_inside() -> None:
+    brain = np.zeros((9, 9, 9), bool)
+    brain[1:8, 1:8, 1:8] = True
+    brain[4, 4, 4] = False
+    depth = brain_depth(brain, spacing=(2, 1, 1))
+    assert depth[4, 4, 4] == 4
+    assert depth[1, 4, 4] == 2 and depth[4, 1, 4] == 1 and depth[0, 0, 0] == 0
+    whole = brain_depth(np.ones((3, 3, 3), bool), spacing=(1, 1, 1))
+    assert whole[1, 1, 1] == 2  # beyond the volume's edge is outside
+
+
+def test_rules_are_listed_once_each_the_mildest_first() -> None:
+    candidates = {"min_component": (50, 0), "skull_distance": (0, 6), "flatness": (0.3, 0.6), "skull_volume": (1000,)}
+    rules = all_rules(candidates)
+    assert len(rules) == 2 * (1 + 2)
+    assert rules[0].as_dict() == OFF.as_dict() == {name: 0 for name in OFF.as_dict()}
+    assert str(rules[0]) == "removes nothing" and "below 50 mm3" in str(rules[-1])
