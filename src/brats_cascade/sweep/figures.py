@@ -1,0 +1,104 @@
+"""Optuna's figures of a study: interactive for the page, still pictures for MLflow."""
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.sweep.plan import Plan
+from brats_cascade.sweep.standing import complete
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from plotly.graph_objects import Figure
+
+log = logging.getLogger(__name__)
+
+CAPTIONS = {
+    "history": "Score of every trial, and the best so far.",
+    "validation": "Validation Dice of every trial while it trained; short curves were ended early.",
+    "importances": "How much of the spread of scores each setting explains (PED-ANOVA).",
+    "slice": "Score against each setting.",
+    "parallel": "All settings of every trial; drag along an axis to filter.",
+    "pareto": "Dice against the second objective; no trial is better in both than those on the front.",
+}
+
+
+def drawn(study: "Study", *, plan: Plan) -> "dict[str, Figure]":
+    """The figures that a study has enough trials for.
+
+    Args:
+        study: Optuna's.
+        plan: What was searched.
+
+    Returns:
+        Name (a key of CAPTIONS) -> plotly figure.
+    """
+    import optuna.visualization as charts
+
+    return _draw(study, plan=plan, charts=charts)
+
+
+def pictures(study: "Study", *, plan: Plan, folder: Path) -> dict[str, Path]:
+    """The same figures as PNG files.
+
+    Args:
+        study: Optuna's.
+        plan: What was searched.
+        folder: Where they go.
+
+    Returns:
+        Name -> file.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+    import optuna.visualization.matplotlib as charts
+
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name, axes in _draw(study, plan=plan, charts=charts).items():
+        figure = np.ravel(axes)[0].figure
+        found[name] = folder / f"{name}.png"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            figure.savefig(found[name], dpi=110, bbox_inches="tight")
+    plt.close("all")
+    return found
+
+
+def _draw(study: "Study", *, plan: Plan, charts: Any) -> dict[str, Any]:
+    done = complete(study.get_trials(deepcopy=False))
+    if not done:
+        return {}
+    label = "complete Dice, validation"
+    first: dict[str, Any] = {"target_name": label}
+    if len(plan.objectives) > 1:
+        first["target"] = lambda trial: trial.values[0]
+    jobs: dict[str, Callable[[], Any]] = {
+        "history": lambda: charts.plot_optimization_history(study, **first),
+        "slice": lambda: charts.plot_slice(study, **first),
+        "parallel": lambda: charts.plot_parallel_coordinate(study, **first),
+    }
+    if any(trial.intermediate_values for trial in done):
+        jobs["validation"] = lambda: charts.plot_intermediate_values(study)
+    if len({trial.values[0] for trial in done}) > 1 and _shared_params(done):
+        jobs["importances"] = lambda: charts.plot_param_importances(study, **first)
+    if len(plan.objectives) > 1:
+        jobs["pareto"] = lambda: charts.plot_pareto_front(study, target_names=[label, plan.objectives[1]])
+    found = {}
+    for name in (name for name in CAPTIONS if name in jobs):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found[name] = jobs[name]()
+        except Exception as error:  # a picture less; the study has all numbers
+            log.warning("figure %s not drawn: %s: %s", name, type(error).__name__, error)
+    return found
+
+
+def _shared_params(trials: Sequence[Any]) -> set[str]:
+    return set.intersection(*(set(trial.params) for trial in trials))

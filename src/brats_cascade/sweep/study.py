@@ -1,0 +1,104 @@
+"""The Optuna study of a plan: made once, opened by every worker, refused where it was made for something else."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+from brats_cascade.errors import UserError
+from brats_cascade.sweep.plan import Plan
+from brats_cascade.sweep.space import point_of
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+
+IDENTITY, DATA = "identity", "data"
+
+
+def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str = "") -> "tuple[Study, bool]":
+    """Makes a study, with the experiment's own settings as its first trial, or opens it again.
+
+    Args:
+        name: Of the study.
+        storage: From `open_storage`.
+        plan: What is searched.
+        data_key: Stands for the data; scores on other data do not compare.
+
+    Returns:
+        The study, and whether the experiment's settings lie in the space and so are its first trial.
+
+    Raises:
+        UserError: The study was made for another experiment, other fixed settings, another space or other data.
+    """
+    import optuna
+
+    study = optuna.create_study(study_name=name, storage=storage, directions=plan.directions, load_if_exists=True)
+    if list(study.directions) != [optuna.study.StudyDirection[word.upper()] for word in plan.directions]:
+        raise _other(name, what="sweep.second")
+    for key, value in ((IDENTITY, plan.identity()), (DATA, data_key)):
+        known = study.user_attrs.get(key)
+        if known is None:
+            study.set_user_attr(key, value)
+        elif known != value:
+            raise _other(name, what="the data" if key == DATA else "sweep, the experiment or train in params.yaml")
+    if study.metric_names is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(plan.objectives)
+    point = point_of(plan.space, train=plan.entry.train)
+    if point is not None and not study.get_trials(deepcopy=False):
+        study.enqueue_trial(point, user_attrs={"default": True})
+    return study, point is not None
+
+
+def open_study(name: str, *, storage: "BaseStorage", plan: Plan, worker: int = 0) -> "Study":
+    """Opens a study to run trials.
+
+    Args:
+        name: Of the study.
+        storage: From `open_storage`.
+        plan: What is searched.
+        worker: Number of the worker; each draws other random values.
+
+    Returns:
+        The study with the plan's sampler and pruner.
+    """
+    import optuna
+
+    study = optuna.load_study(study_name=name, storage=storage)
+    seed = plan.sweep.seed + 1000 * len(study.get_trials(deepcopy=False)) + worker
+    study.sampler, study.pruner = make_sampler(plan, seed=seed), make_pruner(plan)
+    return study
+
+
+def make_sampler(plan: Plan, *, seed: int) -> "BaseSampler":
+    """TPE, which learns from finished trials and keeps away from running ones, or random values."""
+    import optuna
+
+    if plan.sweep.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    one = plan.sweep.second == "none"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sweep.startup, multivariate=one, group=one)
+
+
+def make_pruner(plan: Plan) -> "BasePruner":
+    """Ends trials that fall behind; none with two objectives, which Optuna does not prune."""
+    import optuna
+
+    sweep, train = plan.sweep, plan.entry.train
+    if sweep.pruner == "none" or sweep.second != "none":
+        return optuna.pruners.NopPruner()
+    if sweep.pruner == "hyperband":
+        phases = 2 if train.procedure == "two_phase" and train.phase2_steps else 1
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=max(2, train.checks * phases))
+    return optuna.pruners.MedianPruner(n_startup_trials=sweep.startup, n_warmup_steps=2)  # rounds count from 1
+
+
+def _other(name: str, *, what: str) -> UserError:
+    return UserError(
+        f"study {name!r}: {what} differs from what its trials were made with, so that scores would not compare; give "
+        "--study another name"
+    )

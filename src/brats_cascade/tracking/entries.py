@@ -1,0 +1,51 @@
+"""What becomes of tables in MLflow: lists of (metric, value, step), plain and without a server."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Entry = tuple[str, Any, int]
+
+
+def history_entries(history: "pd.DataFrame") -> Iterator[Entry]:
+    """Training curves: `phase1/loss` and so on, the step counted from the start of phase 1."""
+    names = [name for name in history.columns if name not in ("phase", "check", "step")]
+    for row in history.to_dict("records"):
+        for name in names:
+            yield f"phase{int(row['phase'])}/{name}", row[name], int(row["step"])
+
+
+def slice_entries(slices: "pd.DataFrame") -> Iterator[Entry]:
+    """Curves over the slices, one metric a score and case: `slice_complete_f1/CASE`, whose step is the slice."""
+    pixels = ("case", "slice", "truth_pixels", "predicted_pixels")
+    names = [name for name in slices.columns if name not in pixels]
+    for row in slices.to_dict("records"):
+        for name in names:
+            yield f"slice_{name}/{row['case']}", row[name], int(row["slice"])
+
+
+def weight_entries(weights: "pd.DataFrame") -> Iterator[Entry]:
+    """Class weights as curves over the labels: `class_weights/mean`, `min`, `max` and `present`, whose step is the label."""
+    for row in weight_table(weights).to_dict("records"):
+        for how in ("mean", "min", "max", "present"):
+            yield f"class_weights/{how}", row[how], int(row["label"])
+
+
+def weight_table(weights: "pd.DataFrame") -> "pd.DataFrame":
+    """One row a label: label, its mean, least and largest weight, and the share of slices that hold it."""
+    import pandas as pd
+
+    rows = []
+    for column in (name for name in weights.columns if name.startswith("weight_")):
+        values = weights[column].dropna()
+        numbers = {how: values.agg(how) for how in ("mean", "min", "max")}
+        rows.append(
+            {
+                "label": int(column.removeprefix("weight_")),
+                **numbers,
+                "present": len(values) / max(len(weights), 1),
+            }
+        )
+    return pd.DataFrame(rows, columns=["label", "mean", "min", "max", "present"])

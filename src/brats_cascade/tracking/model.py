@@ -1,0 +1,143 @@
+"""Networks in MLflow: logged with a signature, loaded again by URI."""
+
+import contextlib
+import importlib
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.errors import UserError
+from brats_cascade.tracking.store import tracking_uri
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+
+
+def log_network(
+    model: "keras.Model",
+    *,
+    run_id: str,
+    client: "MlflowClient",
+    uri: str,
+    metadata: Mapping[str, Any],
+    pip_requirements: Sequence[str] | None = None,
+) -> str:
+    """Logs a network to a run; see `Run.log_model`, which cannot fail."""
+    import mlflow
+    import numpy as np
+
+    flavour = _keras_flavour()
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    pixels = np.dtype(np.float32)
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.input_shape[-1]), name="image")]),
+        outputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.output_shape[-1]))]),
+    )
+    # Made here, because Model.log by itself puts the model into the experiment that happens to be active.
+    run = client.get_run(run_id)
+    place = client.create_logged_model(
+        run.info.experiment_id, name="model", source_run_id=run_id, params=dict(run.data.params)
+    )
+    mlflow.set_tracking_uri(uri)  # Model.log knows no client
+    info = Model.log(
+        artifact_path=None,
+        model_id=place.model_id,
+        flavor=flavour,
+        run_id=run_id,
+        model=model,
+        signature=signature,
+        metadata=json.loads(json.dumps(metadata)),  # plain lists, as they come back
+        pip_requirements=list(pip_requirements or (f"{name}=={version(name)}" for name in ("keras", "tensorflow"))),
+    )
+    return str(info.model_uri)
+
+
+def load_model(uri: str, *, root: Path | None = None) -> "keras.Model":
+    """Loads a logged network.
+
+    Args:
+        uri: `models:/m-...`, `models:/NAME@ALIAS` or `runs:/ID/model`.
+        root: The project's folder.
+
+    Returns:
+        The network.
+
+    Raises:
+        UserError: The store has no such model, or cannot be reached.
+    """
+    import mlflow
+
+    import brats_cascade.models.layers  # noqa: F401  (registers the custom layers)
+
+    mlflow.set_tracking_uri(tracking_uri(root))
+    with _explained(uri, root=root):
+        return _keras_flavour().load_model(uri, load_model_kwargs={"compile": False})
+
+
+def model_metadata(uri: str, *, root: Path | None = None) -> dict[str, Any]:
+    """Reads what was logged beside a network.
+
+    Args:
+        uri: As in `load_model`.
+        root: The project's folder.
+
+    Returns:
+        The `metadata` given to `Run.log_model`; empty if there was none.
+
+    Raises:
+        UserError: The store has no such model, or cannot be reached.
+    """
+    import mlflow
+
+    _keras_flavour()
+    mlflow.set_tracking_uri(tracking_uri(root))
+    with _explained(uri, root=root):
+        return dict(mlflow.models.get_model_info(uri).metadata or {})
+
+
+def fetch_folder(uri: str, *, holding: str, root: Path | None = None) -> Path | None:
+    """Finds the folder with a file among what was logged as a model, fetching the model where it is not local.
+
+    Args:
+        uri: As in `load_model`.
+        holding: The file's name.
+        root: The project's folder.
+
+    Returns:
+        The folder, or None if no such file was logged with the model.
+
+    Raises:
+        UserError: The store has no such model, or cannot be reached.
+    """
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri(root))
+    with _explained(uri, root=root):
+        place = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    return next((path.parent for path in sorted(place.rglob(holding))), None)
+
+
+@contextlib.contextmanager
+def _explained(uri: str, *, root: Path | None) -> Iterator[None]:
+    """Turns whatever MLflow raises into one line for the user."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(
+            f"{uri}: no model could be loaded from MLflow at {tracking_uri(root)} ({error}); "
+            "list what is there with `mlflow ui`, or give the path of a model.keras"
+        ) from error
+
+
+def _keras_flavour() -> Any:
+    """mlflow.keras; importing what is behind it warns of MLflow's own type hints."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        importlib.import_module("mlflow.pyfunc")
+        return importlib.import_module("mlflow.keras")

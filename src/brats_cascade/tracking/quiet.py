@@ -1,0 +1,78 @@
+"""The part of a run that cannot fail: its id, its client, and what happens when the store goes away."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.tracking.entries import Entry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_BATCH = 1000  # metrics in one request, MLflow's limit over HTTP
+
+log = logging.getLogger("brats_cascade.tracking.run")
+
+
+def quietly(method: Callable[..., None]) -> Callable[..., None]:
+    """Makes a logging call that cannot fail: after the first failure the run is silent."""
+
+    @functools.wraps(method)
+    def call(self: "QuietRun", *args: Any, **kwargs: Any) -> None:
+        if not self.online:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:
+            self.go_offline(error)
+
+    return call
+
+
+class QuietRun:
+    """One MLflow run, by its id; no global state.
+
+    Attributes:
+        id: MLflow's run id, "" if it could not be opened.
+        reopened: True if the run asked for was gone and this is a new one: log again from the files what it held.
+        online: False once a call has failed; every later call does nothing.
+    """
+
+    def __init__(self, run_id: str, *, client: "MlflowClient | None", uri: str, reopened: bool = False) -> None:
+        """Use `start_run` or `resume_run`."""
+        self.id = run_id
+        self.reopened = reopened
+        self.online = client is not None
+        self._client = client
+        self._uri = uri
+
+    @property
+    def client(self) -> "MlflowClient":
+        """MLflow's client, for what has no method here."""
+        assert self._client is not None
+        return self._client
+
+    def log_metrics(self, entries: Sequence[Entry]) -> None:
+        """Logs (name, value, step) in as few requests as allowed; numbers that are not there (NaN) are left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, step) for name, value, step in entries if value == value]
+        for start in range(0, len(metrics), _BATCH):
+            self.client.log_batch(self.id, metrics=metrics[start : start + _BATCH])
+
+    @quietly
+    def finish(self, *, status: str = "FINISHED") -> None:
+        """Closes the run: FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(self.id, status)
+
+    def go_offline(self, error: Exception) -> None:
+        """Reports a failed call on one line and makes every later one do nothing."""
+        self.online = False
+        reason = " ".join(str(error).split())[:200]
+        log.warning(
+            "MLflow at %s failed (%s: %s); nothing more is logged there in this run, every number stays in models/, "
+            "metrics/ and reports/", self._uri, type(error).__name__, reason,
+        )  # fmt: skip

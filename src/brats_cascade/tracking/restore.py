@@ -1,0 +1,32 @@
+"""Logging a training again from its files, when its MLflow run is gone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from brats_cascade.tracking.run import Run
+
+
+def log_training(run: "Run", *, folder: Path) -> None:
+    """Logs history, class weights, figures, counts and the network of a folder models/E.
+
+    Args:
+        run: The new run.
+        folder: What training wrote.
+    """
+    import json
+
+    import pandas as pd
+
+    from brats_cascade.models.files import load_trained
+
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    run.log_history(pd.read_csv(folder / "history.csv"))
+    run.log_class_weights(pd.read_csv(folder / "class_weights.csv", dtype={"case": str}))
+    pictures = sorted((folder / "figures").glob("*.png"))
+    run.log_figures({path.stem: path for path in pictures})
+    counts = {key: record[key] for key in ("seconds", "labelled_pixels", "parameters") if key in record}
+    run.log_scores(counts, prefix="training")
+    network, contract = load_trained(folder)
+    run.log_model(network, metadata=contract.as_dict())
+    run.log_file(folder / "model.json")

@@ -1,0 +1,168 @@
+"""One MLflow run: everything that is logged to it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.tracking.entries import history_entries, slice_entries, weight_entries, weight_table
+from brats_cascade.tracking.quiet import QuietRun, quietly
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_PARAMS = 100  # in one request, MLflow's limit over HTTP
+
+
+class Run(QuietRun):
+    """One MLflow run, by its id; no global state."""
+
+    @quietly
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Logs flat parameters."""
+        from mlflow.entities import Param
+
+        entries = [Param(key, str(value)) for key, value in params.items()]
+        for start in range(0, len(entries), _PARAMS):
+            self.client.log_batch(self.id, params=entries[start : start + _PARAMS])
+
+    @quietly
+    def log_tags(self, tags: Mapping[str, Any]) -> None:
+        """Sets tags."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    @quietly
+    def log_history(self, history: "pd.DataFrame") -> None:
+        """Logs training curves.
+
+        Args:
+            history: As in history.csv; every number becomes `phase1/loss` and so on, its step counted from the start of
+                phase 1. May be one new row at a time (with `step` already counted so) or the whole table.
+        """
+        self.log_metrics(list(history_entries(history)))
+
+    @quietly
+    def log_scores(self, scores: Mapping[str, Any], *, prefix: str = "test") -> None:
+        """Logs the numbers of metrics/E.json: `{"core": {"dice": 0.5}}` becomes `test/core/dice`.
+
+        Args:
+            scores: Nested numbers; the very dict that was written to the file.
+            prefix: Put before every name.
+        """
+        from brats_cascade.evaluation.summary import flatten
+
+        self.log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()])
+
+    def log_summary(self, summary: Mapping[str, Any]) -> None:
+        """Logs the very dict of metrics/E.json: `test/core/dice` ..., `validation/...`, and the rule as tags."""
+        apart = ("validation", "postprocess")
+        self.log_scores({key: value for key, value in summary.items() if key not in apart})
+        self.log_scores(summary.get("validation", {}), prefix="validation")
+        self.log_tags({f"postprocess.{key}": value for key, value in summary.get("postprocess", {}).items()})
+
+    @quietly
+    def log_data(self, hashes: Mapping[str, str], *, source: str) -> None:
+        """Names the data a run was made from, as MLflow's pages show it: one dataset a DVC output, its hash the digest.
+
+        Args:
+            hashes: Path -> DVC hash, as in run.json.
+            source: The cohort's folder, `data.source`.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(name=path, digest=digest[:36], source_type="local", source=source),
+                tags=[InputTag("mlflow.data.context", "train")],
+            )
+            for path, digest in hashes.items()
+        ]
+        self.client.log_inputs(self.id, datasets=inputs)
+
+    def log_training(self, folder: Path) -> None:
+        """Logs what training left in models/E, for a run that takes the place of one that is gone."""
+        from brats_cascade.tracking.restore import log_training
+
+        log_training(self, folder=folder)
+
+    @quietly
+    def log_slices(self, slices: "pd.DataFrame") -> None:
+        """Logs the per-slice table as curves over the slices, and as a table.
+
+        Args:
+            slices: case and the columns of `evaluation.slices.slice_table`, possibly with the earlier work's score.
+                Every score becomes one metric a case, `slice_complete_f1/CASE`, whose step is the slice.
+        """
+        self.log_metrics(list(slice_entries(slices)))
+        self.client.log_table(self.id, slices, "tables/slices.json")
+
+    @quietly
+    def log_table(self, table: "pd.DataFrame", *, name: str) -> None:
+        """Logs a table (`tables/NAME.json`), which MLflow's page compares across runs."""
+        self.client.log_table(self.id, table, f"tables/{name}.json")
+
+    @quietly
+    def log_class_weights(self, weights: "pd.DataFrame", *, figure: "Figure | None" = None) -> None:
+        """Logs the class weights used in training.
+
+        Args:
+            weights: As in class_weights.csv. Logged whole as a file; also the mean, least and largest weight of every
+                label and the share of slices that hold it, as curves over the labels and as a table.
+            figure: A picture of them.
+        """
+        self.client.log_text(self.id, weights.to_csv(index=False), "class_weights.csv")
+        self.client.log_table(self.id, weight_table(weights), "tables/class_weights.json")
+        self.log_metrics(list(weight_entries(weights)))
+        if figure is not None:
+            self.client.log_figure(self.id, figure, "figures/class_weights.png")
+
+    @quietly
+    def log_figures(self, figures: Mapping[str, "Figure | Path"]) -> None:
+        """Logs figures, drawn or in files, as `figures/NAME.png`."""
+        for name, figure in figures.items():
+            if isinstance(figure, Path):
+                self.client.log_artifact(self.id, str(figure), "figures")
+            else:
+                self.client.log_figure(self.id, figure, f"figures/{name}.png")
+
+    def log_note(self, text: str) -> None:
+        """Sets the description on the run's page, Markdown."""
+        self.log_tags({"mlflow.note.content": text})
+
+    @quietly
+    def log_file(self, path: Path, *, folder: str | None = None) -> None:
+        """Logs a file as it is."""
+        self.client.log_artifact(self.id, str(path), folder)
+
+    def log_model(
+        self, model: "keras.Model", *, metadata: Mapping[str, Any], pip_requirements: Sequence[str] | None = None
+    ) -> str:
+        """Logs a network with a signature whose batch, rows and columns are free.
+
+        Args:
+            model: One image input (batch, rows, columns, modalities), one output.
+            metadata: Plain values kept with the model: classes, architecture, modalities ...
+            pip_requirements: What loading it needs; the installed keras and tensorflow by default.
+
+        Returns:
+            The model's URI, `models:/m-...`, or "" if it could not be logged.
+        """
+        from brats_cascade.tracking.model import log_network
+
+        if not self.online:
+            return ""
+        try:
+            return log_network(
+                model,
+                run_id=self.id,
+                client=self.client,
+                uri=self._uri,
+                metadata=metadata,
+                pip_requirements=pip_requirements,
+            )
+        except Exception as error:
+            self.go_offline(error)
+            return ""

@@ -1,0 +1,198 @@
+import threading
+
+import optuna
+import pytest
+
+from brats_cascade.config import load_params
+from brats_cascade.errors import UserError
+from brats_cascade.sweep import objective as module
+from brats_cascade.sweep import worker
+from brats_cascade.sweep.material import Material
+from brats_cascade.sweep.objective import Objective
+from brats_cascade.sweep.plan import plan_of
+from brats_cascade.sweep.standing import reason_of
+from brats_cascade.sweep.storage import open_storage
+from brats_cascade.sweep.study import make_study, open_study
+from brats_cascade.sweep.trial import Outcome
+
+EMPTY = Material([], [], {}, {}, (0, 4))
+
+
+class Quiet:
+    """Stands in for MLflow's run; remembers what it was given."""
+
+    def __init__(self, given):
+        self.id, self.online, self.given = "run", True, given
+
+    def log_history(self, rows):
+        self.given.append(("rows", len(rows)))
+
+    def log_tags(self, tags):
+        self.given.append(("tags", tags))
+
+    def log_scores(self, scores, prefix):
+        self.given.append((prefix, scores))
+
+
+@pytest.fixture
+def tracked(monkeypatch):
+    """What trials log."""
+    import contextlib
+
+    given = []
+
+    @contextlib.contextmanager
+    def opened(known, **settings):
+        given.append(("open", known, settings["name"], settings["tags"], settings["params"]))
+        yield Quiet(given)
+
+    monkeypatch.setattr(module.records, "_opened", opened)
+    return given
+
+
+@pytest.fixture
+def make_objective(make_project, tmp_path, tracked):
+    def make(train, **sweep):
+        root = make_project(**{"startup": 2, **sweep})
+        plan = plan_of(load_params(root / "params.yaml"))
+        storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}", heartbeat=60)
+        make_study("s", storage=storage, plan=plan)
+        study = open_study("s", storage=storage, plan=plan)
+        return study, Objective("s", plan, EMPTY, root, root / "work", parent="top", train=train), plan
+
+    return make
+
+
+def fake(score, *, curve=(), events=None):
+    """A training: score(train) at the end, curve(train) at every validation round."""
+
+    def train(plan, settings, *, material, root, folder, data_key, on_check):
+        folder.mkdir(parents=True)
+        history = []
+        for index, value in enumerate(curve(settings) if curve else []):
+            history.append({"phase": 1, "check": index + 1, "step": index, "validation_complete": value})
+            on_check(history)
+            if events is not None:
+                events.append((settings.learning_rate, index))
+        value = score(settings)
+        return Outcome(value, {"b": value}, 2.5, 1000, 64)
+
+    return train
+
+
+def run(study, objective, plan, trials):
+    return worker.run_trials(study, objective, plan=plan, trials=trials, deadline=None)
+
+
+def test_the_first_trial_is_the_experiment_itself_and_trials_are_counted_over_all_commands(make_objective, tracked):
+    study, objective, plan = make_objective(fake(lambda train: 1 - train.learning_rate))
+    assert run(study, objective, plan, 3) == 0
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    first = study.trials[0]
+    assert first.params == {"learning_rate": plan.entry.train.learning_rate}
+    assert first.value == 1 - plan.entry.train.learning_rate
+    assert first.user_attrs["cases"] == {"b": first.value} and first.user_attrs["parameters"] == 1000
+    assert run(study, objective, plan, 3) == 0 and len(study.trials) == 3
+    assert run(study, objective, plan, 5) == 0 and len(study.trials) == 5
+    assert not list(objective.work.glob("0*"))  # no checkpoints of finished trials
+    _, known, name, tags, params = next(entry for entry in tracked if entry[0] == "open")
+    assert (known, name) == (None, "s/0")
+    assert tags["mlflow.parentRunId"] == "top" and tags["sweep"] == "s" and tags["kind"] == "trial"
+    assert params["train.learning_rate"] == plan.entry.train.learning_rate
+    assert (
+        "sweep",
+        {"complete": first.value, "seconds": 2.5, "parameters": 1000, "cases": {"b": first.value}},
+    ) in tracked
+
+
+def test_a_failing_trial_is_recorded_with_its_reason_and_the_study_goes_on(make_objective, tracked):
+    errors = iter(
+        [
+            UserError("training: the loss is nan at step 3"),
+            MemoryError(),
+            RuntimeError("RESOURCE_EXHAUSTED: 4 GB"),
+            None,
+            KeyError("x"),
+        ]
+    )
+
+    def score(_):
+        error = next(errors)
+        if error:
+            raise error
+        return 0.5
+
+    study, objective, plan = make_objective(fake(score))
+    run(study, objective, plan, 5)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "FAIL", "FAIL", "COMPLETE", "FAIL"]
+    assert [reason_of(trial) for trial in study.trials] == [
+        "training: the loss is nan at step 3", "out of memory: MemoryError", "out of memory: RESOURCE_EXHAUSTED: 4 GB", "",
+        "KeyError: 'x'",
+    ]  # fmt: skip
+    assert ("tags", {"state": "failed", "reason": "out of memory: MemoryError"}) in tracked
+    assert study.best_value == 0.5
+
+
+def test_a_score_that_is_no_number_fails_and_a_row_of_failures_ends_the_worker(make_objective):
+    study, objective, plan = make_objective(fake(lambda _: float("nan")))
+    with pytest.raises(UserError, match=r"5 trials failed one after another; the last one: the score is nan"):
+        run(study, objective, plan, 9)
+    assert len(study.trials) == 5
+
+
+def test_a_trial_that_falls_behind_is_pruned_by_its_validation_rounds(make_objective, tracked):
+    default = 0.0005
+    curve = lambda train: [0.8] * 4 if train.learning_rate == default else [0.1] * 4  # noqa: E731
+    events = []
+    train = fake(lambda settings: curve(settings)[-1], curve=curve, events=events)
+    study, objective, plan = make_objective(train, pruner="median", startup=1)
+    run(study, objective, plan, 3)
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "PRUNED", "PRUNED"]
+    assert study.trials[0].intermediate_values == {1: 0.8, 2: 0.8, 3: 0.8, 4: 0.8}
+    assert list(study.trials[1].intermediate_values) == [1, 2]  # one warm-up round
+    assert ("tags", {"state": "pruned"}) in tracked
+    assert not list(objective.work.glob("0*"))
+
+
+def test_two_objectives_are_not_pruned_and_give_both_values(make_objective):
+    train = fake(lambda _: 0.5, curve=lambda _: [0.1, 0.2])
+    study, objective, plan = make_objective(train, second="seconds", pruner="median")
+    run(study, objective, plan, 3)
+    assert [trial.values for trial in study.trials] == [[0.5, 2.5]] * 3
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert study.metric_names == ["complete", "seconds"]
+
+
+def test_a_study_that_no_longer_improves_ends(make_objective):
+    study, objective, plan = make_objective(fake(lambda _: 0.5), patience=3)
+    run(study, objective, plan, 50)
+    assert len(study.trials) == 4
+
+
+def test_no_trial_begins_after_the_deadline(make_objective):
+    study, objective, plan = make_objective(fake(lambda _: 0.5))
+    assert worker.run_trials(study, objective, plan=plan, trials=5, deadline=1.0) == 0
+    assert study.get_trials(states=[optuna.trial.TrialState.COMPLETE]) == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_it_is_lost(make_objective, tracked):
+    study, objective, plan = make_objective(fake(lambda _: 0.5))
+    lost = study.ask()  # as if another process ran it
+    lost.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    lost.set_user_attr("mlflow_run", "before")
+    finished = threading.Event()
+
+    def give_up():
+        finished.wait(2)
+        study._storage.set_trial_state_values(lost._trial_id, state=optuna.trial.TrialState.FAIL)
+        optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2)(study, study.trials[0])
+
+    thread = threading.Thread(target=give_up)
+    thread.start()
+    run(study, objective, plan, 1)
+    thread.join()
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert study.trials[1].params == study.trials[0].params
+    assert next(entry for entry in tracked if entry[0] == "open")[1] == "before"  # goes on in the same MLflow run

@@ -1,0 +1,115 @@
+"""Many processes on a real PostgreSQL server, started for the test on loopback; skipped where there is none."""
+
+import importlib.util
+import multiprocessing
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from brats_cascade.config import load_params
+from brats_cascade.sweep.objective import Objective
+from brats_cascade.sweep.plan import plan_of
+from brats_cascade.sweep.standing import counted
+from brats_cascade.sweep.storage import open_storage
+from brats_cascade.sweep.study import make_study, open_study
+from brats_cascade.sweep.trial import Outcome
+
+pytestmark = pytest.mark.slow
+ACCOUNT = "postgres"  # the server refuses to run as root
+
+
+def programs() -> Path | None:
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).parent
+    return next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Address of a new, empty database."""
+    bin_folder = programs()
+    if bin_folder is None:
+        pytest.skip("no PostgreSQL server here (Debian: apt-get install postgresql)")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("no PostgreSQL driver here (pip install 'brats-cascade[postgres]')")
+    as_user = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path("/tmp" if as_user else tmp_path) / f"brats-cascade-postgres-{os.getpid()}"
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+    subprocess.run([*as_user, "mkdir", "-m", "700", folder], check=True, cwd="/")
+    try:
+        quiet = {"check": True, "capture_output": True, "cwd": "/"}
+        initialise = [bin_folder / "initdb", "-D", folder / "db", "-U", "sweeper", "--auth=trust"]
+        subprocess.run([*as_user, *initialise], **quiet)
+        control = [*as_user, bin_folder / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log"]
+        subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        try:
+            yield f"postgresql://sweeper@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def member(url: str, root: Path, index: int, stuck: bool) -> None:
+    """A process of a sweep whose trainings take a moment; a stuck one never ends its first."""
+    from brats_cascade.sweep import objective as module
+    from brats_cascade.sweep import worker
+
+    os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:1"  # no tracking here
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+
+    def train(plan, settings, *, folder, on_check, **_):
+        (root / f"begun-{index}").touch()
+        time.sleep(600 if stuck else 0.2)
+        on_check([{"phase": 1, "check": 1, "step": 1, "validation_complete": 0.5}])
+        return Outcome(1 - settings.learning_rate, {"b": 0.5}, 0.2, 10, 10)
+
+    plan = plan_of(load_params(root / "params.yaml"))
+    storage = open_storage(url, heartbeat=plan.sweep.heartbeat, retries=2)
+    study = open_study("s", storage=storage, plan=plan, worker=index)
+    material = module.Material([], [], {}, {}, (0, 4))
+    runs = Objective("s", plan, material, root, root / f"work-{index}", train=train)
+    worker.run_trials(study, runs, plan=plan, trials=12, deadline=None)
+
+
+def test_processes_share_a_study_and_a_lost_trial_is_tried_again(server, make_project):
+    root = make_project()
+    plan, storage = plan_of(load_params(root / "params.yaml")), open_storage(server, heartbeat=1)
+    study, _ = make_study("s", storage=storage, plan=plan)
+    context = multiprocessing.get_context("spawn")
+    crew = [context.Process(target=member, args=(server, root, index, index == 0)) for index in range(3)]
+    try:
+        crew[0].start()
+        ends = time.monotonic() + 120
+        while not (root / "begun-0").exists():
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        for process in crew[1:]:
+            process.start()
+        crew[0].kill()
+        for process in crew:
+            process.join(180)
+        assert [process.exitcode for process in crew] == [-9, 0, 0]
+    finally:
+        for process in crew:
+            if process.is_alive():
+                process.kill()
+    done = counted(study.trials)
+    assert {trial.state.name for trial in done} == {"COMPLETE"}
+    assert len(done) in (
+        12,
+        13,
+    )  # these two look for work in different folders, as on two hosts, so both may take the last
+    assert study.trials[0].state.name == "FAIL"
+    again = next(trial for trial in done if trial.system_attrs.get("retry_history") == [0])
+    assert again.params == study.trials[0].params
+    assert len({trial.user_attrs["pid"] for trial in done}) == 2

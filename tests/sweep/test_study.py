@@ -1,0 +1,166 @@
+import datetime
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+
+from brats_cascade.config import load_params
+from brats_cascade.errors import UserError
+from brats_cascade.sweep import storage as storage_module
+from brats_cascade.sweep.devices import count_workers, visible_gpus, worker_environment
+from brats_cascade.sweep.lost import give_up_lost
+from brats_cascade.sweep.objective import host_name
+from brats_cascade.sweep.plan import Plan, plan_of
+from brats_cascade.sweep.settings import recipe_of, style_of
+from brats_cascade.sweep.standing import best, counted, reason_of, stale_for
+from brats_cascade.sweep.storage import open_storage, shown
+from brats_cascade.sweep.study import make_pruner, make_study, open_study
+
+ROOT = Path(__file__).parents[2]
+START = datetime.datetime(2025, 1, 1)
+
+
+def trial(number, *, values=None, state="COMPLETE", ended=None, **system):
+    frozen = optuna.create_trial(state=optuna.trial.TrialState[state], values=values, system_attrs=system)
+    frozen.number = number
+    frozen.datetime_complete = START + datetime.timedelta(hours=number if ended is None else ended)
+    return frozen
+
+
+def plan_at(root):
+    return plan_of(load_params(root / "params.yaml"))
+
+
+def test_trials_without_improvement_are_counted_in_the_order_in_which_they_ended():
+    scores = [0.3, 0.5, 0.4, 0.5]
+    done = [trial(number, values=[score]) for number, score in enumerate(scores)]
+    assert stale_for([]) == 0 and stale_for(done[:2]) == 0 and stale_for(done) == 2
+    pruned, failed = trial(4, state="PRUNED"), trial(5, state="FAIL")
+    assert stale_for([*done, pruned, failed]) == 3  # a failure says nothing about the space
+    assert stale_for([trial(0, values=[0.3], ended=9), *done[1:]]) == 3
+    assert best(done).number == 1 and best([failed]) is None
+
+
+def test_with_two_objectives_the_front_counts():
+    done = [trial(0, values=[0.5, 10.0]), trial(1, values=[0.4, 5.0]), trial(2, values=[0.45, 20.0])]
+    assert stale_for(done[:2]) == 0  # worse, but faster
+    assert stale_for(done) == 1
+    assert best(done).number == 0
+
+
+def test_a_trial_that_is_tried_again_counts_once():
+    first, again = trial(0, state="FAIL"), trial(2, values=[0.5], retry_history=[0], failed_trial=0)
+    waiting = trial(3, values=None, state="WAITING")
+    assert [entry.number for entry in counted([first, trial(1, values=[0.1]), again, waiting])] == [1, 2]
+    assert "host was lost" in reason_of(first) and reason_of(again) == ""
+
+
+def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
+    root = make_project()
+    plan, storage = plan_at(root), open_storage(f"sqlite:///{tmp_path / 'o.db'}")
+    study, starts = make_study("s", storage=storage, plan=plan, data_key="x")
+    assert starts and [entry.state.name for entry in study.trials] == ["WAITING"]
+    make_study("s", storage=storage, plan=plan, data_key="x")
+    assert len(study.trials) == 1  # the first trial is queued once
+    with pytest.raises(UserError, match="study 's': the data differs"):
+        make_study("s", storage=storage, plan=plan, data_key="y")
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("  width: 0.05", "  width: 0.06"))
+    with pytest.raises(UserError, match=r"study 's': sweep, the experiment or train .* --study another name"):
+        make_study("s", storage=storage, plan=plan_at(root), data_key="x")
+    path.write_text(path.read_text().replace("heartbeat: 1", "heartbeat: 1\n  second: parameters"))
+    with pytest.raises(UserError, match=r"sweep\.second differs"):
+        make_study("s", storage=storage, plan=plan_at(root), data_key="x")
+
+
+def test_workers_draw_different_values_and_the_pruner_is_the_one_asked_for(make_project, tmp_path):
+    plan, storage = plan_at(make_project(sampler="random")), open_storage(f"sqlite:///{tmp_path / 'o.db'}")
+    make_study("s", storage=storage, plan=plan)
+    drawn = [open_study("s", storage=storage, plan=plan, worker=worker).sampler for worker in (0, 0, 1)]
+    values = [
+        sampler.sample_independent(None, None, "x", optuna.distributions.FloatDistribution(0, 1)) for sampler in drawn
+    ]
+    assert values[0] == values[1] != values[2]
+    kinds = {"median": "MedianPruner", "hyperband": "HyperbandPruner", "none": "NopPruner"}
+    for name, kind in kinds.items():
+        made = make_pruner(Plan(plan.entry, plan.sweep.model_copy(update={"pruner": name}), plan.space))
+        assert type(made).__name__ == kind
+
+
+def test_a_plan_reaches_the_workers_whole(make_project):
+    space = {
+        "batch": {"choices": {2: {}, 4: {"flip": {"choices": [True, False]}}}},
+        "steps": {"low": 2, "high": 9, "log": True},
+    }
+    plan = plan_at(make_project(space=space, fixed={"l2": 0.5}))
+    again = Plan.from_dict(json.loads(json.dumps(plan.as_dict())))
+    assert (again.entry, again.space, again.identity()) == (plan.entry, plan.space, plan.identity())
+    assert plan.entry.train.l2 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [("optuna.db", "expected sqlite:///FILE"), ("grpc://host", "expected grpc://HOST:PORT"),
+     ("oddsql://u:secret@h/d", r"oddsql://u:\*\*\*@h/d: .*")],
+)  # fmt: skip
+def test_an_address_that_is_none(url, message, monkeypatch):
+    with pytest.raises(UserError, match=message) as caught:
+        open_storage(url)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setattr(storage_module, "PROXY_PATIENCE", 0.1)
+    with pytest.raises(UserError, match=r"grpc://127.0.0.1:1: no answer in 0.1 s: .* start the proxy first"):
+        open_storage("grpc://127.0.0.1:1")
+    assert shown("postgresql://u:secret@h/d") == "postgresql://u:***@h/d"
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_journal_file_has_no_heartbeat_so_the_host_looks_for_its_own_dead(make_project, tmp_path):
+    plan, storage = plan_at(make_project()), open_storage(f"journal:{tmp_path / 'o.journal'}")
+    study, _ = make_study("s", storage=storage, plan=plan)
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    for pid, host in ((int(gone.stdout), host_name()), (os.getpid(), host_name()), (int(gone.stdout), "elsewhere")):
+        running = study.ask()
+        running.set_user_attr("pid", pid)
+        running.set_user_attr("host", host)
+    give_up_lost(study, storage_retries=2)
+    give_up_lost(study, storage_retries=2)
+    assert [entry.state.name for entry in study.trials] == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
+    assert study.trials[3].params == study.trials[0].params and study.trials[3].system_attrs["retry_history"] == [0]
+
+
+def test_workers_share_cores_and_gpus():
+    assert count_workers("auto", gpus=4, cores=64, memory=100) == 4
+    assert count_workers("auto", gpus=0, cores=2, memory=20) == 2
+    assert count_workers("auto", gpus=0, cores=16, memory=10) == 4
+    assert count_workers("auto", gpus=0, cores=1, memory=0.5) == 1
+    assert count_workers("3", gpus=1, cores=1, memory=1) == 3
+    for wrong in ("0", "-1", "many"):
+        with pytest.raises(UserError, match="--workers: expected a number from 1 or auto"):
+            count_workers(wrong, gpus=0, cores=1, memory=1)
+    made = [worker_environment(i, workers=3, gpus=["0", "GPU-a"], cores=8, environment={"HOME": "h"}) for i in range(3)]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in made] == ["0", "GPU-a", "0"]
+    assert {one["OMP_NUM_THREADS"] for one in made} == {"2"} and {one["HOME"] for one in made} == {"h"}
+    own = worker_environment(0, workers=2, gpus=[], cores=4, environment={"OMP_NUM_THREADS": "1"})
+    assert (own["OMP_NUM_THREADS"], own["TF_NUM_INTRAOP_THREADS"]) == ("1", "2") and "CUDA_VISIBLE_DEVICES" not in own
+    assert (
+        visible_gpus({"CUDA_VISIBLE_DEVICES": "2,5"}) == ["2", "5"]
+        and visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []
+    )
+
+
+def test_settings_reach_the_network_and_the_training_as_in_the_train_stage():
+    sys.path.insert(0, str(ROOT / "pipelines"))
+    try:
+        from _experiment import recipe_of as stage_recipe
+        from _experiment import style_of as stage_style
+    finally:
+        sys.path.remove(str(ROOT / "pipelines"))
+    own = load_params(ROOT / "params.yaml").train
+    for train in (own, own.model_copy(update={"start": "paper", "momentum": 0.7, "width": 0.5, "steps": 3})):
+        assert style_of(train) == stage_style(train) and recipe_of(train) == stage_recipe(train)

@@ -1,0 +1,288 @@
+import json
+import logging
+import multiprocessing
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brats_cascade import tracking
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.summary import flatten
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """One store for all tests: making its tables takes seconds."""
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def values(run, name):
+    return [(metric.step, metric.value) for metric in run.client.get_metric_history(run.id, name)]
+
+
+def history():
+    return pd.DataFrame(
+        {"phase": [1, 1, 2], "check": [0, 1, 0], "step": [10, 20, 25], "loss": [3.0, 2.0, 1.5],
+         "validation_complete": [0.1, 0.2, np.nan]}
+    )  # fmt: skip
+
+
+def test_a_training_run_is_left_open_and_evaluation_finishes_it(project):
+    with tracking.start_run(
+        "two_path", tags={"git_commit": "abc", "architecture": "two_path"}, params={"width": 0.25}, root=project
+    ) as run:
+        run.log_history(history())
+    stored = run.client.get_run(run.id)
+    assert stored.info.status == "RUNNING"
+    assert stored.info.run_name == "two_path"
+    assert stored.data.params == {"width": "0.25"}
+    assert stored.data.tags["mlflow.source.git.commit"] == "abc"
+    assert values(run, "phase1/loss") == [(10, 3.0), (20, 2.0)]
+    assert values(run, "phase2/loss") == [(25, 1.5)]
+    assert values(run, "phase2/validation_complete") == []
+    with tracking.resume_run(run.id, name="two_path", root=project) as again:
+        assert not again.reopened and again.id == run.id
+        again.log_scores({"core": {"dice": 0.5}, "cases": 3})
+    stored = run.client.get_run(run.id)
+    assert stored.info.status == "FINISHED"
+    assert stored.data.metrics["test/core/dice"] == 0.5
+    assert (project / "mlflow.db").is_file()
+    experiment = run.client.get_experiment(stored.info.experiment_id)
+    assert experiment.name == "brats-cascade"
+    assert stored.info.artifact_uri.startswith((project / "mlruns").as_uri())
+
+
+def test_slices_tables_weights_and_figures(project):
+    from matplotlib.figure import Figure
+
+    slices = pd.DataFrame(
+        {"case": ["A", "A", "B"], "slice": [4, 5, 9], "complete_f1": [0.5, np.nan, 0.7], "truth_pixels": [1, 0, 2],
+         "predicted_pixels": [1, 0, 2], "earlier_work_pixel_agreement": [0.9, 1.0, 0.8]}
+    )  # fmt: skip
+    weights = pd.DataFrame({"case": ["A", "B"], "slice": [1, 2], "weight_0": [1.0, 3.0], "weight_1": [np.nan, 8.0]})
+    picture = project / "overlay.png"
+    Figure(figsize=(1, 1)).savefig(picture)
+    with tracking.start_run("tables", root=project, finish=True) as run:
+        run.log_slices(slices)
+        run.log_table(slices, name="cases")
+        run.log_class_weights(weights, figure=Figure(figsize=(1, 1)))
+        run.log_figures({"curve": Figure(figsize=(1, 1)), "overlay": picture})
+        assert run.online
+    assert values(run, "slice_complete_f1/A") == [(4, 0.5)]
+    assert values(run, "slice_earlier_work_pixel_agreement/A") == [(4, 0.9), (5, 1.0)]
+    metrics = run.client.get_run(run.id).data.metrics
+    place = Path(run.client.get_run(run.id).info.artifact_uri.removeprefix("file://"))
+    table = json.loads((place / "tables/class_weights.json").read_text())
+    assert table["columns"] == ["label", "mean", "min", "max", "present"]
+    assert table["data"] == [[0, 2.0, 1.0, 3.0, 1.0], [1, 8.0, 8.0, 8.0, 0.5]]
+    assert values(run, "class_weights/mean") == [(0, 2.0), (1, 8.0)]
+    assert values(run, "class_weights/present") == [(0, 1.0), (1, 0.5)]
+    assert not any("pixels" in name and "agreement" not in name for name in metrics)
+    stored = {item.path for folder in ("", "tables", "figures") for item in run.client.list_artifacts(run.id, folder)}
+    assert {"tables/slices.json", "tables/cases.json", "tables/class_weights.json", "class_weights.csv"} <= stored
+    assert {"figures/curve.png", "figures/overlay.png", "figures/class_weights.png"} <= stored
+    assert run.client.get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_run_that_is_gone_is_replaced_and_said_so(project, caplog):
+    with (
+        caplog.at_level(logging.INFO, logger="brats_cascade.tracking"),
+        tracking.resume_run("0" * 32, name="lost", tags={"a": "b"}, params={"k": 1}, root=project) as run,
+    ):
+        assert run.reopened and run.id != "0" * 32
+    stored = run.client.get_run(run.id)
+    assert (stored.info.run_name, stored.info.status, stored.data.tags["a"]) == ("lost", "FINISHED", "b")
+    assert stored.data.params == {"k": "1"}
+    assert "opening a new one" in caplog.text
+
+
+def test_an_exception_marks_the_run_failed(project):
+    with pytest.raises(ZeroDivisionError), tracking.start_run("fails", root=project) as run:
+        raise ZeroDivisionError
+    assert run.client.get_run(run.id).info.status == "FAILED"
+
+
+def test_a_model_comes_back_and_predicts_the_same(project):
+    import keras
+
+    image = keras.Input((None, None, 4))
+    model = keras.Model(image, keras.layers.Conv2D(5, 3, activation="softmax")(image))
+    with tracking.start_run("model", root=project, finish=True) as run:
+        uri = run.log_model(model, metadata={"classes": (0, 1, 2, 3, 4)}, pip_requirements=["keras"])
+        assert run.online
+    pixels = np.random.default_rng(0).normal(size=(2, 6, 7, 4)).astype(np.float32)
+    again = tracking.load_model(uri, root=project)
+    assert np.abs(again(pixels).numpy() - model(pixels).numpy()).max() == 0
+    import mlflow
+
+    info = mlflow.models.get_model_info(uri)
+    assert info.signature.inputs.inputs[0].shape == (-1, -1, -1, 4)
+    assert tracking.model_metadata(uri, root=project) == {"classes": [0, 1, 2, 3, 4]}
+    assert info.run_id == run.id
+    logged = run.client.get_logged_model(uri.removeprefix("models:/"))
+    assert logged.experiment_id == run.client.get_experiment_by_name("brats-cascade").experiment_id
+    assert logged.status == "READY"
+    assert logged.artifact_location.startswith((project / "mlruns").as_uri())
+    assert not Path("mlruns").exists() or not list(Path("mlruns").iterdir())  # nothing lands in the current folder
+
+
+def test_an_unknown_model_is_a_users_error(project):
+    with pytest.raises(UserError, match=r"models:/m-0: no model could be loaded"):
+        tracking.load_model("models:/m-0", root=project)
+    with pytest.raises(UserError, match=r"models:/m-0: no model could be loaded"):
+        tracking.model_metadata("models:/m-0", root=project)
+
+
+def test_an_unreachable_server_costs_one_line_and_nothing_else(monkeypatch, caplog, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with tracking.start_run("offline", params={"a": 1}, root=tmp_path) as run:
+        run.log_history(history())
+        run.log_scores({"core": {"dice": 0.5}})
+        assert run.log_model(None, metadata={}) == ""
+    assert (run.id, run.online) == ("", False)
+    with tracking.resume_run("f" * 32, name="offline", root=tmp_path) as run:
+        run.log_slices(pd.DataFrame())
+    warnings = [record.getMessage() for record in caplog.records if record.name == "brats_cascade.tracking.run"]
+    assert len(warnings) == 2  # one a run
+    assert all("\n" not in line and "every number stays in" in line for line in warnings)
+
+
+def test_a_call_that_fails_half_way_silences_the_run(project, caplog):
+    with tracking.start_run("half", root=project, finish=True) as run:
+        run.log_scores({"core": {"dice": 0.5}})
+        run.log_figures({"gone": project / "no-such.png"})
+        assert not run.online
+        run.log_scores({"core": {"dice": 0.7}})
+    assert run.client.get_run(run.id).data.metrics == {"test/core/dice": 0.5}
+    assert sum("nothing more is logged" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_queued_experiments_log_to_the_real_repository(monkeypatch, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "real"))
+    assert tracking.tracking_uri(tmp_path / "temporary") == f"sqlite:///{tmp_path / 'real' / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5")
+    assert tracking.tracking_uri(tmp_path) == "http://127.0.0.1:5"
+
+
+def open_and_log(root, results):
+    with tracking.start_run("parallel", root=root, finish=True) as run:
+        run.log_scores({"x": 1.0})
+    results.put((run.id, run.online))
+
+
+@pytest.mark.slow
+def test_two_processes_may_make_the_store_at_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    workers = [context.Process(target=open_and_log, args=(tmp_path, results)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    found = [results.get(timeout=120) for _ in workers]
+    for worker in workers:
+        worker.join()
+    assert len({run_id for run_id, online in found if online}) == 2
+
+
+SUMMARY = {
+    "complete": {"dice": 0.8125, "hd95": 7.0}, "core": {"dice": 0.1 + 0.2}, "cases": 3, "patients": 3,
+    "without_postprocess": {"complete": {"dice": 0.75}},
+    "postprocess": {"min_component": 50.0, "skull_distance": 0.0},
+    "validation": {"complete": {"dice": 0.7}, "dice": 0.65, "dice_without": 0.6},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_dvc_and_mlflow_hold_the_same_numbers(project, tmp_path):
+    """`dvc metrics show` of metrics/E.json against the run's metrics: every number of one is in the other."""
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "E.json").write_text(json.dumps(SUMMARY))
+    for words in (["init", "--no-scm", "-q"], ["metrics", "show", "metrics/E.json", "--json"]):
+        done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    [shown] = json.loads(done.stdout).values()
+    theirs = flatten(shown["data"]["metrics/E.json"]["data"])
+    with tracking.start_run("E", root=project, finish=True) as run:
+        run.log_summary(SUMMARY)
+    logged = run.client.get_run(run.id).data
+    ours = {
+        name: value
+        for name, value in {**logged.metrics, **logged.tags}.items()
+        if name.startswith(("test/", "validation/", "postprocess."))
+    }
+    renamed = {
+        name.removeprefix("test/").replace("postprocess.", "postprocess/"): float(value) for name, value in ours.items()
+    }
+    assert renamed == theirs
+
+
+def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
+    import keras
+    from matplotlib.figure import Figure
+
+    from brats_cascade.models.build import build_model
+    from brats_cascade.models.files import Contract, save_trained
+    from brats_cascade.models.two_path import Style
+
+    style = Style(width=0.03)
+    contract = Contract("two_path", (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, None)
+    keras.utils.set_random_seed(0)
+    network = build_model("two_path", style=style)
+    save_trained(tmp_path / "E", network=network, contract=contract)
+    history().to_csv(tmp_path / "E" / "history.csv", index=False)
+    pd.DataFrame({"case": ["007"], "slice": [1], "weight_0": [1.5]}).to_csv(
+        tmp_path / "E" / "class_weights.csv", index=False
+    )
+    (tmp_path / "E" / "figures").mkdir()
+    Figure(figsize=(1, 1)).savefig(tmp_path / "E" / "figures" / "learning_curves.png")
+    (tmp_path / "E" / "run.json").write_text(json.dumps({"seconds": 3.5, "parameters": 7, "labelled_pixels": 9}))
+    with tracking.resume_run("1" * 32, name="E", root=project) as run:
+        assert run.reopened
+        run.log_training(tmp_path / "E")
+        run.log_note("words")
+        run.log_data({"data/volumes": "feed" * 12 + ".dir"}, source="cohort")
+        assert run.online
+    stored = run.client.get_run(run.id)
+    assert stored.data.metrics["training/seconds"] == 3.5
+    assert values(run, "phase1/loss") == [(10, 3.0), (20, 2.0)]
+    assert values(run, "class_weights/mean") == [(0, 1.5)]
+    assert stored.data.tags["mlflow.note.content"] == "words"
+    assert [entry.dataset.name for entry in stored.inputs.dataset_inputs] == ["data/volumes"]
+    pictures = {item.path for item in run.client.list_artifacts(run.id, "figures")}
+    assert pictures == {"figures/learning_curves.png"}
+    [output] = stored.outputs.model_outputs
+    again = tracking.load_model(f"models:/{output.model_id}", root=project)
+    for mine, theirs in zip(again.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_run_that_is_gone_is_replaced_once(project):
+    found = []
+    for _ in range(2):
+        with tracking.resume_run("2" * 32, name="lost", root=project) as run:
+            found.append((run.id, run.reopened))
+    assert found[0][0] == found[1][0] and [reopened for _, reopened in found] == [True, False]
+    assert run.client.get_run(run.id).data.tags["replaces"] == "2" * 32
+
+
+def test_the_pages_open_for_training_runs(project):
+    with tracking.start_run("x", root=project, finish=True) as run:
+        experiment = run.client.get_experiment_by_name("brats-cascade")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "not a medical device" in experiment.tags["mlflow.note.content"]
