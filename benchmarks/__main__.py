@@ -1,0 +1,49 @@
+"""Runs every benchmark and rewrites docs/results/speed.md from what they wrote; `--page` rewrites the page alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.common import RESULTS
+
+ALL = ("output_layer", "inference", "training", "case", "ingest", "start")
+PAGE = Path("docs/results/speed.md")
+
+
+def main() -> None:
+    """Each benchmark is a process of its own, so that none inherits another's memory or threads."""
+    for name in () if "--page" in sys.argv else ALL:
+        print(f"\n{name}", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+    PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
+    print(f"\n{PAGE}")
+
+
+def page() -> list[str]:
+    """The page's lines: one table per result file."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    lines = [
+        "# Speed",
+        "",
+        "Written by `make bench`. Ratios are measured in one process; R is that process's own rate for a",
+        "",
+    ]
+    lines[-2] += " matrix product of the same precision."
+    for record in records:
+        names = list(dict.fromkeys(name for row in record["rows"] for name in row))
+        lines += [
+            f"## {record['benchmark']}",
+            "",
+            f"`{record['command']}` on {record['machine']}, commit {record['commit']}.",
+            "",
+        ]
+        lines += ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+        lines += ["| " + " | ".join(str(row.get(name, "")) for name in names) + " |" for row in record["rows"]]
+        lines.append("")
+    lines += ["No GPU was at hand for these tables."]
+    return lines
+
+
+if __name__ == "__main__":
+    main()

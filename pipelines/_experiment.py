@@ -1,0 +1,140 @@
+"""From an entry of params.yaml `experiments` to a trained network: what the train stage and the ablation share."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from brats_cascade import MODALITIES, provenance
+from brats_cascade.config import ExperimentParams, Params, TrainParams
+from brats_cascade.errors import UserError
+
+VOLUMES, PATCHES, SPLITS, MODELS = Path("data/volumes"), Path("data/patches"), Path("data/splits.json"), Path("models")
+CASES = Path("data/cases.parquet")
+
+
+def tags_of(params: Params, entry: ExperimentParams, *, name: str, root: Path) -> dict[str, Any]:
+    """What a run is searched by."""
+    release = "+".join(sorted(set(pd.read_parquet(CASES, columns=["release"])["release"])))
+    own = entry.train
+    procedure = own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase"
+    return {
+        "experiment": name,
+        "architecture": entry.architecture,
+        "builds_on": entry.builds_on,
+        "normalisation": own.normalisation,
+        "class_weights": own.class_weights,
+        "procedure": procedure,
+        "release": release,
+        "seed": own.seed,
+        "fold": f"{params.split.fold} of {params.split.folds}" if params.split.folds else "none",
+        "git_commit": provenance.git_commit(root),
+    }
+
+
+def train_entry(
+    params: Params,
+    entry: ExperimentParams,
+    *,
+    work: Path,
+    models: Path = MODELS,
+    data_key: str = "",
+    on_check: Callable[[list[dict[str, float]]], None] | None = None,
+    devices: Any = None,
+) -> tuple[Any, Any]:
+    """Trains one entry.
+
+    Args:
+        params: All parameters.
+        entry: The entry.
+        work: Folder of its checkpoints.
+        models: Where the model that it builds on lies, in a folder of that experiment's name.
+        data_key: Hash of the volumes.
+        on_check: Called with the history after every validation round.
+        devices: From `open_devices`; one device by default.
+
+    Returns:
+        `Trained` and `Contract`.
+
+    Raises:
+        UserError: The model it builds on was trained on other classes, or a file is missing.
+    """
+    from brats_cascade.models.files import Contract, load_trained
+    from brats_cascade.training.devices import ONE_DEVICE
+    from brats_cascade.training.experiment import train_experiment
+
+    splits = json.loads(SPLITS.read_text(encoding="utf-8"))
+    classes = tuple(json.loads((PATCHES / "summary.json").read_text(encoding="utf-8"))["classes"])
+    devices = devices or ONE_DEVICE
+    first = first_contract = None
+    if entry.cnn1 is not None:
+        with devices.scope():
+            first, first_contract = load_trained(models / entry.cnn1, precision=entry.train.precision)
+        if first_contract.classes != classes:
+            raise UserError(
+                f"{models / entry.cnn1}: expected classes {classes}, received {first_contract.classes}; train it again "
+                "on this data"
+            )
+    style = style_of(entry.train)
+    trained = train_experiment(
+        entry.architecture,
+        train=_open(splits["train"]),
+        validation=_open(splits["validation"]),
+        patch_sets={name: pd.read_parquet(PATCHES / f"{name}.parquet") for name in ("phase1", "phase2")},
+        classes=classes,
+        style=style,
+        recipe=recipe_of(entry.train),
+        first=first,
+        folder=work,
+        data_key=data_key,
+        on_check=on_check,
+        devices=devices,
+    )
+    if first_contract is None and entry.architecture != "two_path":
+        first_style = style
+    else:
+        first_style = None if first_contract is None else first_contract.style
+    seen = params.ingest
+    return trained, Contract(
+        entry.architecture,
+        classes,
+        MODALITIES,
+        seen.clip,
+        style,
+        first_style,
+        n4=seen.n4,
+        zscore=seen.zscore,
+        axis=seen.axis,
+    )
+
+
+def style_of(train: TrainParams) -> Any:
+    """The network's part of `train`."""
+    from brats_cascade.models.two_path import Style
+
+    return Style(**_shared(Style, train=train))
+
+
+def recipe_of(train: TrainParams) -> Any:
+    """The training's part of `train`."""
+    from brats_cascade.training.descent import Descent
+    from brats_cascade.training.recipe import Recipe
+
+    descent = Descent(**_shared(Descent, train=train))
+    return Recipe(descent=descent, start_bias=train.start == "paper", **_shared(Recipe, train=train))
+
+
+def _shared(kind: Any, *, train: TrainParams) -> dict[str, Any]:
+    """The keys of `train` that a dataclass has, too."""
+    return train.model_dump(include={field.name for field in fields(kind)} & set(TrainParams.model_fields))
+
+
+def _open(names: list[str]) -> list[Any]:
+    from brats_cascade.data.store import open_case
+    from brats_cascade.training.batches import TrainingCase
+
+    cases = [open_case(VOLUMES / name) for name in names]
+    return [TrainingCase(case.name, case.image, case.brain, case.labels) for case in cases if case.labels is not None]

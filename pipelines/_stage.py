@@ -1,0 +1,52 @@
+"""What every stage script does around its own work: logging, params.yaml, one-line errors."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from _cost import noted
+
+from brats_cascade.backend import keep_quiet
+from brats_cascade.config import ExperimentParams, Params, load_params
+from brats_cascade.errors import UserError
+
+
+def run(main: Callable[..., None], *, arguments: Sequence[str] = ()) -> None:
+    """Runs a stage from the command line and exits.
+
+    A UserError becomes `error: ...` on stderr and exit status 1; any other exception keeps its traceback.
+
+    Args:
+        main: The stage; called with the checked Params, then one string per command-line argument.
+        arguments: Names of the positional arguments the stage takes, for example ("experiment",).
+    """
+    keep_quiet()
+    logging.basicConfig(
+        level=os.environ.get("BRATS_CASCADE_LOG", "INFO").upper(),
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for name in ("alembic", "great_expectations", "mlflow", "matplotlib", "h5py"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    for name in arguments:
+        parser.add_argument(name)
+    given = parser.parse_args()
+    try:
+        params: Params = load_params(Path("params.yaml"))
+        words = [getattr(given, name) for name in arguments]
+        with noted(Path(sys.argv[0]).stem, arguments=words):
+            main(params, *words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def experiment_named(params: Params, name: str) -> ExperimentParams:
+    """The entry of `experiments` with this name; a UserError with the nearest names where there is none."""
+    if name not in params.experiments:
+        raise UserError(f"params.yaml: no experiment {name!r}; known: {', '.join(params.experiments)}")
+    return params.experiments[name]

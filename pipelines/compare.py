@@ -1,0 +1,83 @@
+"""Puts all experiments side by side: metrics/comparison.json, reports/index.html, and the champion in MLflow's registry."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from _stage import run
+
+from brats_cascade.config import Params
+from brats_cascade.data.store import StoredCase, open_case
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
+from brats_cascade.evaluation.card import model_card
+from brats_cascade.evaluation.comparison import best_on_validation, comparison
+from brats_cascade.evaluation.paired import against
+from brats_cascade.evaluation.report import build_report
+from brats_cascade.tracking.champion import register_champion
+
+VOLUMES, MODELS, METRICS = Path("data/volumes"), Path("models"), Path("metrics")
+SPLITS = Path("data/splits.json")
+PAGE = Path("reports/index.html")
+PHANTOM = Path("data/raw/phantom")
+
+
+def main(params: Params) -> None:
+    """Scores the threshold baseline, compares, writes the page, and registers the best on validation."""
+    files = {name: METRICS / f"{name}.json" for name in params.experiments}
+    summaries = {name: _read(path) for name, path in files.items() if path.is_file()}
+    if not summaries:
+        raise UserError(f"{METRICS}: no experiment has been evaluated; expected {', '.join(map(str, files.values()))}")
+    splits = _read(SPLITS)
+    baseline = threshold_baseline(splits)
+    champion = best_on_validation(summaries)
+    cases = {name: pd.read_csv(METRICS / name / "cases.csv", dtype={"case": str, "patient": str}) for name in summaries}
+    paired = against(champion, tables=cases) if champion else None
+    compared = comparison(summaries, baseline=baseline, champion=champion, paired=paired)
+    (METRICS / "comparison.json").write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    phantom = Path(params.data.source) == PHANTOM
+    page = build_report(Path(), experiments=list(params.experiments), baseline=baseline, phantom=phantom)
+    PAGE.write_text(page, encoding="utf-8")
+    logging.info("%s: %d experiments, %.1f MB", PAGE, len(summaries), len(page) / 1e6)
+    if champion:
+        _register(champion, splits=splits, summary=summaries[champion], phantom=phantom)
+
+
+def threshold_baseline(splits: dict[str, Any]) -> dict[str, Any] | None:
+    """The best single-modality threshold, chosen on the training cases and applied to the test cases."""
+
+    def labelled(name: str) -> list[StoredCase]:
+        return [case for case in (open_case(VOLUMES / case) for case in splits[name]) if case.labels is not None]
+
+    train, unseen = labelled("train"), labelled("test")
+    if not train or not unseen:
+        return None
+    threshold = fit_threshold(train)
+    return baseline_summary(threshold, scores=score_threshold(threshold, cases=unseen))
+
+
+def _register(name: str, *, splits: dict[str, Any], summary: dict[str, Any], phantom: bool) -> None:
+    """Gives the experiment the alias champion; without MLflow that costs one line."""
+    folder = MODELS / name
+    record, contract = _read(folder / "run.json"), _read(folder / "model.json")
+    sets = {part: len(splits[part]) for part in ("train", "validation", "test")}
+    version = register_champion(
+        folder,
+        scores=METRICS / f"{name}.json",
+        card=model_card(record, summary=summary, contract=contract, sets=sets, phantom=phantom),
+        run_id=record["run_id"],
+        tags={"experiment": name, "validation_dice": summary["validation"]["dice"], "git_commit": record["git_commit"]},
+    )
+    if version is not None:
+        logging.info("models:/brats-cascade@champion is version %s, %s", version, name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,146 @@
+"""Segments and scores the unseen patients with one trained experiment: metrics/E.json, its tables and figures."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _stage import experiment_named, run
+from tqdm import tqdm
+
+from brats_cascade.backend import start_backend
+from brats_cascade.config import EvaluateParams, Params
+
+VOLUMES, SPLITS, MODELS = Path("data/volumes"), Path("data/splits.json"), Path("models")
+METRICS, FIGURES = Path("metrics"), Path("reports/figures")
+THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume")
+
+
+def main(params: Params, name: str) -> None:
+    """Chooses the post-processing on validation, scores every test case once, and logs what it writes to MLflow."""
+    start_backend()
+    from brats_cascade.evaluation.slices import nine_slices
+    from brats_cascade.evaluation.summary import learning_table, summarise, without_postprocess
+    from brats_cascade.inference.segment import Member
+    from brats_cascade.models.fold import load_for_inference
+
+    entry = experiment_named(params, name)
+    member = Member(*load_for_inference(MODELS / name, precision=params.evaluate.precision))
+    segment = _segmenter(member, options=params.evaluate)
+    splits = json.loads(SPLITS.read_text(encoding="utf-8"))
+    choice = _choose(splits["validation"], segment=segment, options=params.evaluate, name=name)
+    logging.info("%s: post-processing chosen on validation %s", name, choice.rule)
+    scored, seconds = _score(splits["test"], segment=segment, rule=choice.rule, name=name)
+    cases = pd.DataFrame([one.row for one in scored]).assign(seconds=seconds)
+    slices = pd.concat([one.slices for one in scored], ignore_index=True)
+    nine = nine_slices(slices, case=str(cases["case"].iloc[int(cases["complete_truth_cm3"].argmax())]))
+    summary = {
+        **summarise(cases, seed=entry.train.seed),
+        "without_postprocess": without_postprocess(pd.DataFrame([one.bare for one in scored])),
+        "postprocess": choice.rule.as_dict(),
+        "validation": choice.as_dict(cases=len(splits["validation"])),
+    }
+    learning = learning_table(pd.read_csv(MODELS / name / "history.csv"))
+    tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning}
+    figures = _figures(scored, cases=cases, slices=slices, name=name)
+    _write(name, summary=summary, tables=tables, figures=figures)
+    _log(name, summary=summary, tables=tables, figures=figures)
+    logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
+
+
+def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], np.ndarray]:
+    from brats_cascade.inference.segment import label_probabilities
+
+    def segment(case: Any) -> np.ndarray:
+        return label_probabilities(
+            [member], image=case.image, brain=np.asarray(case.brain), slices=options.slices, flips=options.flips
+        )
+
+    return segment
+
+
+def _choose(names: Sequence[str], *, segment: Any, options: EvaluateParams, name: str) -> Any:
+    """The rule that does best on the validation cases; they are segmented once, whatever the number of rules."""
+    from brats_cascade.data.store import open_case
+    from brats_cascade.evaluation.cleaning import choose_rule, tally
+    from brats_cascade.inference.postprocess import all_rules
+    from brats_cascade.inference.segment import most_probable
+
+    tallies = []
+    for case in (open_case(VOLUMES / one) for one in tqdm(names, desc=f"{name}: validation cases", unit="case")):
+        labels = most_probable(segment(case))
+        tallies.append(
+            tally(labels, truth=np.asarray(case.labels), brain=np.asarray(case.brain), spacing=case.meta["spacing"])
+        )
+    return choose_rule(tallies, rules=all_rules({key: getattr(options, key) for key in THRESHOLDS}))
+
+
+def _score(names: Sequence[str], *, segment: Any, rule: Any, name: str) -> tuple[list[Any], list[float]]:
+    """The unseen cases scored, and the seconds that each segmentation took."""
+    from brats_cascade.data.store import open_case
+    from brats_cascade.evaluation.unseen import score_unseen
+    from brats_cascade.inference.segment import most_probable
+
+    scored, seconds = [], []
+    for case in (open_case(VOLUMES / one) for one in tqdm(names, desc=f"{name}: unseen cases", unit="case")):
+        started = time.perf_counter()
+        probabilities = segment(case)
+        labels = most_probable(probabilities)
+        seconds.append(round(time.perf_counter() - started, 2))
+        scored.append(score_unseen(case, labels=labels, probabilities=probabilities, rule=rule))
+    return scored, seconds
+
+
+def _figures(scored: Sequence[Any], *, cases: pd.DataFrame, slices: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Overlay and per-slice curve of the best, the median and the worst case."""
+    from brats_cascade.data.store import open_case
+    from brats_cascade.evaluation.figures import slice_curve
+    from brats_cascade.evaluation.summary import pick_cases
+
+    by_name = {one.row["case"]: one for one in scored}
+    figures: dict[str, Any] = {}
+    for rank, case in pick_cases(cases).items():
+        title = f"{name}: {rank} case, {case}"
+        figures[f"{rank}_overlay"] = by_name[case].draw(open_case(VOLUMES / case), title=title)
+        figures[f"{rank}_slices"] = slice_curve(slices[slices["case"] == case], title=title)
+    return figures
+
+
+def _write(name: str, *, summary: dict[str, Any], tables: dict[str, pd.DataFrame], figures: dict[str, Any]) -> None:
+    from brats_cascade.evaluation.figures import write_figures
+
+    (METRICS / name).mkdir(parents=True, exist_ok=True)
+    for key, table in tables.items():
+        table.to_csv(METRICS / name / f"{key}.csv", index=False)
+    (METRICS / f"{name}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_figures(FIGURES / name, figures=figures)
+    # The numbers behind the pictures, and what tells DVC's compare stage that scores have changed.
+    tables["cases"].drop(columns="seconds").to_csv(FIGURES / name / "cases.csv", index=False)
+    (FIGURES / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _log(name: str, *, summary: dict[str, Any], tables: dict[str, pd.DataFrame], figures: dict[str, Any]) -> None:
+    """Logs to the run that training opened; a run that is gone is made again from the files in models/NAME."""
+    from brats_cascade import tracking
+    from brats_cascade.evaluation.card import run_note
+
+    record = json.loads((MODELS / name / "run.json").read_text(encoding="utf-8"))
+    tags = {key: record[key] for key in tracking.TAGS if key in record}
+    with tracking.resume_run(record["run_id"], name=name, tags=tags, params=record["params"]) as tracked:
+        if tracked.reopened or not record.get("logged", True):
+            tracked.log_training(MODELS / name)
+        tracked.log_summary(summary)
+        tracked.log_note(run_note(record, summary=summary))
+        tracked.log_data(record.get("data_hashes", {}), source=record["params"].get("data.source", ""))
+        tracked.log_slices(tables["slices"])
+        tracked.log_table(tables["cases"], name="cases")
+        tracked.log_table(tables["nine_slices"], name="nine_slices")
+        tracked.log_figures(figures)
+
+
+if __name__ == "__main__":
+    run(main, arguments=("experiment",))

@@ -1,0 +1,140 @@
+"""Trains one entry of params.yaml `experiments`: models/E with the network, its history and its record."""
+
+import contextlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from _experiment import MODELS, tags_of, train_entry
+from _stage import experiment_named, run
+
+from brats_cascade import provenance
+from brats_cascade.backend import start_backend
+from brats_cascade.config import Params
+
+WORK = Path(".work")  # checkpoints of unfinished trainings; survives a kill, not in git, not in DVC
+
+
+def main(params: Params, name: str) -> None:
+    """Trains the experiment, goes on where a killed training stopped, and writes models/NAME."""
+    start_backend()
+    from brats_cascade.training.devices import open_devices
+
+    entry = experiment_named(params, name)
+    devices = open_devices(entry.train.devices)  # before anything else computes
+    work, root = WORK / name, Path.cwd()
+    tags, hashes = tags_of(params, entry, name=name, root=root), provenance.data_hashes(root)
+    flat = {f"train.{key}": value for key, value in entry.train.model_dump().items()}
+    flat |= {"data.source": params.data.source} | {f"hash.{path}": md5 for path, md5 in hashes.items()}
+    settings: dict[str, Any] = {"work": work, "data_key": hashes.get("data/volumes", ""), "devices": devices}
+    if not devices.writes:  # one of several workers; the first one keeps the books
+        train_entry(params, entry, **settings)
+        return
+    with _tracked(name, work=work, tags=tags, params=flat, root=root) as (tracked, sent):
+        trained, contract = train_entry(params, entry, **settings, on_check=lambda rows: sent.log(tracked, rows))
+        parts = [trained.progress] if trained.first is None else [trained.progress, trained.first]
+        record = {
+            "run_id": tracked.id,
+            **tags,
+            "classes": list(contract.classes),
+            "params": flat,
+            "parameters": trained.network.count_params(),
+            "seconds": round(sum(part.seconds for part in parts), 1),
+            "labelled_pixels": sum(part.pixels for part in parts),
+            "peak_memory_mb": round(provenance.peak_memory_mb()),
+            "machine": provenance.machine(),
+            "data_hashes": hashes,
+        }
+        _finish(MODELS / name, trained=trained, contract=contract, record=record, tracked=tracked, sent=sent)
+    shutil.rmtree(work, ignore_errors=True)
+    logging.info("%s: %d labelled pixels in %.0f s", MODELS / name, record["labelled_pixels"], record["seconds"])
+
+
+class _Sent:
+    """The note beside the checkpoint: which MLflow run of which settings; and how much of the history that run has."""
+
+    def __init__(self, path: Path, *, params: dict[str, Any]) -> None:
+        self._path = path
+        self._params = {key: str(value) for key, value in params.items()}
+        note = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        self.run_id: str = note.get("run_id", "") if note.get("params") == self._params else ""
+        self._rows = 0
+
+    def keep(self, tracked: Any) -> None:
+        """Puts the run's id on disk, whole, and asks the run what it has; a full disk costs a line, not the training."""
+        unfinished = self._path.with_name(f".{self._path.name}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(json.dumps({"run_id": tracked.id, "params": self._params}), encoding="utf-8")
+            unfinished.replace(self._path)
+        except OSError as error:
+            logging.warning("%s: not written (%s); a rerun after a kill would open another run", self._path, error)
+        if tracked.online and tracked.id == self.run_id:
+            try:
+                curves = [tracked.client.get_metric_history(tracked.id, f"phase{number}/loss") for number in (1, 2)]
+                self._rows = sum(len({point.step for point in curve}) for curve in curves)
+            except Exception as error:
+                tracked.go_offline(error)
+
+    def log(self, tracked: Any, rows: list[dict[str, float]]) -> None:
+        """Logs the rows of the history that the run does not have yet; the checkpoint holds them all already."""
+        if len(rows) > self._rows:
+            tracked.log_history(pd.DataFrame(rows[self._rows :]))
+            self._rows = len(rows)
+
+
+@contextlib.contextmanager
+def _tracked(
+    name: str, *, work: Path, tags: dict[str, Any], params: dict[str, Any], root: Path
+) -> Iterator[tuple[Any, _Sent]]:
+    """A new run, or the one that a killed training of the same settings had opened."""
+    from brats_cascade import tracking
+
+    sent = _Sent(work / "run.json", params=params)
+    if sent.run_id:
+        opened = tracking.resume_run(sent.run_id, name=name, tags=tags, params=params, root=root)
+    else:
+        opened = tracking.start_run(name, tags=tags, params=params, root=root)
+    with opened as tracked:
+        sent.keep(tracked)
+        yield tracked, sent
+
+
+def _finish(folder: Path, *, trained: Any, contract: Any, record: dict[str, Any], tracked: Any, sent: _Sent) -> None:
+    """Everything is in files before anything is logged: a tracking server that is away costs nothing."""
+    from brats_cascade.evaluation.figures import class_weight_figure, learning_curves, write_figures
+    from brats_cascade.models.files import save_trained
+
+    history = pd.DataFrame(trained.progress.history)
+    save_trained(folder, network=trained.network, contract=contract)
+    history.to_csv(folder / "history.csv", index=False)
+    trained.weights.to_csv(folder / "class_weights.csv", index=False)
+    if trained.first is not None:
+        pd.DataFrame(trained.first.history).to_csv(folder / "history_cnn1.csv", index=False)
+    drawn = {
+        "learning_curves": learning_curves(history, title=record["experiment"]),
+        "class_weights": class_weight_figure(trained.weights, title=record["experiment"]),
+    }
+    write_figures(folder / "figures", figures=drawn)
+    _write_record(folder, record=record, logged=False)
+    sent.log(tracked, trained.progress.history)
+    tracked.log_class_weights(trained.weights)
+    tracked.log_figures(drawn)
+    tracked.log_scores({key: record[key] for key in ("seconds", "labelled_pixels", "parameters")}, prefix="training")
+    tracked.log_model(trained.network, metadata=contract.as_dict())
+    tracked.log_file(folder / "model.json")
+    _write_record(folder, record=record, logged=tracked.online)
+
+
+def _write_record(folder: Path, *, record: dict[str, Any], logged: bool) -> None:
+    """Writes run.json; `logged` says whether the MLflow run has everything (evaluate logs again if not)."""
+    text = json.dumps({**record, "logged": logged}, indent=2)
+    (folder / "run.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main, arguments=("experiment",))

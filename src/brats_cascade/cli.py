@@ -1,0 +1,240 @@
+"""The command line: brats-cascade ...; every import that takes time waits for the command that needs it."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brats_cascade.backend import keep_quiet
+from brats_cascade.errors import UserError
+
+keep_quiet()
+
+app = typer.Typer(
+    help="Cascaded two-pathway CNNs (Havaei et al.) for brain tumour segmentation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Look at data before using it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@app.command()
+def predict(
+    cases: Annotated[
+        list[Path], typer.Argument(help="Folders of cases, or folders that hold many.", metavar="CASE_DIR...")
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            help="A folder models/EXPERIMENT or an MLflow URI (models:/brats-cascade@champion, runs:/...); "
+            "several are averaged."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for <case>_seg.nii.gz.")],
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write the probability of every label.")
+    ] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also write the entropy of the probabilities, nats.")
+    ] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also draw <case>_overlay.png.")] = False,
+    montage: Annotated[bool, typer.Option("--montage", help="Also draw <case>_montage.png.")] = False,
+    flips: Annotated[bool, typer.Option("--flips", help="Also segment the mirror image, and average.")] = False,
+    precision: Annotated[
+        str, typer.Option(help="float32 or bfloat16 (twice as fast on recent processors).")
+    ] = "float32",
+    slices: Annotated[int, typer.Option(min=1, help="Slices computed at once; bounds the memory.")] = 4,
+    min_component: Annotated[
+        float | None,
+        typer.Option(min=0, help="Remove tumour components smaller than this, mm3 (default: chosen on validation)."),
+    ] = None,
+    skull_distance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Remove flat components nearer to the brain's edge than this, mm (default: chosen on validation).",
+        ),
+    ] = None,
+    flatness: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="What counts as flat: thickness over width below this (default: chosen on validation)."
+        ),
+    ] = None,
+    skull_volume: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Flat components near the edge go below this size, mm3 (default: chosen on validation)."
+        ),
+    ] = None,
+    allow_merged: Annotated[
+        bool, typer.Option("--allow-merged", help="Accept a model that knows fewer labels than the case's release.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Segment again what is in --out already.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine, each with its own networks.")] = 1,
+    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler (extra: cluster).")] = "",
+) -> None:
+    """Segment cases: one file each, in the case's own geometry and label scheme."""
+    from brats_cascade.commands.predict import run
+
+    wanted = {"probabilities": probabilities, "uncertainty": uncertainty, "overlay": overlay, "montage": montage}
+    failed = run(
+        cases,
+        models=model,
+        out=out,
+        kinds=["seg", *(kind for kind, yes in wanted.items() if yes)],
+        precision=precision,
+        slices=slices,
+        thresholds={
+            "min_component": min_component,
+            "skull_distance": skull_distance,
+            "flatness": flatness,
+            "skull_volume": skull_volume,
+        },
+        flips=flips,
+        allow_merged=allow_merged,
+        overwrite=overwrite,
+        workers=workers,
+        scheduler=scheduler,
+    )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[
+        Path, typer.Option(help="A folder of cases of any supported release, of label files, or one file.")
+    ],
+    prediction: Annotated[Path, typer.Option(help="A folder of segmentations, ours or anybody's, or one file.")],
+    out: Annotated[Path, typer.Option(help="The table: .json (with means and intervals) or .csv.")],
+    scheme: Annotated[
+        str, typer.Option(help="How the truth numbers its labels: auto, five, merged, merged-2023 or decathlon.")
+    ] = "auto",
+    prediction_scheme: Annotated[str, typer.Option(help="The same for the predictions; auto: as the truth.")] = "auto",
+) -> None:
+    """Score segmentations against a truth: Dice, PPV, sensitivity, specificity, HD95, volumes."""
+    from brats_cascade.commands.evaluate import run
+
+    text, failed = run(truth, prediction=prediction, out=out, scheme=scheme, prediction_scheme=prediction_scheme)
+    typer.echo(text)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Option(help="A folder models/EXPERIMENT or an MLflow URI.")],
+    out: Annotated[Path, typer.Option(help="Folder for the exported network and its model.json.")],
+    form: Annotated[str, typer.Option("--format", help="keras, saved_model or onnx (extra: onnx).")] = "saved_model",
+) -> None:
+    """Write a trained network for other programs; what was written is checked against the network."""
+    from brats_cascade.commands.export import run
+
+    typer.echo(str(run(model, out=out, form=form)))
+
+
+@app.command()
+def doctor() -> None:
+    """Versions, devices, backend, data source, free disk; what would not work and why."""
+    from brats_cascade.commands.doctor import run
+
+    if run(Path.cwd()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def sweep(
+    trials: Annotated[int, typer.Option(min=0, help="How many the study should have in all, earlier ones included.")],
+    workers: Annotated[
+        str, typer.Option(help="Processes: a number, or auto: one for each GPU, otherwise for each core.")
+    ] = "auto",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT (default: OPTUNA_STORAGE, or "
+            "optuna.db in the project's root)."
+        ),
+    ] = None,
+    study: Annotated[str, typer.Option(help="Name of the study; the same name goes on with it.")] = "sweep",
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which no trial begins; running ones end by themselves.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the best trial into params.yaml as an experiment.")
+    ] = False,
+) -> None:
+    """Search for better training settings (params.yaml: sweep); run again, it goes on."""
+    from brats_cascade.commands.sweep import run
+
+    run(
+        Path.cwd(), trials=trials, workers=workers, storage=storage, study=study, timeout=timeout, apply=apply,
+        tell=typer.echo,
+    )  # fmt: skip
+
+
+@app.command()
+def results() -> None:
+    """The table of results of the last `dvc repro`, and where to look next."""
+    from brats_cascade.commands.results import run
+
+    typer.echo(run(Path.cwd()))
+
+
+@app.command()
+def record(
+    name: Annotated[str, typer.Argument(help="Of the page, docs/results/NAME.md.")],
+    command: Annotated[str, typer.Option(help="The command that made the results.")] = "dvc repro",
+    readme: Annotated[bool, typer.Option(help="Also put the table into README.md.")] = False,
+) -> None:
+    """Write the last results and a few small pictures to docs/results/, for git."""
+    from brats_cascade.commands.record import run
+
+    typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme)))
+
+
+@app.command()
+def preset(name: Annotated[str, typer.Argument(help="A file of presets/, without its ending.")]) -> None:
+    """Print a preset as `-S key=value` words for `dvc exp run`."""
+    from brats_cascade.commands.preset import run
+
+    typer.echo(run(name, folder=Path("presets")))
+
+
+@data_app.command("check")
+def check(
+    path: Annotated[Path, typer.Argument(help="A folder of any supported release.")],
+    layout: Annotated[str, typer.Option(help="auto, or a release's name.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """List the cases of a folder and what is wrong with them; exit 1 if any is bad."""
+    from brats_cascade.commands.check import run
+
+    text, bad = run(path, layout=layout, workers=workers)
+    typer.echo(text)
+    if bad:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake ends in one line and exit status 1."""
+    logging.basicConfig(
+        level=os.environ.get("BRATS_CASCADE_LOG", "WARNING").upper(), format="%(levelname)s: %(message)s"
+    )
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; finished cases stay, the same command goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""brats-cascade doctor: what is here, and what would not work and why."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from brats_cascade import provenance
+from brats_cascade.errors import UserError
+
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "jax",
+    "mlflow",
+    "dvc",
+    "optuna",
+    "great-expectations",
+    "nibabel",
+    "SimpleITK",
+    "numpy",
+)
+NEEDED_GIB = 5
+
+
+def run(root: Path) -> int:
+    """Prints the report.
+
+    Args:
+        root: The project's root.
+
+    Returns:
+        Number of problems.
+    """
+    problems: list[str] = []
+    print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
+    for package in PACKAGES:
+        print(f"{package:<20}{_version(package)}")
+    print(f"backend             {_backend(problems)}")
+    free = shutil.disk_usage(root).free / 2**30
+    print(f"free disk           {free:.0f} GiB")
+    if free < NEEDED_GIB:
+        problems.append(f"{root}: {free:.1f} GiB free, the pipeline needs {NEEDED_GIB}; free some space")
+    _project(root, problems)
+    for problem in problems:
+        print(f"problem: {problem}")
+    print("everything needed is here" if not problems else f"{len(problems)} problem(s)")
+    return len(problems)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed (optional)" if package == "jax" else "NOT INSTALLED: run make setup"
+
+
+def _backend(problems: list[str]) -> str:
+    from brats_cascade.backend import start_backend
+
+    try:
+        start_backend()
+        import keras
+
+        name = keras.backend.backend()
+        if name == "tensorflow":
+            import tensorflow
+
+            devices = [f"{device.device_type} {device.name}" for device in tensorflow.config.list_physical_devices()]
+        else:
+            import jax
+
+            devices = [str(device) for device in jax.devices()]
+    except (ImportError, RuntimeError, ValueError) as error:
+        problems.append(
+            f"Keras cannot start its backend ({error}); check KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}"
+        )
+        return "none"
+    return f"{name}, devices: {', '.join(devices)}"
+
+
+def _project(root: Path, problems: list[str]) -> None:
+    from brats_cascade.config import load_params
+    from brats_cascade.data.cases import find_cases
+
+    try:
+        params = load_params(root / "params.yaml")
+    except UserError as error:
+        problems.append(str(error))
+        return
+    source = root / params.data.source
+    if params.data.source == "data/raw/phantom" and not source.exists():
+        print(f"data source         {params.data.source} (the embedded phantom cohort; `dvc repro` makes it)")
+        return
+    try:
+        cases = find_cases(source, layout=params.data.layout)
+    except UserError as error:
+        problems.append(str(error))
+        return
+    releases = sorted({case.release for case in cases})
+    print(f"data source         {params.data.source}: {len(cases)} cases, {', '.join(releases)}")
+    problems += [problem for case in cases for problem in case.problems]

@@ -1,0 +1,27 @@
+"""brats-cascade export: a trained network for other programs."""
+
+from pathlib import Path
+
+
+def run(model: str, *, out: Path, form: str) -> Path:
+    """Exports a network.
+
+    Args:
+        model: Folder models/EXPERIMENT or MLflow URI.
+        out: Folder for the files.
+        form: A key of `inference.export.FORMATS`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: As `open_models` and `export_network`.
+    """
+    from brats_cascade.backend import start_backend
+
+    start_backend()
+    from brats_cascade.commands.model import open_models
+    from brats_cascade.inference.export import export_network
+
+    [member], _ = open_models([model], precision="float32")
+    return export_network(member.network, contract=member.contract, out=out, form=form)

@@ -1,0 +1,41 @@
+"""brats-cascade preset: a file of presets/ as words for `dvc exp run`."""
+
+from pathlib import Path
+from typing import Any
+
+from brats_cascade.errors import UserError
+
+
+def run(name: str, *, folder: Path) -> str:
+    """Turns a preset into `-S key=value` words; a key without a value is taken out: `-S ~key`.
+
+    Args:
+        name: Of the file, without its ending.
+        folder: Of the presets.
+
+    Returns:
+        One line.
+
+    Raises:
+        UserError: There is no such preset.
+    """
+    from ruamel.yaml import YAML
+
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise UserError(f"{path}: no such preset; known: {', '.join(known) or 'none (run this in the project root)'}")
+    pairs = _flat(YAML(typ="safe").load(path))
+    return " ".join(f"-S ~{key}" if value is None else f"-S {key}={value}" for key, value in pairs)
+
+
+def _flat(tree: dict[str, Any], *, before: str = "") -> list[tuple[str, str | None]]:
+    pairs: list[tuple[str, str | None]] = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            pairs += _flat(value, before=f"{before}{key}.")
+        elif value is None:
+            pairs.append((f"{before}{key}", None))
+        else:
+            pairs.append((f"{before}{key}", str(value).lower() if isinstance(value, bool) else str(value)))
+    return pairs

@@ -1,0 +1,64 @@
+"""brats-cascade sweep: run or go on with a sweep, and write its best trial into params.yaml."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from brats_cascade.config import load_params
+from brats_cascade.sweep.apply import apply_trial
+from brats_cascade.sweep.plan import plan_of
+from brats_cascade.sweep.run import line_of, run_sweep
+from brats_cascade.sweep.storage import default_storage, shown
+
+
+def run(
+    root: Path,
+    *,
+    trials: int,
+    workers: str = "auto",
+    storage: str | None = None,
+    study: str = "sweep",
+    timeout: float | None = None,
+    apply: bool = False,
+    tell: Callable[[str], None] = print,
+) -> None:
+    """Runs a sweep as the block `sweep` of params.yaml says.
+
+    Args:
+        root: The project's folder.
+        trials: How many trials the study should have in all; with 0 none is run, and the report is written anew.
+        workers: A number of processes, or "auto".
+        storage: Where the study is kept; OPTUNA_STORAGE, then `optuna.db` by default.
+        study: Its name.
+        timeout: Seconds after which no trial begins.
+        apply: Write the best trial into params.yaml.
+        tell: Given what the user should read, line by line.
+
+    Raises:
+        UserError: params.yaml or the study is not as it should be, or no trial could be run.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it says when it makes its tables, for one
+    for name in ("alembic", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    root = root.resolve()
+    plan = plan_of(load_params(root / "params.yaml"))
+    address = storage or os.environ.get("OPTUNA_STORAGE") or default_storage(root)
+    started = time.perf_counter()
+    done = run_sweep(
+        plan, name=study, trials=trials, storage=address, workers=workers, timeout=timeout, root=root, tell=tell
+    )
+    tell(f"{time.perf_counter() - started:.0f} s; report: {done.report}; study: {shown(address)}")
+    if done.best is None:
+        tell("no trial is complete yet")
+        return
+    tell("best: " + line_of(done.best))
+    if apply:
+        name = apply_trial(root / "params.yaml", trial=done.best, plan=plan, study=study)
+        tell(f"params.yaml: experiment {name} is this trial; `dvc repro` trains and evaluates it")
+    else:
+        tell("the same command with --apply writes it into params.yaml as an experiment")

@@ -1,0 +1,57 @@
+"""The real development cases: the one patient they hold twice is found, and their patch sets are drawn fast."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.checks import validate_cases
+from brats_cascade.data.ingest import ingest
+from brats_cascade.data.patches import classes_of, draw_patch_sets
+from brats_cascade.data.split import check_no_leak, k_folds, split_patients
+from brats_cascade.data.store import open_case
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA.is_dir(), reason="no development scans in ../shared/data"),
+]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """The volume store of all real cases, both releases, and their table."""
+    root = tmp_path_factory.mktemp("volumes")
+    return root, ingest(find_cases(DATA), root=root, clip=0.01, workers=2)
+
+
+def test_the_patient_of_two_releases_is_found_and_kept_once(cohort, tmp_path):
+    _, table = cohort
+    verdict = validate_cases(table, docs=tmp_path)
+    assert len(verdict.accepted) == 14
+    ((case, reason),) = verdict.set_aside
+    assert case == "HG_0006" and "same voxels as Brats18_2013_20_1" in reason
+
+
+def test_the_split_holds_out_a_low_grade_patient(cohort, tmp_path):
+    _, table = cohort
+    table = table[table["case"] != "HG_0006"]
+    for seed in range(5):
+        split = split_patients(table, validation=1, test=3, seed=seed)
+        check_no_leak(split, table)
+        grades = table.set_index("case")["grade"]
+        assert (grades[list(split.test)] == "low").sum() == 1 and (grades[list(split.train)] == "low").sum() == 2
+    assert all((grades[list(fold.validation)] == "low").sum() == 1 for fold in k_folds(table, folds=3, seed=0))
+
+
+def test_a_million_centres_are_drawn_within_20_seconds(cohort):
+    root, table = cohort
+    cases = [open_case(root / name) for name in table["case"] if name != "HG_0006"]
+    classes = classes_of(cases)
+    assert classes == (0, 1, 2, 4)
+    start = time.perf_counter()
+    centres = draw_patch_sets(cases, phase1=1_000_000, seed=1, classes=classes)["phase1"]
+    assert time.perf_counter() - start < 20
+    assert centres["label"].value_counts().to_dict() == dict.fromkeys(classes, 250_000)

@@ -1,0 +1,81 @@
+"""The command line itself: options reach the commands, mistakes are one line, help is quick and names everything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from brats_cascade import cli
+from brats_cascade.errors import UserError
+
+COMMANDS = ("predict", "evaluate", "export", "doctor", "results")
+
+
+def invoke(*words: str):
+    return CliRunner().invoke(cli.app, list(words))
+
+
+def test_help_names_every_command():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    assert all(command in result.output for command in (*COMMANDS, "data"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_line_of_help(command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0 and "Usage" in result.output
+
+
+def test_predict_hands_its_options_on(monkeypatch, tmp_path):
+    import brats_cascade.commands.predict as command
+
+    given = {}
+    monkeypatch.setattr(command, "run", lambda folders, **options: given.update(options, folders=folders) or 2)
+    result = invoke(
+        "predict", "a", "b", "--model", "m1", "--model", "m2", "--out", str(tmp_path), "--uncertainty", "--flips",
+        "--montage", "--skull-distance", "6", "--allow-merged",
+    )  # fmt: skip
+    assert result.exit_code == 1  # two cases failed
+    assert given["folders"] == [Path("a"), Path("b")] and given["models"] == ["m1", "m2"]
+    assert given["kinds"] == ["seg", "uncertainty", "montage"]
+    assert given["thresholds"] == {"min_component": None, "skull_distance": 6.0, "flatness": None, "skull_volume": None}
+    assert given["flips"] and given["allow_merged"] and not given["overwrite"]
+
+
+def test_evaluate_and_export_hand_their_options_on(monkeypatch, tmp_path):
+    import brats_cascade.commands.evaluate as evaluate
+    import brats_cascade.commands.export as export
+
+    given = []
+    monkeypatch.setattr(evaluate, "run", lambda truth, **options: given.append((truth, options)) or ("the table", 0))
+    monkeypatch.setattr(export, "run", lambda model, **options: given.append((model, options)) or Path("written"))
+    result = invoke("evaluate", "--truth", "t", "--prediction", "p", "--out", "o.json", "--scheme", "merged")
+    assert (result.exit_code, result.output.strip()) == (0, "the table")
+    assert given[0] == (
+        Path("t"),
+        {"prediction": Path("p"), "out": Path("o.json"), "scheme": "merged", "prediction_scheme": "auto"},
+    )
+    assert invoke("export", "--model", "m", "--out", "x", "--format", "onnx").output.strip() == "written"
+    assert given[1] == ("m", {"out": Path("x"), "form": "onnx"})
+
+
+def test_a_users_mistake_is_one_line_and_exit_1(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "app", lambda: (_ for _ in ()).throw(UserError("what was\nexpected")))
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert capsys.readouterr().err == "error: what was expected\n"
+
+
+def test_stopping_says_that_finished_cases_stay(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "app", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(SystemExit, match="130"):
+        cli.main()
+    assert "finished cases stay" in capsys.readouterr().err
+
+
+def test_help_imports_no_backend():
+    code = "import sys, brats_cascade.cli; sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'mlflow')))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

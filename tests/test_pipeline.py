@@ -1,0 +1,133 @@
+"""The whole pipeline, tiny, through DVC as a user runs it: every stage, a no-op, and what a change reruns."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "phantom": {"patients": 5, "high_grade": 3, "spacing": 4.0},
+    "split": {"validation": 1, "test": 1},
+    "patches": {"phase1": 2000, "phase2": 2000, "validation": 200},
+    "train": {"width": 0.05, "tile": 16, "batch": 2, "steps": 6, "phase2_steps": 3, "checks": 1},
+}
+EXPERIMENTS = ("two_path", "input_cascade")
+
+
+def _dvc(project: Path, *words: str) -> str:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words], cwd=project, env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def _change(project: Path, **blocks: dict[str, object]) -> None:
+    yaml, path = YAML(), project / "params.yaml"
+    tree = yaml.load(path)
+    for name, values in blocks.items():
+        tree[name].update(values)
+    yaml.dump(tree, path)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project's own files, run once with a tiny cohort and tiny networks."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("pipelines", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    _dvc(folder, "init", "-q")
+    _change(folder, **TINY)
+    yaml = YAML()
+    tree = yaml.load(folder / "params.yaml")
+    tree["experiments"] = {name: tree["experiments"][name] for name in EXPERIMENTS}
+    yaml.dump(tree, folder / "params.yaml")
+    _dvc(folder, "repro")
+    return folder
+
+
+@pytest.mark.slow
+def test_every_stage_leaves_its_files(project: Path) -> None:
+    verdict = json.loads((project / "data/verdict.json").read_text())
+    assert len(verdict["accepted"]) == 5
+    splits = json.loads((project / "data/splits.json").read_text())
+    assert sorted(splits["train"] + splits["validation"] + splits["test"]) == sorted(verdict["accepted"])
+    for name in EXPERIMENTS:
+        scores = json.loads((project / f"metrics/{name}.json").read_text())
+        cases = pd.read_csv(project / f"metrics/{name}/cases.csv")
+        assert list(cases["case"]) == splits["test"]
+        assert scores["complete"]["dice"] == pytest.approx(cases["complete_dice"].mean())
+        history = pd.read_csv(project / f"models/{name}/history.csv")
+        assert list(history["phase"]) == [1, 2]
+        assert list(history["step"]) == [6, 9]
+    page = (project / "reports/index.html").read_text()
+    assert all(name in page for name in EXPERIMENTS)
+    compared = json.loads((project / "metrics/comparison.json").read_text())
+    assert 0 < compared["baseline"]["complete"]["dice"] < 1
+
+
+@pytest.mark.slow
+def test_the_cascade_holds_the_first_experiments_network_unchanged(project: Path) -> None:
+    import numpy as np
+
+    from brats_cascade.models.files import load_trained
+
+    first, _ = load_trained(project / "models/two_path")
+    cascade, contract = load_trained(project / "models/input_cascade")
+    assert contract.classes == (0, 1, 2, 3, 4)
+    for mine, theirs in zip(cascade.get_layer("cnn1").get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.slow
+def test_mlflow_holds_each_run_with_the_same_scores(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("brats-cascade")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == set(EXPERIMENTS)
+    for name, run in runs.items():
+        assert run.info.status == "FINISHED"
+        scores = json.loads((project / f"metrics/{name}.json").read_text())
+        for region in ("complete", "core", "enhancing"):
+            assert run.data.metrics[f"test/{region}/dice"] == pytest.approx(scores[region]["dice"])
+        assert run.data.params["train.tile"] == "16"
+        assert run.data.tags["architecture"] == name
+        [case] = json.loads((project / "data/splits.json").read_text())["test"]
+        curve = client.get_metric_history(run.info.run_id, f"slice_complete_f1/{case}")
+        slices = pd.read_csv(project / f"metrics/{name}/slices.csv").dropna(subset="complete_f1")
+        assert [(point.step, round(point.value, 6)) for point in sorted(curve, key=lambda point: point.step)] == [
+            (int(row.slice), round(row.complete_f1, 6)) for row in slices.itertuples()
+        ]
+        pictures = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+        assert {"figures/best_overlay.png", "figures/learning_curves.png", "figures/class_weights.png"} <= pictures
+
+
+@pytest.mark.slow
+def test_a_second_repro_does_nothing_and_the_status_is_clean(project: Path) -> None:
+    assert "up to date" in _dvc(project, "status")
+    assert "Running stage" not in _dvc(project, "repro")
+
+
+@pytest.mark.slow
+def test_a_change_of_train_reruns_training_and_what_follows_only(project: Path) -> None:
+    _change(project, train={"l2": 0.123})
+    rerun = {line.split()[0].rstrip(":") for line in _dvc(project, "status").splitlines() if line and line[0].isalpha()}
+    _change(project, train={"l2": 0.00001})
+    assert rerun == {f"{stage}@{name}" for stage in ("train",) for name in EXPERIMENTS}
+    assert "up to date" in _dvc(project, "status")
