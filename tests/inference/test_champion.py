@@ -100,6 +100,11 @@ def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trai
         np.testing.assert_array_equal(mine, theirs)
 
 
+def test_an_alias_that_is_not_there_is_one_line(registered):
+    with pytest.raises(UserError, match=r"@nobody: no model could be loaded from MLflow at .*; list what is there"):
+        open_models([f"models:/{NAME}@nobody"], precision="float32")
+
+
 def test_another_network_becomes_version_2(registered, trained):
     _, _, run, given = registered
     assert register_champion(trained(seed=1), run_id=run.id, **given) == "2"

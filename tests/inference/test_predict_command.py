@@ -116,6 +116,9 @@ def test_a_model_of_other_modalities_is_refused(tmp_path, trained, write_nifti_c
         (lambda folder: (folder / "model.keras").write_bytes(b"no model"), r"model\.keras: not a readable Keras model"),
         (lambda folder: _halve(folder / "model.keras"), r"model\.keras: not a readable Keras model"),
         (lambda folder: (folder / "model.keras").unlink(), r"model\.keras: no such model file"),
+        (lambda folder: _reword(folder, "two_path", "input_cascade"), "do not belong together"),
+        (lambda folder: _reword(folder, "two_path", "u_net"), r"do not belong together \(expected one of .* received 'u_net'"),
+        (lambda folder: _reword(folder, '"classes": [', '"classes": [9,'), "do not belong together"),
     ],
 )  # fmt: skip
 def test_a_damaged_model_is_one_line(spoil, message, tmp_path, trained, write_nifti_case) -> None:
@@ -131,11 +134,20 @@ def _halve(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def _reword(folder: Path, old: str, new: str) -> None:
+    record = folder / "model.json"
+    assert old in record.read_text()
+    record.write_text(record.read_text().replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"models": ["no/such/model"]}, "--model no/such/model: no such folder or file, and no MLflow URI"),
-        ({"models": ["models:/nothing@champion"]}, "models:/nothing@champion: no model could be loaded from MLflow"),
+        (
+            {"models": ["models:/nothing@champion"]},
+            r"models:/nothing@champion: no MLflow database at .*mlflow\.db; run this",
+        ),
         ({"precision": "float16"}, "--precision: expected float32 or bfloat16, received 'float16'"),
     ],
 )
@@ -146,6 +158,7 @@ def test_wrong_options_are_one_line(options, message, tmp_path, trained, write_n
     case = write_nifti_case(tmp_path / "in", "Brats18_A_1")
     with pytest.raises(UserError, match=message):
         run([case], **{"models": [str(trained())], "out": tmp_path / "out", **options})
+    assert not (tmp_path / "mlflow.db").exists()  # looking for a model leaves no database behind
 
 
 def test_two_cases_of_one_name_are_refused(tmp_path, trained, write_nifti_case) -> None:

@@ -7,7 +7,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.inference.chosen import read_rule
 from brats_cascade.inference.postprocess import Rule
 from brats_cascade.inference.segment import Member, check_members
-from brats_cascade.models.files import CONTRACT, Contract
+from brats_cascade.models.files import CONTRACT, NETWORK, Contract
 from brats_cascade.models.fold import for_inference, load_for_inference
 
 SCHEMES = ("models:/", "runs:/")
@@ -41,12 +41,13 @@ def _open(reference: str, *, precision: str) -> tuple[Member, Rule | None]:
                 "after `dvc repro` models/ holds one folder per experiment"
             )
         folder = path if path.is_dir() else path.parent
-        return Member(*load_for_inference(path, precision=precision)), read_rule(folder.resolve())
+        return _load(path, precision=precision), read_rule(folder.resolve())
     from brats_cascade.tracking.model import fetch_folder, load_model, model_metadata
 
+    _check_store(reference)
     fetched = fetch_folder(reference, holding=CONTRACT)
     if fetched is not None:
-        return Member(*load_for_inference(fetched, precision=precision)), read_rule(fetched)
+        return _load(fetched, precision=precision), read_rule(fetched)
     network = load_model(reference)
     try:
         contract = Contract.from_dict(model_metadata(reference))
@@ -55,3 +56,28 @@ def _open(reference: str, *, precision: str) -> tuple[Member, Rule | None]:
             f"--model {reference}: not logged by this project ({error}); expected its classes and style"
         ) from None
     return Member(for_inference(network, contract=contract, precision=precision), contract), None
+
+
+def _load(path: Path, *, precision: str) -> Member:
+    """Reads a trained network; one that is not the network its record tells of is the user's mistake."""
+    try:
+        return Member(*load_for_inference(path, precision=precision))
+    except ValueError as error:  # Keras names the layer or the shape that does not fit
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--model {path}: {NETWORK} and {CONTRACT} do not belong together ({reason}); copy both from one "
+            "models/EXPERIMENT, or train again"
+        ) from None
+
+
+def _check_store(reference: str) -> None:
+    """Refuses to look in a local MLflow database that is not there; MLflow itself would make an empty one."""
+    from brats_cascade.tracking import tracking_uri
+
+    uri = tracking_uri()
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.is_file():
+        raise UserError(
+            f"--model {reference}: no MLflow database at {database}; run this in the project's root, set "
+            "MLFLOW_TRACKING_URI, or give a folder models/EXPERIMENT"
+        )
