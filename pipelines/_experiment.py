@@ -62,6 +62,7 @@ def train_entry(
     Raises:
         UserError: The model it builds on was trained on other classes, or a file is missing.
     """
+    from brats_cascade.models.cascade import CASCADES
     from brats_cascade.models.files import Contract, load_trained
     from brats_cascade.training.devices import ONE_DEVICE
     from brats_cascade.training.experiment import train_experiment
@@ -93,7 +94,7 @@ def train_entry(
         on_check=on_check,
         devices=devices,
     )
-    if first_contract is None and entry.architecture != "two_path":
+    if first_contract is None and entry.architecture in CASCADES:
         first_style = style
     else:
         first_style = None if first_contract is None else first_contract.style

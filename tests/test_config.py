@@ -48,8 +48,8 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
             r"experiments.input_cascade.builds_on: expected models/NAME of a two_path experiment, .* received 'models/nothing'",
         ),
         (
-            lambda tree: tree["experiments"]["input_cascade"].update(architecture="unet"),
-            "architecture: .* received 'unet'",
+            lambda tree: tree["experiments"]["input_cascade"].update(architecture="vnet"),
+            "architecture: .* received 'vnet'",
         ),
     ],
 )

@@ -162,7 +162,7 @@ class ExperimentParams(Stage):
     training stage.
     """
 
-    architecture: Literal["two_path", "input_cascade", "local_cascade", "mf_cascade"]
+    architecture: Literal["two_path", "input_cascade", "local_cascade", "mf_cascade", "unet"]
     builds_on: str
     train: TrainParams
 
@@ -244,8 +244,8 @@ def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) 
             raise UserError(
                 f"{where}: expected models/NAME of a two_path experiment, one of {known}, received {entry.builds_on!r}"
             )
-        if entry.architecture == "two_path":
-            raise UserError(f"{where}: two_path has no CNN 1; set it to data/patches")
+        if entry.architecture in ("two_path", "unet"):
+            raise UserError(f"{where}: {entry.architecture} has no CNN 1; set it to data/patches")
 
 
 def _check_sweep(params: Params, *, path: Path) -> None:

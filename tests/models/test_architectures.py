@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from brats_cascade.models.build import build_model, kernel_weights, load_network
-from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.cascade import GEOMETRY, PAPERS
 from brats_cascade.models.two_path import Style, build_two_path
 
 PRINTED_WEIGHTS = {"two_path": 651_488, "input_cascade": 802_368, "local_cascade": 654_368, "mf_cascade": 662_513}
@@ -26,7 +26,7 @@ def _randomised(model: keras.Model, *, seed: int = 0) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("architecture", list(GEOMETRY))
+@pytest.mark.parametrize("architecture", PAPERS)
 def test_kernel_weights_are_the_papers(architecture: str) -> None:
     model = build_model(architecture, style=Style(maxout=1, normalisation="none"))
     assert kernel_weights(_last_cnn(model)) == PRINTED_WEIGHTS[architecture]
@@ -36,7 +36,7 @@ def test_two_path_with_two_pieces_and_biases_counts_809637() -> None:
     assert build_two_path(style=Style(normalisation="none")).count_params() == 809_637
 
 
-@pytest.mark.parametrize("architecture", list(GEOMETRY))
+@pytest.mark.parametrize("architecture", PAPERS)
 def test_one_patch_gives_one_pixel(architecture: str) -> None:
     side = PRINTED_PATCH[architecture]
     assert GEOMETRY[architecture].patch == side
@@ -53,7 +53,7 @@ def test_joined_maps_are_the_papers(architecture: str, joined: int) -> None:
     assert layer.output.shape[-1] == joined
 
 
-@pytest.mark.parametrize("architecture", list(GEOMETRY))
+@pytest.mark.parametrize("architecture", PAPERS)
 @pytest.mark.parametrize("style", [THIN, Style(width=0.1, normalisation="none", pooling="conv", maxout=3)])
 def test_a_slice_equals_its_patches(architecture: str, style: Style) -> None:
     model = _randomised(build_model(architecture, modalities=3, classes=4, style=style))
@@ -97,7 +97,7 @@ def test_the_second_cnn_looks_at_the_centre_of_the_image() -> None:
     assert np.abs(model.predict_on_batch(inside) - before).max() > 1e-5
 
 
-@pytest.mark.parametrize("architecture", list(GEOMETRY))
+@pytest.mark.parametrize("architecture", PAPERS)
 def test_a_saved_network_answers_the_same(architecture: str, tmp_path) -> None:
     model = _randomised(build_model(architecture, style=THIN))
     model.save(tmp_path / "model.keras")

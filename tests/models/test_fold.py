@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.cascade import CASCADES, GEOMETRY
 from brats_cascade.models.files import Contract
 from brats_cascade.models.fold import for_inference
 from brats_cascade.models.two_path import Style
@@ -14,18 +14,18 @@ def _trained(architecture: str, *, style: Style, negative: bool = False):
     """A network with moving statistics, scales and shifts as a training leaves them."""
     network = build_model(architecture, style=style)
     rng = np.random.default_rng(0)
-    for part in (network, *(network.get_layer(name) for name in ("cnn1", "cnn2") if architecture != "two_path")):
+    for part in (network, *(network.get_layer(name) for name in ("cnn1", "cnn2") if architecture in CASCADES)):
         for layer in part.layers:
             if layer.name.endswith("_norm"):
                 maps = len(layer.get_weights()[0])
                 gamma = rng.uniform(0.5, 2, maps) * np.where(np.arange(maps) == 0, -1 if negative else 1, 1)
                 layer.set_weights([gamma, rng.normal(size=maps), rng.normal(size=maps), rng.uniform(0.5, 3, maps)])
-    first = None if architecture == "two_path" else style
+    first = style if architecture in CASCADES else None
     return network, Contract(architecture, (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, first)
 
 
 def _norms(network) -> list[str]:
-    parts = [network] if network.name == "two_path" else [network.get_layer("cnn1"), network.get_layer("cnn2")]
+    parts = [network.get_layer("cnn1"), network.get_layer("cnn2")] if network.name in CASCADES else [network]
     return [layer.name for part in parts for layer in part.layers if layer.name.endswith("_norm")]
 
 

@@ -15,11 +15,11 @@ def steps() -> dict[str, np.ndarray]:
     import keras
 
     from brats_cascade.models.build import build_model
-    from brats_cascade.models.cascade import GEOMETRY, score_model
+    from brats_cascade.models.cascade import GEOMETRY, PAPERS, score_model
     from brats_cascade.models.two_path import Style
 
     found: dict[str, np.ndarray] = {}
-    for architecture, normalisation in [(name, "batch") for name in GEOMETRY] + [("two_path", "none")]:
+    for architecture, normalisation in [(name, "batch") for name in PAPERS] + [("two_path", "none")]:
         rng = np.random.default_rng(0)
         network = build_model(architecture, style=Style(width=0.06, normalisation=normalisation, l2=1e-4))
         for weight in network.weights:

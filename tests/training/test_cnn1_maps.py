@@ -9,7 +9,7 @@ import pytest
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import CNN2, GEOMETRY, build_second, join_cascade
+from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, build_second, join_cascade
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.cnn1_maps import compute_maps
 from brats_cascade.training.tiles import TileSampler
@@ -17,7 +17,6 @@ from brats_cascade.training.validation import predict_slices
 
 CLASSES = (0, 1, 2, 3, 4)
 STYLE = Style(width=0.06)
-CASCADES = [name for name in GEOMETRY if name != "two_path"]
 
 
 def _spread(model: keras.Model, *, seed: int) -> keras.Model:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import CNN2, GEOMETRY, score_model
+from brats_cascade.models.cascade import CNN2, GEOMETRY, PAPERS, score_model
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.class_weights import case_weights
 from brats_cascade.training.patches import PatchSampler
@@ -93,7 +93,7 @@ def test_label_masses_are_those_of_the_whole_set(cohort, draw_centres) -> None:
         assert masses[label] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("architecture", list(GEOMETRY))
+@pytest.mark.parametrize("architecture", PAPERS)
 def test_patches_and_a_tile_masked_to_their_centres_have_equal_gradients(
     cohort, draw_centres, architecture: str
 ) -> None:

@@ -8,6 +8,7 @@ import keras
 from brats_cascade.errors import UserError
 from brats_cascade.models.cascade import GEOMETRY, build_second, join_cascade
 from brats_cascade.models.two_path import Style, build_two_path
+from brats_cascade.models.unet import build_unet
 
 
 def build_model(
@@ -18,7 +19,7 @@ def build_model(
     style: Style | None = None,
     first: keras.Model | None = None,
 ) -> keras.Model:
-    """Builds one of the four networks of the paper.
+    """Builds one of the four networks of the paper, or the yardstick, a U-Net.
 
     Args:
         architecture: A key of GEOMETRY.
@@ -29,7 +30,7 @@ def build_model(
 
     Returns:
         Model from (batch, rows, columns, modalities) to float32 probabilities, each side smaller by the patch's side
-        less 1: 33 / 65 / 56 / 53 pixels for two_path / input_cascade / local_cascade / mf_cascade.
+        less 1: 33 / 65 / 56 / 53 / 65 pixels for two_path / input_cascade / local_cascade / mf_cascade / unet.
 
     Raises:
         ValueError: No architecture has this name.
@@ -38,6 +39,8 @@ def build_model(
         raise ValueError(f"expected one of {list(GEOMETRY)}, received {architecture!r}")
     if architecture == "two_path":
         return build_two_path(modalities=modalities, classes=classes, style=style)
+    if architecture == "unet":
+        return build_unet(modalities=modalities, classes=classes, style=style)
     first = first or build_two_path(modalities=modalities, classes=classes, style=style)
     second = build_second(architecture, modalities=modalities, classes=classes, style=style)
     return join_cascade(architecture, first=first, second=second)

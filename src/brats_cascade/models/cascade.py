@@ -45,8 +45,12 @@ GEOMETRY: Mapping[str, Geometry] = MappingProxyType(
         "input_cascade": Geometry(32, 32, joined=33),
         "local_cascade": Geometry(27, 28, joined=24),
         "mf_cascade": Geometry(26, 26, joined=21),
+        "unet": Geometry(32, 32),
     }
 )
+# The paper's own have valid convolutions alone, so a slice gives exactly what its patches give; the yardstick has not.
+PAPERS = ("two_path", "input_cascade", "local_cascade", "mf_cascade")
+CASCADES = tuple(name for name, geometry in GEOMETRY.items() if geometry.joined)
 
 
 def build_second(
@@ -78,8 +82,7 @@ def build_second(
     elif architecture == "mf_cascade":
         features = two_path_features(image, style=style, before_output=maps)
     else:
-        known = [name for name in GEOMETRY if name != "two_path"]
-        raise ValueError(f"expected one of {known}, received {architecture!r}")
+        raise ValueError(f"expected one of {list(CASCADES)}, received {architecture!r}")
     return keras.Model([image, maps], classify(features, classes=classes, style=style), name="cnn2")
 
 
@@ -102,12 +105,12 @@ def score_model(network: keras.Model) -> keras.Model:
     """The same network up to its scores, before the softmax: what is trained.
 
     Args:
-        network: A TwoPathCNN, a CNN 2, or a joined cascade; layers and weights are shared.
+        network: A TwoPathCNN, a U-Net, a CNN 2, or a joined cascade; layers and weights are shared.
 
     Returns:
         Model from the network's inputs to float32 scores.
     """
-    if network.name not in GEOMETRY or network.name == "two_path":
+    if network.name not in CASCADES:
         return keras.Model(network.inputs, network.get_layer("output").output)
     second = network.get_layer("cnn2")
     head = keras.Model(second.inputs, second.get_layer("output").output, name="cnn2")
@@ -117,8 +120,7 @@ def score_model(network: keras.Model) -> keras.Model:
 
 def output_layer(network: keras.Model) -> keras.layers.Layer:
     """The last convolution of a network: that of CNN 2 in a joined cascade."""
-    joined = network.name in GEOMETRY and network.name != "two_path"
-    return (network.get_layer("cnn2") if joined else network).get_layer("output")
+    return (network.get_layer("cnn2") if network.name in CASCADES else network).get_layer("output")
 
 
 def _joined(architecture: str, *, first: keras.Model, second: keras.Model) -> tuple[Any, Any]:

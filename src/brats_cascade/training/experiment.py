@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import CNN2, GEOMETRY, Geometry, build_second, join_cascade
+from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, Geometry, build_second, join_cascade
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.batches import Sampler, TrainingCase
 from brats_cascade.training.class_weights import case_weights
@@ -60,7 +60,7 @@ def train_experiment(
     on_check: OnCheck | None = None,
     devices: Devices = ONE_DEVICE,
 ) -> Trained:
-    """Trains one of the four networks (paper section 3).
+    """Trains one of the paper's four networks (section 3), or a U-Net in the same way.
 
     Args:
         architecture: A key of GEOMETRY.
@@ -80,9 +80,9 @@ def train_experiment(
     Returns:
         The trained network, with the best weights of the last phase.
     """
-    joint = recipe.cascade == "joint" and architecture != "two_path"
+    joint = recipe.cascade == "joint" and architecture in CASCADES
     within = None
-    if architecture != "two_path" and first is None and not joint:
+    if architecture in CASCADES and first is None and not joint:
         within = train_experiment(
             "two_path", train=train, validation=validation, patch_sets=patch_sets, classes=classes, style=style,
             recipe=recipe, first=None, folder=folder / "cnn1", data_key=data_key, devices=devices,
@@ -97,7 +97,7 @@ def train_experiment(
     shape = {"modalities": train[0].image.shape[-1], "classes": len(classes)}
     geometry, joined = CNN2, 0
     with devices.scope():
-        if architecture == "two_path" or joint:
+        if architecture not in CASCADES or joint:
             geometry = GEOMETRY[architecture]
             network = build_model(architecture, style=style, first=first, **shape)
         else:
