@@ -60,8 +60,27 @@ def test_a_write_that_dies_keeps_the_old_case_and_shows_no_half(tmp_path, rng, m
             store.write_case(tmp_path, name=name, meta={}, **arrays(rng))
     assert store.list_cases(tmp_path) == ["a"]
     np.testing.assert_array_equal(store.open_case(tmp_path / "a").image, old["image"])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path, rng):
+    store.write_case(tmp_path, name="a", meta={}, **arrays(rng))
+    (tmp_path / "a").rename(tmp_path / ".b.1.2")
+    store.write_case(tmp_path, name="a", meta={}, **arrays(rng))
+    assert store.list_cases(tmp_path) == ["a"]
     store.sweep(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, rng, monkeypatch):
+    def full(path, values):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.np, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.write_case(tmp_path, name="a", meta={}, **arrays(rng))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_deleting(tmp_path, rng):

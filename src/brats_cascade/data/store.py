@@ -61,18 +61,22 @@ def write_case(
     """
     folder = root / name
     draft = root / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
-    draft.mkdir(parents=True)
-    np.save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
-    np.save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))
-    if labels is not None:
-        np.save(draft / "labels.npy", np.ascontiguousarray(labels, dtype=np.uint8))
-    (draft / META).write_text(json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    for _ in range(3):
-        delete_case(root, name=name)
-        try:
-            return draft.replace(folder)
-        except OSError:  # a worker that outlived its killed parent has just written the same case
-            continue
+    try:
+        draft.mkdir(parents=True)
+        np.save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
+        np.save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))
+        if labels is not None:
+            np.save(draft / "labels.npy", np.ascontiguousarray(labels, dtype=np.uint8))
+        (draft / META).write_text(json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+        for _ in range(3):
+            delete_case(root, name=name)
+            try:
+                return draft.replace(folder)
+            except OSError:  # a worker that outlived its killed parent has just written the same case
+                continue
+    finally:
+        # Still there only after a failure, a full disk for example: DVC would version what is left in the store.
+        shutil.rmtree(draft, ignore_errors=True)
     raise UserError(f"{folder}: another process keeps writing this case; wait for it to end, then run again")
 
 
