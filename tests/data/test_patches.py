@@ -154,6 +154,8 @@ def test_classes_follow_the_releases_and_label_3_merges_into_1():
     five, merged, decathlon = (stored("a", scheme=scheme) for scheme in ("five", "merged", "decathlon"))
     assert classes_of([five, five]) == FIVE
     assert classes_of([five, merged]) == FOUR and classes_of([decathlon]) == FOUR
+    without = stored("b", shares=(0.9, 0.02, 0.05, 0, 0.03))
+    assert classes_of([without]) == FOUR and classes_of([without, five]) == FIVE
     labels = np.array([[0, 1, 2], [3, 4, 3]], dtype=np.uint8)
     merged_labels = merge_labels(labels, classes=FOUR)
     assert merged_labels.dtype == np.uint8

@@ -84,7 +84,9 @@ class Census:
 
 
 def classes_of(cases: Sequence[PatchSource]) -> tuple[int, ...]:
-    """The canonical labels that every case's release can tell apart: all five, or four where any release merges two.
+    """The canonical labels that a network of these cases can learn to tell apart: all five, or four.
+
+    Four where any release merges necrosis and non-enhancing tumour, and where no case holds the latter.
 
     Args:
         cases: The accepted cases of all sets.
@@ -92,9 +94,14 @@ def classes_of(cases: Sequence[PatchSource]) -> tuple[int, ...]:
     Returns:
         (0, 1, 2, 3, 4), or (0, 1, 2, 4).
     """
-    if all(SCHEMES[case.meta["scheme"]] == FIVE for case in cases):
+    if all(SCHEMES[case.meta["scheme"]] == FIVE for case in cases) and any(map(_has_non_enhancing, cases)):
         return FIVE.canonical_labels
     return MERGED.canonical_labels
+
+
+def _has_non_enhancing(case: PatchSource) -> bool:
+    labels = case.labels
+    return labels is not None and bool((labels == NON_ENHANCING).any())
 
 
 def merge_labels(labels: np.ndarray, *, classes: Sequence[int]) -> np.ndarray:
