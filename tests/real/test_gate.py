@@ -51,7 +51,7 @@ def test_a_million_centres_are_drawn_within_20_seconds(cohort):
     cases = [open_case(root / name) for name in table["case"] if name != "HG_0006"]
     classes = classes_of(cases)
     assert classes == (0, 1, 2, 4)
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone: a busy machine changes nothing
     centres = draw_patch_sets(cases, phase1=1_000_000, seed=1, classes=classes)["phase1"]
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert centres["label"].value_counts().to_dict() == dict.fromkeys(classes, 250_000)
