@@ -12,7 +12,7 @@ import numpy as np
 from brats_cascade.data.windows import cut_window
 from brats_cascade.models.cascade import Geometry
 
-# Window sides are rounded up to this, so that a graph is traced for a few shapes only.
+# Window sides are rounded up to this where every new shape is compiled: JAX. TensorFlow traces a network once for all.
 STEP = 16
 
 
@@ -57,7 +57,8 @@ def predict_around(
     count, height, width = brain.shape
     found = np.zeros((count, height + 2 * margin, width + 2 * margin, classes), dtype=np.float32)
     found[..., 0] = 1
-    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin):
+    step = 1 if keras.backend.backend() == "tensorflow" else STEP
+    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin, step=step):
         window = np.zeros(
             (slices, rows + geometry.patch - 1, columns + geometry.patch - 1, image.shape[-1]), np.float32
         )
@@ -75,16 +76,19 @@ def predict_around(
     return found
 
 
-def brain_windows(brain: np.ndarray, *, slices: int, margin: int = 0) -> Iterator[tuple[int, int, int, int, int, int]]:
+def brain_windows(
+    brain: np.ndarray, *, slices: int, margin: int = 0, step: int = STEP
+) -> Iterator[tuple[int, int, int, int, int, int]]:
     """The windows that cover the brain: batches of consecutive slices, each cut to the brain's box in them.
 
     Args:
         brain: bool (slices, rows, columns).
         slices: Slices per batch.
         margin: Pixels added to the box on each side.
+        step: Sides are rounded up to a multiple of it.
 
     Yields:
-        (first slice, last slice + 1, top, left, rows, columns) with sides rounded up to STEP, so a window may reach over
+        (first slice, last slice + 1, top, left, rows, columns) with sides rounded up, so a window may reach over
         the edge; batches without brain are left out.
     """
     for start in range(0, len(brain), slices):
@@ -92,5 +96,5 @@ def brain_windows(brain: np.ndarray, *, slices: int, margin: int = 0) -> Iterato
         flat: np.ndarray = np.logical_or.reduce(brain[start:stop])
         down, across = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
         if len(down):
-            rows, columns = (-(-(int(span[-1] - span[0]) + 1 + 2 * margin) // STEP) * STEP for span in (down, across))
+            rows, columns = (-(-(int(span[-1] - span[0]) + 1 + 2 * margin) // step) * step for span in (down, across))
             yield start, stop, int(down[0]) - margin, int(across[0]) - margin, rows, columns

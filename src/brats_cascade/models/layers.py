@@ -7,6 +7,8 @@ from keras import ops
 
 from brats_cascade.models.constraints import AbsoluteBound  # noqa: F401  (a saved network's kernels may name it)
 
+VECTOR = 16  # float32 numbers in the widest register of a processor
+
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class Maxout(keras.layers.Layer):
@@ -68,13 +70,14 @@ class WideOutput(keras.layers.Layer):
         size: Side of the kernel, pixels.
         spread: Standard deviation of the initial kernel. The layer sums size * size * maps inputs (98,784 in the paper),
             so it must be small for the first loss to be near log(classes).
-        form: "columns" (the fast form) or "direct" (one convolution), for comparison and for devices where it wins.
+        form: "columns" (the fast form), "relative" (the same for the scores less class 0's, which have the same softmax: class
+            0 needs no arithmetic), or "direct" (one convolution), for comparison and for devices where it wins.
         kernel_initializer: Overrides `spread`, for the paper's own uniform start.
         kernel_regularizer: As in Keras.
         kernel_constraint: As in Keras.
 
     Raises:
-        ValueError: `form` is neither.
+        ValueError: `form` is none of these.
     """
 
     def __init__(
@@ -90,8 +93,8 @@ class WideOutput(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if form not in ("columns", "direct"):
-            raise ValueError(f"WideOutput needs form 'columns' or 'direct', received {form!r}")
+        if form not in ("columns", "relative", "direct"):
+            raise ValueError(f"WideOutput needs form 'columns' or 'direct', or 'relative' for inference, received {form!r}")
         self.classes = classes
         self.size = size
         self.spread = spread
@@ -121,16 +124,25 @@ class WideOutput(keras.layers.Layer):
         """(batch, rows, columns, maps) -> float32 (batch, rows - size + 1, columns - size + 1, classes)."""
         if self.form == "direct":
             sums = ops.cast(ops.conv(inputs, self.kernel, padding="valid"), "float32")
-        else:
-            sums = self._by_columns(inputs)
-        return sums + ops.cast(self.bias, "float32")
+            return sums + ops.cast(self.bias, "float32")
+        if self.form == "columns":
+            return self._by_columns(inputs, kernel=self.kernel) + ops.cast(self.bias, "float32")
+        sums = self._by_columns(inputs, kernel=self.kernel[..., 1:] - self.kernel[..., :1])
+        bias = ops.cast(self.bias, "float32")
+        return ops.pad(sums + (bias[1:] - bias[:1]), ((0, 0), (0, 0), (0, 0), (1, 0)))
 
-    def _by_columns(self, inputs: Any) -> Any:
-        maps = self.kernel.shape[2]
-        tall = ops.reshape(ops.transpose(self.kernel, (0, 2, 1, 3)), (self.size, 1, maps, self.size * self.classes))
+    def _by_columns(self, inputs: Any, *, kernel: Any) -> Any:
+        _, _, maps, outputs = kernel.shape
+        tall = ops.reshape(ops.transpose(kernel, (0, 2, 1, 3)), (self.size, 1, maps, self.size * outputs))
+        # Zeros up to whole vectors: a convolution to 84 maps takes longer than one to 96.
+        # (Not by `pad`: TensorFlow 2.21 takes it for padding of the image, and aborts.)
+        spare = -tall.shape[-1] % VECTOR
+        if spare:
+            tall = ops.concatenate([tall, ops.zeros((self.size, 1, maps, spare), dtype=tall.dtype)], axis=-1)
         partial = ops.cast(ops.conv(inputs, tall, padding="valid"), "float32")
         columns = ops.shape(inputs)[2] - self.size + 1
-        parts = ops.split(partial, self.size, axis=-1)
+        ends = [outputs * (shift + 1) for shift in range(self.size)]
+        parts = ops.split(partial, ends if spare else self.size, axis=-1)[: self.size]
         return sum(part[:, :, shift : shift + columns] for shift, part in enumerate(parts))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
