@@ -56,7 +56,12 @@ def test_the_strip_marks_the_mean_of_every_experiment():
         table[f"{region}_dice"] = dice
     figure = dice_strip({"one": table, "two": table[:1]})
     assert [axes.get_title() for axes in figure.axes] == ["complete", "core", "enhancing"]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["0.70", "0.80"]
+    first = figure.axes[0]
+    assert [text.get_text() for text in first.get_yticklabels()] == ["one", "two"]
+    marks = [line.get_xdata() for line in first.lines if line.get_linestyle() == "-"]
+    np.testing.assert_allclose(marks, [[0.7, 0.7], [0.8, 0.8]])
+    bottom, top = first.get_ylim()
+    assert bottom > top  # the first experiment stands on top, as in the table
 
 
 @pytest.mark.parametrize("with_truth", [True, False])

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brats_cascade.evaluation.cohort import describe_fingerprint
+from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint
 from brats_cascade.evaluation.sections import (
     ablation_section,
     cost_section,
@@ -46,7 +46,7 @@ def test_the_nine_slices_of_all_experiments_stand_below_one_another():
 def test_the_champion_is_laid_against_the_others():
     [row] = paired_section("first", done=PARTS)
     assert row["other"] == "second"
-    assert row["complete"].startswith("+0.200 [+0.20, +0.20] p 0.0")
+    assert row["complete"].startswith("+0.200 [+0.200, +0.200] p 0.0")
     assert paired_section("first", done=PARTS[:1]) == [] == paired_section(None, done=PARTS)
 
 
@@ -72,6 +72,17 @@ def test_costs_come_in_the_pipelines_order(tmp_path: Path):
         ("ingest", "12 s", "1.23 GB"), ("train", "4.0 min", "1.23 GB"),
     ]  # fmt: skip
     assert cost_section(tmp_path / "none") == []
+
+
+def test_a_warning_of_many_cases_is_told_once(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    warnings = [{"case": name, "reason": f"{name}: spacing of 2 mm"} for name in ("a", "b")]
+    verdict = {"warnings": [*warnings, {"case": "c", "reason": "c: no edema"}]}
+    (tmp_path / "data/verdict.json").write_text(json.dumps(verdict))
+    assert describe_cohort(tmp_path)["warnings"] == [
+        {"case": "2 cases", "reason": "spacing of 2 mm", "names": "a, b"},
+        {"case": "c", "reason": "no edema", "names": ""},
+    ]
 
 
 def test_the_fingerprint_in_a_table(tmp_path: Path):

@@ -32,8 +32,19 @@ def describe_cohort(root: Path) -> dict[str, Any]:
 
 
 def _reasons(entries: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Cases and reasons; the case's name, which stands in a cell of its own, is taken off the reason's front."""
-    return [{"case": entry["case"], "reason": entry["reason"].removeprefix(f"{entry['case']}: ")} for entry in entries]
+    """Every reason once, with the case, or the number of cases and their names, that it is told of.
+
+    A case's name, which stands in a cell of its own, is taken off the reason's front.
+    """
+    cases: dict[str, list[str]] = {}
+    for entry in entries:
+        cases.setdefault(entry["reason"].removeprefix(f"{entry['case']}: "), []).append(entry["case"])
+    return [
+        {"reason": reason, "case": names[0], "names": ""}
+        if len(names) == 1
+        else {"reason": reason, "case": f"{len(names)} cases", "names": ", ".join(names)}
+        for reason, names in cases.items()
+    ]
 
 
 def _case_row(row: Mapping[str, Any]) -> dict[str, str]:

@@ -112,7 +112,7 @@ def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure"
 
 
 def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Figure":
-    """Draws the Dice of every unseen case, one panel a region and one column an experiment.
+    """Draws the Dice of every unseen case, one panel a region and one line an experiment, so that many names stay legible.
 
     Args:
         tables: Experiment -> its cases.csv (case, grade, `{region}_dice`).
@@ -121,19 +121,17 @@ def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Fig
     Returns:
         Three panels; filled dots are high grade, hollow ones low or unknown; a bar marks the mean.
     """
-    figure = new_figure(max(9, 1.2 + 1.5 * len(tables)), 3.4)
+    figure = new_figure(9.4, 0.9 + 0.34 * len(tables))
     panels = figure.subplots(1, len(REGIONS), sharey=True)
     for axes, region in zip(panels, REGIONS, strict=True):
         colour = REGION_COLOURS[region]
         for place, table in enumerate(tables.values()):
             _strip(axes, place=place, values=table[f"{region}_dice"], high=table["grade"] == "high", colour=colour)
         axes.set_title(region, fontsize=10, color=INK)
-        axes.set(ylim=(-0.03, 1.03), xlim=(-0.6, len(tables) - 0.4))
-        axes.set_xticks(range(len(tables)), tables, rotation=0 if len(tables) < 3 else 30, ha="center", fontsize=8)
-        if len(tables) >= 3:
-            for text in axes.get_xticklabels():
-                text.set_ha("right")
-    panels[0].set_ylabel("Dice per case")
+        axes.set(xlim=(-0.03, 1.03), ylim=(len(tables) - 0.4, -0.6), xlabel="Dice per case")
+        axes.grid(axis="x", color=PALE, linewidth=0.6)
+        axes.set_axisbelow(True)
+    panels[0].set_yticks(range(len(tables)), tables)
     return titled(figure, title)
 
 
@@ -169,11 +167,8 @@ def _strip(axes: "Axes", *, place: int, values: "pd.Series", high: "pd.Series", 
     spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
     dice, filled = values.to_numpy(dtype=float), high.to_numpy(dtype=bool)
     for chosen, face in ((filled, colour), (~filled, "white")):
-        axes.plot(place + spread[chosen], dice[chosen], "o", markersize=6, markerfacecolor=face, markeredgecolor=colour)
-    axes.plot([place - 0.3, place + 0.3], [dice.mean()] * 2, color=INK, linewidth=2)
-    axes.annotate(
-        f"{dice.mean():.2f}", (place + 0.32, dice.mean()), fontsize=8, va="center", color=INK, annotation_clip=False
-    )
+        axes.plot(dice[chosen], place + spread[chosen], "o", markersize=5, markerfacecolor=face, markeredgecolor=colour)
+    axes.plot([dice.mean()] * 2, [place - 0.36, place + 0.36], color=INK, linewidth=2)
 
 
 def titled(figure: "Figure", title: str) -> "Figure":

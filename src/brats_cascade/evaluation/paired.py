@@ -92,5 +92,5 @@ def in_short(numbers: Mapping[str, float]) -> str:
         return ""
     text = f"{numbers['difference']:+.3f}"
     if "low" in numbers:
-        text += f" [{numbers['low']:+.2f}, {numbers['high']:+.2f}]"
+        text += f" [{numbers['low']:+.3f}, {numbers['high']:+.3f}]"
     return f"{text} p {numbers['p']:.3f}" if "p" in numbers else text

@@ -86,6 +86,7 @@ def cost_section(folder: Path) -> list[dict[str, str]]:
             "time": duration(note["seconds"]),
             "seconds": str(round(note["seconds"], 1)),
             "memory": f"{note['peak_memory_mb'] / 1000:.2f} GB",
+            "megabytes": str(round(note["peak_memory_mb"])),
             "when": note["when"],
         }
         for note in notes
