@@ -1,51 +1,172 @@
-"""The page of results: every number comes from the files of the run."""
+"""The page of results: every number comes from the files of the run, and nothing is said that was not measured."""
 
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from brats_cascade.commands.record import run
 from brats_cascade.errors import UserError
 
+REGIONS = ("complete", "core", "enhancing")
+CASES = {"A": ("high", 0.9), "B": ("high", 0.6), "C": ("low", 0.3)}
 
-def _project(root: Path) -> None:
-    scores = {"dice": 0.8765, "dice_low": 0.8, "dice_high": 0.9, "ppv": 0.7, "sensitivity": 0.6, "hd95": 12.3}
-    regions = {region: scores for region in ("complete", "core", "enhancing")}
+
+def _region(dice: float) -> dict[str, float]:
+    return {"dice": dice, "dice_low": 0.1, "dice_high": 0.95, "ppv": 0.7, "sensitivity": 0.6, "hd95": 12.3}
+
+
+def _experiment(
+    root: Path, name: str, *, architecture: str, validation: float, offset: float = 0.0, builds_on: str = "data/patches"
+) -> None:
+    """What train and evaluate leave; the Dice of every case is that of CASES plus the offset."""
+    rule = {"min_component": 50, "skull_distance": 0, "flatness": 0, "skull_volume": 0}
+    high = {**_region(0.75 + offset), "ppv": 0.5}
     files = {
-        "metrics/comparison.json": {"experiments": {"one": {**regions, "patients": 3}}},
-        "models/one/run.json": {
+        f"models/{name}/run.json": {
             "git_commit": "abc", "machine": "a computer", "release": "brats2017", "seconds": 90, "labelled_pixels": 2.5e6,
+            "architecture": architecture, "builds_on": builds_on, "classes": [0, 1, 2, 4],
             "params": {"data.source": "scans"}, "data_hashes": {"data/volumes": "123"},
         },
+        f"models/{name}/model.json": {"n4": False},
+        f"metrics/{name}.json": {
+            **{region: _region(0.6 + offset) for region in REGIONS}, "enhancing_high_grade": high, "patients": 3,
+            "validation": {"dice": validation, "dice_without": validation - 0.05, "cases": 1}, "postprocess": rule,
+        },
     }  # fmt: skip
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(json.dumps(content))
-    (root / "metrics/one").mkdir()
-    (root / "metrics/one/cases.csv").write_text(
-        "case,grade,complete_dice,core_dice,enhancing_dice,complete_hd95,seconds\nA,high,0.5,0.25,0.125,7,3.5\n"
-    )
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(json.dumps(content))
+    rows = [
+        {"case": case, "patient": case, "grade": grade, "seconds": 3.5}
+        | {f"{region}_dice": dice + offset for region in REGIONS}
+        | {f"{region}_ppv": 0.9 for region in REGIONS}
+        | {f"{region}_sensitivity": dice for region in REGIONS}
+        | {f"{region}_{size}": 20.0 for region in REGIONS for size in ("truth_cm3", "hd95")}
+        for case, (grade, dice) in CASES.items()
+    ]
+    rows[2]["enhancing_truth_cm3"] = 0.4
+    (root / f"metrics/{name}").mkdir()
+    pd.DataFrame(rows).to_csv(root / f"metrics/{name}/cases.csv", index=False)
+    nine = {"case": "A", "slice": range(40, 49), "complete_f1": 0.812, "earlier_work_pixel_agreement": 0.987}
+    pd.DataFrame(nine).to_csv(root / f"metrics/{name}/nine_slices.csv", index=False)
     for rank in ("best", "median", "worst"):
-        path = root / f"reports/figures/one/{rank}_overlay.png"
+        path = root / f"reports/figures/{name}/{rank}_overlay.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (1800, 900)).save(path)
-    (root / "README.md").write_text("before\n<!-- results:start -->old<!-- results:end -->\nafter\n")
 
 
-def test_the_page_and_the_readme_show_the_runs_numbers(tmp_path: Path) -> None:
-    _project(tmp_path)
-    page = run("real", root=tmp_path, command="dvc repro", readme=True)
-    text, readme = page.read_text(), (tmp_path / "README.md").read_text()
-    parts = ["| one | 0.876 [0.80, 0.90] |", "1.5 min", "2.5 M", "commit abc", "a computer", "data/volumes 123", "CC BY-NC-SA"]
-    for part in parts:
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    _experiment(tmp_path, "one", architecture="two_path", validation=0.7)
+    _experiment(
+        tmp_path, "two", architecture="input_cascade", validation=0.8, offset=-0.05, builds_on="models/one"
+    )  # best on validation, not on test
+    _experiment(tmp_path, "short", architecture="input_cascade", validation=0.6)
+    _experiment(tmp_path, "plain_unet", architecture="unet", validation=0.75, offset=0.05)
+    names = ("one", "two", "short", "plain_unet")
+    (tmp_path / "metrics/comparison.json").write_text(json.dumps({"experiments": {name: {} for name in names}}))
+    splits = {
+        "seed": 5, "train": ["D", "E"], "validation": ["F"], "test": ["A", "B", "C"],
+        "patients": {"train": ["D"], "validation": ["F"], "test": ["A", "B", "C"]},
+    }  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/splits.json").write_text(json.dumps(splits))
+    (tmp_path / "README.md").write_text("before\n<!-- results:start -->old<!-- results:end -->\nafter\n")
+    return tmp_path
+
+
+def _page(project: Path, **changes) -> str:
+    return run("real", root=project, command="dvc repro", readme=False, **changes).read_text()
+
+
+def test_the_page_says_where_its_numbers_come_from(project: Path) -> None:
+    text = _page(project)
+    for part in (
+        "`brats-cascade record real --command 'dvc repro'`", "commit abc", "Trained on a computer.", "data/volumes 123",
+        "1 for train, 1 for validation, 3 for test; split once by seed 5", "The paper trained on 30", "four classes",
+        "CC BY-NC-SA", "not as a ranking",
+    ):  # fmt: skip
         assert part in text, part
-    assert "| one | A | high | 0.500 | 0.250 | 0.125 | 7.0 | 3.5 |" in text
+
+
+def test_the_table_holds_scores_costs_and_the_papers_rows(project: Path) -> None:
+    text = _page(project)
+    dice = " | ".join(["0.600 [0.10, 0.95]"] * 3)
+    rest = "0.70 / 0.70 / 0.70 | 0.60 / 0.60 / 0.60 | 12.3 / 12.3 / 12.3"
+    assert f"| one | {dice} | 0.750 [0.10, 0.95] | {rest} | 1.5 min | 2.5 M | 3.5 s |" in text
+    assert "| 3.0 min | 5.0 M | 3.5 s |" in text  # the cascade's training counts that of its CNN 1
+    assert "| plain_unet (yardstick) | 0.650" in text
+    assert "| paper: InputCascadeCNN, both phases | 0.88 | 0.79 | 0.73 |" in text
+
+
+def test_grades_stand_apart_with_intervals_where_there_are_three_patients(project: Path) -> None:
+    text = _page(project)
+    assert "| one | all | 3 | complete | 0.600 [0.30, 0.90] | 0.90 [0.90, 0.90] |" in text
+    assert "| one | high | 2 | enhancing | 0.750 | 0.90 | 0.75 | 20.0 |" in text
+    assert "| one | low | 1 | core | 0.300 |" in text
+    assert "| one | C | low | 0.300 | 0.300 | 0.300 | 20.0 | 3.5 |" in text
+
+
+def test_the_yardstick_is_compared_patient_by_patient(project: Path) -> None:
+    text = _page(project)
+    cell = "-0.100 [-0.10, -0.10]"
+    assert f"| two | plain_unet | {cell} | {cell} | {cell} | 3.0 : 1.5 min | 5.0 : 2.5 M | 3.5 : 3.5 s |" in text
+
+
+def test_only_what_was_measured_on_validation_is_said_to_help(project: Path) -> None:
+    rule = "post-processing (removes components below 50 mm3)"
+    text = _page(project)
+    assert f"| {rule} | two | 0.750 | 0.800 | +0.050 |" in text
+    assert "Not measured: flips at test time, ensemble, N4 bias correction." in text
+    (project / "reports/helps").mkdir()
+    row = {"what": "flips at test time", "of": "two", "without": 0.7, "with": 0.71}
+    for n4, dice in ((False, 0.7), (True, 0.68)):
+        found = {"n4": n4, "cases": 1, "bare": {"two": dice}, "rows": [] if n4 else [row]}
+        (project / f"reports/helps/{n4}.json").write_text(json.dumps(found))
+    text = _page(project)
+    assert "| flips at test time | two | 0.700 | 0.710 | +0.010 |" in text
+    assert "| N4 bias correction | two | 0.700 | 0.680 | -0.020 |" in text
+    assert "Not measured: ensemble." in text
+
+
+def test_failures_nine_slices_and_pictures_of_every_architecture(project: Path) -> None:
+    text = _page(project)
+    assert "C is the worst case of 3 of the 3 networks below." in text
+    assert "mostly tumour is missed (mean PPV 0.90, sensitivity 0.30)" in text
+    assert "small in C (0.4 cm3)" in text and "high 0.75, low 0.30" in text
+    assert "| A, slice | 40 | 41 |" in text and "| two: true F1 | 0.812 |" in text
+    assert "| two: pixel agreement | 0.987 |" in text
+    assert "| earlier work, InputCascade: pixel agreement | 0.925 |" in text and "that is the share of pixels" in text
+    for name in ("one", "two", "plain_unet"):  # "short" is not the best of its architecture on validation
+        for rank in ("best", "median", "worst"):
+            assert f"![real_{name}_{rank}](real_{name}_{rank}.jpg)" in text
+    assert "real_short" not in text
+
+
+def test_the_readme_shows_the_table_and_the_champions_median_case(project: Path) -> None:
+    run("real", root=project, command="dvc repro", readme=True)
+    readme = (project / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
-    assert "0.876 [0.80, 0.90]" in readme and "docs/results/real_one_median.jpg" in readme
-    with Image.open(tmp_path / "docs/results/real_one_median.jpg") as picture:
+    assert "| one | 0.600 [0.10, 0.95]" in readme
+    assert "docs/results/real_two_median.jpg" in readme  # best on validation; plain_unet is better on test
+    with Image.open(project / "docs/results/real_two_median.jpg") as picture:
         assert picture.size == (900, 450)
+
+
+def test_a_cross_validation_is_shown_when_it_is_there(project: Path) -> None:
+    assert "Cross-validation" not in _page(project)
+    folder = project / "reports/crossval/one"
+    folder.mkdir(parents=True)
+    pd.read_csv(project / "metrics/one/cases.csv").to_csv(folder / "cases.csv", index=False)
+    fold = {"train": 2, "machine": "a computer", "labelled_pixels": 3e6}
+    folds = [{**fold, "seconds": 60}, {**fold, "seconds": 90}]
+    (folder / "summary.json").write_text(json.dumps({"experiment": "one", "folds": folds, "git_commit": "abc"}))
+    text = _page(project)
+    assert "## Cross-validation of one" in text and "3 cases of 3 patients" in text
+    assert "1.0 to 1.5 min for 3.0 M labelled pixels, on a computer" in text
 
 
 def test_without_results_the_cure_is_named(tmp_path: Path) -> None:

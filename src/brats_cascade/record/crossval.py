@@ -1,0 +1,37 @@
+"""The patient-wise cross-validation: every case predicted once by a model that never saw its patient."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.record.tables import cases_table, grades_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def crossval_lines(summary: Mapping[str, Any], *, cases: "pd.DataFrame") -> list[str]:
+    """Its table, all cases and grades apart, and how it was made.
+
+    Args:
+        summary: reports/crossval/E/summary.json.
+        cases: reports/crossval/E/cases.csv.
+
+    Returns:
+        Markdown.
+    """
+    folds, name = summary["folds"], str(summary["experiment"])
+    patients, minutes = cases["patient"].nunique(), [fold["seconds"] / 60 for fold in folds]
+    trained = sorted({fold["train"] for fold in folds})
+    machines = ", ".join(sorted({fold["machine"] for fold in folds}))
+    pixels = sum(fold["labelled_pixels"] for fold in folds) / len(folds) / 1e6
+    return [
+        f"`python pipelines/crossval.py {name} --folds {len(folds)}`: {len(cases)} cases of {patients} patients, each "
+        f"predicted once by a model that never saw the patient, trained on {' or '.join(map(str, trained))} cases; "
+        "post-processing chosen on each fold's own validation patients. A fold's training took "
+        f"{min(minutes):.1f} to {max(minutes):.1f} min for {pixels:.1f} M labelled pixels, on {machines}; commit "
+        f"{summary['git_commit']}.",
+        "",
+        *grades_table({name: cases}),
+        "",
+        *cases_table({name: cases}),
+    ]

@@ -1,0 +1,75 @@
+"""Where the numbers of the page come from, and the words that make the comparison fair."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from brats_cascade.evaluation.paper import PAPER_NOTE
+from brats_cascade.record.results import Result
+
+PHANTOM = "data/raw/phantom"
+ATTRIBUTION = (
+    "Scans: the BRATS/BraTS challenge (Menze et al., IEEE TMI 34(10), 2015; Bakas et al., Scientific Data 4:170117, 2017); "
+    "their licence (CC BY-NC-SA) holds for the pictures."
+)
+SCORES_NOTE = (
+    "Scores are on held-out training patients: the challenge's own test truth is not public. Intervals are 95 % bootstrap "
+    "intervals of the mean over patients. Three numbers in a cell are complete / core / enhancing. The training of a cascade "
+    "counts that of its CNN 1."
+)
+MERGED = (
+    "In this release necrosis and non-enhancing tumour are one label, so our networks learn four classes and the paper's "
+    "five; the three regions are the same."
+)
+
+
+def origin_lines(
+    results: Sequence[Result], *, name: str, command: str, splits: Mapping[str, Any], readme: bool
+) -> list[str]:
+    """The head of the page.
+
+    Args:
+        results: The experiments.
+        name: Of the page.
+        command: What made the results.
+        splits: data/splits.json; may be empty.
+        readme: The page was written with --readme.
+
+    Returns:
+        Markdown, one paragraph an entry.
+    """
+    first = results[0].run
+    commits = sorted({str(one.run.get("git_commit", "unknown")) for one in results})
+    releases = sorted({str(one.run.get("release", "unknown")) for one in results})
+    hashes = ", ".join(f"{path} {md5}" for path, md5 in first.get("data_hashes", {}).items())
+    own = f"brats-cascade record {name} --command '{command}'" + (" --readme" if readme else "")
+    merged = not {1, 3} <= set(first.get("classes", (1, 3)))
+    phantom = first.get("params", {}).get("data.source") == PHANTOM
+    return [
+        f"Written by `{own}` from the results of `{command}`.",
+        f"Trained at commit {', '.join(commits)}; release {', '.join(releases)}; data {hashes or 'not hashed'}.",
+        *([_sets(splits)] if splits else []),
+        *_machines(results),
+        SCORES_NOTE,
+        PAPER_NOTE,
+        *([MERGED] if merged else []),
+        *([] if phantom else [ATTRIBUTION]),
+    ]
+
+
+def _sets(splits: Mapping[str, Any]) -> str:
+    patients = {part: len(names) for part, names in splits.get("patients", splits).items() if isinstance(names, list)}
+    counts = ", ".join(f"{patients[part]} for {part}" for part in ("train", "validation", "test"))
+    return (
+        f"Patients: {counts}; split once by seed {splits.get('seed')}, by patient. The paper trained on 30. Models, "
+        "post-processing and everything else were chosen on the validation patients alone."
+    )
+
+
+def _machines(results: Sequence[Result]) -> list[str]:
+    """Every machine with what was trained on it."""
+    by_machine: dict[str, list[str]] = {}
+    for one in results:
+        by_machine.setdefault(str(one.run.get("machine", "an unknown machine")), []).append(one.name)
+    if len(by_machine) == 1:
+        return [f"Trained on {next(iter(by_machine))}."]
+    return [f"Trained on {machine}: {', '.join(names)}." for machine, names in by_machine.items()]

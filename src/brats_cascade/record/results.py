@@ -1,0 +1,100 @@
+"""What the pipeline left of every experiment, read for the page of results."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Result:
+    """One experiment.
+
+    Attributes:
+        name: Of the experiment.
+        run: models/E/run.json, with `n4` of model.json: whether the bias field was corrected.
+        summary: metrics/E.json.
+        cases: metrics/E/cases.csv, one row per unseen case.
+        nine: metrics/E/nine_slices.csv, or None.
+        first: run.json of the experiment whose network is its CNN 1, or empty.
+    """
+
+    name: str
+    run: dict[str, Any]
+    summary: dict[str, Any]
+    cases: "pd.DataFrame"
+    nine: "pd.DataFrame | None"
+    first: dict[str, Any]
+
+    @property
+    def architecture(self) -> str:
+        """Of the network."""
+        return str(self.run.get("architecture", ""))
+
+    @property
+    def training(self) -> float:
+        """Seconds of training, those of a CNN 1 that it builds on included."""
+        return float(self.run["seconds"]) + float(self.first.get("seconds", 0))
+
+    @property
+    def pixels(self) -> int:
+        """Labelled pixels seen in training, likewise."""
+        return int(self.run["labelled_pixels"]) + int(self.first.get("labelled_pixels", 0))
+
+    @property
+    def prediction(self) -> float:
+        """Seconds a case, the mean over the unseen cases."""
+        return float(self.cases["seconds"].mean())
+
+    @property
+    def validation(self) -> float:
+        """Mean Dice over regions and validation cases: the only score by which anything is chosen."""
+        return float(self.summary["validation"]["dice"])
+
+
+def read_results(root: Path, *, names: list[str]) -> list[Result]:
+    """Reads the named experiments.
+
+    Args:
+        root: The project's folder.
+        names: Experiments with metrics and a trained model.
+
+    Returns:
+        One entry each.
+    """
+    return [_read_result(root, name=name) for name in names]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file; empty if there is none."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def champions(results: list[Result]) -> list[Result]:
+    """The best of every architecture by validation score, in order of appearance."""
+    found: dict[str, Result] = {}
+    for one in results:
+        best = found.get(one.architecture)
+        if best is None or one.validation > best.validation:
+            found[one.architecture] = one
+    return list(found.values())
+
+
+def _read_result(root: Path, *, name: str) -> Result:
+    import pandas as pd
+
+    metrics = root / "metrics" / name
+    run, contract = (read_json(root / "models" / name / file) for file in ("run.json", "model.json"))
+    place, _, first = str(run.get("builds_on", "")).partition("/")
+    nine = metrics / "nine_slices.csv"
+    return Result(
+        name,
+        {**run, "n4": bool(contract.get("n4"))},
+        read_json(metrics.with_suffix(".json")),
+        pd.read_csv(metrics / "cases.csv", dtype={"case": str, "patient": str}),
+        pd.read_csv(nine, dtype={"case": str}) if nine.is_file() else None,
+        read_json(root / "models" / first / "run.json") if place == "models" else {},
+    )
