@@ -2,25 +2,22 @@
 
 import gzip
 import resource
-import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from fuzzing import damaged, fuzz
 from layouts import LAYOUTS, tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
-from brats_cascade.data.images import ImageError, read_image
 from brats_cascade.data.ingest import CaseError, prepare_case
 from brats_cascade.errors import UserError
 
 AFFINE = np.array([[-1.0, 0, 0, 12], [0, -2.0, 0, 239], [0, 0, 3.0, -7], [0, 0, 0, 1]])
 FORMATS = ("a.nii", "b.nii.gz", "packed.nii.gz", "two.nii.gz", "four.nii.gz", "float.nii", "c.mha", "raw.mha")
-# NIfTI-1: where sizes, types, offsets, scale factors, codes and the orientation are.
-FIELDS = (0, 40, 42, 44, 46, 70, 72, 76, 80, 108, 112, 116, 252, 254, 256, 268, 280, 284, 288, 296, 312, 344)
-SECONDS, MEGABYTES = 5.0, 300
+MEGABYTES = 300
 
 
 def sound_files(folder: Path) -> dict[str, bytes]:
@@ -38,67 +35,6 @@ def sound_files(folder: Path) -> dict[str, bytes]:
     return images
 
 
-def damaged(data: bytes, *, rng: np.random.Generator) -> bytes:
-    """Cuts, flips, overwrites, doubles; mostly in the header, where damage does most."""
-    if rng.random() < 0.25:
-        data = data[: rng.integers(0, len(data))]
-    result = bytearray(data)
-    for _ in range(rng.integers(1, 5)):
-        if not result:
-            break
-        at = int(rng.integers(0, min(len(result), 420 if rng.random() < 0.8 else len(result))))
-        kind = rng.integers(0, 6)
-        if kind == 0:
-            result[at] ^= 1 << int(rng.integers(0, 8))
-        elif kind == 1:
-            result[at : at + 4] = rng.bytes(4)
-        elif kind == 2:
-            result[at : at + int(rng.integers(1, 40))] = b""
-        elif kind == 3:
-            result[at:at] = rng.bytes(int(rng.integers(1, 40)))
-        elif kind == 4:
-            field = int(rng.choice(FIELDS))
-            extreme = (
-                b"\xff\x7f",
-                b"\xff\xff\xff\x7f",
-                b"\x00\x00\xc0\x7f",
-                b"\x00\x00\x80\x7f",
-                b"\x00\x00",
-                b"\x01\x80",
-            )
-            chosen = extreme[int(rng.integers(0, len(extreme)))]
-            result[field : field + len(chosen)] = chosen
-        else:
-            result[at : at + int(rng.integers(1, 80))] = bytes(int(rng.integers(1, 80)))
-    return bytes(result)
-
-
-def fuzz(folder: Path, *, rounds: int, seed: int) -> dict[str, int]:
-    """Reads `rounds` damaged files of every format; returns how many were refused and read."""
-    counts = {"refused": 0, "read": 0}
-    rng = np.random.default_rng(seed)
-    for name, data in sound_files(folder).items():
-        axes = 4 if name.startswith("four") else 3
-        for number in range(rounds):
-            broken = damaged(data, rng=rng)
-            if name.startswith(("packed", "four")):
-                broken = gzip.compress(broken, compresslevel=1, mtime=0)
-            path = folder / name
-            path.write_bytes(broken)
-            start = time.perf_counter()
-            try:
-                image = read_image(path, axes=axes)
-            except ImageError as error:
-                counts["refused"] += 1
-                assert str(error).startswith(str(path)) and "\n" not in str(error), (name, number)
-            else:
-                counts["read"] += 1
-                assert image.array.ndim == axes and image.array.size <= 2**28, (name, number)
-                assert np.isfinite(image.affine).all(), (name, number)
-            assert time.perf_counter() - start < SECONDS, (name, number)
-    return counts
-
-
 def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -108,7 +44,7 @@ def peak_megabytes() -> float:
 )
 def test_damaged_files_are_refused_or_read(tmp_path, capfd, rounds, seed):
     before = peak_megabytes()
-    counts = fuzz(tmp_path, rounds=rounds, seed=seed)
+    counts = fuzz(tmp_path, sound=sound_files(tmp_path), rounds=rounds, seed=seed)
     assert sum(counts.values()) == rounds * len(FORMATS) >= 2000
     assert min(counts.values()) > 0.02 * sum(counts.values())  # the damage is neither always nor never noticed
     assert peak_megabytes() - before < MEGABYTES
