@@ -112,7 +112,7 @@ def test_grades_stand_apart_with_intervals_where_there_are_three_patients(projec
 
 def test_the_yardstick_is_compared_patient_by_patient(project: Path) -> None:
     text = _page(project)
-    cell = "-0.100 [-0.10, -0.10]"
+    cell = "-0.100 [-0.100, -0.100]"
     assert f"| two | plain_unet | {cell} | {cell} | {cell} | 3.0 : 1.5 min | 5.0 : 2.5 M | 3.5 : 3.5 s |" in text
 
 
