@@ -8,8 +8,7 @@ import numpy as np
 
 from brats_cascade.models.build import build_model
 from brats_cascade.models.files import Contract, load_trained
-
-BLOCKS = ("local1", "local2", "global")
+from brats_cascade.models.layers import WideOutput
 
 
 def for_inference(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
@@ -17,7 +16,8 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
 
     After a trained batch normalisation a map is scale * maxout + shift. Where the scale is positive that is the maxout of
     scale * map + shift, so it goes into the convolution's kernel and bias. A network with a scale that is not positive
-    keeps its normalisation. The output layer leaves class 0 out of its sums: a softmax sees differences alone.
+    keeps its normalisation. A U-Net normalises its convolutions themselves, and the same arithmetic holds.
+    A wide output layer leaves class 0 out of its sums: the softmax sees differences alone.
 
     Args:
         network: Trained; left as it is.
@@ -42,7 +42,9 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
     targets = [twin] if first is None else [twin.get_layer("cnn1"), twin.get_layer("cnn2")]
     for part, target, fold in zip(parts, targets, folds, strict=True):
         _copy_weights(part, target=target, fold=fold)
-        target.get_layer("output").form = "relative"
+        last = target.get_layer("output")
+        if isinstance(last, WideOutput):
+            last.form = "relative"
     return twin
 
 
@@ -53,7 +55,12 @@ def load_for_inference(path: Path, *, precision: str) -> tuple[keras.Model, Cont
 
 
 def _scales_are_positive(part: keras.Model) -> bool:
-    return all(bool((_scale_and_shift(part, block=block)[0] > 0).all()) for block in BLOCKS)
+    return all(bool((_scale_and_shift(part, block=block)[0] > 0).all()) for block in _normalised(part))
+
+
+def _normalised(part: keras.Model) -> list[str]:
+    """Names of the blocks whose convolution is followed by a batch normalisation."""
+    return [layer.name.removesuffix("_norm") for layer in part.layers if layer.name.endswith("_norm")]
 
 
 def _scale_and_shift(part: keras.Model, *, block: str) -> tuple[np.ndarray, np.ndarray]:
@@ -65,10 +72,11 @@ def _scale_and_shift(part: keras.Model, *, block: str) -> tuple[np.ndarray, np.n
 
 
 def _copy_weights(part: keras.Model, *, target: keras.Model, fold: bool) -> None:
+    normalised = _normalised(part)
     for layer in target.layers:
         weights = part.get_layer(layer.name).get_weights() if layer.weights else []
         block = layer.name.removesuffix("_conv")
-        if fold and block in BLOCKS:
+        if fold and block in normalised:
             scale, shift = _scale_and_shift(part, block=block)
             kernel, bias = weights
             pieces = len(bias) // len(scale)
