@@ -1,5 +1,6 @@
 """Every offered format gives the network's own probabilities."""
 
+import errno
 import importlib.util
 import json
 
@@ -49,6 +50,28 @@ def test_a_wrong_export_is_refused(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "largest_difference", lambda *args, **kwargs: 0.5)
     with pytest.raises(UserError, match=r"differ by 0\.5 from the network"):
         run(str(trained()), out=tmp_path / "out", form="keras")
+
+
+@pytest.mark.parametrize("form", ["keras", "saved_model"])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(form, trained, tmp_path, monkeypatch):
+    import tensorflow
+
+    full = {
+        "keras": OSError(errno.ENOSPC, "No space left on device"),
+        "saved_model": tensorflow.errors.ResourceExhaustedError(
+            None, None, "{{node x}} a/part-0; No space left on device"
+        ),
+    }
+    write = export._write
+
+    def until_full(*args, **kwargs):
+        write(*args, **kwargs)
+        raise full[form]
+
+    monkeypatch.setattr(export, "_write", until_full)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); free some space"):
+        run(str(trained()), out=tmp_path / "out", form=form)
+    assert not (tmp_path / "out" / FORMATS[form]).exists()
 
 
 def test_wrong_options_are_one_line(trained, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """brats-cascade predict from files to files: past bad cases, on where it stopped, and every bad input in one line."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -172,6 +173,23 @@ def test_an_output_folder_that_cannot_be_written_is_noticed_first(tmp_path, writ
     (tmp_path / "out").write_text("a file")
     with pytest.raises(UserError, match=r"out: expected a folder that can be written to, .* choose another --out"):
         run([case], models=["never opened"], out=tmp_path / "out")
+
+
+def test_a_folder_without_write_permission_is_one_line(tmp_path) -> None:
+    out = tmp_path / "out"
+    out.mkdir(mode=0o555)
+    root = os.geteuid() == 0
+    if root:  # may write everywhere: become somebody else for a moment
+        os.seteuid(65534)
+    try:
+        with pytest.raises(
+            output.WriteError, match=r"out: expected a folder .* received: Permission denied; choose another"
+        ):
+            output.open_folder(out)
+    finally:
+        if root:
+            os.seteuid(0)
+    assert list(out.iterdir()) == []
 
 
 def test_a_full_disk_stops_at_once_and_finished_cases_stay(tmp_path, trained, write_nifti_case, monkeypatch) -> None:

@@ -4,8 +4,10 @@ Whatever the format, the network is the same function: float32 (batch, rows, col
 probabilities of a window smaller by the patch's side less 1. model.json beside it says what else a user must know.
 """
 
+import contextlib
 import importlib.util
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -49,8 +51,13 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write(network, contract=contract, path=path, form=form)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another --out") from None
+    except Exception as error:
+        _remove(path)  # what is half written would be "there already" the next time
+        if not isinstance(error, OSError) and not type(error).__module__.startswith("tensorflow."):
+            raise
+        # TensorFlow's own writers raise errors of their own for a full disk: an operation's name and path, then the reason.
+        reason = getattr(error, "strerror", None) or str(error).split("; ")[-1].split(" [Op:")[0]
+        raise UserError(f"{path}: cannot be written ({reason}); free some space or choose another --out") from None
     worst = largest_difference(network, other=load_exported(path, form=form), patch=contract.geometry.patch)
     if not worst <= CLOSE:
         raise UserError(f"{path}: gives probabilities that differ by {worst:.2g} from the network; do not use it")
@@ -94,6 +101,14 @@ def _write(network: keras.Model, *, contract: Contract, path: Path, form: str) -
         network.export(path, format="tf_saved_model" if form == "saved_model" else "onnx", verbose=False)
     record = json.dumps(contract.as_dict(), indent=2) + "\n"
     (path.parent / CONTRACT).write_text(record, encoding="utf-8")
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _check_onnx() -> None:
