@@ -79,6 +79,7 @@ def test_equal_names_become_unique_and_that_is_said(tmp_path, caplog, write_nift
     cases = find_cases(tmp_path)
     assert [case.name for case in cases] == ["Brats18_A_1.a_HGG", "Brats18_A_1.b_HGG"]
     assert {case.patient for case in cases} == {"Brats18_A"}
+    assert [case.namesake for case in cases] == [str(tmp_path / f"{place}/HGG/Brats18_A_1") for place in "ba"]
     assert cases[0].problems[0].startswith("Brats18_A_1.a_HGG: no file for t2")
     assert "2 cases have this name" in caplog.text
 

@@ -39,7 +39,8 @@ def cohort(tmp_path_factory):
 
 def verdicts(text):
     """case -> (verdict, reason) of a wide table."""
-    lines = [line for line in text.splitlines()[2:] if line and not line.startswith(" ")][:-2]
+    table = text.partition("\n\n")[0]
+    lines = [line for line in table.splitlines()[2:] if not line.startswith(" ")]
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     return {row[0]: (row[6], row[7] if len(row) > 7 else "") for row in rows}
 
@@ -91,6 +92,19 @@ def test_a_good_folder_has_no_bad_case(tmp_path):
     write_layout(tmp_path, "brats2023", images=images, labels=labels)
     text, bad = run(tmp_path)
     assert bad == 0 and "1 cases: 1 usable for training" in text
+
+
+def test_two_scans_of_one_name_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    for seed, place in enumerate("ab"):
+        images, labels = tiny_volumes(seed=seed)
+        write_layout(tmp_path / place, "brats2023", images=images, labels=labels)
+    text, bad = run(tmp_path)
+    shown = verdicts(text)
+    assert bad == 0 and sorted(shown) == ["BraTS-GLI-00001-000.a", "BraTS-GLI-00001-000.b"]
+    for own, other in ("ab", "ba"):
+        word, reason = shown[f"BraTS-GLI-00001-000.{own}"]
+        assert word == "warning" and f"{tmp_path / other / 'BraTS-GLI-00001-000'} has the same name" in reason
 
 
 def test_all_bad_is_a_table_too_and_no_case_an_error(tmp_path):

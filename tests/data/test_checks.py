@@ -24,6 +24,7 @@ def good_case(case, **changes):
         "release": "brats2017",
         "scheme": "merged",
         "folder": f"raw/{case}",
+        "namesake": "",
         "modalities": ",".join(MODALITIES),
         "has_truth": True,
         "problem": "",
@@ -76,10 +77,11 @@ def test_every_broken_rule_is_named_and_only_errors_set_aside(tmp_path):
         good_case("p_flat", flair_p01=200.0, flair_p99=200.0),
         good_case("r_outside", tumour_outside_brain=45_000),
         good_case("q_unmeasured", brain_fraction=np.nan),
+        good_case("s.two", namesake="elsewhere/s"),
     ]
     verdict = validate_cases(pd.DataFrame(rows), docs=tmp_path / "docs")
 
-    assert verdict.accepted == ("a_good", "n_no_tumour", "o_phantom", "p_flat", "r_outside")
+    assert verdict.accepted == ("a_good", "n_no_tumour", "o_phantom", "p_flat", "r_outside", "s.two")
     reasons = dict(verdict.set_aside)
     words = {
         "b_truncated": "truncated gzip",
@@ -101,13 +103,14 @@ def test_every_broken_rule_is_named_and_only_errors_set_aside(tmp_path):
         assert word in reasons[case] and case in reasons[case] and "\n" not in reasons[case]
     assert reasons["b_truncated"] == rows[1]["problem"]  # and nothing about the facts that nobody could read
     warnings = dict(verdict.warnings)
-    assert set(warnings) == {"n_no_tumour", "o_phantom", "p_flat", "r_outside"}
+    assert set(warnings) == {"n_no_tumour", "o_phantom", "p_flat", "r_outside", "s.two"}
+    assert "the case in elsewhere/s has the same name" in warnings["s.two"]
     assert warnings["o_phantom"].count("2 x 2 x 2 mm") == 1  # broken on three axes, told once
     assert "50.0% of its tumour" in warnings["r_outside"]
     numbers = cohort_numbers(pd.DataFrame(rows), verdict=verdict)
     assert numbers == {
-        **{"found": 18, "accepted": 5, "set_aside": 13, "warnings": 4},
-        **{"patients": 5, "high": 5, "low": 0},
+        **{"found": 19, "accepted": 6, "set_aside": 13, "warnings": 5},
+        **{"patients": 6, "high": 6, "low": 0},
     }
     stored = json.loads(json.dumps(verdict.as_dict()))
     assert stored["set_aside"][0] == {"case": "b_truncated", "reason": rows[1]["problem"]}

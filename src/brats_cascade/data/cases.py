@@ -30,6 +30,7 @@ class Case:
         truth: The truth's file, or None.
         problems: What is wrong with the files, one line each; empty for a case that can be read.
         channels: Modality -> its place along the fourth axis of its file; empty where every file holds one modality.
+        namesake: Folder of another case that had the same name before both got one of their own, or "".
     """
 
     name: str
@@ -42,6 +43,7 @@ class Case:
     truth: Path | None
     problems: tuple[str, ...]
     channels: Mapping[str, int] = field(default_factory=dict)
+    namesake: str = ""
 
 
 def find_cases(source: Path, *, layout: str = "auto") -> list[Case]:
@@ -184,7 +186,8 @@ def _with_unique_names(cases: Sequence[Case], *, source: Path) -> list[Case]:
             unique.append(same[0])
             continue
         by_release = len({case.release for case in same}) == len(same)
-        for number, case in enumerate(sorted(same, key=lambda case: case.folder), start=1):
+        ordered = sorted(same, key=lambda case: case.folder)
+        for number, case in enumerate(ordered, start=1):
             below = case.folder.is_relative_to(source)
             folders = "_".join(case.folder.relative_to(source).parts[:-1]) if below else ""
             new = f"{name}.{case.release if by_release else folders or number}"
@@ -192,5 +195,6 @@ def _with_unique_names(cases: Sequence[Case], *, source: Path) -> list[Case]:
             taken.add(new)
             log.warning("%s: %d cases have this name; the one in %s is called %s", name, len(same), case.folder, new)
             problems = tuple(problem.replace(name, new, 1) for problem in case.problems)
-            unique.append(replace(case, name=new, problems=problems))
+            other = ordered[0 if number > 1 else 1]
+            unique.append(replace(case, name=new, problems=problems, namesake=str(other.folder)))
     return unique

@@ -18,7 +18,10 @@ from brats_cascade.labels import FIVE, LABELS, SCHEMES
 
 LOGGER = logging.getLogger(__name__)
 
-_TEXTS = ("case", "patient", "grade", "release", "scheme", "folder", "modalities", "problem", "unknown_labels")
+_TEXTS = (
+    *("case", "patient", "grade", "release", "scheme", "folder", "namesake"),
+    *("modalities", "problem", "unknown_labels"),
+)
 _FLAGS = ("has_truth", "same_grid", "finite")
 _NUMBERS = (
     *("brain_fraction", "tumour_cm3", "spacing_slice", "spacing_row", "spacing_column"),

@@ -45,8 +45,8 @@ def all_rules() -> tuple[Rule, ...]:
     return (*_file_rules(), *_brain_rules(), *_intensity_rules(), *_spacing_rules(), *_truth_rules(), *_twin_rules())
 
 
-def _equals(column: str, value: str, *, text: str, reason: Reason) -> Rule:
-    return Rule("ExpectColumnValuesToBeInSet", {"column": column, "value_set": [value]}, text, reason)
+def _equals(column: str, value: str, *, text: str, reason: Reason, severity: Severity = "critical") -> Rule:
+    return Rule("ExpectColumnValuesToBeInSet", {"column": column, "value_set": [value]}, text, reason, severity)
 
 
 def _between(column: str, *, text: str, reason: Reason, severity: Severity = "critical", **limits: Any) -> Rule:
@@ -233,6 +233,15 @@ def _twin_rules() -> tuple[Rule, ...]:
             {"column": "case"},
             "No two cases have one name.",
             lambda row: "more than one folder gives this case name: rename all but one of them",
+        ),
+        _equals(
+            "namesake",
+            "",
+            text="No two folders held cases of one name.",
+            reason=lambda row: (
+                f"the case in {row['namesake']} has the same name, so both count as one patient: rename one if they are two"
+            ),
+            severity="warning",
         ),
         _equals(
             "twin",
