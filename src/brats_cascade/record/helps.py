@@ -34,10 +34,10 @@ def helps_lines(results: Sequence[Result], *, measured: Mapping[bool, Mapping[st
     table = [[what, of, f"{a:.3f}", f"{b:.3f}", f"{b - a:+.3f}"] for what, of, a, b in rows]
     missing = [kind for kind in KINDS if kind not in {row[0] for row in rows}]
     count = results[0].summary["validation"].get("cases")
-    few = f" over {count} case{'' if count == 1 else 's'}" if count else ""
+    cases = f"{count} validation case{'' if count == 1 else 's'}" if count else "the validation cases"
     lines = [
-        f"Mean Dice over the regions on the validation patients{few}; the test patients have no say. Of so few cases small "
-        "differences mean nothing.",
+        f"Mean Dice over the regions and {cases}; the test patients have no say. Of so few cases small differences mean "
+        "nothing.",
         "",
         *markdown([head, *table]),
     ]

@@ -1,0 +1,181 @@
+"""The cross-validation: each case once, resumable, one parent run; on stand-ins for the stages, and once for real."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from brats_cascade.config import load_params
+from brats_cascade.data.store import write_case
+from brats_cascade.errors import UserError
+from brats_cascade.labels import REGIONS
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture
+def project(make_project: Callable[[str], Path], make_case, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four patients as ingest and validate leave them, and two experiments that end at once."""
+    folder = make_project("crossval")
+    facts = {name: {"patient": name, "grade": "high", "release": "brats2013", "scheme": "five"} for name in NAMES}
+    for seed, name in enumerate(NAMES):
+        case = make_case(name, seed=seed)
+        meta = {"case": name, "offset": [0, 0, 0], "shape": list(case.brain.shape), "spacing": [1.0, 1.0, 1.0]}
+        write_case(
+            folder / "data/volumes", name=name, image=case.image, brain=case.brain, labels=case.labels,
+            meta=meta | facts[name],
+        )  # fmt: skip
+    rows = [{"case": name, "voxels_hash": name, **facts[name]} for name in NAMES]
+    pd.DataFrame(rows).to_parquet(folder / "data/cases.parquet")
+    (folder / "data/verdict.json").write_text(json.dumps({"accepted": list(NAMES)}))
+    yaml = YAML(typ="safe")
+    tree = yaml.load(folder / "params.yaml")
+    tree["train"].update({"steps": 3, "phase2_steps": 2, "checks": 1})
+    tree["split"].update({"validation": 1, "test": 1})
+    tree["patches"].update({"phase1": 200, "phase2": 200, "validation": 50})
+    yaml.dump(tree, folder / "params.yaml")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def crossval(monkeypatch: pytest.MonkeyPatch):
+    """The script as a module."""
+    monkeypatch.syspath_prepend(str(ROOT / "pipelines"))
+    return importlib.import_module("crossval")
+
+
+class Stages:
+    """Stands in for the stages: leaves what they leave, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.fails: tuple[str, ...] = ()
+
+    def __call__(self, command: list[str], *, cwd: Path, env: dict[str, str]) -> SimpleNamespace:
+        words = (cwd.name, Path(command[1]).stem, *command[2:])
+        self.asked.append(words)
+        if words == self.fails:
+            return SimpleNamespace(returncode=1)
+        params = load_params(cwd / "params.yaml")
+        test = list(NAMES[params.split.fold :: params.split.folds])
+        if words[1] == "split":
+            splits = {"train": ["x"], "validation": ["y"], "test": test}
+            (cwd / "data/splits.json").write_text(json.dumps(splits))
+        elif words[1] == "train":
+            run = {
+                "run_id": "", "params": {}, "seconds": 10, "labelled_pixels": 100, "machine": "one", "release": "r",
+                "architecture": params.experiments[words[2]].architecture, "classes": [0, 1, 2, 4],
+            }  # fmt: skip
+            (cwd / "models" / words[2]).mkdir(parents=True)
+            (cwd / "models" / words[2] / "run.json").write_text(json.dumps(run))
+        elif words[1] == "evaluate":
+            (cwd / "metrics" / words[2]).mkdir(parents=True)
+            (cwd / "metrics" / f"{words[2]}.json").write_text(json.dumps({"validation": {"dice": 0.5}}))
+            scores = ("dice", "ppv", "sensitivity", "specificity", "hd95")
+            columns = {f"{region}_{score}": 0.25 * params.split.fold for region in REGIONS for score in scores}
+            cases = pd.DataFrame({"case": test, "patient": test, "grade": "high", "seconds": 1.0, **columns})
+            cases.to_csv(cwd / "metrics" / words[2] / "cases.csv", index=False)
+        return SimpleNamespace(returncode=0)
+
+
+@pytest.fixture
+def stages(crossval, monkeypatch: pytest.MonkeyPatch) -> Stages:
+    """The stand-in, with MLflow out of reach."""
+    stand_in = Stages()
+    monkeypatch.setattr(crossval.subprocess, "run", stand_in)
+    monkeypatch.setattr(crossval.provenance, "git_commit", lambda root: "abc")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("brats_cascade.tracking.open_store", _away)
+    return stand_in
+
+
+def _away(root: Path | None) -> None:
+    raise ConnectionError("no server here")
+
+
+def test_every_fold_runs_the_stages_and_the_summary_holds_every_case_once(project: Path, crossval, stages) -> None:
+    crossval.main(load_params(), name="mf_cascade", folds=2)
+    one = [("split",), ("patches",), ("train", "two_path"), ("evaluate", "two_path"), ("train", "mf_cascade"),
+           ("evaluate", "mf_cascade")]  # fmt: skip
+    assert stages.asked == [(f"fold{fold}", *words) for fold in (0, 1) for words in one]
+    cases = pd.read_csv(project / "reports/crossval/mf_cascade/cases.csv")
+    assert list(zip(cases["case"], cases["fold"], strict=True)) == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
+    summary = json.loads((project / "reports/crossval/mf_cascade/summary.json").read_text())
+    assert summary["scores"]["core"]["dice"] == 0.125 and summary["scores"]["patients"] == 4
+    assert [fold["seconds"] for fold in summary["folds"]] == [20, 20]  # CNN 1's and its own
+    assert summary["git_commit"] == "abc" and summary["architecture"] == "mf_cascade"
+
+
+def test_a_failed_stage_is_named_and_the_same_command_goes_on_there(project: Path, crossval, stages) -> None:
+    stages.fails = ("fold1", "train", "two_path")
+    with pytest.raises(UserError, match=r"fold1: train two_path ended with status 1.* same command again"):
+        crossval.main(load_params(), name="two_path", folds=2)
+    stages.asked, stages.fails = [], ()
+    crossval.main(load_params(), name="two_path", folds=2)
+    assert stages.asked == [("fold1", "train", "two_path"), ("fold1", "evaluate", "two_path")]
+    stages.asked = []
+    crossval.main(load_params(), name="two_path", folds=2)
+    assert stages.asked == []
+
+
+def test_other_settings_start_anew(project: Path, crossval, stages) -> None:
+    crossval.main(load_params(), name="two_path", folds=2)
+    stages.asked = []
+    params = load_params()
+    entry = params.experiments["two_path"]
+    changed = entry.model_copy(update={"train": entry.train.model_copy(update={"steps": 4})})
+    crossval.main(
+        params.model_copy(update={"experiments": {**params.experiments, "two_path": changed}}), name="two_path", folds=2
+    )
+    assert len(stages.asked) == 8
+
+
+def test_without_ingested_cases_the_cure_is_named(crossval, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"data/volumes: not found; run `dvc repro patches` first"):
+        crossval.main(params, name="two_path", folds=2)
+
+
+@pytest.mark.slow
+def test_the_real_stages_leave_one_parent_run_with_a_child_a_fold(project: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, str(ROOT / "pipelines/crossval.py"), "two_path", "--folds", "2"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "4 cases of 4 patients" in done.stdout
+    summary = json.loads((project / "reports/crossval/two_path/summary.json").read_text())
+    cases = pd.read_csv(project / "reports/crossval/two_path/cases.csv")
+    assert sorted(cases["case"]) == list(NAMES)
+    for fold, rows in cases.groupby("fold"):
+        splits = json.loads((project / f".work/crossval/two_path/fold{fold}/data/splits.json").read_text())
+        assert sorted(rows["case"]) == splits["test"] and not set(rows["case"]) & set(splits["train"])
+        centres = pd.read_parquet(project / f".work/crossval/two_path/fold{fold}/data/patches/phase1.parquet")
+        assert set(centres["case"]) == set(splits["train"])
+    np.testing.assert_allclose(summary["scores"]["complete"]["dice"], cases["complete_dice"].mean())
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("brats-cascade")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    [parent] = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = {run.info.run_id: run for run in runs if run is not parent}
+    assert parent.info.run_id == summary["run_id"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children.values()} == {parent.info.run_id}
+    assert [children[fold["run_id"]].data.tags["fold"] for fold in summary["folds"]] == ["0 of 2", "1 of 2"]
+    assert parent.data.metrics["test/complete/dice"] == pytest.approx(cases["complete_dice"].mean())
