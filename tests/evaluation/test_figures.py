@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from brats_cascade.evaluation.cohort_figure import intensity_figure, patch_figure
 from brats_cascade.evaluation.figures import (
     REGION_COLOURS,
     class_weight_figure,
@@ -109,3 +110,12 @@ def test_the_letters_of_an_overlay_follow_the_axis():
         figure = overlay(image, axis=axis)
         assert [text.get_text() for text in figure.axes[0].texts] == letters
         assert f"{axis} slice" in figure.get_suptitle()
+
+
+def test_intensities_span_the_cases_and_the_labels_of_a_set_sum_to_all_of_it():
+    spread = {"min": 2.0, "median": 5.0, "max": 9.0}
+    axes = intensity_figure({"flair": {"p01": spread}, "t1": {"p99": spread}}).axes[0]
+    assert axes.lines[0].get_xdata().tolist() == [2, 9] and axes.lines[1].get_xdata().tolist() == [5]
+    assert axes.get_xscale() == "log"
+    shares = patch_figure({"phase1": {"0": 30, "2": 10}}).axes[0].patches
+    assert [bar.get_width() for bar in shares] == [75, 25] and [bar.get_x() for bar in shares] == [0, 75]

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint
+from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
 from brats_cascade.evaluation.sections import (
     ablation_section,
     cost_section,
@@ -92,7 +92,9 @@ def test_the_fingerprint_in_a_table(tmp_path: Path):
     (tmp_path / "data/fingerprint.json").write_text(
         json.dumps(
             {
+                "releases": {"brats2017": {"cases": 14}, "brats2013": {"cases": 1}},
                 "shapes": {"155x240x240": 14, "1x1x1": 1},
+                "labels": {"table": [{"name": "edema", "share": 0.00913, "paper": 0.011, "cases": 14}]},
                 "spacings": {"1x1x1": 15},
                 "tumour_cm3": spread,
                 "brain_fraction": spread,
@@ -101,6 +103,21 @@ def test_the_fingerprint_in_a_table(tmp_path: Path):
         )
     )
     found = describe_fingerprint(tmp_path)
-    assert found["counts"][0]["values"] == "155x240x240 (14), 1x1x1 (1)"
+    assert [row["values"] for row in found["counts"]] == [
+        "brats2017 (14), brats2013 (1)", "155x240x240 (14), 1x1x1 (1)", "1x1x1 (15)",
+    ]  # fmt: skip
+    assert found["labels"] == [{"label": "edema", "share": "0.913 %", "paper": "1.1 %", "cases": 14}]
+    assert found["figure"].startswith("data:image/")
     assert {"what": "flair, mean in the brain", "min": "1", "median": "20", "max": ""} in found["spreads"]
-    assert len(found["spreads"]) == 3
+    assert len(found["spreads"]) == 4
+
+
+def test_the_patch_sets_in_a_table_and_a_picture(tmp_path: Path):
+    assert describe_patches(tmp_path) is None
+    (tmp_path / "data/patches").mkdir(parents=True)
+    counts = {"phase1": {"0": 1200, "4": 1200}, "phase2": {"0": 2300, "4": 100}}
+    summary = {"classes": [0, 4], "voxel_shares": {"0": 0.98, "4": 0.02}, "counts": counts}
+    (tmp_path / "data/patches/summary.json").write_text(json.dumps(summary))
+    found = describe_patches(tmp_path)
+    assert found["rows"][1] == {"label": "enhancing tumour", "share": "2 %", "phase1": "1,200", "phase2": "100"}
+    assert found["figure"].startswith("data:image/")

@@ -92,6 +92,12 @@ def test_it_answers_for_a_folder_and_for_arrays_as_predict_does(registered, trai
     assert labels.any() and not labels[:, 0].any()
 
 
+def test_a_request_without_case_and_image_is_refused(registered):
+    loaded = mlflow.pyfunc.load_model(f"models:/{NAME}@{ALIAS}")
+    with pytest.raises(UserError, match="expected the column case"):
+        loaded.unwrap_python_model().predict(None, pd.DataFrame({"cas": ["x"]}))
+
+
 def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trained):
     [member], rule = open_models([f"models:/{NAME}@{ALIAS}"], precision="float32")
     assert rule == Rule(**RULE)

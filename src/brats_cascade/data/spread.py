@@ -19,7 +19,7 @@ def run_cases(
     """Calls `work` with every case, each in one process from start to end; the order of the rows is any.
 
     Args:
-        work: Can be pickled; never raises.
+        work: Can be pickled; what it raises ends the run.
         cases: What to call it with.
         workers: Processes of this machine; 1 for this very one. A cluster has its own number.
         scheduler: Address of a Dask scheduler, such as tcp://host:8786; "" for this machine.
@@ -63,11 +63,11 @@ def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, sc
     except TerminatedWorkerError:
         raise UserError(
             f"a worker process was killed, most likely for want of memory: expected about 1 GB for each of {processes} "
-            "workers; lower ingest.workers and run again, finished cases are kept"
+            "workers; run again with fewer workers, finished cases are kept"
         ) from None
     except FileNotFoundError as error:
         raise UserError(
-            f"ingest.scheduler: its workers do not see {error.filename}: the project must lie on storage that they share"
+            f"scheduler: its workers do not see {error.filename}: the project must lie on storage that they share"
         ) from None
 
 
@@ -87,7 +87,7 @@ def _cluster(scheduler: str) -> Iterator[None]:
         from distributed import Client
     except ImportError:
         raise UserError(
-            "ingest.scheduler needs Dask, which is not installed: install the extra, pip install -e '.[cluster]'"
+            "scheduler: needs Dask, which is not installed: install the extra, pip install -e '.[cluster]'"
         ) from None
     from joblib import parallel_config
 
@@ -95,7 +95,7 @@ def _cluster(scheduler: str) -> Iterator[None]:
         client = Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"ingest.scheduler: no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
+            f"scheduler: no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
         ) from None
     with client, parallel_config(backend="dask", client=client, wait_for_workers_timeout=60):
         yield

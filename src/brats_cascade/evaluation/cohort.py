@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.evaluation.cohort_figure import cohort_figure
+from brats_cascade.evaluation.cohort_figure import cohort_figure, intensity_figure, patch_figure
 from brats_cascade.evaluation.embed import missing, picture, read_json, read_table, records
 from brats_cascade.labels import LABELS
+
+# Of data/fingerprint.json, per modality.
+STATISTICS = {"mean": "mean", "std": "standard deviation", "p01": "1st percentile", "p50": "median", "p99": "99th percentile"}
 
 
 def describe_cohort(root: Path) -> dict[str, Any]:
@@ -70,7 +73,8 @@ def describe_fingerprint(root: Path) -> dict[str, Any] | None:
         root: The project's folder; reads data/fingerprint.json.
 
     Returns:
-        "counts": rows (what, values) and "spreads": rows (what, lowest, median, highest); None without the file.
+        "counts": rows (what, values), "spreads": rows (what, min, median, max), "labels": rows (label, share, paper,
+        cases) and "figure", the intensities as a data URI; None without the file.
     """
     found = read_json(root / "data/fingerprint.json")
     if not found:
@@ -83,10 +87,11 @@ def describe_fingerprint(root: Path) -> dict[str, Any] | None:
     spreads = {"tumour, cm³": found.get("tumour_cm3"), "brain, share of the volume": found.get("brain_fraction")}
     for modality, statistics in (found.get("intensities") or {}).items():
         spreads |= {
-            f"{modality}, {name} in the brain": statistics.get(name) for name in ("mean", "std") if name in statistics
+            f"{modality}, {words} in the brain": statistics[name] for name, words in STATISTICS.items() if name in statistics
         }
     return {
         "counts": [
+            {"what": "release (cases)", "values": listed({n: r["cases"] for n, r in found.get("releases", {}).items()})},
             {"what": "shape, slices x rows x columns (cases)", "values": listed(found.get("shapes", {}))},
             {"what": "spacing, mm (cases)", "values": listed(found.get("spacings", {}))},
         ],
@@ -98,17 +103,26 @@ def describe_fingerprint(root: Path) -> dict[str, Any] | None:
             for what, spread in spreads.items()
             if spread
         ],
+        "labels": [
+            {
+                "label": row["name"],
+                **{key: "" if missing(row.get(key)) else f"{100 * row[key]:.3g} %" for key in ("share", "paper")},
+                "cases": row["cases"],
+            }
+            for row in (found.get("labels") or {}).get("table", [])
+        ],
+        "figure": picture(intensity_figure(found["intensities"])) if found.get("intensities") else None,
     }
 
 
-def describe_patches(root: Path) -> list[dict[str, str]]:
-    """Share of each label among all voxels, and in the patch sets."""
+def describe_patches(root: Path) -> dict[str, Any] | None:
+    """Share of each label among all voxels, and in the patch sets: "rows" and "figure"; None without them."""
     summary = read_json(root / "data/patches/summary.json")
     if not summary:
-        return []
+        return None
     rows = []
     for label in summary["classes"]:
         share = summary.get("voxel_shares", {}).get(str(label))
         counts = {name: f"{held.get(str(label), 0):,}" for name, held in summary.get("counts", {}).items()}
         rows.append({"label": LABELS[label], "share": "" if share is None else f"{100 * share:.3g} %", **counts})
-    return rows
+    return {"rows": rows, "figure": picture(patch_figure(summary["counts"]))}

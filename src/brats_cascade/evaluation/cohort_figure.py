@@ -1,10 +1,11 @@
-"""A chart of the cohort: how much of each tumour label every case holds."""
+"""Charts of the data: the tumours of all cases, the modalities' intensities, the labels of the patch sets."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brats_cascade.evaluation.figures import LABEL_COLOURS, new_figure, titled
+from brats_cascade.evaluation.figures import INK, LABEL_COLOURS, PALE, new_figure, titled
 from brats_cascade.labels import LABELS
 
 if TYPE_CHECKING:
@@ -37,4 +38,62 @@ def cohort_figure(cases: "pd.DataFrame", *, title: str = "") -> "Figure":
     axes.invert_yaxis()
     axes.set(xlabel="tumour, cm³")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return titled(figure, title)
+
+
+def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]], *, title: str = "") -> "Figure":
+    """Draws how intensities in the brain spread over the cases, before they are normalised.
+
+    Args:
+        intensities: Modality -> "p01", "p50", "p99" -> "min", "median", "max" over the cases, raw units.
+        title: Above the figure.
+
+    Returns:
+        A row a modality; a line from the lowest to the highest case and a dot at the median case for each percentile.
+    """
+    figure = new_figure(9, 0.7 + 0.5 * len(intensities))
+    axes = figure.subplots()
+    shades = {"p01": "#9bb3ff", "p50": "#648FFF", "p99": "#3a55b5"}
+    names = {"p01": "1st percentile", "p50": "median", "p99": "99th percentile"}
+    lowest = np.inf
+    for row, statistics in enumerate(intensities.values()):
+        for offset, (key, colour) in zip((-0.22, 0.0, 0.22), shades.items(), strict=True):
+            if key in statistics:
+                low, middle, high = (np.array(statistics[key][part], dtype=float) for part in ("min", "median", "max"))
+                label, lowest = names[key] if row == 0 else None, np.fmin(lowest, low)
+                axes.plot([low, high], [row + offset] * 2, color=colour, linewidth=3, label=label)
+                axes.plot(middle, row + offset, "o", color=INK, markersize=4)
+    axes.set_yticks(range(len(intensities)), list(intensities))
+    axes.invert_yaxis()
+    axes.set_xscale("log" if lowest > 0 else "symlog")
+    axes.grid(axis="x", color=PALE, linewidth=0.5)
+    axes.set(xlabel="intensity in the brain, as in the files")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return titled(figure, title)
+
+
+def patch_figure(counts: Mapping[str, Mapping[str, int]], *, title: str = "") -> "Figure":
+    """Draws the share of each label in each patch set.
+
+    Args:
+        counts: Set -> label (as text) -> centres.
+        title: Above the figure.
+
+    Returns:
+        One bar a set, of the labels' shares.
+    """
+    figure = new_figure(9, 0.9 + 0.35 * len(counts))
+    axes = figure.subplots()
+    colours = {0: PALE, **LABEL_COLOURS}
+    for row, held in enumerate(counts.values()):
+        start, total = 0.0, max(1, sum(held.values()))
+        for label, colour in colours.items():
+            share = 100 * held.get(str(label), 0) / total
+            if str(label) in held:
+                axes.barh(row, share, left=start, color=colour, height=0.7, label=LABELS[label] if row == 0 else None)
+            start += share
+    axes.set_yticks(range(len(counts)), list(counts))
+    axes.invert_yaxis()
+    axes.set(xlabel="share of the centres, %", xlim=(0, 100))
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return titled(figure, title)
