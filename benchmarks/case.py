@@ -6,10 +6,11 @@ The weights are untrained unless models/input_cascade holds a full-width network
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.common import input_cascade_operations, matrix_rate, report
+from benchmarks.common import best, input_cascade_operations, matrix_rate, report
 from brats_cascade import MODALITIES
 from brats_cascade.backend import start_backend
 
@@ -22,56 +23,93 @@ def main() -> None:
     start_backend()
     from brats_cascade.data.cases import find_cases
     from brats_cascade.inference.dense import brain_windows
-    from brats_cascade.inference.output import write_prediction
-    from brats_cascade.inference.predict import predict_case
-    from brats_cascade.inference.segment import Member
-    from brats_cascade.models.build import build_model
-    from brats_cascade.models.files import Contract, load_trained
     from brats_cascade.models.fold import for_inference
-    from brats_cascade.models.two_path import Style
 
     if not SOURCE.is_dir():
         print(f"{SOURCE}: not there; this benchmark needs real cases and is left out")
         return
-    cases = find_cases(SOURCE)[:2]
-    style = Style()
-    contract = Contract("input_cascade", (0, 1, 2, 4), MODALITIES, 0.01, style, style)
-    network = build_model("input_cascade", classes=4, style=style)
-    if TRAINED.is_dir():
-        trained, record = load_trained(TRAINED)
-        if record.style.width == 1.0:
-            network, contract = trained, record
-    rows = []
-    labels = {}
+    first, case = find_cases(SOURCE)[:2]
+    network, contract, trained = _network()
+    rows: list[dict[str, Any]] = []
+    labels: dict[str, np.ndarray] = {}
     for precision in ("float32", "bfloat16"):
         rate = matrix_rate(precision)
         lean = for_inference(network, contract=contract, precision=precision)
-        for case in cases:
-            with tempfile.TemporaryDirectory() as folder:
-                started = time.perf_counter()
-                prediction = predict_case(case, members=[Member(lean, contract)])
-                write_prediction(prediction, case=case, out=Path(folder))
-                seconds = time.perf_counter() - started
-        brain = prediction.prepared.brain
+        _segment(first, network=lean, contract=contract)
+        seconds, parts, prediction = _segment(case, network=lean, contract=contract)
+        # Every slice's own bounds, not rounded: less than what is computed, which is whole batches of slices.
+        windows = brain_windows(prediction.prepared.brain, slices=1, step=1)
         needed = sum(
-            (stop - start) * input_cascade_operations(rows=rows_, columns=columns, classes=len(contract.classes))
-            for start, stop, _, _, rows_, columns in brain_windows(np.asarray(brain), slices=1)
+            input_cascade_operations(rows=rows_, columns=columns, classes=len(contract.classes))
+            for _, _, _, _, rows_, columns in windows
         )
         labels[precision] = prediction.labels
-        both = int((labels["float32"] > 0).sum() + (labels[precision] > 0).sum())
-        agreement = 2 * int(((labels["float32"] > 0) & (labels[precision] > 0)).sum()) / both if both else 1.0
         rows.append(
             {
                 "case": case.name,
                 "precision": precision,
                 "seconds": round(seconds, 1),
+                **parts,
                 "R, GFLOP/s": round(rate / 1e9),
                 "operations / R, s": round(needed / rate, 1),
                 "over operations / R": round(seconds * rate / needed, 2),
-                "complete Dice against float32": round(agreement, 4) if contract is not None and both else "",
+                "float32 over this": round(rows[0]["seconds"] / seconds, 2) if rows else 1.0,
+                "complete Dice against float32": _agreement(labels, precision=precision) if trained else "",
             }
         )
     report("case", rows=rows)
+
+
+def _network() -> tuple[Any, Any, bool]:
+    """Network, contract, and whether it is trained."""
+    from brats_cascade.models.build import build_model
+    from brats_cascade.models.files import Contract, load_trained
+    from brats_cascade.models.two_path import Style
+
+    if TRAINED.is_dir():
+        network, contract = load_trained(TRAINED)
+        if contract.style.width == 1.0:
+            return network, contract, True
+    style = Style()
+    network = build_model("input_cascade", classes=4, style=style)
+    return network, Contract("input_cascade", (0, 1, 2, 4), MODALITIES, 0.01, style, style), False
+
+
+def _segment(case: Any, *, network: Any, contract: Any) -> tuple[float, dict[str, float], Any]:
+    """Seconds from files to file, and of its parts; reading and labels are timed again alone, the network is the rest."""
+    from brats_cascade.data.prepare import prepare_case
+    from brats_cascade.inference.output import write_prediction
+    from brats_cascade.inference.postprocess import Rule, apply_rule
+    from brats_cascade.inference.predict import predict_case
+    from brats_cascade.inference.segment import Member, most_probable
+
+    rule = Rule(min_component=200.0)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        prediction = predict_case(case, members=[Member(network, contract)], rule=rule)
+        computed = time.perf_counter()
+        write_prediction(prediction, case=case, out=Path(folder))
+        ended = time.perf_counter()
+    prepared, probabilities = prediction.prepared, prediction.probabilities
+    reading = best(lambda: prepare_case(case, **contract.preprocessing, with_truth=False), repeats=1)
+    spacing = prepared.meta["spacing"]
+    choosing = best(
+        lambda: apply_rule(most_probable(probabilities), brain=prepared.brain, spacing=spacing, rule=rule), repeats=1
+    )
+    parts = {
+        "reading, s": reading,
+        "network, s": computed - started - reading - choosing,
+        "labels and post-processing, s": choosing,
+        "writing, s": ended - computed,
+    }
+    return ended - started, {name: round(value, 2) for name, value in parts.items()}, prediction
+
+
+def _agreement(labels: dict[str, np.ndarray], *, precision: str) -> float:
+    """Dice of the complete tumour between a precision and float32."""
+    mine, theirs = labels[precision] > 0, labels["float32"] > 0
+    both = int(mine.sum() + theirs.sum())
+    return round(2 * int((mine & theirs).sum()) / both, 4) if both else 1.0
 
 
 if __name__ == "__main__":

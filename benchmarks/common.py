@@ -36,6 +36,26 @@ def matrix_rate(dtype: str = "float32", *, side: int = 4096) -> float:
     return 2 * side**3 / seconds
 
 
+def two_path_trainer(style: Any, *, xla: bool = False) -> Any:
+    """A TwoPathCNN up to its scores, compiled with Adam as training compiles it."""
+    import keras
+
+    from brats_cascade.models.cascade import score_model
+    from brats_cascade.models.two_path import build_two_path
+
+    trainer = score_model(build_two_path(style=style))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    trainer.compile(optimizer=keras.optimizers.Adam(1e-4), loss=loss, jit_compile=xla)
+    return trainer
+
+
+def random_tiles(*, batch: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image windows and class numbers for one training step with side x side labelled pixels a window."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(batch, side + 32, side + 32, 4)).astype(np.float32)
+    return image, rng.integers(0, 5, (batch, side, side, 1))
+
+
 def two_path_operations(*, rows: int, columns: int, channels: int = 4, classes: int = 5) -> float:
     """Multiplications and additions that a full-width TwoPathCNN needs for rows x columns output pixels.
 

@@ -29,10 +29,16 @@ def main() -> None:
         },
     ]
     status = subprocess.run([str(here / "dvc"), "status"], capture_output=True, text=True, check=True).stdout
-    if "up to date" in status:
-        rows.append(
-            {"what": "dvc repro, nothing to do", "seconds": _seconds(str(here / "dvc"), "repro"), "to reach": 5.0}
-        )
+    nothing = "up to date" in status
+    rows.append(
+        {
+            "what": "dvc repro, nothing to do"
+            if nothing
+            else "dvc repro, nothing to do: the pipeline was not up to date",
+            "seconds": _seconds(str(here / "dvc"), "repro") if nothing else "",
+            "to reach": 5.0,
+        }
+    )
     report("start", rows=rows)
 
 

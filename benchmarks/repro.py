@@ -1,0 +1,87 @@
+"""Where the time of a whole `dvc repro` goes, stage by stage, in a fresh clone; not part of `make bench`, as long as it takes.
+
+    python -m benchmarks.repro [--params FILE]
+
+The clone is of the last commit. Of a training stage the loop's own seconds are known (run.json): steps and validation.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import report
+
+STAGE = re.compile(r"Running stage '([^']+)'")
+
+
+def main() -> None:
+    """Times the stages by the lines that DVC prints as they start."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, help="taken in place of params.yaml")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        clone = Path(name) / "clone"
+        subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
+        if given.params:
+            shutil.copyfile(given.params, clone / "params.yaml")
+        rows = _summary(_stages(clone, "--force"), clone=clone)
+        again = sum(_stages(clone).values())
+        rows.append({"stage": "again, nothing to do", "runs": 0, "seconds": round(again, 1), "share": ""})
+    report("repro", rows=rows)
+
+
+def _stages(clone: Path, *options: str) -> dict[str, float]:
+    """Seconds of each stage, in the order in which they ran; DVC's own start is "(start)", its end in the last stage.
+
+    `--force` among the options: a result that the machine's run cache holds already would take no time.
+    """
+    here = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(clone / "src"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    seconds: dict[str, float] = {}
+    stage, since = "(start)", time.perf_counter()
+    words = [str(here / "dvc"), "repro", *options]
+    with subprocess.Popen(words, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            found = STAGE.search(line)
+            if found:
+                seconds[stage], stage, since = time.perf_counter() - since, found[1], time.perf_counter()
+        seconds[stage] = time.perf_counter() - since
+    if process.returncode:
+        raise SystemExit(f"dvc repro ended with {process.returncode}")
+    return seconds
+
+
+def _summary(seconds: dict[str, float], *, clone: Path) -> list[dict[str, Any]]:
+    """One row per kind of stage, then the whole."""
+    kinds: dict[str, list[float]] = {}
+    for stage, spent in seconds.items():
+        loop = 0.0
+        if stage.startswith("train@"):
+            record = clone / "models" / stage.removeprefix("train@") / "run.json"
+            loop = json.loads(record.read_text(encoding="utf-8"))["seconds"]
+        kinds.setdefault(stage.split("@")[0], []).append(spent)
+        if loop:
+            kinds.setdefault("of it in the training loops", []).append(loop)
+    whole = sum(seconds.values())
+    rows = [
+        {"stage": kind, "runs": len(spent), "seconds": round(sum(spent), 1), "share": round(sum(spent) / whole, 3)}
+        for kind, spent in kinds.items()
+    ]
+    return [*rows, {"stage": "everything", "runs": len(seconds), "seconds": round(whole, 1), "share": 1.0}]
+
+
+if __name__ == "__main__":
+    main()
