@@ -47,8 +47,9 @@ def test_a_training_run_is_left_open_and_evaluation_finishes_it(project):
     stored = run.client.get_run(run.id)
     assert stored.info.status == "RUNNING"
     assert stored.info.run_name == "two_path"
-    assert stored.data.params == {"width": "0.25"}
+    assert stored.data.params == {"architecture": "two_path", "width": "0.25"}
     assert stored.data.tags["mlflow.source.git.commit"] == "abc"
+    assert next(iter(stored.data.metrics)) == "phase1/validation_complete"  # what MLflow's compare page draws
     assert values(run, "phase1/loss") == [(10, 3.0), (20, 2.0)]
     assert values(run, "phase2/loss") == [(25, 1.5)]
     assert values(run, "phase2/validation_complete") == []
@@ -94,6 +95,21 @@ def test_slices_tables_weights_and_figures(project):
     assert {"tables/slices.json", "tables/cases.json", "tables/class_weights.json", "class_weights.csv"} <= stored
     assert {"figures/curve.png", "figures/overlay.png", "figures/class_weights.png"} <= stored
     assert run.client.get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_run_that_is_evaluated_again_holds_the_new_tables_alone(project):
+    table = pd.DataFrame({"case": ["A"], "dice": [0.5], "hd95": [np.nan]})
+    with tracking.start_run("again", root=project) as run:
+        run.log_table(table, name="cases")
+    with tracking.resume_run(run.id, name="again", root=project) as run:
+        run.log_table(table.assign(dice=0.75), name="cases")
+        run.log_table(table, name="nine_slices")
+        assert run.online
+    stored = run.client.get_run(run.id)
+    found = json.loads((Path(stored.info.artifact_uri.removeprefix("file://")) / "tables/cases.json").read_text())
+    assert found == {"columns": ["case", "dice", "hd95"], "data": [["A", 0.75, None]]}
+    listed = json.loads(stored.data.tags["mlflow.loggedArtifacts"])
+    assert [entry["path"] for entry in listed] == ["tables/cases.json", "tables/nine_slices.json"]
 
 
 def test_a_run_that_is_gone_is_replaced_and_said_so(project, caplog):

@@ -36,6 +36,9 @@ TAGS = (
     "git_commit",
 )  # fmt: skip
 
+# Tags that are parameters, too: MLflow's compare page draws the first three, by the alphabet, in which its runs differ.
+COMPARED = ("architecture", "class_weights", "normalisation", "procedure")
+
 # Tag of a run that took the place of one that is gone: that one's id.
 REPLACES = "replaces"
 
@@ -113,7 +116,7 @@ def _create(name: str, *, tags: Mapping[str, Any] | None, params: Mapping[str, A
         run.go_offline(error)
         return run
     run = Run(run_id, client=client, uri=uri)
-    run.log_params(params or {})
+    run.log_params({key: own[key] for key in COMPARED if key in own} | dict(params or {}))
     return run
 
 

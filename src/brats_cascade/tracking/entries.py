@@ -10,8 +10,12 @@ Entry = tuple[str, Any, int]
 
 
 def history_entries(history: "pd.DataFrame") -> Iterator[Entry]:
-    """Training curves: `phase1/loss` and so on, the step counted from the start of phase 1."""
+    """Training curves: `phase1/loss` and so on, the step counted from the start of phase 1.
+
+    The Dice comes first: MLflow's compare page draws the metric logged first, and losses under other weights do not compare.
+    """
     names = [name for name in history.columns if name not in ("phase", "check", "step")]
+    names.sort(key=lambda name: name != "validation_complete")
     for row in history.to_dict("records"):
         for name in names:
             yield f"phase{int(row['phase'])}/{name}", row[name], int(row["step"])

@@ -1,5 +1,6 @@
 """One MLflow run: everything that is logged to it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PARAMS = 100  # in one request, MLflow's limit over HTTP
+_TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages look for a run's tables
 
 
 class Run(QuietRun):
@@ -97,12 +99,21 @@ class Run(QuietRun):
                 Every score becomes one metric a case, `slice_complete_f1/CASE`, whose step is the slice.
         """
         self.log_metrics(list(slice_entries(slices)))
-        self.client.log_table(self.id, slices, "tables/slices.json")
+        self._put_table(slices, name="slices")
 
     @quietly
     def log_table(self, table: "pd.DataFrame", *, name: str) -> None:
         """Logs a table (`tables/NAME.json`), which MLflow's page compares across runs."""
-        self.client.log_table(self.id, table, f"tables/{name}.json")
+        self._put_table(table, name=name)
+
+    def _put_table(self, table: "pd.DataFrame", *, name: str) -> None:
+        """Puts a table in the place of an earlier one: MLflow's own log_table would append to it, in a run evaluated again."""
+        place = f"tables/{name}.json"
+        self.client.log_text(self.id, table.to_json(orient="split", index=False), place)
+        listed = json.loads(self.client.get_run(self.id).data.tags.get(_TABLES, "[]"))
+        entry = {"path": place, "type": "table"}
+        if entry not in listed:
+            self.client.set_tag(self.id, _TABLES, json.dumps([*listed, entry]))
 
     @quietly
     def log_class_weights(self, weights: "pd.DataFrame", *, figure: "Figure | None" = None) -> None:
@@ -114,7 +125,7 @@ class Run(QuietRun):
             figure: A picture of them.
         """
         self.client.log_text(self.id, weights.to_csv(index=False), "class_weights.csv")
-        self.client.log_table(self.id, weight_table(weights), "tables/class_weights.json")
+        self._put_table(weight_table(weights), name="class_weights")
         self.log_metrics(list(weight_entries(weights)))
         if figure is not None:
             self.client.log_figure(self.id, figure, "figures/class_weights.png")
