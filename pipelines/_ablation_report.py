@@ -1,15 +1,15 @@
 """What an ablation over seeds says: means and spreads, in numbers, in words and in a picture."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from brats_cascade.evaluation.ablation import FALLEN, Experiment, comparable, described, lacking, question_of
 from brats_cascade.labels import REGIONS
 
-FALLEN = 0.1  # below this share of the true tumour a network has collapsed to "non-tumour"
 SCORES = (*REGIONS, "tumour_share")
 
 
@@ -38,13 +38,16 @@ def summarise_seeds(results: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return summary
 
 
-def write_report(folder: Path, *, results: pd.DataFrame, summary: Mapping[str, Mapping[str, Any]]) -> Any:
+def write_report(
+    folder: Path, *, results: pd.DataFrame, summary: Mapping[str, Mapping[str, Any]], experiments: Sequence[Experiment]
+) -> Any:
     """Writes results.csv, summary.json and summary.md.
 
     Args:
         folder: Where.
         results: As in `summarise_seeds`.
         summary: From `summarise_seeds`.
+        experiments: Names and settings, to find what each pair of them differs in.
 
     Returns:
         The figure of the spread.
@@ -52,12 +55,14 @@ def write_report(folder: Path, *, results: pd.DataFrame, summary: Mapping[str, M
     folder.mkdir(parents=True, exist_ok=True)
     results.to_csv(folder / "results.csv", index=False)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    (folder / "summary.md").write_text(in_words(summary), encoding="utf-8")
+    (folder / "summary.md").write_text(in_words(summary, results=results, experiments=experiments), encoding="utf-8")
     return spread_figure(results)
 
 
-def in_words(summary: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table in Markdown and, below it, what became of the claim that a bare network says "non-tumour" everywhere."""
+def in_words(
+    summary: Mapping[str, Mapping[str, Any]], *, results: pd.DataFrame, experiments: Sequence[Experiment]
+) -> str:
+    """A table in Markdown and, below it, an answer to every question that two experiments differing in one thing answer."""
     lines = [
         "Dice on the unseen patients without post-processing, mean ± standard deviation over seeds; tumour called: pixels",
         "called tumour as a share of those that are.",
@@ -66,11 +71,71 @@ def in_words(summary: Mapping[str, Mapping[str, Any]]) -> str:
         "|---|---|" + "---|" * (len(REGIONS) + 2),
     ]
     for name, one in summary.items():
-        cells = [f"{one[score]['mean']:.3f} ± {one[score]['sd']:.3f}" for score in SCORES]
+        cells = [_spread(one[score]) for score in SCORES]
         lines.append(f"| {name} | {one['seeds']} | {' | '.join(cells)} | {one['fallen']} of {one['seeds']} |")
-    fallen = [f"{name} ({one['fallen']} of {one['seeds']} runs)" for name, one in summary.items() if one["fallen"]]
-    said = f"Collapsed to non-tumour (less than {FALLEN:.0%} of the tumour called): "
-    return "\n".join([*lines, "", said + (", ".join(fallen) if fallen else "none") + "."]) + "\n"
+    lines += ["", "## Does a network without class weights or regularisation collapse to non-tumour?", ""]
+    lines += [_collapse(one, summary=summary[one.name]) for one in experiments if lacking(one)] or [
+        "- None was trained."
+    ]
+    others = [f"{name} ({one['fallen']} of {one['seeds']})" for name, one in summary.items() if one["fallen"]]
+    lines.append(f"- Of all experiments these collapsed, in so many runs: {', '.join(others) or 'none'}.")
+    for factor, pairs in comparable(experiments).items():
+        lines += ["", f"## {question_of(factor)}", ""]
+        if factor == "architecture":
+            lines.append(_ranking(list(dict.fromkeys(one.name for pair in pairs for one in pair)), results=results))
+        lines += [_comparison(*pair, factor=factor, summary=summary, results=results) for pair in pairs]
+    return "\n".join(lines) + "\n"
+
+
+def _collapse(one: Experiment, *, summary: Mapping[str, Any]) -> str:
+    share, seeds = summary["tumour_share"], summary["seeds"]
+    return (
+        f"- {one.name}, without {' and without '.join(lacking(one))}: calls {share['mean']:.0%} ± {share['sd']:.0%} of the "
+        f"tumour; collapsed (below {FALLEN:.0%}) with {summary['fallen']} of {seeds} seeds."
+    )
+
+
+def _ranking(names: Sequence[str], *, results: pd.DataFrame) -> str:
+    """Architectures by their mean Dice over the regions, and whether the first leads with every seed."""
+    table = results.assign(dice=results[list(REGIONS)].mean(axis=1)).pivot_table(
+        index="seed", columns="experiment", values="dice"
+    )
+    order = list(table[list(names)].mean().sort_values(ascending=False).index)
+    ranks = [f"{name} {table[name].mean():.3f}" for name in order]
+    lead = _verdict(table[order[0]] - table[order[1]])
+    return f"- By mean Dice over the regions: {', '.join(ranks)}. {order[0]} against {order[1]}: {lead}."
+
+
+def _comparison(
+    first: Experiment,
+    second: Experiment,
+    *,
+    factor: str,
+    summary: Mapping[str, Mapping[str, Any]],
+    results: pd.DataFrame,
+) -> str:
+    one, other = described(first, factor=factor, against=second), described(second, factor=factor, against=first)
+    scores = "; ".join(
+        f"{region} {_spread(summary[first.name][region])} against {_spread(summary[second.name][region])}"
+        for region in REGIONS
+    )
+    table = results.pivot_table(index="seed", columns="experiment", values="complete")
+    return f"- {one} against {other}: {scores}. Complete: {_verdict(table[first.name] - table[second.name])}."
+
+
+def _verdict(differences: pd.Series) -> str:
+    """What the paired differences, one a seed, allow to say."""
+    higher, count = int((differences > 0).sum()), len(differences)
+    text = f"{differences.mean():+.3f}"
+    if count == 1:
+        return f"{text}, of one seed, which tells nothing about chance"
+    if higher == count or (differences < 0).all():
+        return f"{text}, {'higher' if higher else 'lower'} with each of {count} seeds"
+    return f"{text}, higher with {higher} of {count} seeds: no difference beyond that between seeds"
+
+
+def _spread(numbers: Mapping[str, float]) -> str:
+    return f"{numbers['mean']:.3f} ± {numbers['sd']:.3f}"
 
 
 def spread_figure(results: pd.DataFrame) -> Any:

@@ -44,11 +44,13 @@ def main(params: Params, *, seeds: int, names: list[str]) -> None:
                 rows.append(_one(params, entry, name=name, folder=WORK / f"seed{seed}", parent=parent.id))
         results = pd.DataFrame(rows)
         summary = summarise_seeds(results)
-        figure = write_report(REPORT, results=results, summary=summary)
+        experiments = [_settings(experiment_named(params, name), name=name) for name in order]
+        figure = write_report(REPORT, results=results, summary=summary, experiments=experiments)
         write_figures(REPORT, figures={"spread": figure})
         parent.log_scores(summary, prefix="spread")
         parent.log_table(results, name="ablation")
         parent.log_figures({"spread": figure})
+        parent.log_note((REPORT / "summary.md").read_text(encoding="utf-8"))
     sys.stdout.write((REPORT / "summary.md").read_text(encoding="utf-8"))
 
 
@@ -61,6 +63,14 @@ def in_order(params: Params, names: list[str]) -> list[str]:
             if needed is not None and needed not in found:
                 found.append(needed)
     return found
+
+
+def _settings(entry: ExperimentParams, *, name: str) -> Any:
+    """What decides an experiment's outcome, for the words about pairs that differ in one thing."""
+    from brats_cascade.evaluation.ablation import Experiment
+
+    settings = {**entry.train.model_dump(), "architecture": entry.architecture, "builds_on": entry.builds_on}
+    return Experiment(name, settings, pd.DataFrame())
 
 
 def _one(params: Params, entry: ExperimentParams, *, name: str, folder: Path, parent: str) -> dict[str, Any]:

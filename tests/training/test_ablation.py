@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from brats_cascade.evaluation.ablation import Experiment
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,15 +37,49 @@ def test_means_spreads_and_collapses_in_closed_form() -> None:
     assert summary["bare"]["fallen"] == 1
 
 
-def test_the_words_say_which_have_collapsed(tmp_path: Path) -> None:
+def _experiments() -> list[Experiment]:
+    common = {"architecture": "input_cascade", "builds_on": "data/patches", "normalisation": "batch", "seed": 1}
+    bare = {"class_weights": "none", "normalisation": "none"}
+    changes: dict[str, dict[str, str]] = {
+        "good": {}, "dropout": {"normalisation": "dropout"}, "late": {"architecture": "mf_cascade"}, "bare": bare,
+    }  # fmt: skip
+    return [
+        Experiment(name, {**common, "class_weights": "slice", **change}, pd.DataFrame())
+        for name, change in changes.items()
+    ]
+
+
+def test_the_words_answer_the_questions(tmp_path: Path) -> None:
     report = _report()
-    summary = report.summarise_seeds(_results())
-    text = report.in_words(summary)
-    assert "| good | 2 | 0.850 ± 0.071 | 0.700 ± 0.000 | 0.700 ± 0.141 | 1.000 ± 0.141 | 0 of 2 |" in text
-    assert text.endswith("called): bare (1 of 1 runs).\n")
-    figure = report.write_report(tmp_path, results=_results(), summary=summary)
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["good", "bare"]
+    more = [("dropout", 1, 0.7, 0.6, 0.5, 0.9), ("dropout", 2, 0.6, 0.5, 0.5, 1.0), ("bare", 2, 0.5, 0.1, 0.0, 0.3),
+            ("late", 1, 0.85, 0.7, 0.6, 0.9), ("late", 2, 0.8, 0.6, 0.6, 1.0)]  # fmt: skip
+    results = pd.concat([_results(), pd.DataFrame(more, columns=_results().columns)], ignore_index=True)
+    summary = report.summarise_seeds(results)
+    figure = report.write_report(tmp_path, results=results, summary=summary, experiments=_experiments())
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["good", "bare", "dropout", "late"]
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    text = (tmp_path / "summary.md").read_text()
+    assert "| good | 2 | 0.850 ± 0.071 | 0.700 ± 0.000 | 0.700 ± 0.141 | 1.000 ± 0.141 | 0 of 2 |" in text
+    _, collapse, architecture, normalisation = text.split("## ")
+    assert (
+        "- bare, without class weights and without batch norm or dropout: calls 16% ± 20% of the tumour; collapsed "
+        "(below 10%) with 1 of 2 seeds." in collapse
+    )
+    assert collapse.rstrip().endswith("in so many runs: bare (1 of 2).")
+    assert architecture.startswith("Which architecture?")
+    # good: (0.7 + 0.8) / 2, late: (0.7167 + 0.6667) / 2; seed 1 is behind, seed 2 ahead
+    assert "good 0.750, late 0.692. good against late: +0.058, higher with 1 of 2 seeds: no difference" in architecture
+    assert "dropout (normalisation dropout) against good (normalisation batch): complete 0.650 ± 0.071" in normalisation
+    assert normalisation.rstrip().endswith("Complete: -0.200, lower with each of 2 seeds.")
+    assert "bare" not in normalisation  # it differs from the others in two things
+
+
+def test_one_seed_tells_nothing_about_chance(tmp_path: Path) -> None:
+    report, results = _report(), _results().query("experiment == 'good' and seed == 1")
+    results = pd.concat([results, results.assign(experiment="dropout", complete=0.7)])
+    text = report.in_words(report.summarise_seeds(results), results=results, experiments=_experiments()[:2])
+    assert "-0.100, of one seed, which tells nothing about chance." in text
+    assert "- None was trained." in text and "in so many runs: none." in text
 
 
 @pytest.mark.slow
@@ -75,6 +111,8 @@ def test_two_seeds_leave_a_report_and_one_parent_with_its_children(make_project)
     assert set(runs) == {f"{name}, seed {seed}" for name in ("two_path", "mf_cascade") for seed in (1, 2)}
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
     assert "mlflow.parentRunId" not in parent.data.tags
+    assert parent.data.tags["mlflow.note.content"] == (folder / "reports/ablation/summary.md").read_text()
+    assert "mf_cascade (architecture mf_cascade) against two_path" in parent.data.tags["mlflow.note.content"]
     assert {run.info.status for run in [parent, *runs.values()]} == {"FINISHED"}
     row = results[(results["experiment"] == "mf_cascade") & (results["seed"] == 2)].iloc[0]
     assert runs["mf_cascade, seed 2"].data.metrics["test/complete"] == pytest.approx(row["complete"])

@@ -64,17 +64,25 @@ def answers(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
     Returns:
         One entry a factor: "question" and "lines", a sentence for each pair, what is compared first.
     """
-    found: dict[str, list[str]] = {}
+    return [
+        {"question": question_of(factor), "lines": [_sentence(*pair, factor=factor) for pair in pairs]}
+        for factor, pairs in comparable(experiments).items()
+    ]
+
+
+def comparable(experiments: Sequence[Experiment]) -> dict[str, list[tuple[Experiment, Experiment]]]:
+    """Factor -> the pairs that differ in it alone, what is compared first; the factors in the order of FACTORS."""
+    found: dict[str, list[tuple[Experiment, Experiment]]] = {}
     for second, first in combinations(experiments, 2):
         differing = differing_factors(first, second)
         if len(differing) == 1:
-            found.setdefault(differing[0], []).append(_sentence(first, second, factor=differing[0]))
-    known = [factor for factor in FACTORS if factor in found]
-    rest = [factor for factor in found if factor not in FACTORS]
-    return [
-        {"question": FACTORS[factor][1] if factor in FACTORS else f"Does {factor} matter?", "lines": found[factor]}
-        for factor in [*known, *rest]
-    ]
+            found.setdefault(differing[0], []).append((first, second))
+    return {factor: found[factor] for factor in sorted(found, key=lambda name: [*FACTORS, *found].index(name))}
+
+
+def question_of(factor: str) -> str:
+    """What a factor's pairs answer."""
+    return FACTORS[factor][1] if factor in FACTORS else f"Does {factor} matter?"
 
 
 def differing_factors(first: Experiment, second: Experiment) -> list[str]:
@@ -85,6 +93,12 @@ def differing_factors(first: Experiment, second: Experiment) -> list[str]:
         keys = [key for key in keys if key != "dropout"]  # its rate does nothing
     differing = [key for key in keys if first.settings.get(key) != second.settings.get(key)]
     return list(dict.fromkeys(of_key.get(key, key) for key in differing))
+
+
+def lacking(experiment: Experiment) -> list[str]:
+    """Which of the two things that the earlier work calls necessary an experiment does without."""
+    needed = (("class_weights", "class weights"), ("normalisation", "batch norm or dropout"))
+    return [words for key, words in needed if experiment.settings.get(key) == "none"]
 
 
 def tumour_calls(experiments: Sequence[Experiment]) -> list[str]:
@@ -98,25 +112,21 @@ def tumour_calls(experiments: Sequence[Experiment]) -> list[str]:
     """
     lines = []
     for one in experiments:
-        lacking = [
-            word
-            for key, word in (("class_weights", "class weights"), ("normalisation", "batch norm or dropout"))
-            if one.settings.get(key) == "none"
-        ]
-        if not lacking:
+        missing = lacking(one)
+        if not missing:
             continue
         true, found = (float(one.cases[f"complete_{of}_cm3"].sum()) for of in ("truth", "predicted"))
         share = found / true if true else 0.0
         verdict = "it does fall into answering non-tumour" if share < FALLEN else "it does not fall into non-tumour"
         lines.append(
-            f"{one.name}, without {' and without '.join(lacking)}, marks {share:.0%} of the true tumours' volume as tumour "
+            f"{one.name}, without {' and without '.join(missing)}, marks {share:.0%} of the true tumours' volume as tumour "
             f"(complete Dice {one.cases['complete_dice'].mean():.3f}): {verdict}."
         )
     return lines
 
 
 def _sentence(first: Experiment, second: Experiment, *, factor: str) -> str:
-    one, other = (_described(experiment, factor=factor, against=rest) for experiment, rest in
+    one, other = (described(experiment, factor=factor, against=rest) for experiment, rest in
                   ((first, second), (second, first)))  # fmt: skip
     scores = "; ".join(
         f"{region} {first.cases[f'{region}_dice'].mean():.3f} against {second.cases[f'{region}_dice'].mean():.3f}"
@@ -126,8 +136,8 @@ def _sentence(first: Experiment, second: Experiment, *, factor: str) -> str:
     return f"{one} against {other}: mean Dice {scores}. Complete, paired: {difference}."
 
 
-def _described(experiment: Experiment, *, factor: str, against: Experiment) -> str:
-    """The name with the settings in which it differs."""
+def described(experiment: Experiment, *, factor: str, against: Experiment) -> str:
+    """An experiment's name with the settings of a factor in which it differs from another."""
     mine, theirs = experiment.factor(factor), against.factor(factor)
     different = [f"{key} {value}" for key, value in mine.items() if theirs.get(key) != value and key != "builds_on"]
     return f"{experiment.name} ({', '.join(different)})" if different else experiment.name
