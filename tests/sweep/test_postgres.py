@@ -75,7 +75,7 @@ def member(url: str, root: Path, index: int, stuck: bool) -> None:
 
     plan = plan_of(load_params(root / "params.yaml"))
     storage = open_storage(url, heartbeat=plan.sweep.heartbeat, retries=2)
-    study = open_study("s", storage=storage, plan=plan, worker=index)
+    study = open_study("s", storage=storage, plan=plan)
     material = module.Material([], [], {}, {}, (0, 4))
     runs = Objective("s", plan, material, root, root / f"work-{index}", train=train)
     worker.run_trials(study, runs, plan=plan, trials=12, deadline=None)

@@ -16,6 +16,7 @@ from brats_cascade.sweep.lost import give_up_lost
 from brats_cascade.sweep.objective import host_name
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.settings import recipe_of, style_of
+from brats_cascade.sweep.space import suggest
 from brats_cascade.sweep.standing import best, counted, reason_of, stale_for
 from brats_cascade.sweep.storage import open_storage, shown
 from brats_cascade.sweep.study import make_pruner, make_study, open_study
@@ -77,14 +78,33 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
         make_study("s", storage=storage, plan=plan_at(root), data_key="x")
 
 
-def test_workers_draw_different_values_and_the_pruner_is_the_one_asked_for(make_project, tmp_path):
-    plan, storage = plan_at(make_project(sampler="random")), open_storage(f"sqlite:///{tmp_path / 'o.db'}")
-    make_study("s", storage=storage, plan=plan)
-    drawn = [open_study("s", storage=storage, plan=plan, worker=worker).sampler for worker in (0, 0, 1)]
-    values = [
-        sampler.sample_independent(None, None, "x", optuna.distributions.FloatDistribution(0, 1)) for sampler in drawn
-    ]
-    assert values[0] == values[1] != values[2]
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_draws_belong_to_the_trial_whichever_process_asks(make_project, tmp_path, sampler):
+    given = plan_at(make_project(sampler=sampler, startup=3))
+
+    def drawn(name, *, handles, seed=1):
+        """Learning rates of eight trials, by as many processes or hosts as there are handles, which open the study at once."""
+        plan = Plan(given.entry, given.sweep.model_copy(update={"seed": seed}), given.space)
+        storage = open_storage(f"sqlite:///{tmp_path / f'{name}.db'}")
+        make_study("s", storage=storage, plan=plan)
+        opened = [open_study("s", storage=storage, plan=plan) for _ in range(handles)]
+        values = []
+        for number in range(8):
+            study = opened[number % handles]
+            trial = study.ask()
+            values.append(suggest(trial, plan.space)["learning_rate"])
+            study.tell(trial, 1 - values[-1])
+        return values
+
+    alone, together = drawn("alone", handles=1), drawn("together", handles=3)
+    assert alone[0] == given.entry.train.learning_rate  # the experiment's own settings
+    assert alone == together and len(set(alone)) == 8
+    assert not set(drawn("seed", handles=1, seed=2)[1:]) & set(alone)
+
+
+def test_the_pruner_is_the_one_asked_for(make_project):
+    plan = plan_at(make_project())
     kinds = {"median": "MedianPruner", "hyperband": "HyperbandPruner", "none": "NopPruner"}
     for name, kind in kinds.items():
         made = make_pruner(Plan(plan.entry, plan.sweep.model_copy(update={"pruner": name}), plan.space))

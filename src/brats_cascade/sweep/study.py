@@ -52,36 +52,38 @@ def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str =
     return study, point is not None
 
 
-def open_study(name: str, *, storage: "BaseStorage", plan: Plan, worker: int = 0) -> "Study":
+def open_study(name: str, *, storage: "BaseStorage", plan: Plan) -> "Study":
     """Opens a study to run trials.
 
     Args:
         name: Of the study.
         storage: From `open_storage`.
         plan: What is searched.
-        worker: Number of the worker; each draws other random values.
 
     Returns:
         The study with the plan's sampler and pruner.
     """
     import optuna
 
-    study = optuna.load_study(study_name=name, storage=storage)
-    seed = plan.sweep.seed + 1000 * len(study.get_trials(deepcopy=False)) + worker
-    study.sampler, study.pruner = make_sampler(plan, seed=seed), make_pruner(plan)
-    return study
+    return optuna.load_study(study_name=name, storage=storage, sampler=make_sampler(plan), pruner=make_pruner(plan))
 
 
-def make_sampler(plan: Plan, *, seed: int) -> "BaseSampler":
+def make_sampler(plan: Plan) -> "BaseSampler":
     """TPE, which learns from finished trials and keeps away from running ones, or random values."""
     import optuna
 
-    if plan.sweep.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    one = plan.sweep.second == "none"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sweep.startup, multivariate=one, group=one)
+    from brats_cascade.sweep.sampler import NumberedSampler
+
+    startup, one = plan.sweep.startup, plan.sweep.second == "none"
+
+    def make(seed: int) -> "BaseSampler":
+        if plan.sweep.sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=one, group=one)
+
+    return NumberedSampler(make, seed=plan.sweep.seed)
 
 
 def make_pruner(plan: Plan) -> "BasePruner":

@@ -34,7 +34,7 @@ def work(orders: Mapping[str, Any]) -> int:
 
     Args:
         orders: study, storage, plan (`Plan.as_dict`), root, work (the study's folder), trials (in all), deadline (epoch
-            seconds or None), index (of this worker), parent (MLflow's run of the study), data_key.
+            seconds or None), parent (MLflow's run of the study), data_key.
 
     Returns:
         Exit status: 0, or AGAIN.
@@ -51,7 +51,7 @@ def work(orders: Mapping[str, Any]) -> int:
 
     plan, root, folder = Plan.from_dict(orders["plan"]), Path(orders["root"]), Path(orders["work"])
     storage = open_storage(orders["storage"], heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
-    study = open_study(orders["study"], storage=storage, plan=plan, worker=orders["index"])
+    study = open_study(orders["study"], storage=storage, plan=plan)
     start_backend()
     objective = Objective(
         orders["study"], plan, open_material(root), root, folder, parent=orders["parent"], data_key=orders["data_key"]
