@@ -33,5 +33,29 @@ def test_when_no_worker_can_work_its_last_words_are_the_error(tmp_path):
     with pytest.raises(
         UserError, match=r"every worker ended early; the last one said: KeyError: 'entry' .*worker-0\.log"
     ):
-        crew_at(tmp_path, workers=1).run(watch=lambda: None, every=0.1)
+        crew_at(tmp_path, workers=1).run(watch=lambda: False, every=0.1)
     assert "Traceback" in (tmp_path / "worker-0.log").read_text()
+
+
+@pytest.mark.parametrize(("ended", "starts"), [(False, 6), (True, 10)])
+def test_a_worker_is_started_again_after_kills_as_long_as_trials_end_between_them(tmp_path, monkeypatch, ended, starts):
+    """Memory may be too small for many of the trials; only kills between which nothing ends are a worker's own fault."""
+    statuses = iter([-9] * 9 + [0])
+    started = []
+
+    class Ended:
+        def __init__(self):
+            self.status = next(statuses)
+
+        def poll(self):
+            return self.status
+
+    crew = Crew({}, environments=[{}], folder=tmp_path)
+    monkeypatch.setattr(crew, "_start", lambda index, *, path: started.append(index) or Ended())
+    (tmp_path / "worker-0.log").touch()
+    if ended:
+        crew.run(watch=lambda: True, every=0)
+    else:
+        with pytest.raises(UserError, match="every worker ended early; the last one said: exit status -9"):
+            crew.run(watch=lambda: False, every=0)
+    assert len(started) == starts

@@ -15,7 +15,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.sweep.worker import AGAIN
 
 log = logging.getLogger(__name__)
-RESTARTS = 5  # of one worker, after kills
+RESTARTS = 5  # of one worker, after kills between which no trial has ended: something else than a trial is wrong
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Crew:
     """The worker processes of a sweep on this host.
 
     Args:
-        orders: As `worker.work` takes them, without `index` and `pid`.
+        orders: As `worker.work` takes them, without `pid`.
         environments: One per worker.
         folder: For their logs.
     """
@@ -39,11 +39,11 @@ class Crew:
         self._orders, self._environments, self._folder = orders, environments, folder
         self._workers: list[_Worker] = []
 
-    def run(self, *, watch: Callable[[], None], every: float = 1.0) -> None:
+    def run(self, *, watch: Callable[[], bool], every: float = 1.0) -> None:
         """Starts the workers and returns when all have ended; on the way out none is left, whatever happens.
 
         Args:
-            watch: Called again and again.
+            watch: Called again and again; says whether a trial has ended since the last call.
             every: Seconds between calls.
 
         Raises:
@@ -57,7 +57,9 @@ class Crew:
                 self._workers.append(_Worker(index, self._start(index, path=path), path))
             while self._workers:
                 time.sleep(every)
-                watch()
+                if watch():
+                    for worker in self._workers:
+                        worker.kills = 0
                 for worker in list(self._workers):
                     status = worker.process.poll()
                     if status is not None and not self._goes_on(worker, status=status):
@@ -96,7 +98,7 @@ class Crew:
         pipe: IO[bytes] | None = process.stdin
         assert pipe is not None
         with pipe:  # the storage's password is in it, and command lines are for all to see
-            pipe.write(json.dumps({**self._orders, "index": index, "pid": os.getpid()}).encode())
+            pipe.write(json.dumps({**self._orders, "pid": os.getpid()}).encode())
         return process
 
 

@@ -130,15 +130,15 @@ def line_of(trial: "FrozenTrial") -> str:
     return f"trial {trial.number} {word} {score} ({settings})"
 
 
-def _news(study: "Study", *, known: set[int], tell: Callable[[str], None]) -> None:
-    """Tells of the trials that have ended since the last call."""
+def _news(study: "Study", *, known: set[int], tell: Callable[[str], None]) -> bool:
+    """Tells of the trials that have ended since the last call, and says whether there are any."""
     trials = study.get_trials(deepcopy=False)
     again = retried(trials)
-    for trial in trials:
-        if trial.state.name in ENDED and trial.number not in known:
-            known.add(trial.number)
-            note = "; it is tried again" if trial.number in again else ""
-            tell(line_of(trial) + note)
+    fresh = [trial for trial in trials if trial.state.name in ENDED and trial.number not in known]
+    for trial in fresh:
+        known.add(trial.number)
+        tell(line_of(trial) + ("; it is tried again" if trial.number in again else ""))
+    return bool(fresh)
 
 
 def _environment() -> dict[str, str]:

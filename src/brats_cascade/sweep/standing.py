@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-LOST = "the process that ran it was killed, or its host was lost"
+LOST = "the process that ran it was killed (by a full memory, say), or its host was lost"
 
 
 def retried(trials: "Sequence[FrozenTrial]") -> set[int]:
