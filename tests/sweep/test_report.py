@@ -48,6 +48,7 @@ def test_the_page_is_whole_in_itself_and_says_what_happened(plan, tmp_path):
     outside = re.compile(r"<(?:script|link|img|iframe)[^>]*(?:src|href)\s*=\s*[\"']?(?:https?:)?//", re.IGNORECASE)
     assert not outside.search(page)
     assert page.count("Plotly.newPlot(") >= 4
+    assert "validation round" in page and "Intermediate Value" not in page
     assert {"history", "validation", "slice", "parallel"} <= set(report.pictures)
     assert all(path.stat().st_size > 2000 for path in report.pictures.values())
 

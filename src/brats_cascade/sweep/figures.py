@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LABEL = "complete Dice, validation"
 CAPTIONS = {
     "history": "Score of every trial, and the best so far.",
     "validation": "Validation Dice of every trial while it trained; short curves were ended early.",
@@ -37,7 +38,10 @@ def drawn(study: "Study", *, plan: Plan) -> "dict[str, Figure]":
     """
     import optuna.visualization as charts
 
-    return _draw(study, plan=plan, charts=charts)
+    found = _draw(study, plan=plan, charts=charts)
+    if "validation" in found:
+        found["validation"].update_layout(xaxis_title="validation round", yaxis_title=LABEL)
+    return found
 
 
 def pictures(study: "Study", *, plan: Plan, folder: Path) -> dict[str, Path]:
@@ -74,8 +78,7 @@ def _draw(study: "Study", *, plan: Plan, charts: Any) -> dict[str, Any]:
     done = complete(study.get_trials(deepcopy=False))
     if not done:
         return {}
-    label = "complete Dice, validation"
-    first: dict[str, Any] = {"target_name": label}
+    first: dict[str, Any] = {"target_name": LABEL}
     if len(plan.objectives) > 1:
         first["target"] = lambda trial: trial.values[0]
     jobs: dict[str, Callable[[], Any]] = {
@@ -88,7 +91,7 @@ def _draw(study: "Study", *, plan: Plan, charts: Any) -> dict[str, Any]:
     if len({trial.values[0] for trial in done}) > 1 and _shared_params(done):
         jobs["importances"] = lambda: charts.plot_param_importances(study, **first)
     if len(plan.objectives) > 1:
-        jobs["pareto"] = lambda: charts.plot_pareto_front(study, target_names=[label, plan.objectives[1]])
+        jobs["pareto"] = lambda: charts.plot_pareto_front(study, target_names=[LABEL, plan.objectives[1]])
     found = {}
     for name in (name for name in CAPTIONS if name in jobs):
         try:
