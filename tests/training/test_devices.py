@@ -1,17 +1,20 @@
 """Two devices and two worker processes: the losses and weights of one device at the same global batch."""
 
+import importlib.util
 import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from brats_cascade.errors import UserError
-from brats_cascade.training.devices import ONE_DEVICE, open_devices
+from brats_cascade.training.batches import Batch
+from brats_cascade.training.devices import ONE_DEVICE, Sharded, open_devices
 
 SCRIPT = Path(__file__).with_name("worker.py")
 
@@ -32,6 +35,24 @@ def _end(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, log
 
 
+def _end_all(processes: list[subprocess.Popen[str]]) -> None:
+    try:
+        for process in processes:
+            _end(process)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def _addresses() -> list[str]:
+    """Two free ports of the loopback."""
+    with socket.socket() as first, socket.socket() as second:
+        for one in (first, second):
+            one.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in (first, second)]
+
+
 def _same(found: Path, expected: Path) -> None:
     with np.load(found) as one, np.load(expected) as other:
         assert set(one) == set(other) and len(one["rows"]) == 3
@@ -49,21 +70,12 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_two_worker_processes_train_as_one(alone: Path, tmp_path: Path) -> None:
     """TensorFlow's multi-worker strategy, for real: two processes that reduce their gradients over the loopback."""
-    with socket.socket() as first, socket.socket() as second:
-        for one in (first, second):
-            one.bind(("127.0.0.1", 0))
-        workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in (first, second)]
+    workers = _addresses()
     started = []
     for number in range(2):
         config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}
         started.append(_start("workers", out=tmp_path / f"{number}.npz", TF_CONFIG=json.dumps(config)))
-    try:
-        for process in started:
-            _end(process)
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
+    _end_all(started)
     _same(tmp_path / "0.npz", alone)
     assert not (tmp_path / "1.npz").exists()  # only the first worker writes
 
@@ -72,6 +84,44 @@ def test_two_worker_processes_train_as_one(alone: Path, tmp_path: Path) -> None:
 def test_two_devices_of_one_host_train_as_one(alone: Path, tmp_path: Path) -> None:
     _end(_start("local", out=tmp_path / "local.npz"))
     _same(tmp_path / "local.npz", alone)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed (extra: jax)")
+def test_jax_trains_on_two_devices_and_in_two_processes_as_on_one(tmp_path: Path) -> None:
+    jax = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    out = {name: tmp_path / f"{name}.npz" for name in ("one", "local", "0", "1")}
+    _end(_start("one", out=out["one"], **jax))
+    _end(_start("local", out=out["local"], XLA_FLAGS="--xla_force_host_platform_device_count=2", **jax))
+    _same(out["local"], out["one"])
+    cluster = {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": ",".join(_addresses()),
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+    }
+    numbers = ("0", "1")
+    _end_all([_start("workers", out=out[one], KERAS_DISTRIBUTION_PROCESS_ID=one, **cluster, **jax) for one in numbers])
+    _same(out["0"], out["one"])
+    assert not out["1"].exists()  # only the first process writes
+
+
+def test_each_process_gives_its_own_windows_and_refuses_what_does_not_share_out() -> None:
+    seen: list[list[int]] = []
+
+    def train(inputs, targets, *, sample_weight, return_dict):
+        assert list(inputs[:, 0, 0, 0]) == list(targets[:, 0, 0, 0]) == list(sample_weight[:, 0, 0])
+        seen.append(targets[:, 0, 0, 0].tolist())
+        return {"loss": 0.5}
+
+    def batch(windows: int) -> Batch:
+        numbers = np.arange(windows).reshape(-1, 1, 1)
+        return Batch([numbers[..., None]], numbers, numbers)
+
+    trainer = SimpleNamespace(train_on_batch=train)
+    steps = [Sharded(devices=4, processes=2, number=number).stepper(trainer) for number in range(2)]
+    assert [step(batch(8)) for step in steps] == [0.5, 0.5]
+    assert seen == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    with pytest.raises(UserError, match=r"train\.batch: expected a multiple of the 4 devices, received a batch of 6"):
+        steps[0](batch(6))
 
 
 def test_one_device_is_the_default() -> None:

@@ -47,7 +47,11 @@ def _kill_at(folder: Path, *, phase: int, step: int) -> None:
 
 def _finish(folder: Path, **variables: str) -> str:
     process = _start(folder, **variables)
-    log = process.communicate(timeout=400)[0]
+    try:
+        log = process.communicate(timeout=400)[0]
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 0, log
     return log
 

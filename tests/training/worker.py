@@ -3,6 +3,7 @@
 Run as a script: python worker.py one|local|workers OUT.npz (a process that does not write leaves no file)
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 
 def main(kind: str, out: str) -> None:
     """Trains both phases on four windows a step with weights that differ between them, without batch statistics."""
-    import tensorflow as tf
+    if kind == "local" and os.environ.get("KERAS_BACKEND") != "jax":  # there XLA_FLAGS says it
+        import tensorflow as tf
 
-    if kind == "local":
         two = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
     from brats_cascade.training.devices import open_devices
@@ -51,7 +52,7 @@ def main(kind: str, out: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         progress = train_phases(
             network, phases=[Phase(1, Drawn(), 5, 2), Phase(2, Drawn(), 3, 1)], watch=Watch(validate),
-            folder=Path(folder), descent=Descent("sgd", 0.0003, 0.5, 0.9, 0.0), fingerprint="x", devices=devices,
+            folder=Path(folder), descent=Descent("sgd", 0.003, 0.5, 0.9, 0.5), fingerprint="x", devices=devices,
         )  # fmt: skip
     if devices.writes:
         rows = [[row["loss"], row["validation_complete"], row["validation_core"]] for row in progress.history]

@@ -4,14 +4,12 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from brats_cascade.errors import UserError
 from brats_cascade.training.batches import Batch
 
 
 class Devices:
-    """One device, or a backend that shares batches out by itself (JAX with keras.distribution).
+    """One device.
 
     Attributes:
         reduction: Of the loss over pixels.
@@ -41,78 +39,44 @@ class Devices:
 ONE_DEVICE = Devices()
 
 
-class Replicas(Devices):
-    """Replicas of a tf.distribute strategy: each takes its share of every batch, and the gradients are summed.
+class Sharded(Devices):
+    """All devices of JAX under Keras's own distribution, which reduces losses and gradients over the whole batch.
 
-    The loss is the weighted mean over the pixels of the whole batch, as on one device: weights are divided by their sum
-    over the whole batch before it is cut, and each replica sums. Every process makes the whole batch and uses its part:
-    cutting windows costs little beside the convolutions, and no process has to ask another.
+    Each process makes the whole batch and gives its own part of the windows.
 
     Args:
-        strategy: Of TensorFlow.
-        writes: This process writes.
+        devices: Their number, over all processes.
+        processes: Their number.
+        number: Of this process, from 0; the first one writes.
     """
 
-    reduction = "sum"
-
-    def __init__(self, strategy: Any, *, writes: bool) -> None:
-        super().__init__(writes=writes)
-        self._strategy = strategy
-
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """The strategy's."""
-        return self._strategy.scope()
+    def __init__(self, *, devices: int, processes: int = 1, number: int = 0) -> None:
+        super().__init__(writes=number == 0)
+        self._devices, self._processes, self._number = devices, processes, number
 
     def stepper(self, trainer: Any) -> Callable[[Batch], float]:
-        """A function that makes one step of descent, each replica on its own windows, and gives the whole batch's loss.
-
-        Keras's own train_on_batch would give every replica the whole batch, and under the multi-worker strategy it fails to
-        reduce a loss that is a single number (Keras 3.15), so the step is traced here.
-        """
-        import tensorflow as tf
-
-        @tf.function(reduce_retracing=True)
-        def run(data: Any) -> Any:
-            logs = self._strategy.run(trainer.train_step, args=(data,))
-            return self._strategy.reduce("MEAN", logs["loss"], axis=None)
+        """A function that makes one step of descent on the windows of all processes, and gives the whole batch's loss."""
+        one = super().stepper(trainer)
 
         def step(batch: Batch) -> float:
-            trainer.reset_metrics()
-            return float(run(self._share(batch)))
+            check_share(batch, devices=self._devices)
+            own = slice(*(len(batch.targets) * edge // self._processes for edge in (self._number, self._number + 1)))
+            return one(Batch([part[own] for part in batch.inputs], batch.targets[own], batch.weights[own]))
 
         return step
 
-    def _share(self, batch: Batch) -> tuple[Any, Any, Any]:
-        """Inputs, targets and weights per replica.
 
-        Raises:
-            UserError: The windows of a batch do not share out evenly.
-        """
-        count = self._strategy.num_replicas_in_sync
-        if len(batch.targets) % count:
-            raise UserError(
-                f"train.batch: expected a multiple of the {count} devices, received a batch of {len(batch.targets)}; "
-                "change train.batch, or the devices in use (docs/distributed.md)"
-            )
-        weights = batch.weights / max(float(batch.weights.sum()), 1e-12)
-        inputs = [self._cut(part) for part in batch.inputs]
-        return (
-            inputs if len(inputs) > 1 else inputs[0],
-            self._cut(batch.targets[..., None]),
-            self._cut(weights.astype(np.float32)),
+def check_share(batch: Batch, *, devices: int) -> None:
+    """Refuses a batch that does not share out evenly.
+
+    Raises:
+        UserError: Its windows are no multiple of the devices.
+    """
+    if len(batch.targets) % devices:
+        raise UserError(
+            f"train.batch: expected a multiple of the {devices} devices, received a batch of {len(batch.targets)}; "
+            "change train.batch, or the devices in use (docs/distributed.md)"
         )
-
-    def _cut(self, values: np.ndarray) -> Any:
-        parts = np.split(values, self._strategy.num_replicas_in_sync)
-        return self._strategy.experimental_distribute_values_from_function(
-            lambda context: _tensor(parts[context.replica_id_in_sync_group])
-        )
-
-
-def _tensor(values: np.ndarray) -> Any:
-    import tensorflow as tf
-
-    return tf.convert_to_tensor(values)
 
 
 def open_devices(kind: str) -> Devices:
@@ -138,21 +102,26 @@ def open_devices(kind: str) -> Devices:
     if keras.backend.backend() == "jax":
         if kind == "workers":
             keras.distribution.initialize()
-        keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-        return Devices(writes=_first_process())
+        return _jax_devices()
     return _tensorflow_devices(kind)
 
 
-def _first_process() -> bool:
+def _jax_devices() -> Devices:
     import jax
+    import keras
 
-    return bool(jax.process_index() == 0)
+    if jax.device_count() == 1:
+        return ONE_DEVICE
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    return Sharded(devices=jax.device_count(), processes=jax.process_count(), number=jax.process_index())
 
 
 def _tensorflow_devices(kind: str) -> Devices:
     import os
 
     import tensorflow as tf
+
+    from brats_cascade.training.replicas import Replicas
 
     if kind == "workers":
         if "TF_CONFIG" not in os.environ:

@@ -115,6 +115,9 @@ def _compiled(network: keras.Model, *, phase: Phase, descent: Descent, devices: 
         # XLA makes bfloat16 steps slower on a CPU and float32 ones no faster (benchmarks/).
         trainer.compile(optimizer=descent.build(), loss=loss, jit_compile=keras.backend.backend() == "jax")
         trainer.optimizer.build(trainer.trainable_variables)
+        if keras.backend.backend() == "jax":
+            # Validation's compiled step names which variables are trained; over several devices one made in phase 1 fails now.
+            network.make_predict_function(force=True)
     return trainer
 
 
