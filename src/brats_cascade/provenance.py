@@ -13,7 +13,8 @@ def git_commit(root: Path) -> str:
     try:
         commit = _git(root, "rev-parse", "HEAD")
         # dvc.lock is the pipeline's own product, and `dvc exp run -S` edits params.yaml: every run logs its parameters.
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!params.yaml")
+        ours = [f":(top,exclude){name}" for name in ("dvc.lock", "params.yaml")]
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", *ours)
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN
     return f"{commit}+changes" if changed else commit

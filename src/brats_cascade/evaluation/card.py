@@ -72,6 +72,11 @@ def model_card(
     )
     hashes = "; ".join(f"{path} {digest}" for path, digest in record.get("data_hashes", {}).items()) or "not recorded"
     counts = {name: sets.get(name, 0) for name in ("train", "validation", "test")}
+    kind = (
+        "a plain 2-D U-Net, the yardstick beside the paper's networks"
+        if record["architecture"] == "unet"
+        else f"{record['architecture']} of Havaei et al. (arXiv 1505.03540)"
+    )
     over = contract.get("zscore", "brain") + (", after N4 bias correction of T1 and T1c" if contract.get("n4") else "")
     return f"""# brats-cascade: {record["experiment"]}
 
@@ -79,7 +84,7 @@ def model_card(
 
 ## What it does
 
-Segments gliomas in MRI, slice by slice: {record["architecture"]} of Havaei et al. (arXiv 1505.03540),
+Segments gliomas in MRI, slice by slice: {kind},
 {record["parameters"]:,} parameters. Input: {", ".join(contract["modalities"])} of one case on one grid, skull-stripped
 (0 outside the brain). Output: one label a voxel ({labels}),
 written in the case's own geometry and numbers.
