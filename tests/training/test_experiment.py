@@ -21,13 +21,16 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
-    """train(architecture, first=None, folder="work", **changes of the recipe)."""
+    """train(architecture, first=None, folder="work", precision="float32", **changes of the recipe)."""
     sets = {"phase1": draw_centres(cohort, count=200, equal=True), "phase2": draw_centres(cohort, count=200)}
 
-    def call(architecture: str, *, first: Any = None, folder: str = "work", **changes: Any) -> Trained:
+    def call(
+        architecture: str, *, first: Any = None, folder: str = "work", precision: str = "float32", **changes: Any
+    ) -> Trained:
         return train_experiment(
             architecture, train=cohort, validation=cohort[:1], patch_sets=sets, classes=(0, 1, 2, 3, 4),
-            style=Style(width=0.05), recipe=replace(RECIPE, **changes), first=first, folder=tmp_path / folder,
+            style=Style(width=0.05, precision=precision), recipe=replace(RECIPE, **changes), first=first,
+            folder=tmp_path / folder,
         )  # fmt: skip
 
     return call
@@ -60,6 +63,17 @@ def test_the_earlier_works_procedure_is_one_phase_of_patches(train, order: str) 
     trained = train("two_path", procedure="single", sampler="patches", patch_order=order, batch=16)
     assert [(row["phase"], row["step"]) for row in trained.progress.history] == [(1, 3)]
     assert 0 < trained.progress.pixels <= 3 * 16
+
+
+def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_scores_in_float32(train) -> None:
+    exact, mixed = (train("mf_cascade", folder=kind, precision=kind) for kind in ("float32", "bfloat16"))
+    for part in ("cnn1", "cnn2"):
+        layers = mixed.network.get_layer(part).layers
+        assert {layer.compute_dtype for layer in layers if layer.name.endswith("_conv")} == {"bfloat16"}
+    assert {str(value.dtype) for value in mixed.network.get_weights()} == {"float32"}
+    assert mixed.network.output.dtype == "float32"
+    losses = [[row["loss"] for row in trained.progress.history] for trained in (mixed, exact)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05) and losses[0] != losses[1]
 
 
 def test_phase_2_can_be_left_out(train) -> None:
