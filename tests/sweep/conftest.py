@@ -58,6 +58,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = pd.DataFrame(centres, columns=["slice", "row", "column"]).astype(np.int16)
     table.insert(0, "case", "a")
     table["label"] = labels[tuple(centres.T)]
+    pd.DataFrame({"case": list("abc"), "release": "tiny"}).to_parquet(data / "cases.parquet")  # for the train stage
     (data / "patches").mkdir()
     for name in ("phase1", "phase2"):
         table.to_parquet(data / "patches" / f"{name}.parquet")

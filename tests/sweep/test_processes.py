@@ -4,9 +4,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import optuna
 import psutil
 import pytest
@@ -15,6 +17,7 @@ from brats_cascade.config import load_params
 from brats_cascade.sweep.standing import counted, reason_of
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 LONG = {"steps": 150, "checks": 1, "checkpoint_steps": 2}
 PATIENCE = 240  # seconds, on a busy machine
 
@@ -106,3 +109,26 @@ def test_after_a_kill_of_all_the_same_command_goes_on_and_a_failing_trial_does_n
     assert not list((root / ".work" / "sweep" / "sweep").glob("0*"))  # no checkpoint left
     states = sorted(run.data.tags.get("state", "") for run in runs_of(root))
     assert states.count("failed") == len(failed) and states.count("running") == 0
+
+
+def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promised(make_project, sweep):
+    from brats_cascade.data.store import open_case
+    from brats_cascade.inference.segment import label_probabilities, most_probable
+    from brats_cascade.models.fold import load_for_inference
+
+    root = make_project(train={"steps": 12, "phase2_steps": 4})
+    done = sweep(root, "--trials", "3", "--workers", "2", "--apply")
+    assert done.returncode == 0, done.stdout + done.stderr
+    promised = max(trial.value for trial in trials_of(root))
+    assert 0.3 < promised < 1  # the networks have learnt something, so that equal scores say something
+    stage = subprocess.run(
+        [sys.executable, str(ROOT / "pipelines" / "train.py"), "sweep_best"], cwd=root, capture_output=True, text=True,
+        env={key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")},
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert stage.returncode == 0, stage.stdout + stage.stderr
+    member = load_for_inference(root / "models" / "sweep_best", precision="float32")
+    case = open_case(root / "data" / "volumes" / "b")
+    found = most_probable(label_probabilities([member], image=case.image, brain=np.asarray(case.brain), slices=4)) > 0
+    truth = np.asarray(case.labels) > 0
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) == pytest.approx(promised, abs=0.002)
