@@ -18,8 +18,8 @@ class NumberedSampler(BaseSampler):
     """Samples every trial by a sampler of its own, seeded with the trial's number.
 
     Workers that begin together share nothing but the study, and a number of their own is known on one host only. A trial's
-    number is unique in the study, so no two trials draw alike, and a study that was interrupted goes on with the draws that
-    it would have made.
+    number is unique in the study, so no two trials draw alike, and a study that gets more trials goes on as if it had been
+    asked for them at once.
 
     Args:
         make: From a seed to a sampler.
