@@ -12,6 +12,9 @@ QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
+# One of these is set for each of several processes that train together.
+CLUSTER = ("TF_CONFIG", "KERAS_DISTRIBUTION_PROCESS_ID")
+
 
 def keep_quiet() -> None:
     """Switches telemetry off and logs down, for this process and its children; what the user has set stays."""
@@ -35,7 +38,8 @@ def start_backend() -> None:
         try:
             import keras
 
-            keras.ops.zeros(1)
+            if not any(name in os.environ for name in CLUSTER):  # a cluster is joined before anything computes
+                keras.ops.zeros(1)
         except BaseException:
             chatter.seek(0)
             os.write(screen, chatter.read())

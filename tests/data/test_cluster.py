@@ -110,5 +110,5 @@ def test_no_scheduler_is_told_in_one_line(cases, tmp_path):
 
 def test_dask_that_is_not_installed_is_told(cases, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match=r"ingest\.scheduler needs Dask, which is not installed: install the extra"):
+    with pytest.raises(UserError, match=r"scheduler: needs Dask, which is not installed: install the extra"):
         ingest(cases[:1], root=tmp_path / "store", clip=0.01, workers=1, scheduler="tcp://127.0.0.1:1")

@@ -18,6 +18,10 @@ def main(kind: str, out: str) -> None:
 
         two = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+    if kind == "workers":
+        from brats_cascade.backend import start_backend
+
+        start_backend()  # before anything imports Keras, as pipelines/train.py does
     from brats_cascade.training.devices import open_devices
 
     devices = open_devices(kind)
