@@ -12,6 +12,8 @@ QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
+# What TensorFlow's and Keras's packages import where they find it, two seconds at every start, and need for nothing here.
+NOT_NEEDED = ("jax", "sklearn")
 # One of these is set for each of several processes that train together.
 CLUSTER = ("TF_CONFIG", "KERAS_DISTRIBUTION_PROCESS_ID")
 
@@ -23,7 +25,7 @@ def keep_quiet() -> None:
 
 
 def start_backend() -> None:
-    """Imports Keras and its backend and lets it look for devices.
+    """Imports Keras and its backend (KERAS_BACKEND, by default TensorFlow) and lets it look for devices.
 
     TensorFlow's C++ code writes several lines to file descriptor 2 before it reads any setting; they are kept back and
     shown only if the import fails.
@@ -31,6 +33,9 @@ def start_backend() -> None:
     keep_quiet()
     if "keras" in sys.modules:
         return
+    tensorflow = os.environ.setdefault("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    hidden = [name for name in NOT_NEEDED if tensorflow and name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import finds no such package
     sys.stderr.flush()
     with tempfile.TemporaryFile() as chatter:
         screen = os.dup(2)
@@ -45,5 +50,7 @@ def start_backend() -> None:
             os.write(screen, chatter.read())
             raise
         finally:
+            for name in hidden:
+                del sys.modules[name]
             os.dup2(screen, 2)
             os.close(screen)
