@@ -1,4 +1,4 @@
-"""Runs every benchmark and rewrites docs/results/speed.md from what they wrote; `--page` rewrites the page alone."""
+"""Runs every benchmark and rewrites docs/results/speed.md and README's three numbers; `--page` does the latter alone."""
 
 import json
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 from benchmarks.common import RESULTS
 
 ALL = ("output_layer", "inference", "layers", "case", "training", "step", "sizes", "ingest", "growth", "start")
-PAGE = Path("docs/results/speed.md")
+PAGE, README = Path("docs/results/speed.md"), Path("README.md")
+MARKS = ("<!-- speed:start -->", "<!-- speed:end -->")
 # Filled in by hand where a GPU is at hand; these benchmarks run on the processor.
 GPU = [
     "## On a data-centre GPU",
@@ -29,6 +30,9 @@ def main() -> None:
         print(f"\n{name}", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
     PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
+    README.write_text(f"{before}{MARKS[0]}\n{in_words()}\n{MARKS[1]}{after}", encoding="utf-8")
     print(f"\n{PAGE}")
 
 
@@ -54,6 +58,28 @@ def page() -> list[str]:
         lines += ["| " + " | ".join(str(row.get(name, "")) for name in names) + " |" for row in record["rows"]]
         lines.append("")
     return lines + GPU
+
+
+def in_words() -> str:
+    """The three numbers that matter to a user, in one sentence."""
+    case, inference, training = (
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in ("case", "inference", "training")
+    )
+    row = next(row for row in case["rows"] if row["precision"] == "bfloat16")
+    dense = next(
+        row for row in inference["rows"] if (row["network"], row["precision"]) == ("input_cascade", "bfloat16")
+    )
+    tiles = next(
+        row
+        for row in training["rows"]
+        if (row["precision"], row["labelled pixels a side"], row["XLA"]) == ("bfloat16", 64, "no")
+    )
+    return (
+        f"On {case['machine']}, in bfloat16: a scan segmented by the full-width InputCascadeCNN, file to file, in "
+        f"{row['seconds']:.0f} s; {dense['dense over patches']:.0f} times faster than patch by patch; TwoPathCNN "
+        f"trains on {tiles['labelled pixels per second']:,} labelled pixels a second, {tiles['over patches']:.0f} times "
+        f"as many as from patches. Written by `make bench` at commit {case['commit'][:7]}; all of it: [{PAGE}]({PAGE})."
+    )
 
 
 if __name__ == "__main__":
