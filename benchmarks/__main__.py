@@ -6,10 +6,16 @@ import sys
 from pathlib import Path
 
 from benchmarks.common import RESULTS
+from brats_cascade.record.readme import put_between
 
 ALL = ("output_layer", "inference", "layers", "case", "training", "step", "sizes", "ingest", "growth", "start")
 PAGE, README = Path("docs/results/speed.md"), Path("README.md")
-MARKS = ("<!-- speed:start -->", "<!-- speed:end -->")
+# Benchmark -> which of its rows README shows.
+SHOWN = {
+    "case": {"precision": "bfloat16"},
+    "inference": {"network": "input_cascade", "precision": "bfloat16"},
+    "training": {"precision": "bfloat16", "labelled pixels a side": 64, "XLA": "no"},
+}
 # Filled in by hand where a GPU is at hand; these benchmarks run on the processor.
 GPU = [
     "## On a data-centre GPU",
@@ -30,9 +36,7 @@ def main() -> None:
         print(f"\n{name}", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
     PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
-    text = README.read_text(encoding="utf-8")
-    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-    README.write_text(f"{before}{MARKS[0]}\n{in_words()}\n{MARKS[1]}{after}", encoding="utf-8")
+    put_between(README, part="speed", lines=[in_words()])
     print(f"\n{PAGE}")
 
 
@@ -62,23 +66,17 @@ def page() -> list[str]:
 
 def in_words() -> str:
     """The three numbers that matter to a user, in one sentence."""
-    case, inference, training = (
-        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in ("case", "inference", "training")
+    records = {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in SHOWN}
+    case, dense, tiles = (
+        next(row for row in record["rows"] if SHOWN[name].items() <= row.items()) for name, record in records.items()
     )
-    row = next(row for row in case["rows"] if row["precision"] == "bfloat16")
-    dense = next(
-        row for row in inference["rows"] if (row["network"], row["precision"]) == ("input_cascade", "bfloat16")
-    )
-    tiles = next(
-        row
-        for row in training["rows"]
-        if (row["precision"], row["labelled pixels a side"], row["XLA"]) == ("bfloat16", 64, "no")
-    )
+    commits = ", ".join(dict.fromkeys(record["commit"][:7] for record in records.values()))
     return (
-        f"On {case['machine']}, in bfloat16: a scan segmented by the full-width InputCascadeCNN, file to file, in "
-        f"{row['seconds']:.0f} s; {dense['dense over patches']:.0f} times faster than patch by patch; TwoPathCNN "
-        f"trains on {tiles['labelled pixels per second']:,} labelled pixels a second, {tiles['over patches']:.0f} times "
-        f"as many as from patches. Written by `make bench` at commit {case['commit'][:7]}; all of it: [{PAGE}]({PAGE})."
+        f"On {records['case']['machine']}, in bfloat16: the full-width InputCascadeCNN segments a real case "
+        f"({case['case']}), file to file, in {case['seconds']:.0f} s; dense inference is {dense['dense over patches']:.0f} "
+        f"times as fast as patch by patch; TwoPathCNN trains on {tiles['labelled pixels per second']:,} labelled pixels a "
+        f"second, {tiles['over patches']:.0f} times as many as from patches. Written by `make bench` (commit {commits}); "
+        f"all of it: [{PAGE}]({PAGE})."
     )
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from brats_cascade.commands.record import run
 from brats_cascade.errors import UserError
+from brats_cascade.record.readme import put_between
 
 REGIONS = ("complete", "core", "enhancing")
 CASES = {"A": ("high", 0.9), "B": ("high", 0.6), "C": ("low", 0.3)}
@@ -154,6 +155,30 @@ def test_the_readme_shows_the_table_and_the_champions_median_case(project: Path)
     assert "docs/results/real_two_median.jpg" in readme  # best on validation; plain_unet is better on test
     with Image.open(project / "docs/results/real_two_median.jpg") as picture:
         assert picture.size == (900, 450)
+
+
+@pytest.mark.parametrize(
+    "text", ["no marks\n", "<!-- results:start -->\n", "<!-- results:end --> <!-- results:start -->\n"]
+)
+def test_a_readme_without_its_marks_is_left_as_it_is(project: Path, text: str) -> None:
+    (project / "README.md").write_text(text)
+    with pytest.raises(
+        UserError, match=r"README\.md: expected the marks <!-- results:start --> and <!-- results:end -->"
+    ):
+        run("real", root=project, command="dvc repro", readme=True)
+    assert (project / "README.md").read_text() == text
+
+
+def test_a_part_of_the_readme_can_be_written_again_and_leaves_the_others(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "a\n<!-- speed:start --><!-- speed:end -->\nb\n<!-- results:start -->kept<!-- results:end -->\nc\n"
+    )
+    for lines in (["first", "second"], ["third"]):
+        put_between(readme, part="speed", lines=lines)
+    assert readme.read_text() == (
+        "a\n<!-- speed:start -->\nthird\n<!-- speed:end -->\nb\n<!-- results:start -->kept<!-- results:end -->\nc\n"
+    )
 
 
 def test_a_cross_validation_is_shown_when_it_is_there(project: Path) -> None:

@@ -9,11 +9,11 @@ UNKNOWN = "unknown"
 
 
 def git_commit(root: Path) -> str:
-    """The checked-out commit, with `+changes` where tracked files but dvc.lock and params.yaml differ from it."""
+    """The checked-out commit, with `+changes` where tracked files differ from it that could change what is computed."""
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        # dvc.lock is the pipeline's own product, and `dvc exp run -S` edits params.yaml: every run logs its parameters.
-        ours = [f":(top,exclude){name}" for name in ("dvc.lock", "params.yaml")]
+        # dvc.lock and docs/results are products, and `dvc exp run -S` edits params.yaml: every run logs its parameters.
+        ours = [f":(top,exclude){name}" for name in ("dvc.lock", "params.yaml", "docs/results")]
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", *ours)
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN

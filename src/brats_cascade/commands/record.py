@@ -10,11 +10,10 @@ from brats_cascade.record.helps import helps_lines
 from brats_cascade.record.nine import nine_lines
 from brats_cascade.record.origin import origin_lines
 from brats_cascade.record.pictures import copy_pictures
+from brats_cascade.record.readme import put_between
 from brats_cascade.record.results import champions, read_json, read_results
 from brats_cascade.record.tables import cases_table, grades_table, scores_table
 from brats_cascade.record.yardstick import yardstick_lines
-
-MARKS = ("<!-- results:start -->", "<!-- results:end -->")
 
 
 def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
@@ -84,15 +83,9 @@ def _crossvals(root: Path) -> dict[str, list[str]]:
 
 
 def _into_readme(readme: Path, *, table: list[str], page: Path, picture: list[Path]) -> None:
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    if not after:
-        raise UserError(f"{readme}: expected the marks {MARKS[0]} and {MARKS[1]}")
     shown = []
     if picture:
         link = f"{page.parent.as_posix()}/{picture[0].name}"
-        shown = [f"![the median unseen patient: truth above, prediction below]({link})", ""]
+        shown = [f"![the median unseen patient: truth above, prediction below]({link})"]
     where = f"Unseen patients; how this was made and every patient: [{page.as_posix()}]({page.as_posix()})."
-    body = ["", *table, "", f"{where} {PAPER_NOTE}", "", *shown]
-    readme.write_text(before + MARKS[0] + "\n".join(body) + MARKS[1] + after, encoding="utf-8")
+    put_between(readme, part="results", lines=[*table, "", f"{where} {PAPER_NOTE}", "", *shown])

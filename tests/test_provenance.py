@@ -1,0 +1,35 @@
+"""The commit that a number is said to come from."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from brats_cascade.provenance import UNKNOWN, git_commit
+
+PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    for name in (*PRODUCTS, "src/code.py", "docs/how.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message", "one"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    return tmp_path
+
+
+def test_only_changes_of_what_computes_are_told(repository: Path) -> None:
+    commit = next((repository / ".git/refs/heads").iterdir()).read_text().strip()
+    for name in PRODUCTS:
+        (repository / name).write_text("2")
+    (repository / "note.txt").write_text("not tracked")
+    assert git_commit(repository) == git_commit(repository / "src") == commit
+    (repository / "src/code.py").write_text("2")
+    assert git_commit(repository) == f"{commit}+changes"
+
+
+def test_outside_of_git_the_commit_is_unknown(tmp_path: Path) -> None:
+    assert git_commit(tmp_path) == UNKNOWN
