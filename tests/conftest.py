@@ -1,5 +1,6 @@
 """Fixtures for every test: tiny cohorts in a release's file layout, a seeded generator, the development scans."""
 
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,15 @@ import pytest
 # The orientation of BraTS NIfTI files: x and y run from right to left and from front to back.
 BRATS_AFFINE = np.array([[-1.0, 0, 0, 0], [0, -1.0, 0, 13], [0, 0, 1.0, 0], [0, 0, 0, 1]])
 SUFFIXES = ("flair", "t1", "t1ce", "t2")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Every test has its own seed, fixtures included: Keras draws the seeds of new weights from Python's generator.
+
+    Among some hundred draws of a deep network's weights there is one with which all its outputs are the same.
+    """
+    random.seed(item.nodeid)
 
 
 @pytest.fixture
