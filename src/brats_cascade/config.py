@@ -94,6 +94,7 @@ class TrainParams(Stage):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     start: Literal["he", "paper"]
     cascade: Literal["frozen", "joint"]
+    cnn1_output: Literal["probabilities", "relu_batch"]
     procedure: Literal["two_phase", "single"]
     class_weights: Literal["slice", "cohort", "none"]
     weight_power: Share
@@ -111,6 +112,7 @@ class TrainParams(Stage):
     final_rate: Share
     warmup: Share
     phase2_rate: Annotated[float, Field(gt=0)]
+    output_rate: Annotated[float, Field(gt=0)]
     momentum_start: Annotated[float, Field(ge=0, lt=1)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: NotNegative

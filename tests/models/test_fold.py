@@ -16,7 +16,7 @@ def _trained(architecture: str, *, style: Style, negative: bool = False):
     rng = np.random.default_rng(0)
     for part in (network, *(network.get_layer(name) for name in ("cnn1", "cnn2") if architecture in CASCADES)):
         for layer in part.layers:
-            if layer.name.endswith("_norm"):
+            if layer.name.endswith("_norm") or layer.name == "cnn1_batch":
                 maps = len(layer.get_weights()[0])
                 gamma = rng.uniform(0.5, 2, maps) * np.where(np.arange(maps) == 0, -1 if negative else 1, 1)
                 layer.set_weights([gamma, rng.normal(size=maps), rng.normal(size=maps), rng.uniform(0.5, 3, maps)])
@@ -38,6 +38,24 @@ def test_outputs_stay(architecture: str, pooling: str) -> None:
     expected = network.predict_on_batch(image)
     assert expected.std(axis=(0, 1, 2)).max() > 1e-3
     assert _norms(network) and not _norms(lean)
+    np.testing.assert_allclose(lean.predict_on_batch(image), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", CASCADES)
+@pytest.mark.parametrize("normalisation", ["batch", "none"])
+def test_outputs_stay_where_cnn2_sees_the_scores_of_cnn1(architecture: str, normalisation: str) -> None:
+    """The ReLU sees the scores themselves, so CNN 1's output layer must not give them relative to class 0's."""
+    style = Style(width=0.1, cnn1_output="relu_batch", normalisation=normalisation)
+    network, contract = _trained(architecture, style=style)
+    last = network.get_layer("cnn1").get_layer("output")
+    last.bias.assign([1.5, -0.5, 2.0, 0.5, 1.0])
+    network.get_layer("cnn2").get_layer("output").kernel.assign(
+        np.random.default_rng(4).normal(0, 0.02, network.get_layer("cnn2").get_layer("output").kernel.shape)
+    )
+    lean = for_inference(network, contract=contract, precision="float32")
+    image = np.random.default_rng(1).normal(size=(2, 70, 68, 4)).astype(np.float32)
+    expected = network.predict_on_batch(image)
+    assert expected.std(axis=(0, 1, 2)).max() > 1e-3
     np.testing.assert_allclose(lean.predict_on_batch(image), expected, atol=1e-5)
 
 

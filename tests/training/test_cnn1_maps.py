@@ -9,7 +9,7 @@ import pytest
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, build_second, join_cascade
+from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, build_second, first_maps, join_cascade
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.cnn1_maps import compute_maps
 from brats_cascade.training.tiles import TileSampler
@@ -29,10 +29,11 @@ def _spread(model: keras.Model, *, seed: int) -> keras.Model:
     return model
 
 
-def _pair(architecture: str) -> tuple[keras.Model, keras.Model, keras.Model]:
-    first = _spread(build_model("two_path", style=STYLE), seed=1)
-    second = _spread(build_second(architecture, style=STYLE), seed=2)
-    return first, second, join_cascade(architecture, first=first, second=second)
+def _pair(architecture: str, *, style: Style = STYLE) -> tuple[keras.Model, keras.Model, keras.Model]:
+    """CNN 1 up to what CNN 2 wants of it, CNN 2, and both joined."""
+    first = _spread(build_model("two_path", style=style), seed=1)
+    second = _spread(build_second(architecture, style=style), seed=2)
+    return first_maps(first, second=second), second, join_cascade(architecture, first=first, second=second)
 
 
 # The maps are stored as float16: a probability is off by at most 2**-12 (half a unit in the last of 11 bits, below 1). The
@@ -56,6 +57,34 @@ def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path
     exact = _whole_maps(first, case=case)
     found = predict_slices(second, case=replace(case, maps=exact), layers=layers, geometry=CNN2, joined=joined)
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", CASCADES)
+def test_cnn2_on_stored_scores_is_the_joined_cascade_too(cohort, tmp_path: Path, architecture: str) -> None:
+    """Earlier work's variant: CNN 1's scores through a ReLU and batch normalisation; its own maps, beside the others."""
+    case = cohort[0]
+    first, second, whole = _pair(architecture, style=replace(STYLE, cnn1_output="relu_batch"))
+    first.get_layer("output").bias.assign([1.5, -0.5, 2.0, 0.5, 1.0])
+    stored = compute_maps(first, cases=[case], folder=tmp_path)["a"]
+    exact = _whole_maps(first, case=case)
+    assert exact.min() < -0.1 and exact.max() > 1.1  # no probabilities
+    inside = np.zeros(exact.shape[:-1], dtype=bool)
+    inside[:, 16:-16, 16:-16] = case.brain
+    np.testing.assert_allclose(stored[inside], exact[inside], rtol=2e-3, atol=2e-3)
+    geometry, joined = GEOMETRY[architecture], GEOMETRY[architecture].joined
+    found = predict_slices(second, case=replace(case, maps=exact), layers=[1, 3], geometry=CNN2, joined=joined)
+    image = np.pad(case.image[[1, 3]], ((0, 0), geometry.halo, geometry.halo, (0, 0)))
+    expected = whole.predict_on_batch(image)
+    assert expected.std(axis=(0, 1, 2)).max() > 5e-3
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    scores = second.get_layer("cnn1_relu").output
+    relu = keras.Model(second.inputs, scores).predict_on_batch([image[:, :33, :33], exact[[1, 3], :33, :33]])
+    np.testing.assert_allclose(relu, np.maximum(exact[[1, 3], :33, :33], 0), atol=1e-6)
+
+
+def test_an_unknown_way_to_give_cnn1_is_refused() -> None:
+    with pytest.raises(ValueError, match="received 'logits'"):
+        build_second("input_cascade", style=replace(STYLE, cnn1_output="logits"))
 
 
 def _whole_maps(first: keras.Model, *, case) -> np.ndarray:

@@ -118,3 +118,52 @@ def test_the_rate_rises_over_the_warm_up_and_phase_2_has_its_own() -> None:
     assert [down.rate(step, steps=8) for step in range(6)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4])
     assert down.for_phase(1) == down
     assert down.for_phase(2).rate(7, steps=8) == pytest.approx(0.1)
+
+
+def _two_layers(optimizer: keras.optimizers.Optimizer) -> keras.Model:
+    """Weights u and w with the loss u * x + w * x - y: both gradients are x."""
+    inputs = keras.Input((1,))
+    parts = [keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name=name)(inputs) for name in "uw"]
+    model = keras.Model(inputs, keras.layers.Add()(parts))
+    model.compile(optimizer=optimizer, loss=lambda y, p: keras.ops.mean(p - y))
+    return model
+
+
+@pytest.mark.parametrize(("name", "moved"), [("adam", -0.1), ("sgd", -0.1 * (1 + 1.5 + 1.75))])
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_weight_with_a_share_of_the_rate_moves_by_that_share(name: str, moved: float, jit: bool) -> None:
+    """Constant gradient 1: each Adam step is the rate; three steps of SGD with momentum 0.5 are 1, 1.5 and 1.75 rates."""
+    steps = 3
+    descent = _descent(
+        optimizer=name, schedule="constant", learning_rate=0.1, momentum=0.5, momentum_start=0.5, output_rate=0.25
+    )
+    optimizer = descent.build()
+    model = _two_layers(optimizer)
+    model.jit_compile = jit
+    descent.attach(optimizer, weights=model.trainable_variables, wide=[model.get_layer("w").kernel])
+    for step in range(steps):
+        descent.set_step(optimizer, step=step, steps=steps)
+        model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+    expected = moved * steps if name == "adam" else moved
+    whole, slow = (float(model.get_layer(layer).get_weights()[0][0, 0]) for layer in "uw")
+    assert whole == pytest.approx(expected, rel=1e-4)
+    assert slow == pytest.approx(expected / 4, rel=1e-4)
+
+
+def test_without_a_share_adam_is_keras_own() -> None:
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(size=(4, 1)), rng.normal(size=(4, 1))) for _ in range(5)]
+    ends = []
+    for optimizer in (_descent(optimizer="adam", learning_rate=0.1).build(), keras.optimizers.Adam(0.1)):
+        model = _trainer(optimizer)
+        for inputs, targets in batches:
+            model.train_on_batch(inputs, targets)
+        ends.append(float(model.get_weights()[0][0, 0]))
+    assert ends[0] == ends[1] != 0
+
+
+def test_a_share_that_is_not_above_0_is_refused() -> None:
+    optimizer = RampSGD(0.1)
+    model = _trainer(optimizer)
+    with pytest.raises(ValueError, match="share=0"):
+        optimizer.slow_down(model.trainable_variables, share=0)

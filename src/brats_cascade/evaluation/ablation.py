@@ -19,6 +19,7 @@ FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "procedure": (("procedure", "phase2_steps", "steps", "phase1_steps"), "One phase or two?"),
     "pooling": (("pooling",), "Max-pooling, or convolutions in its place?"),
     "cascade": (("cascade",), "CNN 1 frozen, or both trained together?"),
+    "cnn1_output": (("cnn1_output",), "What of CNN 1 does CNN 2 see?"),
     "start": (("start",), "Which initialisation?"),
     "width": (("width",), "How wide?"),
     "sampler": (("sampler", "tile", "batch", "patch_order", "slice_epochs", "loss_on"), "Which sampling of pixels?"),

@@ -35,6 +35,7 @@ class Geometry:
         return self.before, self.after
 
 
+RELU = "cnn1_relu"  # first layer of a CNN 2 that takes CNN 1's scores
 CNN2 = Geometry(16, 16)  # every CNN 2 sees 33x33 of the image itself
 
 # LocalCascadeCNN's 56 is even: its first local block's fields are 10 wide, so CNN 1's pixels fall between two; the
@@ -56,7 +57,7 @@ CASCADES = tuple(name for name, geometry in GEOMETRY.items() if geometry.joined)
 def build_second(
     architecture: str, *, modalities: int = 4, classes: int = 5, style: Style | None = None
 ) -> keras.Model:
-    """CNN 2 of a cascade alone, with CNN 1's class probabilities as its second input.
+    """CNN 2 of a cascade alone, with CNN 1's class maps as its second input.
 
     Args:
         architecture: "input_cascade", "local_cascade" or "mf_cascade".
@@ -65,15 +66,21 @@ def build_second(
         style: Width, normalisation and the rest.
 
     Returns:
-        Model from [image (batch, r, c, modalities), CNN 1's probabilities (batch, r - 33 + j, c - 33 + j, classes)], with
-        j = GEOMETRY[architecture].joined, to probabilities (batch, r - 32, c - 32, classes).
+        Model from [image (batch, r, c, modalities), CNN 1's maps, as `first_maps` gives them (batch, r - 33 + j, c - 33 + j,
+        classes)], with j = GEOMETRY[architecture].joined, to probabilities (batch, r - 32, c - 32, classes).
 
     Raises:
-        ValueError: No cascade has this name.
+        ValueError: No cascade has this name, or no `style.cnn1_output`.
     """
     style = style or Style()
     image = keras.Input((None, None, modalities), name="image")
-    maps = keras.Input((None, None, classes), name="cnn1_probabilities")
+    given: Any = keras.Input((None, None, classes), name="cnn1_probabilities")
+    maps: Any = given
+    if style.cnn1_output == "relu_batch":
+        positive = keras.layers.ReLU(dtype=style.policy, name=RELU)(given)
+        maps = keras.layers.BatchNormalization(momentum=0.95, dtype=style.policy, name="cnn1_batch")(positive)
+    elif style.cnn1_output != "probabilities":
+        raise ValueError(f"expected cnn1_output 'probabilities' or 'relu_batch', received {style.cnn1_output!r}")
     if architecture == "input_cascade":
         joined = keras.layers.Concatenate(dtype=style.policy, name="join_input")([image, maps])
         features = two_path_features(joined, style=style)
@@ -83,7 +90,22 @@ def build_second(
         features = two_path_features(image, style=style, before_output=maps)
     else:
         raise ValueError(f"expected one of {list(CASCADES)}, received {architecture!r}")
-    return keras.Model([image, maps], classify(features, classes=classes, style=style), name="cnn2")
+    return keras.Model([image, given], classify(features, classes=classes, style=style), name="cnn2")
+
+
+def first_maps(first: keras.Model, *, second: keras.Model) -> keras.Model:
+    """CNN 1 up to what CNN 2 wants of it: its probabilities, or its scores where CNN 2 begins with a ReLU on them.
+
+    Args:
+        first: A TwoPathCNN, or what this function gave for it.
+        second: What `build_second` gave.
+
+    Returns:
+        Model from the image to CNN 1's maps; layers and weights are shared.
+    """
+    if not any(layer.name == RELU for layer in second.layers):
+        return first
+    return keras.Model(first.inputs, first.get_layer("output").output, name="two_path_scores")
 
 
 def join_cascade(architecture: str, *, first: keras.Model, second: keras.Model) -> keras.Model:
@@ -127,7 +149,7 @@ def _joined(architecture: str, *, first: keras.Model, second: keras.Model) -> tu
     """The image as Keras tensor, and what CNN 2 makes of it and of CNN 1's maps."""
     geometry = GEOMETRY[architecture]
     image = keras.Input((None, None, first.input_shape[-1]), name="image")
-    first = _renamed(first, name="cnn1")
+    first = _renamed(first_maps(first, second=second), name="cnn1")
     maps: Any = first(image)
     top, bottom = geometry.before - CNN2.before, geometry.after - CNN2.after
     centre = keras.layers.Cropping2D(((top, bottom), (top, bottom)), dtype="float32", name="centre")(image)

@@ -17,7 +17,7 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
     After a trained batch normalisation a map is scale * maxout + shift. Where the scale is positive that is the maxout of
     scale * map + shift, so it goes into the convolution's kernel and bias. A network with a scale that is not positive
     keeps its normalisation. A U-Net normalises its convolutions themselves, and the same arithmetic holds.
-    A wide output layer leaves class 0 out of its sums: the softmax sees differences alone.
+    A wide output layer leaves class 0 out of its sums, as the softmax sees differences alone; not where a ReLU sees its scores.
 
     Args:
         network: Trained; left as it is.
@@ -43,7 +43,7 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
     for part, target, fold in zip(parts, targets, folds, strict=True):
         _copy_weights(part, target=target, fold=fold)
         last = target.get_layer("output")
-        if isinstance(last, WideOutput):
+        if isinstance(last, WideOutput) and target.output is not last.output:
             last.form = "relative"
     return twin
 

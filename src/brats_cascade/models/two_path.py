@@ -23,6 +23,8 @@ class Style:
         l2: Weight of the kernels' square sum in the loss.
         kernel_bound: Largest absolute value of a kernel's weight, enforced after every step (paper section 3.2 bounds it,
             prints no number); 0 leaves it out.
+        cnn1_output: What of CNN 1 joins a cascade's CNN 2: its "probabilities" (paper section 2.2), or "relu_batch": its scores
+            through a ReLU and batch normalisation (earlier work).
         start: "he", or "paper" for kernels from U(-0.005, 0.005).
         precision: "float32", or "bfloat16": layers compute in bfloat16, weights and outputs stay float32.
     """
@@ -35,6 +37,7 @@ class Style:
     l1: float = 0.0
     l2: float = 0.0
     kernel_bound: float = 0.0
+    cnn1_output: str = "probabilities"
     start: str = "he"
     precision: str = "float32"
 

@@ -21,10 +21,10 @@ KEPT = 2  # networks whose maps stay on disk
 def compute_maps(
     network: keras.Model, *, cases: Sequence[TrainingCase], folder: Path, data_key: str = ""
 ) -> dict[str, np.ndarray]:
-    """Computes and stores CNN 1's probabilities for whole cases; what is there already is kept.
+    """Computes and stores CNN 1's maps for whole cases; what is there already is kept.
 
     Args:
-        network: A trained TwoPathCNN.
+        network: A trained TwoPathCNN, up to its probabilities or its scores (`first_maps`).
         cases: The cases.
         folder: Where the files go, one per case, in a folder of their own for this network and data.
         data_key: Stands for the cases' voxels, such as a hash of the volume store: other data, other files.

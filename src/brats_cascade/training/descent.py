@@ -1,11 +1,13 @@
 """How the weights move: optimiser, learning-rate schedule, momentum ramp."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 
-from brats_cascade.training.optimizers import RampSGD
+from brats_cascade.training.optimizers import RampSGD, SharedAdam
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Descent:
         warmup: Share of a phase's steps over which the rate rises linearly to the schedule's.
         phase2_rate: Phase 2 starts at this share of `learning_rate`: its output layer alone sums 98,784 inputs, and a rate
             that suits all layers together shakes it.
+        output_rate: Share of the learning rate for the 21x21 output kernel, in both phases: with Adam each of its weights moves
+            by about the rate, so that a score, a sum of 98,784 inputs, could move by tens in one step. 1 leaves it.
     """
 
     optimizer: str
@@ -36,12 +40,13 @@ class Descent:
     schedule: str = "cosine"
     warmup: float = 0.0
     phase2_rate: float = 1.0
+    output_rate: float = 1.0
 
     def for_phase(self, number: int) -> "Descent":
         """The descent of phase 1 or 2: the latter starts at its own rate."""
         return replace(self, learning_rate=self.learning_rate * self.phase2_rate) if number == 2 else self
 
-    def build(self) -> keras.optimizers.Optimizer:
+    def build(self) -> SharedAdam | RampSGD:
         """A new optimiser.
 
         Raises:
@@ -49,10 +54,21 @@ class Descent:
         """
         limit = self.clip_norm or None
         if self.optimizer == "adam":
-            return keras.optimizers.Adam(self.learning_rate, global_clipnorm=limit)
+            return SharedAdam(self.learning_rate, global_clipnorm=limit)
         if self.optimizer == "sgd":
             return RampSGD(self.learning_rate, momentum=self.momentum_start, global_clipnorm=limit)
         raise ValueError(f"expected optimizer 'adam' or 'sgd', received {self.optimizer!r}")
+
+    def attach(self, optimizer: SharedAdam | RampSGD, *, weights: Iterable[Any], wide: Iterable[Any]) -> None:
+        """Makes an optimiser's state for the weights that it will move.
+
+        Args:
+            optimizer: What `build` gave.
+            weights: All trained weights.
+            wide: Those of them that move at `output_rate`.
+        """
+        optimizer.build(list(weights))
+        optimizer.slow_down(wide, share=self.output_rate)
 
     def rate(self, step: int, *, steps: int) -> float:
         """Learning rate of a step of a phase.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, Geometry, build_second, join_cascade
+from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, Geometry, build_second, first_maps, join_cascade
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.batches import Sampler, TrainingCase
 from brats_cascade.training.class_weights import case_weights
@@ -106,7 +106,8 @@ def train_experiment(
         joined = GEOMETRY[architecture].joined
         # Cascades of one CNN 1 share its maps; without a key for the voxels they could be another cohort's.
         place = (folder.parent if data_key else folder) / "cnn1_maps"
-        maps = compute_maps(first, cases=[*train, *validation], folder=place, data_key=data_key)
+        seen = first_maps(first, second=network)
+        maps = compute_maps(seen, cases=[*train, *validation], folder=place, data_key=data_key)
         train, validation = ([replace(case, maps=maps[case.name]) for case in some] for some in (train, validation))
     phases, frame = _plan(
         train, patch_sets=patch_sets, classes=classes, geometry=geometry, joined=joined, recipe=recipe

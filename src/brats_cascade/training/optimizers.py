@@ -1,13 +1,48 @@
-"""Gradient descent whose momentum is a variable, so that it can rise during training (paper section 4: 0.5 to 0.9)."""
+"""Optimisers that Keras lacks: a momentum that rises during training (paper section 4), weights with a rate of their own."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 from keras import ops
 
 
+class RateShares:
+    """Part of an optimiser: some of its weights move at a share of the learning rate. The shares are not saved with it."""
+
+    _shares: dict[int, float] | None = None
+
+    def slow_down(self, variables: Iterable[Any], *, share: float) -> None:
+        """Gives weights a share of the learning rate from now on, the others the whole.
+
+        Args:
+            variables: Among the weights that `build` was given, earlier.
+            share: Factor of the learning rate.
+
+        Raises:
+            ValueError: A share that is not above 0.
+        """
+        if share <= 0:
+            raise ValueError(f"slow_down needs share > 0, received share={share}")
+        self._shares = {self._get_variable_index(variable): share for variable in variables}  # type: ignore[attr-defined]
+
+    def own_rate(self, variable: Any, *, learning_rate: Any) -> Any:
+        """The rate of one weight."""
+        share = (self._shares or {}).get(self._get_variable_index(variable), 1.0)  # type: ignore[attr-defined]
+        return learning_rate if share == 1 else ops.multiply(learning_rate, share)
+
+
 @keras.saving.register_keras_serializable(package="brats_cascade")
-class RampSGD(keras.optimizers.Optimizer):
+class SharedAdam(RateShares, keras.optimizers.Adam):
+    """Keras's Adam, with `slow_down`."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves one weight."""
+        super().update_step(gradient, variable, self.own_rate(variable, learning_rate=learning_rate))
+
+
+@keras.saving.register_keras_serializable(package="brats_cascade")
+class RampSGD(RateShares, keras.optimizers.Optimizer):
     """Stochastic gradient descent with a momentum that can be set between steps.
 
     Keras's own SGD bakes `momentum` into the traced step as a number: changing it later has no effect. Here it is a
@@ -49,7 +84,8 @@ class RampSGD(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one weight."""
-        rate, momentum = (ops.cast(value, variable.dtype) for value in (learning_rate, self._momentum))
+        own = self.own_rate(variable, learning_rate=learning_rate)
+        rate, momentum = (ops.cast(value, variable.dtype) for value in (own, self._momentum))
         velocity = self._velocities[self._get_variable_index(variable)]
         step = ops.subtract(ops.multiply(momentum, velocity), ops.multiply(rate, ops.cast(gradient, variable.dtype)))
         self.assign(velocity, step)

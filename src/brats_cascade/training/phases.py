@@ -1,7 +1,7 @@
 """The phases of a training: phase 1 trains all layers, phase 2 the output layer alone (paper section 3.2)."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from brats_cascade.models.cascade import output_layer, score_model
+from brats_cascade.models.layers import WideOutput
 from brats_cascade.training.batches import Sampler
 from brats_cascade.training.checkpoint import Checkpoint, assign_values, read_checkpoint
 from brats_cascade.training.descent import Descent
@@ -114,7 +115,8 @@ def _compiled(network: keras.Model, *, phase: Phase, descent: Descent, devices: 
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=devices.reduction)
         # XLA makes bfloat16 steps slower on a CPU and float32 ones no faster (benchmarks/).
         trainer.compile(optimizer=descent.build(), loss=loss, jit_compile=keras.backend.backend() == "jax")
-        trainer.optimizer.build(trainer.trainable_variables)
+        wide = [layer.kernel for layer in _wide_layers(trainer) if layer.trainable]
+        descent.attach(trainer.optimizer, weights=trainer.trainable_variables, wide=wide)
         if keras.backend.backend() == "jax":
             # Validation's compiled step names which variables are trained; over several devices one made in phase 1 fails now.
             network.make_predict_function(force=True)
@@ -128,6 +130,14 @@ def _set_trainable(model: keras.Model, *, keep: Callable[[keras.layers.Layer], b
             _set_trainable(layer, keep=keep)
         else:
             layer.trainable = keep(layer)
+
+
+def _wide_layers(model: keras.Model) -> Iterator[WideOutput]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _wide_layers(layer)
+        elif isinstance(layer, WideOutput):
+            yield layer
 
 
 def shift_bias(network: keras.Model, *, masses: Sequence[np.ndarray]) -> None:
