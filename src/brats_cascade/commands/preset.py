@@ -9,6 +9,8 @@ from brats_cascade.errors import UserError
 def run(name: str, *, folder: Path) -> str:
     """Turns a preset into `-S key=value` words; a key without a value is taken out: `-S ~key`.
 
+    An experiment's own settings are written `-S ++key=value`, which DVC takes for keys that params.yaml lacks, too.
+
     Args:
         name: Of the file, without its ending.
         folder: Of the presets.
@@ -26,7 +28,13 @@ def run(name: str, *, folder: Path) -> str:
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise UserError(f"{path}: no such preset; known: {', '.join(known) or 'none (run this in the project root)'}")
     pairs = _flat(YAML(typ="safe").load(path))
-    return " ".join(f"-S ~{key}" if value is None else f"-S {key}={value}" for key, value in pairs)
+    return " ".join(f"-S {_word(key, value=value)}" for key, value in pairs)
+
+
+def _word(key: str, *, value: str | None) -> str:
+    if value is None:
+        return f"~{key}"
+    return f"{'++' if key.startswith('experiments.') else ''}{key}={value}"
 
 
 def _flat(tree: dict[str, Any], *, before: str = "") -> list[tuple[str, str | None]]:
