@@ -10,11 +10,30 @@ from pathlib import Path
 from brats_cascade.provenance import peak_memory_mb
 
 FOLDER = Path(".work/cost")
+_arithmetic = 0.0  # seconds of this process in training loops and in networks
+
+
+@contextlib.contextmanager
+def computing() -> Iterator[None]:
+    """Counts the time of what runs inside as arithmetic: it is a network that learns or segments."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        count_arithmetic(time.perf_counter() - started)
+
+
+def count_arithmetic(seconds: float) -> None:
+    """Adds seconds that somebody else measured."""
+    global _arithmetic
+    _arithmetic += seconds
 
 
 @contextlib.contextmanager
 def noted(stage: str, *, arguments: Sequence[str]) -> Iterator[None]:
-    """Writes seconds and peak memory of what runs inside, if it ends well; a note that cannot be written is none.
+    """Writes seconds, those in arithmetic, and peak memory of what runs inside, if it ends well.
+
+    A note that cannot be written is none.
 
     Args:
         stage: The script's name.
@@ -26,6 +45,7 @@ def noted(stage: str, *, arguments: Sequence[str]) -> Iterator[None]:
         "stage": stage,
         "argument": " ".join(arguments),
         "seconds": time.perf_counter() - started,
+        "arithmetic_seconds": _arithmetic,
         "peak_memory_mb": peak_memory_mb(),
         "when": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
     }

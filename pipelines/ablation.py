@@ -99,7 +99,7 @@ def _one(params: Params, entry: ExperimentParams, *, name: str, folder: Path, pa
         save_trained(folder / name, network=trained.network, contract=contract)
         history = pd.DataFrame(trained.progress.history)
         scores = _score(trained.network, contract=contract, params=params)
-        row = {"experiment": name, "seed": seed, **scores, "seconds": round(trained.progress.seconds, 1)}
+        row = {"experiment": name, "seed": seed, **scores, "seconds": round(trained.seconds, 1)}
         result.write_text(json.dumps({"settings": settings, "row": row}, indent=2), encoding="utf-8")
         tracked.log_history(history)
         tracked.log_class_weights(trained.weights)

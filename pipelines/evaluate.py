@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _cost import computing
 from _stage import experiment_named, run
 from tqdm import tqdm
 
@@ -56,9 +57,10 @@ def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], np.nd
     from brats_cascade.inference.segment import label_probabilities
 
     def segment(case: Any) -> np.ndarray:
-        return label_probabilities(
-            [member], image=case.image, brain=np.asarray(case.brain), slices=options.slices, flips=options.flips
-        )
+        with computing():
+            return label_probabilities(
+                [member], image=case.image, brain=np.asarray(case.brain), slices=options.slices, flips=options.flips
+            )
 
     return segment
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from _cost import count_arithmetic
 from _experiment import MODELS, tags_of, train_entry
 from _stage import experiment_named, run
 
@@ -36,6 +37,7 @@ def main(params: Params, name: str) -> None:
         return
     with _tracked(name, work=work, tags=tags, params=flat, root=root) as (tracked, sent):
         trained, contract = train_entry(params, entry, **settings, on_check=lambda rows: sent.log(tracked, rows))
+        count_arithmetic(trained.seconds)
         parts = [trained.progress] if trained.first is None else [trained.progress, trained.first]
         record = {
             "run_id": tracked.id,
@@ -43,7 +45,7 @@ def main(params: Params, name: str) -> None:
             "classes": list(contract.classes),
             "params": flat,
             "parameters": trained.network.count_params(),
-            "seconds": round(sum(part.seconds for part in parts), 1),
+            "seconds": round(trained.seconds, 1),
             "labelled_pixels": sum(part.pixels for part in parts),
             "peak_memory_mb": round(provenance.peak_memory_mb()),
             "machine": provenance.machine(),
@@ -113,8 +115,9 @@ def _finish(folder: Path, *, trained: Any, contract: Any, record: dict[str, Any]
     save_trained(folder, network=trained.network, contract=contract)
     history.to_csv(folder / "history.csv", index=False)
     trained.weights.to_csv(folder / "class_weights.csv", index=False)
-    if trained.first is not None:
-        pd.DataFrame(trained.first.history).to_csv(folder / "history_cnn1.csv", index=False)
+    first = None if trained.first is None else pd.DataFrame(trained.first.history)
+    if first is not None:
+        first.to_csv(folder / "history_cnn1.csv", index=False)
     drawn = {
         "learning_curves": learning_curves(history, title=record["experiment"]),
         "class_weights": class_weight_figure(trained.weights, title=record["experiment"]),
@@ -122,6 +125,8 @@ def _finish(folder: Path, *, trained: Any, contract: Any, record: dict[str, Any]
     write_figures(folder / "figures", figures=drawn)
     _write_record(folder, record=record, logged=False)
     sent.log(tracked, trained.progress.history)
+    if first is not None:
+        tracked.log_history(first, prefix="cnn1/")
     tracked.log_class_weights(trained.weights)
     tracked.log_figures(drawn)
     tracked.log_scores({key: record[key] for key in ("seconds", "labelled_pixels", "parameters")}, prefix="training")

@@ -18,7 +18,9 @@ TINY = {
     "patches": {"phase1": 2000, "phase2": 2000, "validation": 200},
     "train": {"width": 0.05, "tile": 16, "batch": 2, "steps": 6, "phase2_steps": 3, "checks": 1},
 }
-EXPERIMENTS = ("two_path", "input_cascade")
+# The last one trains its own CNN 1, and gives CNN 2 its scores as the earlier work does.
+OWN = {"architecture": "mf_cascade", "builds_on": "data/patches", "cnn1_output": "relu_batch"}
+EXPERIMENTS = {"two_path": "two_path", "input_cascade": "input_cascade", "own_cnn1": "mf_cascade"}
 
 
 def _dvc(project: Path, *words: str) -> str:
@@ -52,7 +54,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _change(folder, **TINY)
     yaml = YAML()
     tree = yaml.load(folder / "params.yaml")
-    tree["experiments"] = {name: tree["experiments"][name] for name in EXPERIMENTS}
+    tree["experiments"] = {name: tree["experiments"].get(name, OWN) for name in EXPERIMENTS}
     yaml.dump(tree, folder / "params.yaml")
     _dvc(folder, "repro")
     return folder
@@ -72,6 +74,11 @@ def test_every_stage_leaves_its_files(project: Path) -> None:
         history = pd.read_csv(project / f"models/{name}/history.csv")
         assert list(history["phase"]) == [1, 2]
         assert list(history["step"]) == [6, 9]
+        note = json.loads((project / f".work/cost/train-{name}.json").read_text())
+        assert 0 < history["seconds"].iloc[-1] <= note["arithmetic_seconds"] < note["seconds"]
+        note = json.loads((project / f".work/cost/evaluate-{name}.json").read_text())
+        assert cases["seconds"].sum() * 0.9 < note["arithmetic_seconds"] < note["seconds"]
+    assert list(pd.read_csv(project / "models/own_cnn1/history_cnn1.csv")["step"]) == [6, 9]
     page = (project / "reports/index.html").read_text()
     assert all(name in page for name in EXPERIMENTS)
     compared = json.loads((project / "metrics/comparison.json").read_text())
@@ -101,13 +108,17 @@ def test_mlflow_holds_each_run_with_the_same_scores(project: Path, monkeypatch: 
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     assert set(runs) == set(EXPERIMENTS)
+    first = pd.read_csv(project / "models/own_cnn1/history_cnn1.csv")
     for name, run in runs.items():
         assert run.info.status == "FINISHED"
         scores = json.loads((project / f"metrics/{name}.json").read_text())
         for region in ("complete", "core", "enhancing"):
             assert run.data.metrics[f"test/{region}/dice"] == pytest.approx(scores[region]["dice"])
         assert run.data.params["train.tile"] == "16"
-        assert run.data.tags["architecture"] == name
+        assert run.data.tags["architecture"] == EXPERIMENTS[name]
+        curve = client.get_metric_history(run.info.run_id, "cnn1/phase2/validation_loss")
+        expected = first["validation_loss"].iloc[1:].to_list() if name == "own_cnn1" else []
+        assert [point.value for point in curve] == pytest.approx(expected)
         [case] = json.loads((project / "data/splits.json").read_text())["test"]
         curve = client.get_metric_history(run.info.run_id, f"slice_complete_f1/{case}")
         slices = pd.read_csv(project / f"metrics/{name}/slices.csv").dropna(subset="complete_f1")

@@ -262,6 +262,7 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     network = build_model("two_path", style=style)
     save_trained(tmp_path / "E", network=network, contract=contract)
     history().to_csv(tmp_path / "E" / "history.csv", index=False)
+    history().iloc[:1].to_csv(tmp_path / "E" / "history_cnn1.csv", index=False)
     pd.DataFrame({"case": ["007"], "slice": [1], "weight_0": [1.5]}).to_csv(
         tmp_path / "E" / "class_weights.csv", index=False
     )
@@ -277,6 +278,7 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     stored = run.client.get_run(run.id)
     assert stored.data.metrics["training/seconds"] == 3.5
     assert values(run, "phase1/loss") == [(10, 3.0), (20, 2.0)]
+    assert values(run, "cnn1/phase1/loss") == [(10, 3.0)]
     assert values(run, "class_weights/mean") == [(0, 1.5)]
     assert stored.data.tags["mlflow.note.content"] == "words"
     assert [entry.dataset.name for entry in stored.inputs.dataset_inputs] == ["data/volumes"]

@@ -168,13 +168,16 @@ def sweep(
     apply: Annotated[
         bool, typer.Option("--apply", help="Write the best trial into params.yaml as an experiment.")
     ] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.")
+    ] = None,
 ) -> None:
     """Search for better training settings (params.yaml: sweep); run again, it goes on."""
     from brats_cascade.commands.sweep import run
 
     run(
         Path.cwd(), trials=trials, workers=workers, storage=storage, study=study, timeout=timeout, apply=apply,
-        tell=typer.echo,
+        page=page, words=["brats-cascade", *sys.argv[1:]], tell=typer.echo,
     )  # fmt: skip
 
 

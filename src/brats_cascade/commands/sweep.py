@@ -3,11 +3,12 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from brats_cascade.config import load_params
 from brats_cascade.sweep.apply import apply_trial
+from brats_cascade.sweep.page import read_metrics, write_page
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.run import line_of, run_sweep
 from brats_cascade.sweep.storage import default_storage, shown
@@ -22,6 +23,8 @@ def run(
     study: str = "sweep",
     timeout: float | None = None,
     apply: bool = False,
+    page: Path | None = None,
+    words: Sequence[str] = ("brats-cascade", "sweep"),
     tell: Callable[[str], None] = print,
 ) -> None:
     """Runs a sweep as the block `sweep` of params.yaml says.
@@ -34,6 +37,8 @@ def run(
         study: Its name.
         timeout: Seconds after which no trial begins.
         apply: Write the best trial into params.yaml.
+        page: Where to write a short Markdown page for git, or None.
+        words: The command, as that page names it.
         tell: Given what the user should read, line by line.
 
     Raises:
@@ -52,7 +57,11 @@ def run(
     done = run_sweep(
         plan, name=study, trials=trials, storage=address, workers=workers, timeout=timeout, root=root, tell=tell
     )
-    tell(f"{time.perf_counter() - started:.0f} s; report: {done.report}; study: {shown(address)}")
+    tell(f"{time.perf_counter() - started:.0f} s; report: {done.report.page}; study: {shown(address)}")
+    if page is not None:
+        metrics = read_metrics(root, study=study)
+        write_page(page, study=done.study, plan=plan, report=done.report, words=words, metrics=metrics)
+        tell(f"page: {page}")
     if done.best is None:
         tell("no trial is complete yet")
         return

@@ -13,7 +13,7 @@ from brats_cascade.sweep.crew import Crew
 from brats_cascade.sweep.devices import count_workers, usable_cores, visible_gpus, worker_environment
 from brats_cascade.sweep.material import refuse_missing
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.report import write_report
+from brats_cascade.sweep.report import Report, write_report
 from brats_cascade.sweep.standing import best, counted, retried
 from brats_cascade.sweep.storage import open_storage, shown
 from brats_cascade.sweep.study import make_study
@@ -32,12 +32,12 @@ class Swept:
     Attributes:
         study: Optuna's.
         best: The trial with the best Dice, or None.
-        report: The page.
+        report: The page and its pictures.
     """
 
     study: "Study"
     best: "FrozenTrial | None"
-    report: Path
+    report: Report
 
 
 def run_sweep(
@@ -78,13 +78,17 @@ def run_sweep(
     refuse_missing(root, cnn1=plan.entry.cnn1)
     hashes = provenance.data_hashes(root)
     opened = open_storage(storage, heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
-    study, starts = make_study(name, storage=opened, plan=plan, data_key="+".join(sorted(hashes.values())))
+    data = "+".join(sorted(hashes.values()))
+    study, starts = make_study(name, storage=opened, plan=plan, data_key=data)
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
     so_far = study.get_trials(deepcopy=False)
     left = trials - len(counted(so_far)) + sum(trial.state.name == "RUNNING" for trial in so_far)
     count = min(count_workers(workers, gpus=len(gpus), cores=cores, memory=_free_memory()), max(left, 0))
     folder = root / ".work" / "sweep" / name
+    if count:
+        where = {"commit": provenance.git_commit(root), "machine": provenance.machine(), "workers": count}
+        study.set_user_attr("where", where)
     with records.open_study_run(study, plan=plan, storage=shown(storage), root=root) as run:
         orders = {
             "study": name,
@@ -115,7 +119,7 @@ def run_sweep(
             records.settle(run, best=best(found), trials=found)
             run.log_file(report.page)
             run.log_figures(report.pictures)
-    return Swept(study, best(found), report.page)
+    return Swept(study, best(found), report)
 
 
 def line_of(trial: "FrozenTrial") -> str:

@@ -96,7 +96,7 @@ def train_trial(
     return Outcome(
         mean_over_patients(cases, patients=material.patients),
         cases,
-        trained.progress.seconds + (trained.first.seconds if trained.first else 0.0),
+        trained.seconds,
         trained.network.count_params(),
         trained.progress.pixels,
     )

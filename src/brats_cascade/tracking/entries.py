@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 Entry = tuple[str, Any, int]
 
 
-def history_entries(history: "pd.DataFrame") -> Iterator[Entry]:
-    """Training curves: `phase1/loss` and so on, the step counted from the start of phase 1.
+def history_entries(history: "pd.DataFrame", *, prefix: str = "") -> Iterator[Entry]:
+    """Training curves: `phase1/loss` and so on, behind a prefix, the step counted from the start of phase 1.
 
     The Dice comes first: MLflow's compare page draws the metric logged first, and losses under other weights do not compare.
     """
@@ -18,7 +18,7 @@ def history_entries(history: "pd.DataFrame") -> Iterator[Entry]:
     names.sort(key=lambda name: name != "validation_complete")
     for row in history.to_dict("records"):
         for name in names:
-            yield f"phase{int(row['phase'])}/{name}", row[name], int(row["step"])
+            yield f"{prefix}phase{int(row['phase'])}/{name}", row[name], int(row["step"])
 
 
 def slice_entries(slices: "pd.DataFrame") -> Iterator[Entry]:

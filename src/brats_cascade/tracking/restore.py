@@ -22,6 +22,8 @@ def log_training(run: "Run", *, folder: Path) -> None:
 
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     run.log_history(pd.read_csv(folder / "history.csv"))
+    if (folder / "history_cnn1.csv").is_file():
+        run.log_history(pd.read_csv(folder / "history_cnn1.csv"), prefix="cnn1/")
     run.log_class_weights(pd.read_csv(folder / "class_weights.csv", dtype={"case": str}))
     pictures = sorted((folder / "figures").glob("*.png"))
     run.log_figures({path.stem: path for path in pictures})

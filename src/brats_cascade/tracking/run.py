@@ -37,14 +37,15 @@ class Run(QuietRun):
         self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     @quietly
-    def log_history(self, history: "pd.DataFrame") -> None:
+    def log_history(self, history: "pd.DataFrame", *, prefix: str = "") -> None:
         """Logs training curves.
 
         Args:
             history: As in history.csv; every number becomes `phase1/loss` and so on, its step counted from the start of
                 phase 1. May be one new row at a time (with `step` already counted so) or the whole table.
+            prefix: Put before every name: "cnn1/" for the curves of a CNN 1 that was trained within.
         """
-        self.log_metrics(list(history_entries(history)))
+        self.log_metrics(list(history_entries(history, prefix=prefix)))
 
     @quietly
     def log_scores(self, scores: Mapping[str, Any], *, prefix: str = "test") -> None:

@@ -44,6 +44,11 @@ class Trained:
     weights: pd.DataFrame
     first: Progress | None = None
 
+    @property
+    def seconds(self) -> float:
+        """Of the training loops, a CNN 1's within included."""
+        return self.progress.seconds + (0.0 if self.first is None else self.first.seconds)
+
 
 def train_experiment(
     architecture: str,

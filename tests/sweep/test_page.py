@@ -1,0 +1,97 @@
+"""The page for git says what the study holds: expected cells written out by hand."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import optuna
+import pytest
+
+from brats_cascade.config import load_params
+from brats_cascade.sweep.page import read_metrics, seconds_of, write_page
+from brats_cascade.sweep.plan import plan_of
+from brats_cascade.sweep.report import Report
+
+WORDS = ["brats-cascade", "sweep", "--study", "it's"]
+RATE = {"learning_rate": optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True)}
+
+
+def _add(study, rate, *, state="COMPLETE", value=None, curve=(), **attributes):
+    study.add_trial(
+        optuna.create_trial(
+            state=optuna.trial.TrialState[state], values=value, params={"learning_rate": rate}, distributions=RATE,
+            user_attrs=attributes, intermediate_values=dict(enumerate(curve, start=1)),
+        )
+    )  # fmt: skip
+
+
+def _page(path: Path, *, make_project, study, pictures=None, metrics=None) -> str:
+    plan = plan_of(load_params(make_project() / "params.yaml"))
+    report = Report(path.with_name("sweep.html"), pictures or {})
+    write_page(path, study=study, plan=plan, report=report, words=WORDS, metrics=metrics or {})
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_tells_scores_cost_and_every_trial(make_project, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="hunt", direction="maximize")
+    study.set_user_attr("where", {"commit": "abc123", "machine": "a computer", "workers": 2})
+    _add(study, 0.0005, value=[0.71], default=True, seconds=61.5, own_memory_mb=500, shared_memory_mb=90)
+    _add(study, 0.003, value=[0.8249], cases={"a": 0.8, "b": 0.8498}, own_memory_mb=600, shared_memory_mb=100)
+    _add(study, 0.002, value=[0.79])
+    _add(study, 0.009, state="PRUNED", value=[0.1234], curve=[0.3, 0.1234])
+    _add(study, 0.01, state="FAIL", reason="the loss is nan")
+    picture = tmp_path / "made.png"
+    picture.write_bytes(b"a picture")
+    page = _page(tmp_path / "docs" / "hunt.md", make_project=make_project, study=study, pictures={"history": picture})
+    for line in (
+        """Written by `brats-cascade sweep --study 'it'"'"'s'`. Trials ran at commit abc123 on a computer, with 2 worker(s);""",
+        "| the experiment's own settings | 0.7100 |",
+        "| best | 0.8249, trial 1 |",
+        "| least, median | 0.7100, 0.7900 |",
+        "| trials | 3 complete, 1 ended early, 1 failed or lost |",
+        "| memory of a worker, its own | 500 to 600 MB |",
+        "| memory of a worker, shared with others | 90 to 100 MB |",
+        "The sweep found better settings, by 0.1149 on 2 cases.",
+        "| 0 | complete | 0.7100 | 61.5 | learning_rate 0.0005 |",
+        "| 3 | ended early | (0.1234) |  | learning_rate 0.009 |",
+        "| 4 | failed: the loss is nan | (nan) |  | learning_rate 0.01 |",
+        "(hunt_history.png)",
+    ):
+        assert line in page, line
+    assert (tmp_path / "docs" / "hunt_history.png").read_bytes() == b"a picture"
+    assert "then trained" not in page
+
+
+def test_a_sweep_that_found_nothing_better_says_so(make_project, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="hunt", direction="maximize")
+    _add(study, 0.0005, value=[0.71], default=True)
+    _add(study, 0.003, value=[0.709])
+    page = _page(tmp_path / "page.md", make_project=make_project, study=study)
+    assert "nothing better than the experiment's own settings" in page and "found better settings" not in page
+    assert "unknown" in page and "![" not in page
+
+
+def test_a_promise_is_held_against_what_the_pipeline_found(make_project, tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    text = '{"complete": {"dice": 0.8765}, "validation": {"complete": {"dice": 0.91, "dice_without": 0.8123}}}'
+    (tmp_path / "metrics" / "hunt_best.json").write_text(text)
+    assert read_metrics(tmp_path, study="other") == {}
+    metrics = read_metrics(tmp_path, study="hunt")
+    study = optuna.create_study(study_name="hunt", direction="maximize")
+    _add(study, 0.0005, value=[0.82], default=True)
+    page = _page(tmp_path / "page.md", make_project=make_project, study=study, metrics=metrics)
+    assert "the experiment hunt_best" in page
+    assert "0.8123 by the same measure" in page and "0.8765 on the unseen patients" in page
+
+
+@pytest.mark.parametrize("open_one", [False, True])
+def test_the_time_is_from_the_first_start_to_the_last_end(open_one: bool) -> None:
+    noon = datetime(2026, 1, 1, 12)
+    trials = [optuna.create_trial(value=0.5) for _ in range(2)]
+    for number, trial in enumerate(trials):
+        trial.datetime_start = noon + timedelta(seconds=10 * number)
+        trial.datetime_complete = noon + timedelta(seconds=100 - 30 * number)
+    if open_one:
+        trials.append(optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING))
+        trials[-1].datetime_start, trials[-1].datetime_complete = noon + timedelta(seconds=90), None
+    assert seconds_of(trials) == 100
+    assert seconds_of([]) == 0
