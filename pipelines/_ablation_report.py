@@ -1,12 +1,15 @@
 """What an ablation over seeds says: means and spreads, in numbers, in words and in a picture."""
 
 import json
+import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from brats_cascade import provenance
 from brats_cascade.evaluation.ablation import FALLEN, Experiment, comparable, described, lacking, question_of
 from brats_cascade.labels import REGIONS
 
@@ -57,6 +60,30 @@ def write_report(
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (folder / "summary.md").write_text(in_words(summary, results=results, experiments=experiments), encoding="utf-8")
     return spread_figure(results)
+
+
+def write_page(path: Path, *, report: Path, words: Sequence[str], hashes: Mapping[str, str], title: str) -> None:
+    """Writes the summary as a page for git, with its picture, and where its numbers come from.
+
+    Args:
+        path: Such as docs/results/ablation.md; the picture goes beside it.
+        report: Folder of `write_report`, with spread.png.
+        words: The command.
+        hashes: Of the data, path -> md5.
+        title: Of the page.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = path.with_name(f"{path.stem}_spread.png")
+    shutil.copyfile(report / "spread.png", picture)
+    data = ", ".join(f"{name} {md5}" for name, md5 in hashes.items())
+    lines = [
+        f"# {title}",
+        f"Written by `{shlex.join(words)}`, at commit {provenance.git_commit(Path.cwd())}, on {provenance.machine()}; "
+        f"data {data or 'not hashed'}.",
+        (report / "summary.md").read_text(encoding="utf-8").rstrip(),
+        f"![Dice of every seed]({picture.name})",
+    ]
+    path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
 
 def in_words(

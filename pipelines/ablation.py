@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from _ablation_report import summarise_seeds, write_report
+from _ablation_report import summarise_seeds, write_page, write_report
 from _experiment import SPLITS, VOLUMES, tags_of, train_entry
 from _stage import experiment_named
 
@@ -27,8 +27,8 @@ from brats_cascade.errors import UserError
 WORK, REPORT = Path(".work/ablation"), Path("reports/ablation")
 
 
-def main(params: Params, *, seeds: int, names: list[str]) -> None:
-    """Trains and scores every experiment with every seed, then writes and logs the summary."""
+def main(params: Params, *, seeds: int, names: list[str], page: Path | None = None) -> None:
+    """Trains and scores every experiment with every seed, then writes and logs the summary, and a page for git if asked."""
     start_backend()
     from brats_cascade.evaluation.figures import write_figures
 
@@ -51,6 +51,9 @@ def main(params: Params, *, seeds: int, names: list[str]) -> None:
         parent.log_table(results, name="ablation")
         parent.log_figures({"spread": figure})
         parent.log_note((REPORT / "summary.md").read_text(encoding="utf-8"))
+    if page is not None:
+        words, hashes = ["python", *sys.argv], provenance.data_hashes(Path.cwd())
+        write_page(page, report=REPORT, words=words, hashes=hashes, title=f"Ablation, {seeds} seeds")
     sys.stdout.write((REPORT / "summary.md").read_text(encoding="utf-8"))
 
 
@@ -102,6 +105,8 @@ def _one(params: Params, entry: ExperimentParams, *, name: str, folder: Path, pa
         row = {"experiment": name, "seed": seed, **scores, "seconds": round(trained.seconds, 1)}
         result.write_text(json.dumps({"settings": settings, "row": row}, indent=2), encoding="utf-8")
         tracked.log_history(history)
+        if trained.first is not None:
+            tracked.log_history(pd.DataFrame(trained.first.history), prefix="cnn1/")
         tracked.log_class_weights(trained.weights)
         tracked.log_scores(scores)
     logging.info("%s, seed %d: %s", name, seed, {key: round(value, 3) for key, value in scores.items()})
@@ -155,10 +160,11 @@ if __name__ == "__main__":
     logging.basicConfig(level="INFO", format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="each experiment is trained with seeds 1 to this")
+    parser.add_argument("--page", type=Path, help="also write a page for git, such as docs/results/ablation.md")
     parser.add_argument("experiments", nargs="*", help="of params.yaml; all of them by default")
     given = parser.parse_args()
     try:
-        main(load_params(), seeds=given.seeds, names=given.experiments)
+        main(load_params(), seeds=given.seeds, names=given.experiments, page=given.page)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

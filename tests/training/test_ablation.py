@@ -91,7 +91,8 @@ def test_two_seeds_leave_a_report_and_one_parent_with_its_children(make_project)
     yaml.dump(tree, folder / "params.yaml")
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, str(ROOT / "pipelines/ablation.py"), "--seeds", "2", "mf_cascade"]
+    words = ["--seeds", "2", "--page", "docs/results/runs.md", "mf_cascade"]
+    command = [sys.executable, str(ROOT / "pipelines/ablation.py"), *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "| mf_cascade | 2 |" in done.stdout and "| two_path | 2 |" in done.stdout
@@ -100,6 +101,11 @@ def test_two_seeds_leave_a_report_and_one_parent_with_its_children(make_project)
         ("two_path", 1), ("mf_cascade", 1), ("two_path", 2), ("mf_cascade", 2),
     ]  # fmt: skip
     assert (folder / "reports/ablation/spread.png").stat().st_size > 1000
+    page = (folder / "docs/results/runs.md").read_text()
+    assert page.startswith("# Ablation, 2 seeds\n") and f"ablation.py {' '.join(words)}`, at commit " in page
+    assert (folder / "reports/ablation/summary.md").read_text().rstrip() in page and "(runs_spread.png)" in page
+    picture = folder / "docs/results/runs_spread.png"
+    assert picture.read_bytes() == (folder / "reports/ablation/spread.png").read_bytes()
 
     from mlflow import MlflowClient
 
