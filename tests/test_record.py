@@ -1,6 +1,7 @@
 """The page of results: every number comes from the files of the run, and nothing is said that was not measured."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -103,6 +104,33 @@ def test_the_table_holds_scores_costs_and_the_papers_rows(project: Path) -> None
     assert "| paper: InputCascadeCNN, both phases | 0.88 | 0.79 | 0.73 |" in text
 
 
+def test_results_of_earlier_runs_on_the_same_data_stay(project: Path, caplog) -> None:
+    first = _page(project)
+    shutil.rmtree(project / "reports/figures/two")
+    for name in ("one", "two"):
+        for path in (f"models/{name}/run.json", f"metrics/{name}.json", f"metrics/{name}/cases.csv"):
+            (project / path).unlink()
+    (project / "metrics/comparison.json").write_text(json.dumps({"experiments": {"short": {}, "plain_unet": {}}}))
+    page = run("real", root=project, command="dvc repro again", readme=False).read_text()
+    row = next(line for line in first.splitlines() if line.startswith("| two | 0.5"))
+    assert row in page and "3.0 min" in row  # with the training of its CNN 1
+    for line in first.splitlines():  # its nine slices and its patients, too
+        assert line in page or not line.startswith(("| one |", "| two |")), line
+    assert "`dvc repro again` (short, plain_unet); `dvc repro` (one, two)" in page
+    assert "(real_two_median.jpg)" in page and (project / "docs/results/real_two_median.jpg").is_file()
+    assert not caplog.text
+    _experiment_data(project, "short", md5="other")
+    _experiment_data(project, "plain_unet", md5="other")
+    page = run("real", root=project, command="dvc repro again", readme=False).read_text()
+    assert "| two |" not in page and "| short |" in page
+    assert "docs/results/real/two.json: of other data or other unseen cases" in caplog.text
+
+
+def _experiment_data(root: Path, name: str, *, md5: str) -> None:
+    path = root / f"models/{name}/run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data_hashes": {"data/volumes": md5}}))
+
+
 def test_grades_stand_apart_with_intervals_where_there_are_three_patients(project: Path) -> None:
     text = _page(project)
     assert "| one | all | 3 | complete | 0.600 [0.30, 0.90] | 0.90 [0.90, 0.90] |" in text
@@ -192,6 +220,12 @@ def test_a_cross_validation_is_shown_when_it_is_there(project: Path) -> None:
     text = _page(project)
     assert "## Cross-validation of one" in text and "3 cases of 3 patients" in text
     assert "1.0 to 1.5 min for 3.0 M labelled pixels, on a computer" in text
+    for path in folder.iterdir():
+        path.unlink()
+    assert _page(project) == text  # kept beside the page
+    for name in ("one", "two", "short", "plain_unet"):
+        _experiment_data(project, name, md5="other")
+    assert "Cross-validation" not in _page(project)
 
 
 def test_without_results_the_cure_is_named(tmp_path: Path) -> None:

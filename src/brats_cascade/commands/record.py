@@ -7,17 +7,18 @@ from brats_cascade.evaluation.paper import PAPER_NOTE
 from brats_cascade.record.crossval import crossval_lines
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.helps import helps_lines
+from brats_cascade.record.kept import keep_crossval, keep_results, kept_crossvals, kept_results, with_command
 from brats_cascade.record.nine import nine_lines
 from brats_cascade.record.origin import origin_lines
 from brats_cascade.record.pictures import copy_pictures
 from brats_cascade.record.readme import put_between
-from brats_cascade.record.results import champions, read_json, read_results
+from brats_cascade.record.results import Result, champions, read_json, read_results
 from brats_cascade.record.tables import cases_table, grades_table, scores_table
 from brats_cascade.record.yardstick import yardstick_lines
 
 
 def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
-    """Writes docs/results/NAME.md and its pictures from what `dvc repro` left.
+    """Writes docs/results/NAME.md and its pictures from what `dvc repro` left, and from earlier runs on the same data.
 
     Args:
         name: Of the page.
@@ -35,9 +36,11 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     compared = read_json(source)
     if not compared.get("experiments"):
         raise UserError(f"{source}: not found, or empty; run `dvc repro` first, in the project's root")
-    results = read_results(root, names=list(compared["experiments"]))
-    best, folder = champions(results), root / "docs" / "results"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = root / "docs" / "results"
+    own = with_command(read_results(root, names=list(compared["experiments"])), command=command)
+    keep_results(folder / name, results=own)
+    results = [*own, *kept_results(folder / name, like=own[0], but=[one.name for one in own])]
+    best = champions(results)
     tables = {one.name: one.cases for one in results}
     table = scores_table(results, baseline=compared.get("baseline"))
     pictures = {one.name: copy_pictures(root, experiment=one.name, folder=folder, name=name) for one in best}
@@ -46,13 +49,13 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "Beside today's usual choice": yardstick_lines(results),
         "What helps": helps_lines(results, measured=_measured(root)),
         "Where they fail": failure_lines(best),
-        **_crossvals(root),
+        **_crossvals(root, folder=folder / name, like=own[0]),
         "The earlier work's nine slices": nine_lines(results),
         "Every unseen patient": cases_table(tables),
         "Pictures": [f"![{path.stem}]({path.name})\n" for paths in pictures.values() for path in paths],
     }
     splits = read_json(root / "data/splits.json")
-    head = origin_lines(results, name=name, command=command, splits=splits, readme=readme)
+    head = origin_lines(results, name=name, splits=splits, readme=readme)
     lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, ""]
     for title, body in sections.items():
         lines += [f"## {title}", "", *body, ""] if body else []
@@ -71,15 +74,17 @@ def _measured(root: Path) -> dict[bool, dict[str, object]]:
     return {bool(one["n4"]): one for one in found}
 
 
-def _crossvals(root: Path) -> dict[str, list[str]]:
-    """Title -> section, one for every cross-validation."""
+def _crossvals(root: Path, *, folder: Path, like: Result) -> dict[str, list[str]]:
+    """Title -> section, one for every cross-validation, of this run or an earlier one."""
     import pandas as pd
 
-    sections = {}
     for path in sorted((root / "reports/crossval").glob("*/summary.json")):
         cases = pd.read_csv(path.with_name("cases.csv"), dtype={"case": str, "patient": str})
-        sections[f"Cross-validation of {path.parent.name}"] = crossval_lines(read_json(path), cases=cases)
-    return sections
+        keep_crossval(folder, summary=read_json(path), cases=cases, like=like)
+    return {
+        f"Cross-validation of {name}": crossval_lines(summary, cases=cases)
+        for name, (summary, cases) in kept_crossvals(folder, like=like).items()
+    }
 
 
 def _into_readme(readme: Path, *, table: list[str], page: Path, picture: list[Path]) -> None:

@@ -23,14 +23,13 @@ MERGED = (
 
 
 def origin_lines(
-    results: Sequence[Result], *, name: str, command: str, splits: Mapping[str, Any], readme: bool
+    results: Sequence[Result], *, name: str, splits: Mapping[str, Any], readme: bool
 ) -> list[str]:
     """The head of the page.
 
     Args:
-        results: The experiments.
+        results: The experiments, each with its command; those of the last run first.
         name: Of the page.
-        command: What made the results.
         splits: data/splits.json; may be empty.
         readme: The page was written with --readme.
 
@@ -41,11 +40,11 @@ def origin_lines(
     commits = sorted({str(one.run.get("git_commit", "unknown")) for one in results})
     releases = sorted({str(one.run.get("release", "unknown")) for one in results})
     hashes = ", ".join(f"{path} {md5}" for path, md5 in first.get("data_hashes", {}).items())
-    own = f"brats-cascade record {name} --command '{command}'" + (" --readme" if readme else "")
+    own = f"brats-cascade record {name} --command '{results[0].command}'" + (" --readme" if readme else "")
     merged = not {1, 3} <= set(first.get("classes", (1, 3)))
     phantom = first.get("params", {}).get("data.source") == PHANTOM
     return [
-        f"Written by `{own}` from the results of `{command}`.",
+        f"Written by `{own}` from the results of {_commands(results)}.",
         f"Trained at commit {', '.join(commits)}; release {', '.join(releases)}; data {hashes or 'not hashed'}.",
         *([_sets(splits)] if splits else []),
         *_machines(results),
@@ -54,6 +53,16 @@ def origin_lines(
         *([MERGED] if merged else []),
         *([] if phantom else [ATTRIBUTION]),
     ]
+
+
+def _commands(results: Sequence[Result]) -> str:
+    """Every command with what it made; earlier runs' results on the same data are kept beside the page."""
+    made: dict[str, list[str]] = {}
+    for one in results:
+        made.setdefault(one.command, []).append(one.name)
+    if len(made) == 1:
+        return f"`{results[0].command}`"
+    return "; ".join(f"`{command}` ({', '.join(names)})" for command, names in made.items())
 
 
 def _sets(splits: Mapping[str, Any]) -> str:

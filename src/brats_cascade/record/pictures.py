@@ -16,18 +16,19 @@ def copy_pictures(root: Path, *, experiment: str, folder: Path, name: str) -> li
         name: Of the page, the front of their names.
 
     Returns:
-        Those that there were.
+        Those that there were, and those that an earlier run of the experiment has left in the folder.
     """
     from PIL import Image
 
     written = []
     for rank in RANKS:
         source = root / "reports" / "figures" / experiment / f"{rank}_overlay.png"
+        target = folder / f"{name}_{experiment}_{rank}.jpg"
         if source.is_file():
             with Image.open(source) as opened:
                 picture = opened.convert("RGB")
             picture.thumbnail((WIDTH, WIDTH))
-            target = folder / f"{name}_{experiment}_{rank}.jpg"
             picture.save(target, quality=85)
+        if target.is_file():
             written.append(target)
     return written

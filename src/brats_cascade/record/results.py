@@ -20,6 +20,7 @@ class Result:
         cases: metrics/E/cases.csv, one row per unseen case.
         nine: metrics/E/nine_slices.csv, or None.
         first: run.json of the experiment whose network is its CNN 1, or empty.
+        command: What made it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Result:
     cases: "pd.DataFrame"
     nine: "pd.DataFrame | None"
     first: dict[str, Any]
+    command: str = ""
 
     @property
     def architecture(self) -> str:

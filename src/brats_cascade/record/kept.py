@@ -1,0 +1,113 @@
+"""Results of earlier runs on the same data, kept as small files beside the page: a record grows over runs and machines."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.record.results import Result, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+DATA = "data/volumes"  # with the same hash and the same unseen cases, scores stand side by side
+
+
+def keep_results(folder: Path, *, results: Sequence[Result]) -> None:
+    """Writes what the page needs of every experiment: E.json, E_cases.csv, E_nine.csv; those of its name are replaced.
+
+    Args:
+        folder: docs/results/NAME.
+        results: The experiments of this run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in results:
+        plain = {"run": one.run, "summary": one.summary, "first": one.first, "command": one.command}
+        (folder / f"{one.name}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        one.cases.to_csv(folder / f"{one.name}_cases.csv", index=False)
+        nine = folder / f"{one.name}_nine.csv"
+        nine.unlink(missing_ok=True)
+        if one.nine is not None:
+            one.nine.to_csv(nine, index=False)
+
+
+def kept_results(folder: Path, *, like: Result, but: Collection[str]) -> list[Result]:
+    """The experiments of earlier runs on the same data; of those on other data a warning is all that is left.
+
+    Args:
+        folder: docs/results/NAME.
+        like: An experiment of this run.
+        but: Names of the experiments of this run.
+
+    Returns:
+        In the order of their names.
+    """
+    import pandas as pd
+
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        plain = read_json(path)
+        if path.stem in but or "summary" not in plain:
+            continue
+        nine = folder / f"{path.stem}_nine.csv"
+        one = Result(
+            path.stem,
+            plain["run"],
+            plain["summary"],
+            pd.read_csv(folder / f"{path.stem}_cases.csv", dtype={"case": str, "patient": str}),
+            pd.read_csv(nine, dtype={"case": str}) if nine.is_file() else None,
+            plain["first"],
+            plain["command"],
+        )
+        if _data(one) == _data(like):
+            found.append(one)
+        else:
+            log.warning("%s: of other data or other unseen cases than this run's; left out of the page", path)
+    return found
+
+
+def keep_crossval(folder: Path, *, summary: Mapping[str, Any], cases: "pd.DataFrame", like: Result) -> None:
+    """Writes a cross-validation: crossval/E.json and crossval/E_cases.csv.
+
+    Args:
+        folder: docs/results/NAME.
+        summary: reports/crossval/E/summary.json.
+        cases: reports/crossval/E/cases.csv.
+        like: An experiment of the same data.
+    """
+    own = folder / "crossval"
+    own.mkdir(parents=True, exist_ok=True)
+    plain = {"data": _hash(like), "summary": dict(summary)}
+    (own / f"{summary['experiment']}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    cases.to_csv(own / f"{summary['experiment']}_cases.csv", index=False)
+
+
+def kept_crossvals(folder: Path, *, like: Result) -> dict[str, tuple[dict[str, Any], "pd.DataFrame"]]:
+    """Experiment -> summary and cases of every cross-validation on the same data, this run's and earlier ones'."""
+    import pandas as pd
+
+    found = {}
+    for path in sorted((folder / "crossval").glob("*.json")):
+        plain = read_json(path)
+        if plain["data"] == _hash(like):
+            cases = path.with_name(f"{path.stem}_cases.csv")
+            found[path.stem] = (plain["summary"], pd.read_csv(cases, dtype={"case": str, "patient": str}))
+        else:
+            log.warning("%s: of other data than this run's; left out of the page", path)
+    return found
+
+
+def with_command(results: Sequence[Result], *, command: str) -> list[Result]:
+    """The same results, with the command that made them."""
+    return [replace(one, command=command) for one in results]
+
+
+def _data(one: Result) -> tuple[Any, frozenset[str]]:
+    return _hash(one), frozenset(one.cases["case"])
+
+
+def _hash(one: Result) -> Any:
+    return one.run.get("data_hashes", {}).get(DATA)
