@@ -1,6 +1,6 @@
 """Where the time of a whole `dvc repro` goes, stage by stage, in a fresh clone; not part of `make bench`, as long as it takes.
 
-    python -m benchmarks.repro [--params FILE]
+    python -m benchmarks.repro [--params FILE] [--keep FOLDER]
 
 The clone is of the last commit. Arithmetic is what the stages measure of themselves (`pipelines/_cost.py`): training loops with
 their validation rounds, and the segmentation of cases.
@@ -27,9 +27,10 @@ def main() -> None:
     """Times the stages by the lines that DVC prints as they start."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, help="taken in place of params.yaml")
+    parser.add_argument("--keep", type=Path, help="where the clone goes, to stay; a new folder")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        clone = Path(name) / "clone"
+        clone = (given.keep or Path(name) / "clone").resolve()
         subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
         if given.params:
             shutil.copyfile(given.params, clone / "params.yaml")

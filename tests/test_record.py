@@ -104,6 +104,19 @@ def test_the_table_holds_scores_costs_and_the_papers_rows(project: Path) -> None
     assert "| paper: InputCascadeCNN, both phases | 0.88 | 0.79 | 0.73 |" in text
 
 
+def test_the_time_of_all_stages_is_told_where_each_left_a_note(project: Path) -> None:
+    folder = project / ".work/cost"
+    folder.mkdir(parents=True)
+    for stage, name in [("ingest", ""), ("phantom", ""), *(("train", name) for name in ("one", "two", "short", "gone"))]:
+        note = {"stage": stage, "argument": name, "seconds": 90.0, "peak_memory_mb": 1000 + 700 * (name == "two")}
+        (folder / f"{stage}-{name}.json").write_text(json.dumps(note))
+    assert "stages of the last run" not in _page(project)  # that of plain_unet is missing
+    note = {"stage": "train", "argument": "plain_unet", "seconds": 30.0, "peak_memory_mb": 10}
+    (folder / "train-plain_unet.json").write_text(json.dumps(note))
+    # five stages of 90 s and one of 30 s; the note of "gone" is of an earlier run
+    assert "All 6 stages of the last run, from the files as released to the report: 8.0 min, at most 1.7 GB" in _page(project)
+
+
 def test_results_of_earlier_runs_on_the_same_data_stay(project: Path, caplog) -> None:
     first = _page(project)
     shutil.rmtree(project / "reports/figures/two")

@@ -9,7 +9,7 @@ from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.helps import helps_lines
 from brats_cascade.record.kept import keep_crossval, keep_results, kept_crossvals, kept_results, with_command
 from brats_cascade.record.nine import nine_lines
-from brats_cascade.record.origin import origin_lines
+from brats_cascade.record.origin import cost_line, origin_lines
 from brats_cascade.record.pictures import copy_pictures
 from brats_cascade.record.readme import put_between
 from brats_cascade.record.results import Result, champions, read_json, read_results
@@ -56,6 +56,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     }
     splits = read_json(root / "data/splits.json")
     head = origin_lines(results, name=name, splits=splits, readme=readme)
+    head += cost_line(root / ".work/cost", names=[one.name for one in own])
     lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, ""]
     for title, body in sections.items():
         lines += [f"## {title}", "", *body, ""] if body else []

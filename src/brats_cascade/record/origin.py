@@ -1,10 +1,12 @@
 """Where the numbers of the page come from, and the words that make the comparison fair."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from brats_cascade.evaluation.paper import PAPER_NOTE
-from brats_cascade.record.results import Result
+from brats_cascade.evaluation.sections import STAGES
+from brats_cascade.record.results import Result, read_json
 
 PHANTOM = "data/raw/phantom"
 ATTRIBUTION = (
@@ -52,6 +54,28 @@ def origin_lines(
         PAPER_NOTE,
         *([MERGED] if merged else []),
         *([] if phantom else [ATTRIBUTION]),
+    ]
+
+
+def cost_line(folder: Path, *, names: Sequence[str]) -> list[str]:
+    """How long all stages of the last run took together, and the most memory that one of them needed.
+
+    Args:
+        folder: Of the stages' notes, .work/cost.
+        names: The experiments of this run; notes of others are of earlier runs.
+
+    Returns:
+        One paragraph; none without notes for every experiment.
+    """
+    notes = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    notes = [note for note in notes if note["stage"] in STAGES and note["argument"] in ("", *names)]
+    if {note["argument"] for note in notes if note["stage"] == "train"} != set(names):
+        return []
+    minutes = sum(note["seconds"] for note in notes) / 60
+    most = max(note["peak_memory_mb"] for note in notes) / 1000
+    return [
+        f"All {len(notes)} stages of the last run, from the files as released to the report: {minutes:.1f} min, at most "
+        f"{most:.1f} GB of memory."
     ]
 
 
