@@ -34,6 +34,7 @@ def _page(path: Path, *, make_project, study, pictures=None, metrics=None) -> st
 def test_the_page_tells_scores_cost_and_every_trial(make_project, tmp_path: Path) -> None:
     study = optuna.create_study(study_name="hunt", direction="maximize")
     study.set_user_attr("where", {"commit": "abc123", "machine": "a computer", "workers": 2})
+    study.set_user_attr("command", "the sweep")
     _add(study, 0.0005, value=[0.71], default=True, seconds=61.5, own_memory_mb=500, shared_memory_mb=90)
     _add(study, 0.003, value=[0.8249], cases={"a": 0.8, "b": 0.8498}, own_memory_mb=600, shared_memory_mb=100)
     _add(study, 0.002, value=[0.79])
@@ -43,7 +44,7 @@ def test_the_page_tells_scores_cost_and_every_trial(make_project, tmp_path: Path
     picture.write_bytes(b"a picture")
     page = _page(tmp_path / "docs" / "hunt.md", make_project=make_project, study=study, pictures={"history": picture})
     for line in (
-        """Written by `brats-cascade sweep --study 'it'"'"'s'`. Trials ran at commit abc123 on a computer, with 2 worker(s);""",
+        """Written by `brats-cascade sweep --study 'it'"'"'s'`. Trials: `the sweep`, at commit abc123, on a computer, with 2""",
         "| the experiment's own settings | 0.7100 |",
         "| best | 0.8249, trial 1 |",
         "| least, median | 0.7100, 0.7900 |",

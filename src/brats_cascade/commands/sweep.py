@@ -2,13 +2,14 @@
 
 import logging
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from brats_cascade.config import load_params
 from brats_cascade.sweep.apply import apply_trial
-from brats_cascade.sweep.page import read_metrics, write_page
+from brats_cascade.sweep.page import COMMAND, read_metrics, write_page
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.run import line_of, run_sweep
 from brats_cascade.sweep.storage import default_storage, shown
@@ -58,6 +59,8 @@ def run(
         plan, name=study, trials=trials, storage=address, workers=workers, timeout=timeout, root=root, tell=tell
     )
     tell(f"{time.perf_counter() - started:.0f} s; report: {done.report.page}; study: {shown(address)}")
+    if trials:
+        done.study.set_user_attr(COMMAND, shlex.join(words))
     if page is not None:
         metrics = read_metrics(root, study=study)
         write_page(page, study=done.study, plan=plan, report=done.report, words=words, metrics=metrics)

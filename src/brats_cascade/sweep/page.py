@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-PICTURE = "history"
+PICTURE, COMMAND = "history", "command"
 ENDS = {"PRUNED": "ended early", "FAIL": "failed"}
 
 
@@ -40,8 +40,9 @@ def write_page(
     where = study.user_attrs.get("where", {})
     lines = [
         f"# Sweep: {study.study_name}",
-        f"Written by `{shlex.join(words)}`. Trials ran at commit {where.get('commit', 'unknown')} on "
-        f"{where.get('machine', 'unknown')}, with {where.get('workers', 'an unknown number of')} worker(s); "
+        f"Written by `{shlex.join(words)}`. Trials: `{study.user_attrs.get(COMMAND, 'unknown')}`, at commit "
+        f"{where.get('commit', 'unknown')}, on {where.get('machine', 'unknown')}, with "
+        f"{where.get('workers', 'an unknown number of')} worker(s); "
         f"data {study.user_attrs.get(DATA) or 'not hashed'}.",
         f"Score: {_measure(plan)}.",
         "\n".join(markdown(_scores(trials))),
@@ -87,7 +88,7 @@ def _scores(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
         for kind in ("own", "shared")
     }
     return [
-        ["", ""],
+        ["", "complete Dice, validation"],
         ["the experiment's own settings", f"{score_of(own):.4f}" if own else "not among the complete trials"],
         ["best", f"{score_of(chosen):.4f}, trial {chosen.number}" if chosen else "none"],
         ["least, median", f"{min(scores):.4f}, {np.median(scores):.4f}" if scores else "none"],
