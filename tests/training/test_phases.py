@@ -145,6 +145,33 @@ def test_start_bias_begins_at_the_log_of_the_label_frequencies(tmp_path: Path) -
     np.testing.assert_allclose(output_layer(network).bias.numpy(), np.log(masses), atol=1e-5)
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_the_wide_kernels_alone_move_at_their_share_of_the_rate(tmp_path: Path, joint: bool) -> None:
+    """Adam's first step moves every weight by the rate, in whichever direction its gradient points."""
+    keras.utils.set_random_seed(3)
+    network = build_model("mf_cascade" if joint else "two_path", style=Style(width=0.05, normalisation="none"))
+    names, before = [weight.path for weight in network.trainable_variables], values_of(network.trainable_variables)
+    batch = Fixed()
+    if joint:  # a wider image for the same outputs
+        image = np.random.default_rng(0).normal(0, 1, (2, 56, 56, 4)).astype(np.float32)
+        batch._batch = Batch([image], batch._batch.targets, batch._batch.weights)
+    down = Descent("adam", 0.01, 1.0, 0.9, 0.0, schedule="constant", phase2_rate=1.0, output_rate=0.125)
+    kept = []
+
+    def validate() -> dict[str, float]:
+        kept.append(values_of(network.trainable_variables))
+        return {"complete": 0.5, "core": 0.5, "enhancing": 0.5}
+
+    train_phases(
+        network, phases=[Phase(1, batch, 1, 1)], descent=down, watch=Watch(validate), folder=tmp_path, fingerprint="x"
+    )
+    moved = {name: np.abs(b - a).max() for name, a, b in zip(names, before, kept[0], strict=True)}
+    wide = [name for name in names if name.endswith("output/kernel")]
+    assert len(wide) == (2 if joint else 1) and len(names) > 2 * len(wide)
+    for name, most in moved.items():
+        assert most == pytest.approx(0.01 * (0.125 if name in wide else 1), rel=0.02), name
+
+
 def test_the_best_weights_of_the_last_phase_are_kept(tmp_path: Path) -> None:
     network, kept = _network(), []
     scores = iter([0.1, 0.9, 0.3, 0.2])
