@@ -63,7 +63,8 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     page = folder / f"{name}.md"
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     if readme:
-        shown = pictures.get(max(best, key=lambda one: one.validation).name, [])
+        papers = [one for one in best if one.architecture != "unet"] or best  # the project's own, not the yardstick
+        shown = pictures.get(max(papers, key=lambda one: one.validation).name, [])
         median = [path for path in shown if path.stem.endswith("_median")]
         _into_readme(root / "README.md", table=table, page=page.relative_to(root), picture=median)
     return page

@@ -71,11 +71,15 @@ def cost_line(folder: Path, *, names: Sequence[str]) -> list[str]:
     notes = [note for note in notes if note["stage"] in STAGES and note["argument"] in ("", *names)]
     if {note["argument"] for note in notes if note["stage"] == "train"} != set(names):
         return []
-    minutes = sum(note["seconds"] for note in notes) / 60
     most = max(note["peak_memory_mb"] for note in notes) / 1000
+
+    def minutes(*arguments: str) -> str:
+        return f"{sum(note['seconds'] for note in notes if note['argument'] in arguments) / 60:.1f} min"
+
+    parts = ", ".join(f"{name} {minutes(name)}" for name in names)
     return [
-        f"All {len(notes)} stages of the last run, from the files as released to the report: {minutes:.1f} min, at most "
-        f"{most:.1f} GB of memory."
+        f"All {len(notes)} stages of the last run, from the files as released to the report: {minutes('', *names)}, at most "
+        f"{most:.1f} GB of memory. Training and evaluation: {parts}; the stages around them: {minutes('')}."
     ]
 
 
