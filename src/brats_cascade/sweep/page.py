@@ -12,7 +12,7 @@ import numpy as np
 from brats_cascade.record.tables import markdown
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.report import Report
-from brats_cascade.sweep.standing import best, complete, reason_of, retried, score_of
+from brats_cascade.sweep.standing import best, complete, reason_of, retried, score_of, unchanged
 from brats_cascade.sweep.study import DATA
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _measure(plan: Plan) -> str:
 
 def _scores(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
     done, chosen = complete(trials), best(trials)
-    own = next((trial for trial in done if trial.user_attrs.get("default")), None)
+    own = unchanged(trials)
     scores = [score_of(trial) for trial in done]
     count = {state: sum(trial.state.name == state for trial in trials) for state in ("COMPLETE", "PRUNED", "FAIL")}
     memory = {
@@ -105,7 +105,7 @@ def _scores(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
 def _verdict(trials: "Sequence[FrozenTrial]") -> list[str]:
     """In words whether the sweep found anything, and how much that says."""
     chosen = best(trials)
-    own = next((trial for trial in complete(trials) if trial.user_attrs.get("default")), None)
+    own = unchanged(trials)
     if chosen is None or own is None:
         return []
     patients = len(chosen.user_attrs.get("cases", {}))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade.sweep import figures
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.standing import best, complete, reason_of, retried, score_of
+from brats_cascade.sweep.standing import best, reason_of, retried, score_of, unchanged
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -44,7 +44,7 @@ def write_report(path: Path, *, study: "Study", plan: Plan) -> Report:
 
     trials = study.get_trials(deepcopy=False)
     chosen = best(trials)
-    default = next((trial for trial in complete(trials) if trial.user_attrs.get("default")), None)
+    default = unchanged(trials)
     charts = [
         {"name": name, "caption": figures.CAPTIONS[name], "html": _inner(figure)}
         for name, figure in figures.drawn(study, plan=plan).items()

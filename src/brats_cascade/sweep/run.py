@@ -78,8 +78,7 @@ def run_sweep(
     refuse_missing(root, cnn1=plan.entry.cnn1)
     hashes = provenance.data_hashes(root)
     opened = open_storage(storage, heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
-    data = "+".join(sorted(hashes.values()))
-    study, starts = make_study(name, storage=opened, plan=plan, data_key=data)
+    study, starts = make_study(name, storage=opened, plan=plan, data_key="+".join(sorted(hashes.values())))
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
     so_far = study.get_trials(deepcopy=False)

@@ -49,6 +49,11 @@ def best(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":
     return max(done, key=lambda trial: (score_of(trial), -trial.number)) if done else None
 
 
+def unchanged(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":
+    """The complete trial with the experiment's own settings, if there is one."""
+    return next((trial for trial in complete(trials) if trial.user_attrs.get("default")), None)
+
+
 def stale_for(trials: "Sequence[FrozenTrial]") -> int:
     """Finished trials since the last one that improved the best Dice, or with two objectives the Pareto front.
 
