@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ def train_entry(
         style=style,
         recipe=recipe_of(entry.train),
         first=first,
+        first_style=None if first_contract is None else replace(first_contract.style, precision=entry.train.precision),
         folder=work,
         data_key=data_key,
         on_check=on_check,

@@ -37,7 +37,7 @@ def main(params: Params, name: str) -> None:
         return
     with _tracked(name, work=work, tags=tags, params=flat, root=root) as (tracked, sent):
         trained, contract = train_entry(params, entry, **settings, on_check=lambda rows: sent.log(tracked, rows))
-        count_arithmetic(trained.seconds)
+        count_arithmetic(trained.computed)
         parts = [trained.progress] if trained.first is None else [trained.progress, trained.first]
         record = {
             "run_id": tracked.id,

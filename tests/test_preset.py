@@ -15,7 +15,9 @@ def test_a_preset_becomes_words(tmp_path: Path) -> None:
     text = "train:\n  flip: false\n  tile: 64\nexperiments:\n  single_phase:\n  two_path: {steps: 9}\n"
     (tmp_path / "small.yaml").write_text(text)
     words = run("small", folder=tmp_path)
-    assert words == "-S train.flip=false -S train.tile=64 -S ~experiments.single_phase -S ++experiments.two_path.steps=9"
+    assert (
+        words == "-S train.flip=false -S train.tile=64 -S ~experiments.single_phase -S ++experiments.two_path.steps=9"
+    )
 
 
 def test_an_unknown_preset_names_those_there_are(tmp_path: Path) -> None:
@@ -36,9 +38,14 @@ def test_dvc_takes_a_presets_words(tmp_path: Path) -> None:
     """An experiment's key that params.yaml lacks is added, one that it has is changed, others stay (DVC's own function)."""
     from dvc.utils.hydra import apply_overrides
 
-    (tmp_path / "small.yaml").write_text("train:\n  tile: 64\nexperiments:\n  unet:\n  two_path: {steps: 9, width: 0.5}\n")
+    (tmp_path / "small.yaml").write_text(
+        "train:\n  tile: 64\nexperiments:\n  unet:\n  two_path: {steps: 9, width: 0.5}\n"
+    )
     params = tmp_path / "params.yaml"
     params.write_text("train: {tile: 48, steps: 3}\nexperiments: {unet: {}, two_path: {width: 0.25, batch: 2}}\n")
     apply_overrides(params, run("small", folder=tmp_path).replace("-S ", "").split())
     found = YAML(typ="safe").load(params)
-    assert found == {"train": {"tile": 64, "steps": 3}, "experiments": {"two_path": {"steps": 9, "width": 0.5, "batch": 2}}}
+    assert found == {
+        "train": {"tile": 64, "steps": 3},
+        "experiments": {"two_path": {"steps": 9, "width": 0.5, "batch": 2}},
+    }

@@ -107,14 +107,20 @@ def test_the_table_holds_scores_costs_and_the_papers_rows(project: Path) -> None
 def test_the_time_of_all_stages_is_told_where_each_left_a_note(project: Path) -> None:
     folder = project / ".work/cost"
     folder.mkdir(parents=True)
-    for stage, name in [("ingest", ""), ("phantom", ""), *(("train", name) for name in ("one", "two", "short", "gone"))]:
+    for stage, name in [
+        ("ingest", ""),
+        ("phantom", ""),
+        *(("train", name) for name in ("one", "two", "short", "gone")),
+    ]:
         note = {"stage": stage, "argument": name, "seconds": 90.0, "peak_memory_mb": 1000 + 700 * (name == "two")}
         (folder / f"{stage}-{name}.json").write_text(json.dumps(note))
     assert "stages of the last run" not in _page(project)  # that of plain_unet is missing
     note = {"stage": "train", "argument": "plain_unet", "seconds": 30.0, "peak_memory_mb": 10}
     (folder / "train-plain_unet.json").write_text(json.dumps(note))
     # five stages of 90 s and one of 30 s; the note of "gone" is of an earlier run
-    assert "All 6 stages of the last run, from the files as released to the report: 8.0 min, at most 1.7 GB" in _page(project)
+    assert "All 6 stages of the last run, from the files as released to the report: 8.0 min, at most 1.7 GB" in _page(
+        project
+    )
     parts = "one 1.5 min, two 1.5 min, short 1.5 min, plain_unet 0.5 min; the stages around them: 3.0 min."
     assert parts in _page(project)
 
@@ -195,7 +201,9 @@ def test_the_readme_shows_the_table_and_the_champions_median_case(project: Path)
     readme = (project / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
     assert "| one | 0.600 [0.10, 0.95]" in readme
-    assert "docs/results/real_two_median.jpg" in readme  # best on validation of the paper's networks; the yardstick is better
+    assert (
+        "docs/results/real_two_median.jpg" in readme
+    )  # best on validation of the paper's networks; the yardstick is better
     with Image.open(project / "docs/results/real_two_median.jpg") as picture:
         assert picture.size == (900, 450)
 

@@ -6,7 +6,7 @@ import pytest
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CASCADES, GEOMETRY
 from brats_cascade.models.files import Contract
-from brats_cascade.models.fold import for_inference
+from brats_cascade.models.fold import fold_two_path, for_inference
 from brats_cascade.models.two_path import Style
 
 
@@ -38,6 +38,18 @@ def test_outputs_stay(architecture: str, pooling: str) -> None:
     expected = network.predict_on_batch(image)
     assert expected.std(axis=(0, 1, 2)).max() > 1e-3
     assert _norms(network) and not _norms(lean)
+    np.testing.assert_allclose(lean.predict_on_batch(image), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "dropout"])
+def test_a_first_cnn_alone_keeps_its_outputs(normalisation: str) -> None:
+    style = Style(width=0.1, maxout=3, normalisation=normalisation)
+    network, _ = _trained("two_path", style=style)
+    lean = fold_two_path(network, style=style)
+    image = np.random.default_rng(1).normal(size=(2, 40, 38, 4)).astype(np.float32)
+    expected = network.predict_on_batch(image)
+    assert expected.std(axis=(0, 1, 2)).max() > 1e-3
+    assert not _norms(lean) and lean.count_params() <= network.count_params()
     np.testing.assert_allclose(lean.predict_on_batch(image), expected, atol=1e-5)
 
 

@@ -21,16 +21,22 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
-    """train(architecture, first=None, folder="work", precision="float32", **changes of the recipe)."""
+    """train(architecture, first=None, folder="work", precision="float32", key="", **changes of the recipe)."""
     sets = {"phase1": draw_centres(cohort, count=200, equal=True), "phase2": draw_centres(cohort, count=200)}
 
     def call(
-        architecture: str, *, first: Any = None, folder: str = "work", precision: str = "float32", **changes: Any
+        architecture: str,
+        *,
+        first: Any = None,
+        folder: str = "work",
+        precision: str = "float32",
+        key: str = "",
+        **changes: Any,
     ) -> Trained:
         return train_experiment(
             architecture, train=cohort, validation=cohort[:1], patch_sets=sets, classes=(0, 1, 2, 3, 4),
             style=Style(width=0.05, precision=precision), recipe=replace(RECIPE, **changes), first=first,
-            folder=tmp_path / folder,
+            folder=tmp_path / folder, data_key=key, first_style=first and Style(width=0.05),
         )  # fmt: skip
 
     return call
@@ -78,6 +84,33 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_scores_in_fl
 
 def test_phase_2_can_be_left_out(train) -> None:
     assert [row["phase"] for row in train("two_path", phase2_steps=0).progress.history] == [1]
+
+
+@pytest.mark.parametrize("architecture", ["two_path", "mf_cascade"])
+def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(train, caplog, architecture: str) -> None:
+    first = train("two_path", folder="first").network if architecture == "mf_cascade" else None
+    common = {"first": first, "steps": 4, "checks": 2}
+    apart = train(architecture, folder="apart/work", phase2_steps=0, **common)  # no key: nothing is shared
+    whole = train(architecture, folder="two", key="k", **common)
+    with caplog.at_level("INFO"):
+        taken = train(architecture, folder="one", key="k", phase2_steps=0, **common)
+        assert "going on from phase 1, step 4" in caplog.text
+        caplog.clear()
+        for changes in ({"flip": False}, {"key": "other voxels"}, {"steps": 5}):
+            train(architecture, folder="changed", **{"key": "k", "phase2_steps": 0, **common, **changes})
+            train(architecture, folder="changed two", **{"key": "k", **common, **changes})
+        train(architecture, folder="two again", key="k", **common)  # a training with both phases always trains
+        assert "going on" not in caplog.text
+    without = [{**row, "seconds": 0} for row in taken.progress.history]
+    assert without == [pytest.approx({**row, "seconds": 0}, abs=1e-6) for row in apart.progress.history]
+    assert taken.progress.history == whole.progress.history[:2]
+    assert taken.progress.pixels == apart.progress.pixels < whole.progress.pixels
+    assert 0 < taken.seconds < whole.seconds
+    for value, expected in zip(taken.network.get_weights(), apart.network.get_weights(), strict=True):
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+    assert any(
+        not np.array_equal(*pair) for pair in zip(taken.network.get_weights(), whole.network.get_weights(), strict=True)
+    )
 
 
 def test_changed_voxels_or_patch_sets_or_first_cnn_start_anew(train, caplog) -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 
 
-def cut_window(plane: np.ndarray, *, top: int, left: int, rows: int, columns: int, mode: str = "constant") -> np.ndarray:
+def cut_window(
+    plane: np.ndarray, *, top: int, left: int, rows: int, columns: int, mode: str = "constant"
+) -> np.ndarray:
     """Copies a window out of a plane.
 
     Args:

@@ -9,7 +9,13 @@ from brats_cascade.evaluation.embed import missing, picture, read_json, read_tab
 from brats_cascade.labels import LABELS
 
 # Of data/fingerprint.json, per modality.
-STATISTICS = {"mean": "mean", "std": "standard deviation", "p01": "1st percentile", "p50": "median", "p99": "99th percentile"}
+STATISTICS = {
+    "mean": "mean",
+    "std": "standard deviation",
+    "p01": "1st percentile",
+    "p50": "median",
+    "p99": "99th percentile",
+}
 
 
 def describe_cohort(root: Path) -> dict[str, Any]:
@@ -87,11 +93,16 @@ def describe_fingerprint(root: Path) -> dict[str, Any] | None:
     spreads = {"tumour, cm³": found.get("tumour_cm3"), "brain, share of the volume": found.get("brain_fraction")}
     for modality, statistics in (found.get("intensities") or {}).items():
         spreads |= {
-            f"{modality}, {words} in the brain": statistics[name] for name, words in STATISTICS.items() if name in statistics
+            f"{modality}, {words} in the brain": statistics[name]
+            for name, words in STATISTICS.items()
+            if name in statistics
         }
     return {
         "counts": [
-            {"what": "release (cases)", "values": listed({n: r["cases"] for n, r in found.get("releases", {}).items()})},
+            {
+                "what": "release (cases)",
+                "values": listed({n: r["cases"] for n, r in found.get("releases", {}).items()}),
+            },
             {"what": "shape, slices x rows x columns (cases)", "values": listed(found.get("shapes", {}))},
             {"what": "spacing, mm (cases)", "values": listed(found.get("spacings", {}))},
         ],

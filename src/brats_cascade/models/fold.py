@@ -9,6 +9,7 @@ import numpy as np
 from brats_cascade.models.build import build_model
 from brats_cascade.models.files import Contract, load_trained
 from brats_cascade.models.layers import WideOutput
+from brats_cascade.models.two_path import Style
 
 
 def for_inference(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
@@ -45,6 +46,24 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
         last = target.get_layer("output")
         if isinstance(last, WideOutput) and target.output is not last.output:
             last.form = "relative"
+    return twin
+
+
+def fold_two_path(network: keras.Model, *, style: Style) -> keras.Model:
+    """A TwoPathCNN alone, folded as `for_inference` does it, in the precision of its style.
+
+    Args:
+        network: Trained; left as it is.
+        style: Its style.
+
+    Returns:
+        A new network to probabilities; its scores are relative to class 0's.
+    """
+    fold = style.normalisation == "batch" and _scales_are_positive(network)
+    lean = replace(style, normalisation="none") if fold else style
+    twin = build_model("two_path", style=lean, modalities=network.input_shape[-1], classes=network.output_shape[-1])
+    _copy_weights(network, target=twin, fold=fold)
+    twin.get_layer("output").form = "relative"
     return twin
 
 

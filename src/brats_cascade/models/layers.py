@@ -94,7 +94,9 @@ class WideOutput(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if form not in ("columns", "relative", "direct"):
-            raise ValueError(f"WideOutput needs form 'columns' or 'direct', or 'relative' for inference, received {form!r}")
+            raise ValueError(
+                f"WideOutput needs form 'columns' or 'direct', or 'relative' for inference, received {form!r}"
+            )
         self.classes = classes
         self.size = size
         self.spread = spread

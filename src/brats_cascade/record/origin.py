@@ -24,9 +24,7 @@ MERGED = (
 )
 
 
-def origin_lines(
-    results: Sequence[Result], *, name: str, splits: Mapping[str, Any], readme: bool
-) -> list[str]:
+def origin_lines(results: Sequence[Result], *, name: str, splits: Mapping[str, Any], readme: bool) -> list[str]:
     """The head of the page.
 
     Args:

@@ -84,7 +84,9 @@ def _scores(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
     scores = [score_of(trial) for trial in done]
     count = {state: sum(trial.state.name == state for trial in trials) for state in ("COMPLETE", "PRUNED", "FAIL")}
     memory = {
-        kind: [float(trial.user_attrs[f"{kind}_memory_mb"]) for trial in trials if f"{kind}_memory_mb" in trial.user_attrs]
+        kind: [
+            float(trial.user_attrs[f"{kind}_memory_mb"]) for trial in trials if f"{kind}_memory_mb" in trial.user_attrs
+        ]
         for kind in ("own", "shared")
     }
     return [
@@ -125,7 +127,8 @@ def _all(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
         last = max(trial.intermediate_values.items(), default=(0, float("nan")))[1]
         score = f"{score_of(trial):.4f}" if trial.state.name == "COMPLETE" else f"({last:.4f})"
         settings = ", ".join(
-            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in trial.params.items()
+            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in trial.params.items()
         )
         tried = "; tried again" if trial.number in again else ""
         rows.append([str(trial.number), word + note + tried, score, str(trial.user_attrs.get("seconds", "")), settings])

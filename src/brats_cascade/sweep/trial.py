@@ -1,7 +1,7 @@
 """The training of one trial and its score: mean complete Dice on the validation patients."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brats_cascade.config import TrainParams
@@ -65,7 +65,7 @@ def train_trial(
     from brats_cascade.training.experiment import train_experiment
     from brats_cascade.training.validation import validation_scores
 
-    first = None
+    first = first_style = None
     if plan.entry.cnn1 is not None:
         source = root / "models" / plan.entry.cnn1
         first, contract = load_trained(source, precision=train.precision)
@@ -73,6 +73,7 @@ def train_trial(
             raise UserError(
                 f"{source}: expected classes {material.classes}, received {contract.classes}; train it again"
             )
+        first_style = replace(contract.style, precision=train.precision)
     trained = train_experiment(
         plan.entry.architecture,
         train=material.train,
@@ -82,6 +83,7 @@ def train_trial(
         style=style_of(train),
         recipe=recipe_of(train),
         first=first,
+        first_style=first_style,
         folder=folder,
         data_key=data_key,
         on_check=on_check,

@@ -52,7 +52,9 @@ class Segmenter(PythonModel):
             UserError: A row has neither, its folder holds no single case, or its image is not four modalities.
         """
         if not {"case", "image"} & set(model_input.columns):  # MLflow drops columns that it does not know
-            raise UserError("expected the column case (a folder) or image (nested lists) in every row, received neither")
+            raise UserError(
+                "expected the column case (a folder) or image (nested lists) in every row, received neither"
+            )
         rows = []
         for number, row in enumerate(model_input.to_dict("records")):
             if isinstance(row.get("case"), str) and row["case"]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,10 @@ import keras
 import numpy as np
 import pandas as pd
 
+from brats_cascade import models, training
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, Geometry, build_second, first_maps, join_cascade
+from brats_cascade.models.fold import fold_two_path
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.batches import Sampler, TrainingCase
 from brats_cascade.training.class_weights import case_weights
@@ -37,12 +40,15 @@ class Trained:
         progress: History, labelled pixels seen, seconds.
         weights: Table of class weights: case, slice, weight_LABEL.
         first: History of a CNN 1 that was trained within, or None.
+        computed: Seconds that this process spent in the phases and on CNN 1's maps, those of a CNN 1 within included; less
+            than `seconds` where an earlier process had done a part.
     """
 
     network: keras.Model
     progress: Progress
     weights: pd.DataFrame
     first: Progress | None = None
+    computed: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -60,6 +66,7 @@ def train_experiment(
     style: Style,
     recipe: Recipe,
     first: keras.Model | None,
+    first_style: Style | None = None,
     folder: Path,
     data_key: str = "",
     on_check: OnCheck | None = None,
@@ -77,6 +84,7 @@ def train_experiment(
         recipe: Steps, weights, augmentation, optimiser.
         first: A cascade's trained CNN 1; without one a cascade with `recipe.cascade` "frozen" trains its own first, by
             the same recipe, and "joint" starts from a new one.
+        first_style: That CNN 1's; with it its maps are computed faster.
         folder: For the checkpoints and CNN 1's maps.
         data_key: Stands for the voxels, such as a hash of the volume store; other data starts anew.
         on_check: Called with the history after every validation round of the last CNN.
@@ -92,13 +100,15 @@ def train_experiment(
             "two_path", train=train, validation=validation, patch_sets=patch_sets, classes=classes, style=style,
             recipe=recipe, first=None, folder=folder / "cnn1", data_key=data_key, devices=devices,
         )  # fmt: skip
-        first = within.network
+        first, first_style = within.network, style
     keras.utils.set_random_seed(recipe.seed)
-    fingerprint = _fingerprint(
-        architecture, classes, style, replace(recipe, checkpoint_steps=0), [case.name for case in train], data_key,
+    decisive = (
+        architecture, classes, style, [case.name for case in train], data_key,
         [pd.util.hash_pandas_object(table).sum() for table in patch_sets.values()],
         first and network_digest(first),
     )  # fmt: skip
+    fingerprint = _fingerprint(*decisive, replace(recipe, checkpoint_steps=0))
+    started = time.perf_counter()
     shape = {"modalities": train[0].image.shape[-1], "classes": len(classes)}
     geometry, joined = CNN2, 0
     with devices.scope():
@@ -112,6 +122,8 @@ def train_experiment(
         # Cascades of one CNN 1 share its maps; without a key for the voxels they could be another cohort's.
         place = (folder.parent if data_key else folder) / "cnn1_maps"
         seen = first_maps(first, second=network)
+        if seen is first and first_style is not None:
+            seen = fold_two_path(first, style=first_style)
         maps = compute_maps(seen, cases=[*train, *validation], folder=place, data_key=data_key)
         train, validation = ([replace(case, maps=maps[case.name]) for case in some] for some in (train, validation))
     phases, frame = _plan(
@@ -126,10 +138,12 @@ def train_experiment(
     progress = train_phases(
         network, phases=phases, descent=recipe.descent, watch=watch, folder=folder, fingerprint=fingerprint,
         start_bias=recipe.start_bias, devices=devices,
+        kept=_kept_phase(recipe, decisive=decisive, folder=folder) if data_key and devices is ONE_DEVICE else None,
     )  # fmt: skip
+    computed = time.perf_counter() - started + (0.0 if within is None else within.computed)
     if first is not None and not joint:
         network = join_cascade(architecture, first=first, second=network)
-    return Trained(network, progress, frame, None if within is None else within.progress)
+    return Trained(network, progress, frame, None if within is None else within.progress, computed)
 
 
 def _plan(
@@ -164,6 +178,15 @@ def _plan(
     if recipe.phase2_steps:
         phases.append(Phase(2, sampler("phase2", weights=None, salt=2), recipe.phase2_steps, recipe.checks))
     return phases, frame
+
+
+def _kept_phase(recipe: Recipe, *, decisive: Sequence[object], folder: Path) -> Path | None:
+    """Where a phase 1 of the paper's procedure stays for the experiments that stop after it; None with the other one."""
+    if recipe.procedure == "single":
+        return None
+    alone = replace(recipe, checkpoint_steps=0, phase2_steps=0, descent=replace(recipe.descent, phase2_rate=1.0))
+    code = [path.read_bytes() for of in (models, training) for path in sorted(Path(of.__path__[0]).glob("*.py"))]
+    return folder.parent / "phase1" / f"{_fingerprint(*decisive, alone, code, keras.backend.backend())[:32]}.npz"
 
 
 def _fingerprint(*parts: object) -> str:

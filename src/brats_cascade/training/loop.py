@@ -147,12 +147,16 @@ class Loop:
             watch.on_check(progress.history)
         return row
 
-    def _save(self) -> None:
+    def keep(self, path: Path) -> None:
+        """Writes where the training stands to another checkpoint too, under that file's stem as its fingerprint."""
+        self._save(path, fingerprint=path.stem)
+
+    def _save(self, path: Path | None = None, *, fingerprint: str = "") -> None:
         if not self._devices.writes:
             return
-        state = {**self._progress.as_dict(), "fingerprint": self._fingerprint}
+        state = {**self._progress.as_dict(), "fingerprint": fingerprint or self._fingerprint}
         groups = {"last": values_of(self._variables), "best": self.best}
-        try_save_checkpoint(self._path, groups=groups, state=state)
+        try_save_checkpoint(path or self._path, groups=groups, state=state)
 
 
 def _score(row: dict[str, float]) -> float:

@@ -19,6 +19,7 @@ from brats_cascade.training.progress import Progress
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.npz"
+KEPT = 12  # finished phases 1; at the paper's width one takes about 15 MB
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def train_phases(
     fingerprint: str,
     start_bias: bool = False,
     devices: Devices = ONE_DEVICE,
+    kept: Path | None = None,
 ) -> Progress:
     """Trains a network through its phases and leaves it with the best weights of the last one.
 
@@ -63,12 +65,16 @@ def train_phases(
         fingerprint: Of everything that decides the outcome; another one starts anew.
         start_bias: Start phase 1 with the softmax bias at the log of the label frequencies (paper section 4).
         devices: What computes.
+        kept: Where a finished phase 1 stays for a training of that phase alone, which then has nothing left to do; the
+            file's stem stands for everything that decides the phase.
 
     Returns:
         The finished progress with its history: one row per validation round.
     """
     path = folder / CHECKPOINT
     found, progress = _resume(path, fingerprint=fingerprint)
+    if found is None and kept is not None and len(phases) == 1:
+        found, progress = _resume(kept, fingerprint=kept.stem)
     for phase in phases:
         if phase.number < progress.phase:
             continue
@@ -89,8 +95,17 @@ def train_phases(
             bias = output_layer(network).bias
             shift_bias(network, masses=[np.ones(bias.shape[0]), phase.sampler.label_masses()])
         loop.run(phase.sampler, steps=phase.steps, checks=phase.checks)
+        if kept is not None and phase.number == 1 and len(phases) > 1:
+            loop.keep(kept)
+            _forget_others(kept.parent)
         assign_values(network.variables, loop.best)
     return progress
+
+
+def _forget_others(folder: Path) -> None:
+    """Leaves the newest of the kept phases, so that the disk does not fill."""
+    for path in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def _resume(path: Path, *, fingerprint: str) -> tuple[Checkpoint | None, Progress]:
