@@ -28,11 +28,12 @@ $(STAMP): requirements.txt pyproject.toml
 setup: $(STAMP) ## the pinned environment in .venv
 
 repro: $(STAMP) ## the whole pipeline (dvc repro), then the table of results
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python pipelines/_warm.py $(BIN)/dvc repro
 	@$(BIN)/brats-cascade results
 
 test: $(STAMP) ## linter, type checker and the tests
 	@$(BIN)/ruff check src pipelines tests benchmarks
+	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest
 

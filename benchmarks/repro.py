@@ -1,9 +1,9 @@
-"""Where the time of a whole `dvc repro` goes, stage by stage, in a fresh clone; not part of `make bench`, as long as it takes.
+"""Where the time of a whole `make repro` goes, stage by stage, in a fresh clone; not part of `make bench`, as long as it takes.
 
     python -m benchmarks.repro [--params FILE] [--keep FOLDER]
 
-The clone is of the last commit. Arithmetic is what the stages measure of themselves (`pipelines/_cost.py`): training loops with
-their validation rounds, and the segmentation of cases.
+The clone is of the last commit. Arithmetic is what the stages measure of themselves (`pipelines/_cost.py`): the phases of
+training with their validation rounds, CNN 1's maps, and the segmentation of cases.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def _stages(clone: Path, *options: str) -> dict[str, float]:
     }
     seconds: dict[str, float] = {}
     stage, since = "(start)", time.perf_counter()
-    words = [str(here / "dvc"), "repro", *options]
+    words = [sys.executable, "pipelines/_warm.py", str(here / "dvc"), "repro", *options]  # as `make repro` has it
     with subprocess.Popen(words, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -6,8 +6,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from brats_cascade import MODALITIES, provenance
 from brats_cascade.config import ExperimentParams, Params, TrainParams
 from brats_cascade.errors import UserError
@@ -18,6 +16,8 @@ CASES = Path("data/cases.parquet")
 
 def tags_of(params: Params, entry: ExperimentParams, *, name: str, root: Path) -> dict[str, Any]:
     """What a run is searched by."""
+    import pandas as pd
+
     release = "+".join(sorted(set(pd.read_parquet(CASES, columns=["release"])["release"])))
     own = entry.train
     procedure = own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase"
@@ -62,6 +62,8 @@ def train_entry(
     Raises:
         UserError: The model it builds on was trained on other classes, or a file is missing.
     """
+    import pandas as pd
+
     from brats_cascade.models.cascade import CASCADES
     from brats_cascade.models.files import Contract, load_trained
     from brats_cascade.training.devices import ONE_DEVICE

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from _cost import noted
+from _warm import run_warm
 
 from brats_cascade.backend import keep_quiet
 from brats_cascade.config import ExperimentParams, Params, load_params
 from brats_cascade.errors import UserError
 
 
-def run(main: Callable[..., None], *, arguments: Sequence[str] = ()) -> None:
+def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool = False) -> None:
     """Runs a stage from the command line and exits.
 
     A UserError becomes `error: ...` on stderr and exit status 1; any other exception keeps its traceback.
@@ -22,6 +23,7 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = ()) -> None:
     Args:
         main: The stage; called with the checked Params, then one string per command-line argument.
         arguments: Names of the positional arguments the stage takes, for example ("experiment",).
+        heavy: It needs TensorFlow, so the process that has it imported runs it, where there is one.
     """
     keep_quiet()
     logging.basicConfig(
@@ -35,6 +37,9 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = ()) -> None:
     for name in arguments:
         parser.add_argument(name)
     given = parser.parse_args()
+    status = run_warm() if heavy else None
+    if status is not None:
+        sys.exit(status)
     try:
         params: Params = load_params(Path("params.yaml"))
         words = [getattr(given, name) for name in arguments]

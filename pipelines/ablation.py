@@ -46,10 +46,10 @@ def main(params: Params, *, seeds: int, names: list[str], page: Path | None = No
         summary = summarise_seeds(results)
         experiments = [_settings(experiment_named(params, name), name=name) for name in order]
         figure = write_report(REPORT, results=results, summary=summary, experiments=experiments)
-        write_figures(REPORT, figures={"spread": figure})
+        pictures = write_figures(REPORT, figures={"spread": figure})
         parent.log_scores(summary, prefix="spread")
         parent.log_table(results, name="ablation")
-        parent.log_figures({"spread": figure})
+        parent.log_figures(pictures)
         parent.log_note((REPORT / "summary.md").read_text(encoding="utf-8"))
     if page is not None:
         words, hashes = ["python", *sys.argv], provenance.data_hashes(Path.cwd())

@@ -80,4 +80,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, heavy=True)

@@ -5,16 +5,18 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 from _cost import computing
 from _stage import experiment_named, run
 from tqdm import tqdm
 
 from brats_cascade.backend import start_backend
 from brats_cascade.config import EvaluateParams, Params
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 VOLUMES, SPLITS, MODELS = Path("data/volumes"), Path("data/splits.json"), Path("models")
 METRICS, FIGURES = Path("metrics"), Path("reports/figures")
@@ -24,6 +26,8 @@ THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume")
 def main(params: Params, name: str) -> None:
     """Chooses the post-processing on validation, scores every test case once, and logs what it writes to MLflow."""
     start_backend()
+    import pandas as pd
+
     from brats_cascade.evaluation.slices import nine_slices
     from brats_cascade.evaluation.summary import learning_table, summarise, without_postprocess
     from brats_cascade.inference.segment import Member
@@ -48,15 +52,17 @@ def main(params: Params, name: str) -> None:
     learning = learning_table(pd.read_csv(MODELS / name / "history.csv"))
     tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning}
     figures = _figures(scored, cases=cases, slices=slices, name=name)
-    _write(name, summary=summary, tables=tables, figures=figures)
-    _log(name, summary=summary, tables=tables, figures=figures)
+    pictures = _write(name, summary=summary, tables=tables, figures=figures)
+    _log(name, summary=summary, tables=tables, pictures=pictures)
     logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
 
 
-def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], np.ndarray]:
+def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], "np.ndarray"]:
+    import numpy as np
+
     from brats_cascade.inference.segment import label_probabilities
 
-    def segment(case: Any) -> np.ndarray:
+    def segment(case: Any) -> "np.ndarray":
         with computing():
             return label_probabilities(
                 [member], image=case.image, brain=np.asarray(case.brain), slices=options.slices, flips=options.flips
@@ -67,6 +73,8 @@ def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], np.nd
 
 def _choose(names: Sequence[str], *, segment: Any, options: EvaluateParams, name: str) -> Any:
     """The rule that does best on the validation cases; they are segmented once, whatever the number of rules."""
+    import numpy as np
+
     from brats_cascade.data.store import open_case
     from brats_cascade.evaluation.cleaning import choose_rule, tally
     from brats_cascade.inference.postprocess import all_rules
@@ -97,7 +105,7 @@ def _score(names: Sequence[str], *, segment: Any, rule: Any, name: str) -> tuple
     return scored, seconds
 
 
-def _figures(scored: Sequence[Any], *, cases: pd.DataFrame, slices: pd.DataFrame, name: str) -> dict[str, Any]:
+def _figures(scored: Sequence[Any], *, cases: "pd.DataFrame", slices: "pd.DataFrame", name: str) -> dict[str, Any]:
     """Overlay and per-slice curve of the best, the median and the worst case."""
     from brats_cascade.data.store import open_case
     from brats_cascade.evaluation.figures import slice_curve
@@ -112,20 +120,24 @@ def _figures(scored: Sequence[Any], *, cases: pd.DataFrame, slices: pd.DataFrame
     return figures
 
 
-def _write(name: str, *, summary: dict[str, Any], tables: dict[str, pd.DataFrame], figures: dict[str, Any]) -> None:
+def _write(
+    name: str, *, summary: dict[str, Any], tables: dict[str, "pd.DataFrame"], figures: dict[str, Any]
+) -> dict[str, Path]:
+    """Writes metrics and figures; gives where the pictures are."""
     from brats_cascade.evaluation.figures import write_figures
 
     (METRICS / name).mkdir(parents=True, exist_ok=True)
     for key, table in tables.items():
         table.to_csv(METRICS / name / f"{key}.csv", index=False)
     (METRICS / f"{name}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    write_figures(FIGURES / name, figures=figures)
+    pictures = write_figures(FIGURES / name, figures=figures)
     # The numbers behind the pictures, and what tells DVC's compare stage that scores have changed.
     tables["cases"].drop(columns="seconds").to_csv(FIGURES / name / "cases.csv", index=False)
     (FIGURES / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return pictures
 
 
-def _log(name: str, *, summary: dict[str, Any], tables: dict[str, pd.DataFrame], figures: dict[str, Any]) -> None:
+def _log(name: str, *, summary: dict[str, Any], tables: dict[str, "pd.DataFrame"], pictures: dict[str, Path]) -> None:
     """Logs to the run that training opened; a run that is gone is made again from the files in models/NAME."""
     from brats_cascade import tracking
     from brats_cascade.evaluation.card import run_note
@@ -141,8 +153,8 @@ def _log(name: str, *, summary: dict[str, Any], tables: dict[str, pd.DataFrame],
         tracked.log_slices(tables["slices"])
         tracked.log_table(tables["cases"], name="cases")
         tracked.log_table(tables["nine_slices"], name="nine_slices")
-        tracked.log_figures(figures)
+        tracked.log_figures(pictures)
 
 
 if __name__ == "__main__":
-    run(main, arguments=("experiment",))
+    run(main, arguments=("experiment",), heavy=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from _cost import count_arithmetic
 from _experiment import MODELS, tags_of, train_entry
 from _stage import experiment_named, run
@@ -84,6 +83,8 @@ class _Sent:
 
     def log(self, tracked: Any, rows: list[dict[str, float]]) -> None:
         """Logs the rows of the history that the run does not have yet; the checkpoint holds them all already."""
+        import pandas as pd
+
         if len(rows) > self._rows:
             tracked.log_history(pd.DataFrame(rows[self._rows :]))
             self._rows = len(rows)
@@ -108,6 +109,8 @@ def _tracked(
 
 def _finish(folder: Path, *, trained: Any, contract: Any, record: dict[str, Any], tracked: Any, sent: _Sent) -> None:
     """Everything is in files before anything is logged: a tracking server that is away costs nothing."""
+    import pandas as pd
+
     from brats_cascade.evaluation.figures import class_weight_figure, learning_curves, write_figures
     from brats_cascade.models.files import save_trained
 
@@ -122,13 +125,13 @@ def _finish(folder: Path, *, trained: Any, contract: Any, record: dict[str, Any]
         "learning_curves": learning_curves(history, title=record["experiment"]),
         "class_weights": class_weight_figure(trained.weights, title=record["experiment"]),
     }
-    write_figures(folder / "figures", figures=drawn)
+    pictures = write_figures(folder / "figures", figures=drawn)
     _write_record(folder, record=record, logged=False)
     sent.log(tracked, trained.progress.history)
     if first is not None:
         tracked.log_history(first, prefix="cnn1/")
     tracked.log_class_weights(trained.weights)
-    tracked.log_figures(drawn)
+    tracked.log_figures(pictures)
     tracked.log_scores({key: record[key] for key in ("seconds", "labelled_pixels", "parameters")}, prefix="training")
     tracked.log_model(trained.network, metadata=contract.as_dict())
     tracked.log_file(folder / "model.json")
@@ -142,4 +145,4 @@ def _write_record(folder: Path, *, record: dict[str, Any], logged: bool) -> None
 
 
 if __name__ == "__main__":
-    run(main, arguments=("experiment",))
+    run(main, arguments=("experiment",), heavy=True)

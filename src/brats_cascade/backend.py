@@ -1,8 +1,10 @@
 """Starting Keras's backend without its chatter, and the settings that keep every dependency's telemetry off."""
 
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -25,32 +27,50 @@ def keep_quiet() -> None:
 
 
 def start_backend() -> None:
-    """Imports Keras and its backend (KERAS_BACKEND, by default TensorFlow) and lets it look for devices.
+    """Imports Keras and its backend (KERAS_BACKEND, by default TensorFlow) and lets it look for devices."""
+    import_backend()
+    if _unused:
+        _unused.clear()
+        if not any(name in os.environ for name in CLUSTER):  # a cluster is joined before anything computes
+            import keras
 
-    TensorFlow's C++ code writes several lines to file descriptor 2 before it reads any setting; they are kept back and
-    shown only if the import fails.
-    """
+            with _chatter_kept_back():
+                keras.ops.zeros(1)
+
+
+def import_backend() -> None:
+    """Imports Keras and its backend, and touches no device."""
     keep_quiet()
     if "keras" in sys.modules:
         return
     tensorflow = os.environ.setdefault("KERAS_BACKEND", "tensorflow") == "tensorflow"
     hidden = [name for name in NOT_NEEDED if tensorflow and name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import finds no such package
+    try:
+        with _chatter_kept_back():
+            import keras  # noqa: F401
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+    _unused.add("keras")
+
+
+_unused: set[str] = set()  # what this module imported and nothing has computed with
+
+
+@contextlib.contextmanager
+def _chatter_kept_back() -> Iterator[None]:
+    """TensorFlow's C++ code writes to file descriptor 2 before it reads any setting: shown only if something fails."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as chatter:
         screen = os.dup(2)
         os.dup2(chatter.fileno(), 2)
         try:
-            import keras
-
-            if not any(name in os.environ for name in CLUSTER):  # a cluster is joined before anything computes
-                keras.ops.zeros(1)
+            yield
         except BaseException:
             chatter.seek(0)
             os.write(screen, chatter.read())
             raise
         finally:
-            for name in hidden:
-                del sys.modules[name]
             os.dup2(screen, 2)
             os.close(screen)
