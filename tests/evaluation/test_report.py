@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 from html.parser import HTMLParser
@@ -6,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brats_cascade.evaluation.figures import write_figures
+from brats_cascade.evaluation.figures import new_figure, write_figures
 from brats_cascade.evaluation.overlays import overlay
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.report import build_report
@@ -125,11 +126,19 @@ def test_the_whole_page(tmp_path):
     write_model(tmp_path, name="second", validation=0.6)
     write_data(tmp_path)
     image = np.ones((12, 16, 18, 4), np.float32)
-    write_figures(tmp_path / "reports/figures/first", figures={"best_overlay": overlay(image)}, dpi=40)
+    drawn = {"best_overlay": overlay(image), "best_slices": new_figure(1, 1), "worst_slices": new_figure(1, 2)}
+    write_figures(tmp_path / "reports/figures/first", figures=drawn, dpi=40)
+    curves = {"learning_curves": new_figure(2, 1), "class_weights": new_figure(2, 2)}
+    charts = write_figures(tmp_path / "models/first/figures", figures=curves, dpi=40)
+    charts |= {name: tmp_path / f"reports/figures/first/{name}.png" for name in ("best_slices", "worst_slices")}
     page = build_report(tmp_path, experiments=["first", "second", "third"], baseline=BASELINE, phantom=True)
     tags = read(page)
     assert all(source.startswith(("data:image/", "#")) for source in tags.sources)  # nothing is loaded from elsewhere
     assert sum(source.startswith("data:image/jpeg") for source in tags.sources) == 1
+    shown = [base64.b64decode(source.split(",")[1]) for source in tags.sources if source.startswith("data:image/png")]
+    assert {chart.read_bytes() for chart in charts.values()} < set(shown) and len(
+        shown
+    ) == 5  # and the strip of all cases
     assert "http" not in page and "@import" not in page
     rows = rows_of(page)
     ours = next(row for row in rows if row.startswith("first|"))

@@ -41,7 +41,16 @@ def picture(figure: "Figure") -> str:
     """A chart as a data URI."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130, metadata={"Software": ""})
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return _png(buffer.getvalue())
+
+
+def drawn(path: Path) -> str | None:
+    """A chart's file as a data URI; None if there is none."""
+    return _png(path.read_bytes()) if path.is_file() else None
+
+
+def _png(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def photograph(path: Path) -> str:

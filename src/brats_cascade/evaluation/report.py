@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade.evaluation import figures, paper
 from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
-from brats_cascade.evaluation.embed import photograph, picture, read_json, read_table, records
+from brats_cascade.evaluation.embed import drawn, photograph, picture, read_json, read_table, records
 from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.sections import (
     ablation_section,
@@ -39,8 +39,8 @@ def build_report(
 
     Args:
         root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
-            metrics/{data.json,E.json,E/{cases,slices,nine_slices}.csv}, .work/cost, reports/figures/E/*_overlay.png and
-            models/E/{history.csv,class_weights.csv,run.json}.
+            metrics/{data.json,E.json,E/{cases,nine_slices}.csv}, .work/cost, reports/figures/E/*.png and
+            models/E/{history.csv,run.json,figures/*.png}.
         experiments: Their names, in the order shown; one without metrics is named as not evaluated.
         baseline: From `baseline.baseline_summary`.
         phantom: True if the data is the embedded phantom; the page says what that means.
@@ -87,9 +87,7 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     run = read_json(root / f"models/{name}/run.json") or {}
     summary = read_json(root / f"metrics/{name}.json")
     history = read_table(root / f"models/{name}/history.csv")
-    weights = read_table(root / f"models/{name}/class_weights.csv")
     cases = read_table(root / f"metrics/{name}/cases.csv")
-    slices = read_table(root / f"metrics/{name}/slices.csv")
     return {
         "name": name,
         "run": run,
@@ -103,33 +101,30 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
         "facts": _facts(run, cases=cases),
         "params": _params(run),
         "validation": _validation_score(summary, history=history),
-        "curves": None if history is None or history.empty else picture(figures.learning_curves(history)),
-        "weights": None if weights is None or weights.empty else picture(figures.class_weight_figure(weights)),
+        "curves": drawn(root / f"models/{name}/figures/learning_curves.png"),
+        "weights": drawn(root / f"models/{name}/figures/class_weights.png"),
         "cases": cases,
         "case_rows": [] if cases is None else records(cases),
         "nine_slices": read_table(root / f"metrics/{name}/nine_slices.csv"),
-        "shown": _shown_cases(root, name=name, cases=cases, slices=slices),
+        "shown": _shown_cases(root / f"reports/figures/{name}", cases=cases),
     }
 
 
-def _shown_cases(
-    root: Path, *, name: str, cases: "pd.DataFrame | None", slices: "pd.DataFrame | None"
-) -> list[dict[str, Any]]:
-    """Best, median and worst case: overlay and per-slice curve."""
+def _shown_cases(folder: Path, *, cases: "pd.DataFrame | None") -> list[dict[str, Any]]:
+    """Best, median and worst case: overlay and per-slice curve, as evaluation drew them."""
     if cases is None or cases.empty:
         return []
     shown = []
     for rank, case in pick_cases(cases).items():
         scores = cases.loc[cases["case"] == case].iloc[0]
-        rows = None if slices is None else slices[slices["case"] == case]
-        overlay = root / f"reports/figures/{name}/{rank}_overlay.png"
+        overlay = folder / f"{rank}_overlay.png"
         shown.append(
             {
                 "rank": rank,
                 "case": case,
                 "dice": {region: float(scores[f"{region}_dice"]) for region in REGIONS},
                 "overlay": photograph(overlay) if overlay.is_file() else None,
-                "curve": None if rows is None or rows.empty else picture(figures.slice_curve(rows)),
+                "curve": drawn(folder / f"{rank}_slices.png"),
             }
         )
     return shown
