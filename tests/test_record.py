@@ -30,7 +30,8 @@ def _experiment(
         f"models/{name}/run.json": {
             "git_commit": "abc", "machine": "a computer", "release": "brats2017", "seconds": 90, "labelled_pixels": 2.5e6,
             "architecture": architecture, "builds_on": builds_on, "classes": [0, 1, 2, 4],
-            "params": {"data.source": "scans"}, "data_hashes": {"data/volumes": "123"},
+            "params": {"data.source": "scans", "train.phase2_steps": 0 if name == "short" else 9},
+            "data_hashes": {"data/volumes": "123"},
         },
         f"models/{name}/model.json": {"n4": False},
         f"metrics/{name}.json": {
@@ -137,7 +138,7 @@ def test_results_of_earlier_runs_on_the_same_data_stay(project: Path, caplog) ->
     assert row in page and "3.0 min" in row  # with the training of its CNN 1
     for line in first.splitlines():  # its nine slices and its patients, too
         assert line in page or not line.startswith(("| one |", "| two |")), line
-    assert "`dvc repro again` (short, plain_unet); `dvc repro` (one, two)" in page
+    assert "`dvc repro` (one, two); `dvc repro again` (short, plain_unet)" in page
     assert "(real_two_median.jpg)" in page and (project / "docs/results/real_two_median.jpg").is_file()
     assert not caplog.text
     _experiment_data(project, "short", md5="other")
@@ -180,6 +181,28 @@ def test_only_what_was_measured_on_validation_is_said_to_help(project: Path) -> 
     assert "| flips at test time | two | 0.700 | 0.710 | +0.010 |" in text
     assert "| N4 bias correction | two | 0.700 | 0.680 | -0.020 |" in text
     assert "Not measured: ensemble." in text
+    shutil.rmtree(project / "reports/helps")
+    assert _page(project) == text  # kept beside the page
+    kept = project / "docs/results/real/helps/False.json"
+    assert not kept.exists()
+    for path in kept.parent.iterdir():
+        path.write_text(json.dumps({**json.loads(path.read_text()), "unseen": ["another"]}))
+    assert "Not measured: flips at test time, ensemble, N4 bias correction." in _page(project)
+
+
+def test_experiments_that_differ_in_one_setting_are_compared(project: Path) -> None:
+    assert "## What each choice brings" in _page(project) and "One phase or two?" not in _page(project)
+    _experiment(project, "single", architecture="input_cascade", validation=0.5, offset=-0.15)
+    compared = {"experiments": {name: {} for name in ("short", "plain_unet", "two", "one", "single")}}
+    (project / "metrics/comparison.json").write_text(json.dumps(compared))
+    text = _page(project)
+    assert "**One phase or two?**" in text
+    sentence = "- short (phase2_steps 0) against single (phase2_steps 9): mean Dice complete 0.600 against 0.450;"
+    assert (
+        sentence in text or "- single (phase2_steps 9) against short (phase2_steps 0): mean Dice complete 0.450" in text
+    )
+    rows = [line.split(" ")[1] for line in text.splitlines() if line.startswith("| ") and " min | " in line][:5]
+    assert rows == ["one", "short", "two", "single", "plain_unet"]  # by architecture
 
 
 def test_failures_nine_slices_and_pictures_of_every_architecture(project: Path) -> None:

@@ -4,15 +4,24 @@ from pathlib import Path
 
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.paper import PAPER_NOTE
+from brats_cascade.record.choices import choice_lines
 from brats_cascade.record.crossval import crossval_lines
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.helps import helps_lines
-from brats_cascade.record.kept import keep_crossval, keep_results, kept_crossvals, kept_results, with_command
+from brats_cascade.record.kept import (
+    keep_crossval,
+    keep_helps,
+    keep_results,
+    kept_crossvals,
+    kept_helps,
+    kept_results,
+    with_command,
+)
 from brats_cascade.record.nine import nine_lines
 from brats_cascade.record.origin import cost_line, origin_lines
 from brats_cascade.record.pictures import copy_pictures
 from brats_cascade.record.readme import put_between
-from brats_cascade.record.results import Result, champions, read_json, read_results
+from brats_cascade.record.results import Result, champions, in_order, read_json, read_results
 from brats_cascade.record.tables import cases_table, grades_table, scores_table
 from brats_cascade.record.yardstick import yardstick_lines
 
@@ -39,7 +48,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     folder = root / "docs" / "results"
     own = with_command(read_results(root, names=list(compared["experiments"])), command=command)
     keep_results(folder / name, results=own)
-    results = [*own, *kept_results(folder / name, like=own[0], but=[one.name for one in own])]
+    results = in_order([*own, *kept_results(folder / name, like=own[0], but=[one.name for one in own])])
     best = champions(results)
     tables = {one.name: one.cases for one in results}
     table = scores_table(results, baseline=compared.get("baseline"))
@@ -47,7 +56,8 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     sections = {
         "Grades apart": grades_table(tables),
         "Beside today's usual choice": yardstick_lines(results),
-        "What helps": helps_lines(results, measured=_measured(root)),
+        "What each choice brings": choice_lines(results),
+        "What helps": helps_lines(results, measured=_measured(root, folder=folder / name, like=own[0])),
         "Where they fail": failure_lines(best),
         **_crossvals(root, folder=folder / name, like=own[0]),
         "The earlier work's nine slices": nine_lines(results),
@@ -55,7 +65,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "Pictures": [f"![{path.stem}]({path.name})\n" for paths in pictures.values() for path in paths],
     }
     splits = read_json(root / "data/splits.json")
-    head = origin_lines(results, name=name, splits=splits, readme=readme)
+    head = origin_lines(results, name=name, command=command, splits=splits, readme=readme)
     head += cost_line(root / ".work/cost", names=[one.name for one in own])
     lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, ""]
     for title, body in sections.items():
@@ -70,10 +80,11 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     return page
 
 
-def _measured(root: Path) -> dict[bool, dict[str, object]]:
-    """Ingested with N4 or not -> what `pipelines/helps.py` found."""
-    found = [read_json(path) for path in sorted((root / "reports/helps").glob("*.json"))]
-    return {bool(one["n4"]): one for one in found}
+def _measured(root: Path, *, folder: Path, like: Result) -> dict[bool, dict[str, object]]:
+    """Ingested with N4 or not -> what `pipelines/helps.py` found, in this run or an earlier one."""
+    for path in sorted((root / "reports/helps").glob("*.json")):
+        keep_helps(folder, found=read_json(path), like=like)
+    return {bool(one["n4"]): one for one in kept_helps(folder, like=like)}
 
 
 def _crossvals(root: Path, *, folder: Path, like: Result) -> dict[str, list[str]]:

@@ -100,6 +100,26 @@ def kept_crossvals(folder: Path, *, like: Result) -> dict[str, tuple[dict[str, A
     return found
 
 
+def keep_helps(folder: Path, *, found: Mapping[str, Any], like: Result) -> None:
+    """Writes what `pipelines/helps.py` measured: helps/plain.json or helps/n4.json.
+
+    Args:
+        folder: docs/results/NAME.
+        found: reports/helps/*.json.
+        like: An experiment of the same cohort and split.
+    """
+    own = folder / "helps"
+    own.mkdir(parents=True, exist_ok=True)
+    plain = {"unseen": sorted(like.cases["case"]), "found": dict(found)}
+    (own / f"{'n4' if found['n4'] else 'plain'}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+
+
+def kept_helps(folder: Path, *, like: Result) -> list[dict[str, Any]]:
+    """What was measured on the same split. N4 changes the volumes and so their hash: the unseen cases stand for the cohort."""
+    kept = [read_json(path) for path in sorted((folder / "helps").glob("*.json"))]
+    return [one["found"] for one in kept if one["unseen"] == sorted(like.cases["case"])]
+
+
 def with_command(results: Sequence[Result], *, command: str) -> list[Result]:
     """The same results, with the command that made them."""
     return [replace(one, command=command) for one in results]

@@ -24,12 +24,15 @@ MERGED = (
 )
 
 
-def origin_lines(results: Sequence[Result], *, name: str, splits: Mapping[str, Any], readme: bool) -> list[str]:
+def origin_lines(
+    results: Sequence[Result], *, name: str, command: str, splits: Mapping[str, Any], readme: bool
+) -> list[str]:
     """The head of the page.
 
     Args:
-        results: The experiments, each with its command; those of the last run first.
+        results: The experiments, each with its command.
         name: Of the page.
+        command: That of the last run.
         splits: data/splits.json; may be empty.
         readme: The page was written with --readme.
 
@@ -40,7 +43,7 @@ def origin_lines(results: Sequence[Result], *, name: str, splits: Mapping[str, A
     commits = sorted({str(one.run.get("git_commit", "unknown")) for one in results})
     releases = sorted({str(one.run.get("release", "unknown")) for one in results})
     hashes = ", ".join(f"{path} {md5}" for path, md5 in first.get("data_hashes", {}).items())
-    own = f"brats-cascade record {name} --command '{results[0].command}'" + (" --readme" if readme else "")
+    own = f"brats-cascade record {name} --command '{command}'" + (" --readme" if readme else "")
     merged = not {1, 3} <= set(first.get("classes", (1, 3)))
     phantom = first.get("params", {}).get("data.source") == PHANTOM
     return [

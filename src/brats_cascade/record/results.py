@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+PAPERS = ("two_path", "input_cascade", "local_cascade", "mf_cascade")
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -73,6 +75,11 @@ def read_results(root: Path, *, names: list[str]) -> list[Result]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file; empty if there is none."""
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def in_order(results: list[Result]) -> list[Result]:
+    """The paper's architectures in its order, then others; those of one architecture as they were."""
+    return sorted(results, key=lambda one: [*PAPERS, one.architecture].index(one.architecture))
 
 
 def champions(results: list[Result]) -> list[Result]:
