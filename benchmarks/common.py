@@ -42,11 +42,11 @@ def two_path_trainer(style: Any, *, xla: bool = False) -> Any:
 
     from brats_cascade.models.cascade import score_model
     from brats_cascade.models.two_path import build_two_path
-    from brats_cascade.training.optimizers import SharedAdam
+    from brats_cascade.training.optimizers import RateShareAdam
 
     trainer = score_model(build_two_path(style=style))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    trainer.compile(optimizer=SharedAdam(1e-4), loss=loss, jit_compile=xla)
+    trainer.compile(optimizer=RateShareAdam(1e-4), loss=loss, jit_compile=xla)
     return trainer
 
 

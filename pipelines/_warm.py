@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,13 +28,9 @@ from pathlib import Path
 VARIABLE = "BRATS_CASCADE_WARM"  # the socket's path
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HEAVY = (
-    "pandas",
-    "scipy.ndimage",
-    "sklearn.utils",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-    "mlflow.keras",
-)
+    "pandas", "scipy.ndimage", "matplotlib.figure", "matplotlib.backends.backend_agg", "mlflow.keras",
+    "mlflow.store.tracking.sqlalchemy_store",
+)  # fmt: skip
 
 
 def run_warm() -> int | None:
@@ -169,7 +166,9 @@ def _end_with(link: socket.socket) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
         serve(sys.argv[2], parent=int(sys.argv[3]))
-    elif sys.argv[1:]:
-        sys.exit(main(sys.argv[1:]))
-    else:
+    elif not sys.argv[1:]:
         sys.exit(__doc__)
+    elif shutil.which(sys.argv[1]) is None:
+        sys.exit(f"error: {sys.argv[1]}: no such command; expected one such as `dvc repro`")
+    else:
+        sys.exit(main(sys.argv[1:]))

@@ -159,6 +159,13 @@ def test_the_process_ends_with_its_command_and_gives_its_status(tmp_path: Path) 
     assert not Path(path).exists() and not _serving(path)
 
 
+def test_a_command_that_is_not_there_is_one_line() -> None:
+    words = [sys.executable, str(PIPELINES / "_warm.py"), "no-such-command"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert done.stderr == "error: no-such-command: no such command; expected one such as `dvc repro`\n"
+
+
 def test_a_killed_wrapper_leaves_no_process_behind() -> None:
     words = [sys.executable, str(PIPELINES / "_warm.py"), "sh", "-c", 'echo "$BRATS_CASCADE_WARM $$"; exec sleep 30']
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from brats_cascade.training.optimizers import RampSGD, SharedAdam
+from brats_cascade.training.optimizers import RampSGD, RateShareAdam
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Descent:
         """The descent of phase 1 or 2: the latter starts at its own rate."""
         return replace(self, learning_rate=self.learning_rate * self.phase2_rate) if number == 2 else self
 
-    def build(self) -> SharedAdam | RampSGD:
+    def build(self) -> RateShareAdam | RampSGD:
         """A new optimiser.
 
         Raises:
@@ -54,12 +54,12 @@ class Descent:
         """
         limit = self.clip_norm or None
         if self.optimizer == "adam":
-            return SharedAdam(self.learning_rate, global_clipnorm=limit)
+            return RateShareAdam(self.learning_rate, global_clipnorm=limit)
         if self.optimizer == "sgd":
             return RampSGD(self.learning_rate, momentum=self.momentum_start, global_clipnorm=limit)
         raise ValueError(f"expected optimizer 'adam' or 'sgd', received {self.optimizer!r}")
 
-    def attach(self, optimizer: SharedAdam | RampSGD, *, weights: Iterable[Any], wide: Iterable[Any]) -> None:
+    def attach(self, optimizer: RateShareAdam | RampSGD, *, weights: Iterable[Any], wide: Iterable[Any]) -> None:
         """Makes an optimiser's state for the weights that it will move.
 
         Args:

@@ -33,7 +33,7 @@ class RateShares:
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
-class SharedAdam(RateShares, keras.optimizers.Adam):
+class RateShareAdam(RateShares, keras.optimizers.Adam):
     """Keras's Adam, with `slow_down`."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
