@@ -223,7 +223,8 @@ def test_the_readme_shows_the_table_and_the_champions_median_case(project: Path)
     run("real", root=project, command="dvc repro", readme=True)
     readme = (project / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
-    assert "| one | 0.600 [0.10, 0.95]" in readme
+    assert "| one | 0.600 [0.10, 0.95]" in readme and "| two | 0.550 [0.10, 0.95]" in readme
+    assert "| short |" not in readme  # not the best of its architecture on validation
     assert (
         "docs/results/real_two_median.jpg" in readme
     )  # best on validation of the paper's networks; the yardstick is better

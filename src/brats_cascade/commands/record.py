@@ -33,7 +33,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         name: Of the page.
         root: The project's root.
         command: The command that made the results, to be printed.
-        readme: Also put the table and one picture between README's marks.
+        readme: Also put the best of each architecture and one picture between README's marks.
 
     Returns:
         The page.
@@ -76,7 +76,8 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         papers = [one for one in best if one.architecture != "unet"] or best  # the project's own, not the yardstick
         shown = pictures.get(max(papers, key=lambda one: one.validation).name, [])
         median = [path for path in shown if path.stem.endswith("_median")]
-        _into_readme(root / "README.md", table=table, page=page.relative_to(root), picture=median)
+        shortened = scores_table(best, baseline=compared.get("baseline"))  # the rest is on the page
+        _into_readme(root / "README.md", table=shortened, page=page.relative_to(root), picture=median)
     return page
 
 
@@ -105,5 +106,8 @@ def _into_readme(readme: Path, *, table: list[str], page: Path, picture: list[Pa
     if picture:
         link = f"{page.parent.as_posix()}/{picture[0].name}"
         shown = [f"![the median unseen patient: truth above, prediction below]({link})"]
-    where = f"Unseen patients; how this was made and every patient: [{page.as_posix()}]({page.as_posix()})."
+    where = (
+        "Unseen patients; the best of each architecture on validation. How this was made, the other experiments and every "
+        f"patient: [{page.as_posix()}]({page.as_posix()})."
+    )
     put_between(readme, part="results", lines=[*table, "", f"{where} {PAPER_NOTE}", "", *shown])
