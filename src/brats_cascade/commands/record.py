@@ -67,7 +67,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     splits = read_json(root / "data/splits.json")
     head = origin_lines(results, name=name, command=command, splits=splits, readme=readme)
     head += cost_line(root / ".work/cost", names=[one.name for one in own])
-    lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, ""]
+    lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, "", *_missing(root, results=results)]
     for title, body in sections.items():
         lines += [f"## {title}", "", *body, ""] if body else []
     page = folder / f"{name}.md"
@@ -79,6 +79,16 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         shortened = scores_table(best, baseline=compared.get("baseline"))  # the rest is on the page
         _into_readme(root / "README.md", table=shortened, page=page.relative_to(root), picture=median)
     return page
+
+
+def _missing(root: Path, *, results: list[Result]) -> list[str]:
+    """Names the experiments of params.yaml that the page has no results of."""
+    from ruamel.yaml import YAML
+
+    path = root / "params.yaml"
+    listed = YAML(typ="safe").load(path)["experiments"] if path.is_file() else {}
+    names = [one for one in listed if one not in {result.name for result in results}]
+    return [f"Not trained yet: {', '.join(names)}.", ""] if names else []
 
 
 def _measured(root: Path, *, folder: Path, like: Result) -> dict[bool, dict[str, object]]:
