@@ -105,6 +105,12 @@ def test_the_table_holds_scores_costs_and_the_papers_rows(project: Path) -> None
     assert "| paper: InputCascadeCNN, both phases | 0.88 | 0.79 | 0.73 |" in text
 
 
+def test_experiments_that_were_not_trained_are_named(project: Path) -> None:
+    assert "Not trained yet" not in _page(project)
+    (project / "params.yaml").write_text("experiments: {one: {}, two: {}, third: {}, short: {}, fourth: {}}\n")
+    assert "Not trained yet: third, fourth." in _page(project)
+
+
 def test_the_time_of_all_stages_is_told_where_each_left_a_note(project: Path) -> None:
     folder = project / ".work/cost"
     folder.mkdir(parents=True)
@@ -115,13 +121,11 @@ def test_the_time_of_all_stages_is_told_where_each_left_a_note(project: Path) ->
     ]:
         note = {"stage": stage, "argument": name, "seconds": 90.0, "peak_memory_mb": 1000 + 700 * (name == "two")}
         (folder / f"{stage}-{name}.json").write_text(json.dumps(note))
-    assert "stages of the last run" not in _page(project)  # that of plain_unet is missing
+    assert "stages, from the files" not in _page(project)  # that of plain_unet is missing
     note = {"stage": "train", "argument": "plain_unet", "seconds": 30.0, "peak_memory_mb": 10}
     (folder / "train-plain_unet.json").write_text(json.dumps(note))
     # five stages of 90 s and one of 30 s; the note of "gone" is of an earlier run
-    assert "All 6 stages of the last run, from the files as released to the report: 8.0 min, at most 1.7 GB" in _page(
-        project
-    )
+    assert "All 6 stages, from the files as released to the report: 8.0 min, at most 1.7 GB" in _page(project)
     parts = "one 1.5 min, two 1.5 min, short 1.5 min, plain_unet 0.5 min; the stages around them: 3.0 min."
     assert parts in _page(project)
 
@@ -223,7 +227,8 @@ def test_the_readme_shows_the_table_and_the_champions_median_case(project: Path)
     run("real", root=project, command="dvc repro", readme=True)
     readme = (project / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
-    assert "| one | 0.600 [0.10, 0.95]" in readme
+    assert "| one | 0.600 [0.10, 0.95]" in readme and "| two | 0.550 [0.10, 0.95]" in readme
+    assert "| short |" not in readme  # not the best of its architecture on validation
     assert (
         "docs/results/real_two_median.jpg" in readme
     )  # best on validation of the paper's networks; the yardstick is better

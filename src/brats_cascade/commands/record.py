@@ -33,7 +33,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         name: Of the page.
         root: The project's root.
         command: The command that made the results, to be printed.
-        readme: Also put the table and one picture between README's marks.
+        readme: Also put the best of each architecture and one picture between README's marks.
 
     Returns:
         The page.
@@ -67,7 +67,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     splits = read_json(root / "data/splits.json")
     head = origin_lines(results, name=name, command=command, splits=splits, readme=readme)
     head += cost_line(root / ".work/cost", names=[one.name for one in own])
-    lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, ""]
+    lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, "", *_missing(root, results=results)]
     for title, body in sections.items():
         lines += [f"## {title}", "", *body, ""] if body else []
     page = folder / f"{name}.md"
@@ -76,8 +76,19 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         papers = [one for one in best if one.architecture != "unet"] or best  # the project's own, not the yardstick
         shown = pictures.get(max(papers, key=lambda one: one.validation).name, [])
         median = [path for path in shown if path.stem.endswith("_median")]
-        _into_readme(root / "README.md", table=table, page=page.relative_to(root), picture=median)
+        shortened = scores_table(best, baseline=compared.get("baseline"))  # the rest is on the page
+        _into_readme(root / "README.md", table=shortened, page=page.relative_to(root), picture=median)
     return page
+
+
+def _missing(root: Path, *, results: list[Result]) -> list[str]:
+    """Names the experiments of params.yaml that the page has no results of."""
+    from ruamel.yaml import YAML
+
+    path = root / "params.yaml"
+    listed = YAML(typ="safe").load(path)["experiments"] if path.is_file() else {}
+    names = [one for one in listed if one not in {result.name for result in results}]
+    return [f"Not trained yet: {', '.join(names)}.", ""] if names else []
 
 
 def _measured(root: Path, *, folder: Path, like: Result) -> dict[bool, dict[str, object]]:
@@ -105,5 +116,8 @@ def _into_readme(readme: Path, *, table: list[str], page: Path, picture: list[Pa
     if picture:
         link = f"{page.parent.as_posix()}/{picture[0].name}"
         shown = [f"![the median unseen patient: truth above, prediction below]({link})"]
-    where = f"Unseen patients; how this was made and every patient: [{page.as_posix()}]({page.as_posix()})."
+    where = (
+        "Unseen patients; the best of each architecture on validation. How this was made, the other experiments and every "
+        f"patient: [{page.as_posix()}]({page.as_posix()})."
+    )
     put_between(readme, part="results", lines=[*table, "", f"{where} {PAPER_NOTE}", "", *shown])

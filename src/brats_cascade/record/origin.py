@@ -59,7 +59,7 @@ def origin_lines(
 
 
 def cost_line(folder: Path, *, names: Sequence[str]) -> list[str]:
-    """How long all stages of the last run took together, and the most memory that one of them needed.
+    """How long all stages took together, and the most memory that one of them needed.
 
     Args:
         folder: Of the stages' notes, .work/cost.
@@ -79,7 +79,7 @@ def cost_line(folder: Path, *, names: Sequence[str]) -> list[str]:
 
     parts = ", ".join(f"{name} {minutes(name)}" for name in names)
     return [
-        f"All {len(notes)} stages of the last run, from the files as released to the report: {minutes('', *names)}, at most "
+        f"All {len(notes)} stages, from the files as released to the report: {minutes('', *names)}, at most "
         f"{most:.1f} GB of memory. Training and evaluation: {parts}; the stages around them: {minutes('')}."
     ]
 
