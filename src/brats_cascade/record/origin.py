@@ -11,8 +11,8 @@ from brats_cascade.record.results import Result, read_json
 PHANTOM = "data/raw/phantom"
 ATTRIBUTION = (
     "Scans: the BRATS/BraTS challenge (Menze et al., IEEE TMI 34(10), 2015; Bakas et al., Scientific Data 4:170117, 2017); "
-    "their licence (CC BY-NC-SA) holds for the pictures. Networks trained on them are not in this repository; the command above "
-    "trains them again."
+    "their licence (CC BY-NC-SA) holds for the pictures. Networks trained on them are not in this repository; the command "
+    "above trains them again."
 )
 SCORES_NOTE = (
     "Scores are on held-out training patients: the challenge's own test truth is not public. Intervals are 95 % bootstrap "
