@@ -26,6 +26,8 @@ print(what, Path.cwd().name, os.environ.get("OWN"), "tensorflow" in sys.modules,
 sys.stdout.flush()
 print("to stderr", file=sys.stderr)
 if what == "computes":
+    from brats_cascade.backend import start_backend
+    start_backend()  # as every stage does: what TensorFlow says of devices it does not find is kept back
     import keras
     print(float(keras.ops.sum(keras.ops.ones((3, 4)))), "brats_cascade.config" in sys.modules)
 elif what == "exits":
