@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="on other systems stages always run by themselves")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="on other systems there is no warm process (tested below)")
 
 STAGE = f"""
 import os, signal, sys, time
@@ -53,6 +53,8 @@ elif what == "waits":
 @pytest.fixture(scope="module")
 def warm() -> Iterator[dict[str, str]]:
     """The environment of a command that `_warm.py` runs."""
+    if sys.platform != "linux":
+        pytest.skip("on other systems there is no warm process (tested below)")
     code = "import os, sys; print(os.environ['BRATS_CASCADE_WARM'], flush=True); sys.stdin.read()"
     words = [sys.executable, str(PIPELINES / "_warm.py"), sys.executable, "-c", code]
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
@@ -153,6 +155,23 @@ def test_without_the_process_or_with_another_backend_a_stage_runs_by_itself(stag
     assert err == "to stderr\n"
 
 
+def test_on_other_systems_the_command_runs_by_itself(tmp_path: Path) -> None:
+    code = f"import sys; sys.platform = 'darwin'; sys.path.insert(0, {str(PIPELINES)!r})\n"
+    code += "import _warm; sys.exit(_warm.main(sys.argv[1:]))"
+    command = [
+        sys.executable,
+        "-c",
+        "import os, sys; print(os.environ.get('BRATS_CASCADE_WARM'), os.getppid()); sys.exit(7)",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "BRATS_CASCADE_WARM"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, text=True, env=environment
+    ) as wrapper:
+        out, _ = wrapper.communicate(timeout=20)
+    assert out.split() == ["None", str(wrapper.pid)] and wrapper.returncode == 7
+
+
+@linux
 def test_the_process_ends_with_its_command_and_gives_its_status(tmp_path: Path) -> None:
     words = [sys.executable, str(PIPELINES / "_warm.py"), "sh", "-c", 'echo "$PPID $BRATS_CASCADE_WARM"; exit 7']
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
@@ -168,6 +187,7 @@ def test_a_command_that_is_not_there_is_one_line() -> None:
     assert done.stderr == "error: no-such-command: no such command; expected one such as `dvc repro`\n"
 
 
+@linux
 def test_a_killed_wrapper_leaves_no_process_behind() -> None:
     words = [sys.executable, str(PIPELINES / "_warm.py"), "sh", "-c", 'echo "$BRATS_CASCADE_WARM $$"; exec sleep 30']
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:

@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-PAPERS = ("two_path", "input_cascade", "local_cascade", "mf_cascade")
+from brats_cascade.config import ExperimentParams
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def in_order(results: list[Result]) -> list[Result]:
     """The paper's architectures in its order, then others; those of one architecture as they were."""
-    return sorted(results, key=lambda one: [*PAPERS, one.architecture].index(one.architecture))
+    known = get_args(ExperimentParams.model_fields["architecture"].annotation)
+    return sorted(results, key=lambda one: known.index(one.architecture))
 
 
 def champions(results: list[Result]) -> list[Result]:
