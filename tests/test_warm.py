@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
-linux = pytest.mark.skipif(sys.platform != "linux", reason="on other systems there is no warm process (tested below)")
 
 STAGE = f"""
 import os, signal, sys, time
@@ -51,10 +50,15 @@ elif what == "waits":
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[dict[str, str]]:
-    """The environment of a command that `_warm.py` runs."""
+def linux() -> None:
+    """Skips on other systems, which have no warm process; that a command runs without one there is tested below."""
     if sys.platform != "linux":
-        pytest.skip("on other systems there is no warm process (tested below)")
+        pytest.skip("no warm process on this system")
+
+
+@pytest.fixture(scope="module")
+def warm(linux: None) -> Iterator[dict[str, str]]:
+    """The environment of a command that `_warm.py` runs."""
     code = "import os, sys; print(os.environ['BRATS_CASCADE_WARM'], flush=True); sys.stdin.read()"
     words = [sys.executable, str(PIPELINES / "_warm.py"), sys.executable, "-c", code]
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
@@ -171,7 +175,7 @@ def test_on_other_systems_the_command_runs_by_itself(tmp_path: Path) -> None:
     assert out.split() == ["None", str(wrapper.pid)] and wrapper.returncode == 7
 
 
-@linux
+@pytest.mark.usefixtures("linux")
 def test_the_process_ends_with_its_command_and_gives_its_status(tmp_path: Path) -> None:
     words = [sys.executable, str(PIPELINES / "_warm.py"), "sh", "-c", 'echo "$PPID $BRATS_CASCADE_WARM"; exit 7']
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
@@ -187,7 +191,7 @@ def test_a_command_that_is_not_there_is_one_line() -> None:
     assert done.stderr == "error: no-such-command: no such command; expected one such as `dvc repro`\n"
 
 
-@linux
+@pytest.mark.usefixtures("linux")
 def test_a_killed_wrapper_leaves_no_process_behind() -> None:
     words = [sys.executable, str(PIPELINES / "_warm.py"), "sh", "-c", 'echo "$BRATS_CASCADE_WARM $$"; exec sleep 30']
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:

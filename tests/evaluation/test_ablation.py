@@ -46,6 +46,18 @@ def test_an_architecture_is_one_factor_and_where_it_was_computed_is_none():
     assert "cascade (architecture input_cascade) against whole (architecture two_path)" in entry["lines"][0]
 
 
+def test_steps_are_a_question_of_their_own_unless_the_procedure_differs_too():
+    short, long = experiment("short", steps=100), experiment("long", steps=300)
+    once = experiment("once", steps=300, phase2_steps=0)
+    assert differing_factors(long, short) == ["steps"]
+    assert differing_factors(once, short) == differing_factors(once, long) == ["procedure"]
+    found = {entry["question"]: entry["lines"] for entry in answers([short, long, once])}
+    assert set(found) == {"How many training steps?", "One phase or two?"}
+    assert found["How many training steps?"][0].startswith("long (steps 300) against short (steps 100): ")
+    whole = found["One phase or two?"][0]
+    assert whole.startswith("once (phase2_steps 0, steps 300) against short (phase2_steps 80, steps 100): ")
+
+
 def test_the_rate_of_a_dropout_that_is_not_there_does_not_count():
     assert differing_factors(experiment("a", dropout=0.1), experiment("b")) == []
     assert differing_factors(experiment("a", normalisation="none"), experiment("b")) == ["normalisation"]

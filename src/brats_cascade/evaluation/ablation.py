@@ -17,6 +17,7 @@ FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "normalisation": (("normalisation", "dropout"), "Batch normalisation, dropout or neither?"),
     "class_weights": (("class_weights", "weight_power"), "Do class weights help, and which?"),
     "procedure": (("procedure", "phase2_steps", "steps", "phase1_steps"), "One phase or two?"),
+    "steps": (("steps",), "How many training steps?"),
     "pooling": (("pooling",), "Max-pooling, or convolutions in its place?"),
     "cascade": (("cascade",), "CNN 1 frozen, or both trained together?"),
     "cnn1_output": (("cnn1_output",), "What of CNN 1 does CNN 2 see?"),
@@ -93,6 +94,8 @@ def differing_factors(first: Experiment, second: Experiment) -> list[str]:
     if first.settings.get("normalisation") != "dropout" != second.settings.get("normalisation"):
         keys = [key for key in keys if key != "dropout"]  # its rate does nothing
     differing = [key for key in keys if first.settings.get(key) != second.settings.get(key)]
+    if any(of_key.get(key) == "procedure" for key in differing):
+        of_key["steps"] = "procedure"  # another procedure has its own number of steps
     return list(dict.fromkeys(of_key.get(key, key) for key in differing))
 
 
