@@ -99,9 +99,9 @@ def test_the_table_holds_scores_costs_and_the_papers_rows(project: Path) -> None
     text = _page(project)
     dice = " | ".join(["0.600 [0.10, 0.95]"] * 3)
     rest = "0.70 / 0.70 / 0.70 | 0.60 / 0.60 / 0.60 | 12.3 / 12.3 / 12.3"
-    assert f"| one | {dice} | 0.750 [0.10, 0.95] | {rest} | 1.5 min | 2.5 M | 3.5 s |" in text
+    assert f"| TwoPathCNN: one | {dice} | 0.750 [0.10, 0.95] | {rest} | 1.5 min | 2.5 M | 3.5 s |" in text
     assert "| 3.0 min | 5.0 M | 3.5 s |" in text  # the cascade's training counts that of its CNN 1
-    assert "| plain_unet (yardstick) | 0.650" in text
+    assert "| yardstick, plain U-Net: plain_unet | 0.650" in text
     assert "| paper: InputCascadeCNN, both phases | 0.88 | 0.79 | 0.73 |" in text
 
 
@@ -138,17 +138,17 @@ def test_results_of_earlier_runs_on_the_same_data_stay(project: Path, caplog) ->
             (project / path).unlink()
     (project / "metrics/comparison.json").write_text(json.dumps({"experiments": {"short": {}, "plain_unet": {}}}))
     page = run("real", root=project, command="dvc repro again", readme=False).read_text()
-    row = next(line for line in first.splitlines() if line.startswith("| two | 0.5"))
+    row = next(line for line in first.splitlines() if line.startswith("| InputCascadeCNN: two | 0.5"))
     assert row in page and "3.0 min" in row  # with the training of its CNN 1
     for line in first.splitlines():  # its nine slices and its patients, too
-        assert line in page or not line.startswith(("| one |", "| two |")), line
+        assert line in page or not line.startswith(("| one |", "| two |", "| TwoPathCNN: one |")), line
     assert "`dvc repro` (one, two); `dvc repro again` (short, plain_unet)" in page
     assert "(real_two_median.jpg)" in page and (project / "docs/results/real_two_median.jpg").is_file()
     assert not caplog.text
     _experiment_data(project, "short", md5="other")
     _experiment_data(project, "plain_unet", md5="other")
     page = run("real", root=project, command="dvc repro again", readme=False).read_text()
-    assert "| two |" not in page and "| short |" in page
+    assert ": two |" not in page and "| two |" not in page and "| InputCascadeCNN: short |" in page
     assert "docs/results/real/two.json: of other data or other unseen cases" in caplog.text
 
 
@@ -205,7 +205,9 @@ def test_experiments_that_differ_in_one_setting_are_compared(project: Path) -> N
     assert (
         sentence in text or "- single (phase2_steps 9) against short (phase2_steps 0): mean Dice complete 0.450" in text
     )
-    rows = [line.split(" ")[1] for line in text.splitlines() if line.startswith("| ") and " min | " in line][:5]
+    rows = [
+        line.split(": ")[1].split(" |")[0] for line in text.splitlines() if line.startswith("| ") and " min | " in line
+    ][:5]
     assert rows == ["one", "short", "two", "single", "plain_unet"]  # by architecture
 
 
@@ -227,8 +229,11 @@ def test_the_readme_shows_the_table_and_the_champions_median_case(project: Path)
     run("real", root=project, command="dvc repro", readme=True)
     readme = (project / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
-    assert "| one | 0.600 [0.10, 0.95]" in readme and "| two | 0.550 [0.10, 0.95]" in readme
-    assert "| short |" not in readme  # not the best of its architecture on validation
+    assert (
+        "| TwoPathCNN: one | 0.600 [0.10, 0.95]" in readme and "| InputCascadeCNN: two | 0.550 [0.10, 0.95]" in readme
+    )
+    assert "3 unseen patients" in readme
+    assert "short |" not in readme  # not the best of its architecture on validation
     assert (
         "docs/results/real_two_median.jpg" in readme
     )  # best on validation of the paper's networks; the yardstick is better
@@ -267,8 +272,13 @@ def test_a_cross_validation_is_shown_when_it_is_there(project: Path) -> None:
     pd.read_csv(project / "metrics/one/cases.csv").to_csv(folder / "cases.csv", index=False)
     fold = {"train": 2, "machine": "a computer", "labelled_pixels": 3e6}
     folds = [{**fold, "seconds": 60}, {**fold, "seconds": 90}]
-    (folder / "summary.json").write_text(json.dumps({"experiment": "one", "folds": folds, "git_commit": "abc"}))
+    scores = {**{region: _region(0.456) for region in REGIONS}, "enhancing_high_grade": _region(0.567)}
+    summary = {"experiment": "one", "architecture": "two_path", "scores": scores, "folds": folds, "git_commit": "abc"}
+    (folder / "summary.json").write_text(json.dumps(summary))
     text = _page(project)
+    row = text.partition("| TwoPathCNN: one, cross-validated over 3 patients | ")[2].partition(" |\n")[0].split(" | ")
+    assert row[:4] == ["0.456 [0.10, 0.95]"] * 3 + ["0.567 [0.10, 0.95]"]
+    assert row[-3:] == ["1.2 min", "3.0 M", "3.5 s"]  # means over folds of 60 and 90 s
     assert "## Cross-validation of one" in text and "3 cases of 3 patients" in text
     assert "1.0 to 1.5 min for 3.0 M labelled pixels, on a computer" in text
     for path in folder.iterdir():

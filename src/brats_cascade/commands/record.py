@@ -1,5 +1,6 @@
 """brats-cascade record: the last results as a page and small pictures under docs/results/, for git and the README."""
 
+from functools import partial
 from pathlib import Path
 
 from brats_cascade.errors import UserError
@@ -22,7 +23,7 @@ from brats_cascade.record.origin import cost_line, origin_lines
 from brats_cascade.record.pictures import copy_pictures
 from brats_cascade.record.readme import put_between
 from brats_cascade.record.results import Result, champions, in_order, read_json, read_results
-from brats_cascade.record.tables import cases_table, grades_table, scores_table
+from brats_cascade.record.tables import Crossval, cases_table, grades_table, scores_table
 from brats_cascade.record.yardstick import yardstick_lines
 
 
@@ -51,7 +52,8 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     results = in_order([*own, *kept_results(folder / name, like=own[0], but=[one.name for one in own])])
     best = champions(results)
     tables = {one.name: one.cases for one in results}
-    table = scores_table(results, baseline=compared.get("baseline"))
+    crossvals = _crossvals(root, folder=folder / name, like=own[0])
+    table = partial(scores_table, baseline=compared.get("baseline"), crossvals=list(crossvals.values()))
     pictures = {one.name: copy_pictures(root, experiment=one.name, folder=folder, name=name) for one in best}
     sections = {
         "Grades apart": grades_table(tables),
@@ -59,7 +61,10 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "What each choice brings": choice_lines(results),
         "What helps": helps_lines(results, measured=_measured(root, folder=folder / name, like=own[0])),
         "Where they fail": failure_lines(best),
-        **_crossvals(root, folder=folder / name, like=own[0]),
+        **{
+            f"Cross-validation of {one}": crossval_lines(summary, cases=cases)
+            for one, (summary, cases) in crossvals.items()
+        },
         "The earlier work's nine slices": nine_lines(results),
         "Every unseen patient": cases_table(tables),
         "Pictures": [f"![{path.stem}]({path.name})\n" for paths in pictures.values() for path in paths],
@@ -67,7 +72,14 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     splits = read_json(root / "data/splits.json")
     head = origin_lines(results, name=name, command=command, splits=splits, readme=readme)
     head += cost_line(root / ".work/cost", names=[one.name for one in own])
-    lines = [f"# Results: {name}", "", *(line + "\n" for line in head), *table, "", *_missing(root, results=results)]
+    lines = [
+        f"# Results: {name}",
+        "",
+        *(line + "\n" for line in head),
+        *table(results),
+        "",
+        *_missing(root, results=results),
+    ]
     for title, body in sections.items():
         lines += [f"## {title}", "", *body, ""] if body else []
     page = folder / f"{name}.md"
@@ -76,8 +88,13 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         papers = [one for one in best if one.architecture != "unet"] or best  # the project's own, not the yardstick
         shown = pictures.get(max(papers, key=lambda one: one.validation).name, [])
         median = [path for path in shown if path.stem.endswith("_median")]
-        shortened = scores_table(best, baseline=compared.get("baseline"))  # the rest is on the page
-        _into_readme(root / "README.md", table=shortened, page=page.relative_to(root), picture=median)
+        _into_readme(
+            root / "README.md",
+            table=table(best),  # the rest is on the page
+            patients=best[0].summary["patients"],
+            page=page.relative_to(root),
+            picture=median,
+        )
     return page
 
 
@@ -98,26 +115,23 @@ def _measured(root: Path, *, folder: Path, like: Result) -> dict[bool, dict[str,
     return {bool(one["n4"]): one for one in kept_helps(folder, like=like)}
 
 
-def _crossvals(root: Path, *, folder: Path, like: Result) -> dict[str, list[str]]:
-    """Title -> section, one for every cross-validation, of this run or an earlier one."""
+def _crossvals(root: Path, *, folder: Path, like: Result) -> dict[str, Crossval]:
+    """Experiment -> its cross-validation, of this run or an earlier one."""
     import pandas as pd
 
     for path in sorted((root / "reports/crossval").glob("*/summary.json")):
         cases = pd.read_csv(path.with_name("cases.csv"), dtype={"case": str, "patient": str})
         keep_crossval(folder, summary=read_json(path), cases=cases, like=like)
-    return {
-        f"Cross-validation of {name}": crossval_lines(summary, cases=cases)
-        for name, (summary, cases) in kept_crossvals(folder, like=like).items()
-    }
+    return dict(kept_crossvals(folder, like=like))
 
 
-def _into_readme(readme: Path, *, table: list[str], page: Path, picture: list[Path]) -> None:
+def _into_readme(readme: Path, *, table: list[str], patients: int, page: Path, picture: list[Path]) -> None:
     shown = []
     if picture:
         link = f"{page.parent.as_posix()}/{picture[0].name}"
         shown = [f"![the median unseen patient: truth above, prediction below]({link})"]
     where = (
-        "Unseen patients; the best of each architecture on validation. How this was made, the other experiments and every "
-        f"patient: [{page.as_posix()}]({page.as_posix()})."
+        f"{patients} unseen patients; the best of each architecture on validation, by its name in the preset. How this was "
+        f"made, the other experiments and every patient: [{page.as_posix()}]({page.as_posix()})."
     )
     put_between(readme, part="results", lines=[*table, "", f"{where} {PAPER_NOTE}", "", *shown])

@@ -1,7 +1,7 @@
 """The tables of scores: all experiments beside the paper's rows, grades apart, every patient."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from brats_cascade.record.results import Result
 if TYPE_CHECKING:
     import pandas as pd
 
+NETWORKS = {row.architecture: row.method for row in PAPER} | {"unet": "yardstick, plain U-Net"}
 FEWEST = 3  # patients for an interval, as in metrics/E.json
 SCORES = {"dice": 3, "ppv": 2, "sensitivity": 2, "hd95": 1}  # and their decimals
 HEAD = (
@@ -21,37 +22,43 @@ HEAD = (
 )  # fmt: skip
 
 
+# reports/crossval/E/summary.json and reports/crossval/E/cases.csv
+Crossval: TypeAlias = "tuple[Mapping[str, Any], pd.DataFrame]"
+
+
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table; the first row is its head."""
     head, *body = rows
     return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body)]
 
 
-def scores_table(results: Sequence[Result], *, baseline: Mapping[str, Any] | None) -> list[str]:
-    """One row an experiment, then the threshold baseline and the paper's printed rows.
+def scores_table(
+    results: Sequence[Result], *, baseline: Mapping[str, Any] | None, crossvals: Sequence[Crossval] = ()
+) -> list[str]:
+    """One row an experiment, then cross-validations, the threshold baseline and the paper's printed rows.
 
     Args:
         results: The experiments.
         baseline: As in metrics/comparison.json.
+        crossvals: Cross-validations; training and labelled pixels are the means over their folds.
 
     Returns:
         Markdown; three numbers in a cell are complete / core / enhancing.
     """
     rows = [list(HEAD)]
     for one in results:
-        scores = [one.summary[region] for region in REGIONS]
-        high = one.summary.get("enhancing_high_grade")
-        rows.append(
-            [
-                f"{one.name} (yardstick)" if one.architecture == "unet" else one.name,
-                *(_dice(region) for region in scores),
-                _dice(high) if high else "",
-                *(" / ".join(f"{region[score]:.{SCORES[score]}f}" for region in scores) for score in list(SCORES)[1:]),
-                f"{one.training / 60:.1f} min",
-                f"{one.pixels / 1e6:.1f} M",
-                f"{one.prediction:.1f} s",
-            ]
-        )
+        costs = {"training": one.training, "pixels": one.pixels, "prediction": one.prediction}
+        rows.append([f"{NETWORKS[one.architecture]}: {one.name}", *_scores(one.summary, **costs)])
+    for summary, cases in crossvals:
+        folds = summary["folds"]
+        costs = {
+            "training": float(np.mean([fold["seconds"] for fold in folds])),
+            "pixels": float(np.mean([fold["labelled_pixels"] for fold in folds])),
+            "prediction": float(cases["seconds"].mean()),
+        }
+        name = f"{NETWORKS[summary['architecture']]}: {summary['experiment']}"
+        name += f", cross-validated over {cases['patient'].nunique()} patients"
+        rows.append([name, *_scores(summary["scores"], **costs)])
     if baseline:
         base = baseline["complete"]
         numbers = [f"{base['ppv']:.2f}", f"{base['sensitivity']:.2f}", f"{base['hd95']:.1f}"]
@@ -61,6 +68,19 @@ def scores_table(results: Sequence[Result], *, baseline: Mapping[str, Any] | Non
         dice, seconds = [f"{score:.2f}" for score in paper.dice], f"{paper.seconds:.0f} s" if paper.seconds else ""
         rows.append([f"paper: {paper.method}, {paper.phases}", *dice, "", *shown, "", "", "", seconds])
     return markdown(rows)
+
+
+def _scores(summary: Mapping[str, Any], *, training: float, pixels: float, prediction: float) -> list[str]:
+    """The cells of one row after its name."""
+    scores, high = [summary[region] for region in REGIONS], summary.get("enhancing_high_grade")
+    return [
+        *(_dice(region) for region in scores),
+        _dice(high) if high else "",
+        *(" / ".join(f"{region[score]:.{SCORES[score]}f}" for region in scores) for score in list(SCORES)[1:]),
+        f"{training / 60:.1f} min",
+        f"{pixels / 1e6:.1f} M",
+        f"{prediction:.1f} s",
+    ]
 
 
 def _dice(scores: Mapping[str, float]) -> str:
