@@ -284,6 +284,16 @@ def test_a_cross_validation_is_shown_when_it_is_there(project: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     assert _page(project) == text  # kept beside the page
+    assert " minus " not in text.partition("## Cross-validation of one")[2].partition("\n## ")[0]
+    (project / "reports/crossval/plain_unet").mkdir()
+    cases = pd.read_csv(project / "metrics/plain_unet/cases.csv")  # better by 0.05 in every case
+    cases.to_csv(project / "reports/crossval/plain_unet/cases.csv", index=False)
+    summary |= {"experiment": "plain_unet", "architecture": "unet"}
+    (project / "reports/crossval/plain_unet/summary.json").write_text(json.dumps(summary))
+    text = _page(project)
+    assert "- one minus plain_unet, Dice core: -0.050 [95 % interval -0.050, -0.050] over 3 patients" in text
+    assert "- plain_unet minus one, Dice core: +0.050 [95 % interval +0.050, +0.050] over 3 patients" in text
+    shutil.rmtree(project / "reports/crossval/plain_unet")
     for name in ("one", "two", "short", "plain_unet"):
         _experiment_data(project, name, md5="other")
     assert "Cross-validation" not in _page(project)

@@ -62,7 +62,9 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "What helps": helps_lines(results, measured=_measured(root, folder=folder / name, like=own[0])),
         "Where they fail": failure_lines(best),
         **{
-            f"Cross-validation of {one}": crossval_lines(summary, cases=cases)
+            f"Cross-validation of {one}": crossval_lines(
+                summary, cases=cases, others={other: found for other, (_, found) in crossvals.items() if other != one}
+            )
             for one, (summary, cases) in crossvals.items()
         },
         "The earlier work's nine slices": nine_lines(results),

@@ -3,18 +3,22 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.evaluation.paired import against, in_words
 from brats_cascade.record.tables import cases_table, grades_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def crossval_lines(summary: Mapping[str, Any], *, cases: "pd.DataFrame") -> list[str]:
+def crossval_lines(
+    summary: Mapping[str, Any], *, cases: "pd.DataFrame", others: "Mapping[str, pd.DataFrame] | None" = None
+) -> list[str]:
     """Its table, all cases and grades apart, and how it was made.
 
     Args:
         summary: reports/crossval/E/summary.json.
         cases: reports/crossval/E/cases.csv.
+        others: Other cross-validations of the same data, experiment -> cases: compared patient by patient.
 
     Returns:
         Markdown.
@@ -33,5 +37,17 @@ def crossval_lines(summary: Mapping[str, Any], *, cases: "pd.DataFrame") -> list
         "",
         *grades_table({name: cases}),
         "",
+        *_against(name, cases=cases, others=others or {}),
         *cases_table({name: cases}),
     ]
+
+
+def _against(name: str, *, cases: "pd.DataFrame", others: "Mapping[str, pd.DataFrame]") -> list[str]:
+    """Paired differences to the other cross-validations; empty where there are none."""
+    found = against(name, tables={**others, name: cases})
+    lines = [
+        f"- {name} minus {other}, Dice {region}: {in_words(numbers)}."
+        for other, regions in found.items()
+        for region, numbers in regions.items()
+    ]
+    return [*lines, ""] if lines else []
