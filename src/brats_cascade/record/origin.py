@@ -17,8 +17,8 @@ ATTRIBUTION = (
 SCORES_NOTE = (
     "Scores are on held-out training patients: the challenge's own test truth is not public. Intervals are 95 % bootstrap "
     "intervals of the mean over patients. Three numbers in a cell are complete / core / enhancing. Training is the time of the "
-    "training loops with their validation; a cascade's counts that of its CNN 1, but not the few minutes in which CNN 1's output is "
-    "computed, once for all cascades that build on it."
+    "training loops with their validation; a cascade's counts that of its CNN 1, but not the few minutes in which CNN 1's "
+    "output is computed, once for all cascades that build on it."
 )
 MERGED = (
     "In this release necrosis and non-enhancing tumour are one label, so our networks learn four classes and the paper's "
