@@ -63,7 +63,10 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "Where they fail": failure_lines(best),
         **{
             f"Cross-validation of {one}": crossval_lines(
-                summary, cases=cases, others={other: found for other, (_, found) in crossvals.items() if other != one}
+                summary,
+                cases=cases,
+                others={other: found for other, (_, found) in crossvals.items() if other != one},
+                above=next((result.training for result in results if result.name == one), None),
             )
             for one, (summary, cases) in crossvals.items()
         },

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def crossval_lines(
-    summary: Mapping[str, Any], *, cases: "pd.DataFrame", others: "Mapping[str, pd.DataFrame] | None" = None
+    summary: Mapping[str, Any],
+    *,
+    cases: "pd.DataFrame",
+    others: "Mapping[str, pd.DataFrame] | None" = None,
+    above: float | None = None,
 ) -> list[str]:
     """Its table, all cases and grades apart, and how it was made.
 
@@ -19,6 +23,7 @@ def crossval_lines(
         summary: reports/crossval/E/summary.json.
         cases: reports/crossval/E/cases.csv.
         others: Other cross-validations of the same data, experiment -> cases: compared patient by patient.
+        above: Seconds of training of the experiment of that name elsewhere on the page.
 
     Returns:
         Markdown.
@@ -33,7 +38,8 @@ def crossval_lines(
         f"predicted once by a model that never saw the patient, trained on {' or '.join(map(str, trained))} cases; "
         "post-processing chosen on each fold's own validation patients. A fold's training took "
         f"{min(minutes):.1f} to {max(minutes):.1f} min for {pixels:.1f} M labelled pixels, on {machines}; commit "
-        f"{summary['git_commit']}.",
+        f"{summary['git_commit']}."
+        + (f" The experiment of that name in the table above was trained {above / 60:.1f} min." if above else ""),
         "",
         *grades_table({name: cases}),
         "",
