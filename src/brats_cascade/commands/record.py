@@ -60,7 +60,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "Beside today's usual choice": yardstick_lines(results),
         "What each choice brings": choice_lines(results),
         "What helps": helps_lines(results, measured=_measured(root, folder=folder / name, like=own[0])),
-        "Where they fail": failure_lines(best),
+        "Where they fail": failure_lines([one.cases for one in best]),
         **{
             f"Cross-validation of {one}": crossval_lines(
                 summary,

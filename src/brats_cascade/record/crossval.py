@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.evaluation.paired import against, in_words
+from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.tables import cases_table, grades_table
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def crossval_lines(
         + (f" The experiment of that name in the table above was trained {above / 60:.1f} min." if above else ""),
         "",
         *grades_table({name: cases}),
+        "",
+        *failure_lines([cases]),
         "",
         *_against(name, cases=cases, others=others or {}),
         *cases_table({name: cases}),
