@@ -71,6 +71,7 @@ def main(params: Params, *, name: str, folds: int) -> None:
                 above = record["run_id"]
         cases, summary = summarise_folds(folder, order=order, folds=folds, seed=params.experiments[name].train.seed)
         summary |= {"git_commit": commit, "data_hashes": hashes, "run_id": parent.id, "source": params.data.source}
+        summary["n4"] = params.ingest.n4
         (REPORT / name).mkdir(parents=True, exist_ok=True)
         cases.to_csv(REPORT / name / "cases.csv", index=False)
         (REPORT / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

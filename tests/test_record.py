@@ -296,6 +296,17 @@ def test_a_cross_validation_is_shown_when_it_is_there(project: Path) -> None:
     assert "- one minus plain_unet, Dice core: -0.050 [95 % interval -0.050, -0.050] over 3 patients" in text
     assert "- plain_unet minus one, Dice core: +0.050 [95 % interval +0.050, +0.050] over 3 patients" in text
     shutil.rmtree(project / "reports/crossval/plain_unet")
+    assert "N4)" not in text
+    (project / "reports/crossval/again").mkdir()
+    pd.read_csv(project / "metrics/two/cases.csv").to_csv(project / "reports/crossval/again/cases.csv", index=False)
+    summary |= {"experiment": "one", "architecture": "two_path", "n4": True}
+    (project / "reports/crossval/again/summary.json").write_text(json.dumps(summary))
+    text = _page(project)  # beside that without N4
+    assert "| TwoPathCNN: one, N4, cross-validated over 3 patients |" in text
+    assert "| TwoPathCNN: one, cross-validated over 3 patients |" in text
+    assert "## Cross-validation of one_n4" in text and "bias field of T1 and T1c corrected (N4)" in text
+    assert "- one_n4 minus one, Dice complete: -0.050 [" in text
+    shutil.rmtree(project / "reports/crossval/again")
     for name in ("one", "two", "short", "plain_unet"):
         _experiment_data(project, name, md5="other")
     assert "Cross-validation" not in _page(project)

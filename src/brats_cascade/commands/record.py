@@ -66,7 +66,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
                 summary,
                 cases=cases,
                 others={other: found for other, (_, found) in crossvals.items() if other != one},
-                above=next((result.training for result in results if result.name == one), None),
+                above=next((result.training for result in results if result.name == summary["experiment"]), None),
             )
             for one, (summary, cases) in crossvals.items()
         },

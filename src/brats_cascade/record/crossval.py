@@ -34,20 +34,23 @@ def crossval_lines(
     trained = sorted({fold["train"] for fold in folds})
     machines = ", ".join(sorted({fold["machine"] for fold in folds}))
     pixels = sum(fold["labelled_pixels"] for fold in folds) / len(folds) / 1e6
+    label, scans = (
+        (f"{name}_n4", ", all with the bias field of T1 and T1c corrected (N4)") if summary.get("n4") else (name, "")
+    )
     return [
-        f"`python pipelines/crossval.py {name} --folds {len(folds)}`: {len(cases)} cases of {patients} patients, each "
+        f"`python pipelines/crossval.py {name} --folds {len(folds)}`: {len(cases)} cases of {patients} patients{scans}, each "
         f"predicted once by a model that never saw the patient, trained on {' or '.join(map(str, trained))} cases; "
         "post-processing chosen on each fold's own validation patients. A fold's training took "
         f"{min(minutes):.1f} to {max(minutes):.1f} min for {pixels:.1f} M labelled pixels, on {machines}; commit "
         f"{summary['git_commit']}."
         + (f" The experiment of that name in the table above was trained {above / 60:.1f} min." if above else ""),
         "",
-        *grades_table({name: cases}),
+        *grades_table({label: cases}),
         "",
         *failure_lines([cases]),
         "",
-        *_against(name, cases=cases, others=others or {}),
-        *cases_table({name: cases}),
+        *_against(label, cases=cases, others=others or {}),
+        *cases_table({label: cases}),
     ]
 
 

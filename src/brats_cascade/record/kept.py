@@ -70,7 +70,7 @@ def kept_results(folder: Path, *, like: Result, but: Collection[str]) -> list[Re
 
 
 def keep_crossval(folder: Path, *, summary: Mapping[str, Any], cases: "pd.DataFrame", like: Result) -> None:
-    """Writes a cross-validation: crossval/E.json and crossval/E_cases.csv.
+    """Writes a cross-validation: crossval/E.json and crossval/E_cases.csv, or E_n4 of scans with a corrected bias field.
 
     Args:
         folder: docs/results/NAME.
@@ -80,9 +80,10 @@ def keep_crossval(folder: Path, *, summary: Mapping[str, Any], cases: "pd.DataFr
     """
     own = folder / "crossval"
     own.mkdir(parents=True, exist_ok=True)
+    name = f"{summary['experiment']}_n4" if summary.get("n4") else str(summary["experiment"])
     plain = {"data": _hash(like), "summary": dict(summary)}
-    (own / f"{summary['experiment']}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-    cases.to_csv(own / f"{summary['experiment']}_cases.csv", index=False)
+    (own / f"{name}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    cases.to_csv(own / f"{name}_cases.csv", index=False)
 
 
 def kept_crossvals(folder: Path, *, like: Result) -> dict[str, tuple[dict[str, Any], "pd.DataFrame"]]:

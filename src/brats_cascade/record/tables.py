@@ -57,7 +57,7 @@ def scores_table(
             "prediction": float(cases["seconds"].mean()),
         }
         name = f"{NETWORKS[summary['architecture']]}: {summary['experiment']}"
-        name += f", cross-validated over {cases['patient'].nunique()} patients"
+        name += f"{', N4' if summary.get('n4') else ''}, cross-validated over {cases['patient'].nunique()} patients"
         rows.append([name, *_scores(summary["scores"], **costs)])
     if baseline:
         base = baseline["complete"]
