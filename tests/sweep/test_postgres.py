@@ -38,19 +38,19 @@ def server(tmp_path):
         pytest.skip("no PostgreSQL server here (Debian: apt-get install postgresql)")
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("no PostgreSQL driver here (pip install 'brats-cascade[postgres]')")
-    as_user = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
+    as_user = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []} if os.geteuid() == 0 else {}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder = Path("/tmp" if as_user else tmp_path) / f"brats-cascade-postgres-{os.getpid()}"
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
-    subprocess.run([*as_user, "mkdir", "-m", "700", folder], check=True, cwd="/")
+    subprocess.run(["mkdir", "-m", "700", folder], check=True, cwd="/", **as_user)
     try:
-        quiet = {"check": True, "capture_output": True, "cwd": "/"}
+        quiet = {"check": True, "capture_output": True, "cwd": "/", **as_user}
         initialise = [bin_folder / "initdb", "-D", folder / "db", "-U", "sweeper", "--auth=trust"]
-        subprocess.run([*as_user, *initialise], **quiet)
-        control = [*as_user, bin_folder / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log"]
-        subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run(initialise, **quiet)
+        control = [bin_folder / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log"]
+        subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
         try:
             yield f"postgresql://sweeper@127.0.0.1:{port}/postgres"
         finally:
