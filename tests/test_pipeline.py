@@ -51,6 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     _dvc(folder, "init", "-q")
+    shutil.copy(ROOT / ".dvcignore", folder)
     _change(folder, **TINY)
     yaml = YAML()
     tree = yaml.load(folder / "params.yaml")
@@ -131,6 +132,10 @@ def test_mlflow_holds_each_run_with_the_same_scores(project: Path, monkeypatch: 
 
 @pytest.mark.slow
 def test_a_second_repro_does_nothing_and_the_status_is_clean(project: Path) -> None:
+    # Python leaves its bytecode in the folders that the stages depend on, some of it after a stage has ended.
+    for folder in {path.parent for path in (project / "src").rglob("*.py")}:
+        (folder / "__pycache__").mkdir()
+        (folder / "__pycache__/later.cpython-311.pyc").write_bytes(b"bytecode")
     assert "up to date" in _dvc(project, "status")
     assert "Running stage" not in _dvc(project, "repro")
 
