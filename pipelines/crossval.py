@@ -35,6 +35,7 @@ def main(params: Params, *, name: str, folds: int) -> None:
     """Runs every fold, then writes and logs the summary."""
     from brats_cascade import tracking
     from brats_cascade.record.crossval import crossval_lines
+    from brats_cascade.record.results import Crossval
 
     folder, root, order = WORK / name, Path.cwd(), in_order(params, [name])
     for path in LINKED:
@@ -70,14 +71,14 @@ def main(params: Params, *, name: str, folds: int) -> None:
                     child.log_tags({"mlflow.parentRunId": above, "crossval": "child", "git_commit": commit})
                 above = record["run_id"]
         cases, summary = summarise_folds(folder, order=order, folds=folds, seed=params.experiments[name].train.seed)
-        summary |= {"git_commit": commit, "data_hashes": hashes, "run_id": parent.id, "source": params.data.source}
-        summary["n4"] = params.ingest.n4
+        summary |= {"git_commit": commit, "data_hashes": hashes, "run_id": parent.id}
+        summary |= {"source": params.data.source, "n4": params.ingest.n4}
         (REPORT / name).mkdir(parents=True, exist_ok=True)
         cases.to_csv(REPORT / name / "cases.csv", index=False)
         (REPORT / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         parent.log_scores(summary["scores"])
         parent.log_table(cases, name="cases")
-    sys.stdout.write("\n".join(crossval_lines(summary, cases=cases)) + "\n")
+    sys.stdout.write("\n".join(crossval_lines(Crossval(summary, cases))) + "\n")
 
 
 def summarise_folds(folder: Path, *, order: list[str], folds: int, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:

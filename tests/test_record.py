@@ -265,51 +265,66 @@ def test_a_part_of_the_readme_can_be_written_again_and_leaves_the_others(tmp_pat
     )
 
 
-def test_a_cross_validation_is_shown_when_it_is_there(project: Path) -> None:
-    assert "Cross-validation" not in _page(project)
-    folder = project / "reports/crossval/one"
-    folder.mkdir(parents=True)
-    pd.read_csv(project / "metrics/one/cases.csv").to_csv(folder / "cases.csv", index=False)
+def _crossval(project: Path, folder: str, *, cases_of: str, **summary: object) -> Path:
+    """What `pipelines/crossval.py` leaves, with the cases of an experiment."""
+    place = project / "reports/crossval" / folder
+    place.mkdir(parents=True)
+    shutil.copy(project / f"metrics/{cases_of}/cases.csv", place)
     fold = {"train": 2, "machine": "a computer", "labelled_pixels": 3e6}
-    folds = [{**fold, "seconds": 60}, {**fold, "seconds": 90}]
-    scores = {**{region: _region(0.456) for region in REGIONS}, "enhancing_high_grade": _region(0.567)}
-    summary = {"experiment": "one", "architecture": "two_path", "scores": scores, "folds": folds, "git_commit": "abc"}
-    (folder / "summary.json").write_text(json.dumps(summary))
+    record = {
+        "experiment": "one", "architecture": "two_path", "git_commit": "abc", "data_hashes": {"data/volumes": "123"},
+        "folds": [{**fold, "seconds": 60}, {**fold, "seconds": 90}],
+        "scores": {**{region: _region(0.456) for region in REGIONS}, "enhancing_high_grade": _region(0.567)},
+    }  # fmt: skip
+    (place / "summary.json").write_text(json.dumps({**record, **summary}))
+    return place
+
+
+def test_a_cross_validation_is_shown_when_it_is_there(project: Path, caplog) -> None:
+    assert "Cross-validation" not in _page(project)
+    place = _crossval(project, "one", cases_of="one")
     text = _page(project)
     row = text.partition("| TwoPathCNN: one, cross-validated over 3 patients | ")[2].partition(" |\n")[0].split(" | ")
     assert row[:4] == ["0.456 [0.10, 0.95]"] * 3 + ["0.567 [0.10, 0.95]"]
     assert row[-3:] == ["1.2 min", "3.0 M", "3.5 s"]  # means over folds of 60 and 90 s
-    assert "## Cross-validation of one" in text and "3 cases of 3 patients" in text
+    assert "## Cross-validation of one" in text and "3 cases of 3 patients, each" in text
     assert "1.0 to 1.5 min for 3.0 M labelled pixels, on a computer" in text
-    assert "of that name in the table above was trained 1.5 min." in text
+    assert "The experiment one above was trained 1.5 min." in text
     assert "C is the worst case by complete Dice. Its complete Dice is 0.30; mostly tumour is missed" in text
-    for path in folder.iterdir():
-        path.unlink()
+    assert " minus " not in text.partition("## Cross-validation of one")[2].partition("\n## ")[0]  # nothing to compare
+    shutil.rmtree(place)
     assert _page(project) == text  # kept beside the page
-    assert " minus " not in text.partition("## Cross-validation of one")[2].partition("\n## ")[0]
-    (project / "reports/crossval/plain_unet").mkdir()
-    cases = pd.read_csv(project / "metrics/plain_unet/cases.csv")  # better by 0.05 in every case
-    cases.to_csv(project / "reports/crossval/plain_unet/cases.csv", index=False)
-    summary |= {"experiment": "plain_unet", "architecture": "unet"}
-    (project / "reports/crossval/plain_unet/summary.json").write_text(json.dumps(summary))
-    text = _page(project)
-    assert "- one minus plain_unet, Dice core: -0.050 [95 % interval -0.050, -0.050] over 3 patients" in text
-    assert "- plain_unet minus one, Dice core: +0.050 [95 % interval +0.050, +0.050] over 3 patients" in text
-    shutil.rmtree(project / "reports/crossval/plain_unet")
-    assert "N4)" not in text
-    (project / "reports/crossval/again").mkdir()
-    pd.read_csv(project / "metrics/two/cases.csv").to_csv(project / "reports/crossval/again/cases.csv", index=False)
-    summary |= {"experiment": "one", "architecture": "two_path", "n4": True}
-    (project / "reports/crossval/again/summary.json").write_text(json.dumps(summary))
-    text = _page(project)  # beside that without N4
-    assert "| TwoPathCNN: one, N4, cross-validated over 3 patients |" in text
-    assert "| TwoPathCNN: one, cross-validated over 3 patients |" in text
-    assert "## Cross-validation of one_n4" in text and "bias field of T1 and T1c corrected (N4)" in text
-    assert "- one_n4 minus one, Dice complete: -0.050 [" in text
-    shutil.rmtree(project / "reports/crossval/again")
     for name in ("one", "two", "short", "plain_unet"):
         _experiment_data(project, name, md5="other")
     assert "Cross-validation" not in _page(project)
+    assert "crossval/one.json: of other data than this run's" in caplog.text
+
+
+def test_a_cross_validation_of_other_data_is_left_out_from_the_start(project: Path) -> None:
+    _crossval(project, "one", cases_of="one", data_hashes={"data/volumes": "other"})
+    assert "ross-validat" not in _page(project)
+
+
+def test_cross_validations_are_compared_patient_by_patient(project: Path) -> None:
+    _crossval(project, "one", cases_of="one")
+    _crossval(project, "plain_unet", cases_of="plain_unet", experiment="plain_unet", architecture="unet")
+    text = _page(project)  # the U-Net's Dice is 0.05 higher in every case
+    assert "- one minus plain_unet, Dice core: -0.050 [95 % interval -0.050, -0.050] over 3 patients" in text
+    assert "- plain_unet minus one, Dice core: +0.050 [95 % interval +0.050, +0.050] over 3 patients" in text
+
+
+def test_a_cross_validation_with_n4_stands_beside_that_without(project: Path) -> None:
+    _crossval(project, "one", cases_of="one")
+    assert "N4)" not in _page(project)
+    place = _crossval(project, "n4", cases_of="two", n4=True, data_hashes={"data/volumes": "corrected"})
+    text = _page(project)
+    assert "| TwoPathCNN: one_n4, cross-validated over 3 patients |" in text
+    assert "| TwoPathCNN: one, cross-validated over 3 patients |" in text
+    assert "## Cross-validation of one_n4" in text and "bias field of T1 and T1c corrected (N4)" in text
+    assert "- one_n4 minus one, Dice complete: -0.050 [" in text
+    cases = pd.read_csv(place / "cases.csv")
+    cases[cases["case"] != "A"].to_csv(place / "cases.csv", index=False)  # A is unseen here, so the cohort is another
+    assert "one_n4" not in _page(project)
 
 
 def test_without_results_the_cure_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.paper import PAPER_NOTE
 from brats_cascade.record.choices import choice_lines
-from brats_cascade.record.crossval import crossval_lines
+from brats_cascade.record.crossval import crossval_sections
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.helps import helps_lines
 from brats_cascade.record.kept import (
@@ -22,8 +22,8 @@ from brats_cascade.record.nine import nine_lines
 from brats_cascade.record.origin import cost_line, origin_lines
 from brats_cascade.record.pictures import copy_pictures
 from brats_cascade.record.readme import put_between
-from brats_cascade.record.results import Result, champions, in_order, read_json, read_results
-from brats_cascade.record.tables import Crossval, cases_table, grades_table, scores_table
+from brats_cascade.record.results import Crossval, Result, champions, in_order, read_crossval, read_json, read_results
+from brats_cascade.record.tables import cases_table, grades_table, scores_table
 from brats_cascade.record.yardstick import yardstick_lines
 
 
@@ -53,7 +53,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     best = champions(results)
     tables = {one.name: one.cases for one in results}
     crossvals = _crossvals(root, folder=folder / name, like=own[0])
-    table = partial(scores_table, baseline=compared.get("baseline"), crossvals=list(crossvals.values()))
+    table = partial(scores_table, baseline=compared.get("baseline"), crossvals=crossvals)
     pictures = {one.name: copy_pictures(root, experiment=one.name, folder=folder, name=name) for one in best}
     sections = {
         "Grades apart": grades_table(tables),
@@ -61,15 +61,7 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "What each choice brings": choice_lines(results),
         "What helps": helps_lines(results, measured=_measured(root, folder=folder / name, like=own[0])),
         "Where they fail": failure_lines([one.cases for one in best]),
-        **{
-            f"Cross-validation of {one}": crossval_lines(
-                summary,
-                cases=cases,
-                others={other: found for other, (_, found) in crossvals.items() if other != one},
-                above=next((result.training for result in results if result.name == summary["experiment"]), None),
-            )
-            for one, (summary, cases) in crossvals.items()
-        },
+        **crossval_sections(crossvals, results=results),
         "The earlier work's nine slices": nine_lines(results),
         "Every unseen patient": cases_table(tables),
         "Pictures": [f"![{path.stem}]({path.name})\n" for paths in pictures.values() for path in paths],
@@ -120,14 +112,11 @@ def _measured(root: Path, *, folder: Path, like: Result) -> dict[bool, dict[str,
     return {bool(one["n4"]): one for one in kept_helps(folder, like=like)}
 
 
-def _crossvals(root: Path, *, folder: Path, like: Result) -> dict[str, Crossval]:
-    """Experiment -> its cross-validation, of this run or an earlier one."""
-    import pandas as pd
-
+def _crossvals(root: Path, *, folder: Path, like: Result) -> list[Crossval]:
+    """Every cross-validation of this cohort, of this run or an earlier one."""
     for path in sorted((root / "reports/crossval").glob("*/summary.json")):
-        cases = pd.read_csv(path.with_name("cases.csv"), dtype={"case": str, "patient": str})
-        keep_crossval(folder, summary=read_json(path), cases=cases, like=like)
-    return dict(kept_crossvals(folder, like=like))
+        keep_crossval(folder, crossval=read_crossval(path, cases=path.with_name("cases.csv")))
+    return kept_crossvals(folder, like=like)
 
 
 def _into_readme(readme: Path, *, table: list[str], patients: int, page: Path, picture: list[Path]) -> None:

@@ -5,12 +5,9 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from brats_cascade.record.results import Result, read_json
-
-if TYPE_CHECKING:
-    import pandas as pd
+from brats_cascade.record.results import Crossval, Result, read_crossval, read_json
 
 log = logging.getLogger(__name__)
 DATA = "data/volumes"  # with the same hash and the same unseen cases, scores stand side by side
@@ -69,33 +66,33 @@ def kept_results(folder: Path, *, like: Result, but: Collection[str]) -> list[Re
     return found
 
 
-def keep_crossval(folder: Path, *, summary: Mapping[str, Any], cases: "pd.DataFrame", like: Result) -> None:
-    """Writes a cross-validation: crossval/E.json and crossval/E_cases.csv, or E_n4 of scans with a corrected bias field.
+def keep_crossval(folder: Path, *, crossval: Crossval) -> None:
+    """Writes a cross-validation: crossval/NAME.json and crossval/NAME_cases.csv.
 
     Args:
         folder: docs/results/NAME.
-        summary: reports/crossval/E/summary.json.
-        cases: reports/crossval/E/cases.csv.
-        like: An experiment of the same data.
+        crossval: Its name is the files'.
     """
     own = folder / "crossval"
     own.mkdir(parents=True, exist_ok=True)
-    name = f"{summary['experiment']}_n4" if summary.get("n4") else str(summary["experiment"])
-    plain = {"data": _hash(like), "summary": dict(summary)}
-    (own / f"{name}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-    cases.to_csv(own / f"{name}_cases.csv", index=False)
+    (own / f"{crossval.name}.json").write_text(json.dumps(crossval.record, indent=1) + "\n", encoding="utf-8")
+    crossval.cases.to_csv(own / f"{crossval.name}_cases.csv", index=False)
 
 
-def kept_crossvals(folder: Path, *, like: Result) -> dict[str, tuple[dict[str, Any], "pd.DataFrame"]]:
-    """Experiment -> summary and cases of every cross-validation on the same data, this run's and earlier ones'."""
-    import pandas as pd
+def kept_crossvals(folder: Path, *, like: Result) -> list[Crossval]:
+    """The cross-validations of the same cohort, this run's and earlier ones'.
 
-    found = {}
+    N4 changes the volumes and so their hash: where one has it and the other not, the unseen cases stand for the cohort.
+    """
+    found = []
     for path in sorted((folder / "crossval").glob("*.json")):
-        plain = read_json(path)
-        if plain["data"] == _hash(like):
-            cases = path.with_name(f"{path.stem}_cases.csv")
-            found[path.stem] = (plain["summary"], pd.read_csv(cases, dtype={"case": str, "patient": str}))
+        one = read_crossval(path, cases=path.with_name(f"{path.stem}_cases.csv"))
+        if one.n4 == bool(like.run.get("n4")):
+            fits = one.record.get("data_hashes", {}).get(DATA) == _hash(like)
+        else:
+            fits = set(like.cases["case"]) <= set(one.cases["case"])
+        if fits:
+            found.append(one)
         else:
             log.warning("%s: of other data than this run's; left out of the page", path)
     return found

@@ -1,14 +1,14 @@
 """The tables of scores: all experiments beside the paper's rows, grades apart, every patient."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from brats_cascade.evaluation.paper import PAPER
 from brats_cascade.evaluation.summary import bootstrap_interval
 from brats_cascade.labels import REGIONS
-from brats_cascade.record.results import Result
+from brats_cascade.record.results import Crossval, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +20,6 @@ HEAD = (
     "", *(f"Dice {region}" for region in REGIONS), "Dice enhancing, high grade", "PPV", "sensitivity", "HD95, mm", "training",
     "labelled pixels", "a case",
 )  # fmt: skip
-
-
-# reports/crossval/E/summary.json and reports/crossval/E/cases.csv
-Crossval: TypeAlias = "tuple[Mapping[str, Any], pd.DataFrame]"
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -40,25 +36,15 @@ def scores_table(
     Args:
         results: The experiments.
         baseline: As in metrics/comparison.json.
-        crossvals: Cross-validations; training and labelled pixels are the means over their folds.
+        crossvals: The cross-validations.
 
     Returns:
         Markdown; three numbers in a cell are complete / core / enhancing.
     """
-    rows = [list(HEAD)]
-    for one in results:
-        costs = {"training": one.training, "pixels": one.pixels, "prediction": one.prediction}
-        rows.append([f"{NETWORKS[one.architecture]}: {one.name}", *_scores(one.summary, **costs)])
-    for summary, cases in crossvals:
-        folds = summary["folds"]
-        costs = {
-            "training": float(np.mean([fold["seconds"] for fold in folds])),
-            "pixels": float(np.mean([fold["labelled_pixels"] for fold in folds])),
-            "prediction": float(cases["seconds"].mean()),
-        }
-        name = f"{NETWORKS[summary['architecture']]}: {summary['experiment']}"
-        name += f"{', N4' if summary.get('n4') else ''}, cross-validated over {cases['patient'].nunique()} patients"
-        rows.append([name, *_scores(summary["scores"], **costs)])
+    rows = [list(HEAD), *(_scores(one, name=one.name) for one in results)]
+    for folds in crossvals:
+        patients = folds.cases["patient"].nunique()
+        rows.append(_scores(folds, name=f"{folds.name}, cross-validated over {patients} patients"))
     if baseline:
         base = baseline["complete"]
         numbers = [f"{base['ppv']:.2f}", f"{base['sensitivity']:.2f}", f"{base['hd95']:.1f}"]
@@ -70,16 +56,17 @@ def scores_table(
     return markdown(rows)
 
 
-def _scores(summary: Mapping[str, Any], *, training: float, pixels: float, prediction: float) -> list[str]:
-    """The cells of one row after its name."""
-    scores, high = [summary[region] for region in REGIONS], summary.get("enhancing_high_grade")
+def _scores(one: Result | Crossval, *, name: str) -> list[str]:
+    """The cells of one row."""
+    scores, high = [one.summary[region] for region in REGIONS], one.summary.get("enhancing_high_grade")
     return [
+        f"{NETWORKS[one.architecture]}: {name}",
         *(_dice(region) for region in scores),
         _dice(high) if high else "",
         *(" / ".join(f"{region[score]:.{SCORES[score]}f}" for region in scores) for score in list(SCORES)[1:]),
-        f"{training / 60:.1f} min",
-        f"{pixels / 1e6:.1f} M",
-        f"{prediction:.1f} s",
+        f"{one.training / 60:.1f} min",
+        f"{one.pixels / 1e6:.1f} M",
+        f"{one.prediction:.1f} s",
     ]
 
 
