@@ -10,7 +10,7 @@ from pathlib import Path
 from _cost import noted
 from _warm import run_warm
 
-from brats_cascade.backend import keep_quiet
+from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
 from brats_cascade.config import ExperimentParams, Params, load_params
 from brats_cascade.errors import UserError
 
@@ -43,11 +43,25 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool
     try:
         params: Params = load_params(Path("params.yaml"))
         words = [getattr(given, name) for name in arguments]
+        if heavy and words:
+            _warn_of_slow_precision(params, words)
         with noted(Path(sys.argv[0]).stem, arguments=words):
             main(params, *words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _warn_of_slow_precision(params: Params, words: Sequence[str]) -> None:
+    """Says so where bfloat16 is set and this device is slower in it; nothing is computed before a cluster is joined."""
+    training = Path(sys.argv[0]).stem == "train"
+    known = [params.experiments[name] for name in words if name in params.experiments]
+    precision = known[0].train.precision if training and known else params.evaluate.precision
+    if precision == "bfloat16" and not any(name in os.environ for name in CLUSTER):
+        from brats_cascade.precision import warn_if_slow
+
+        start_backend()
+        warn_if_slow(precision, training=training)
 
 
 def experiment_named(params: Params, name: str) -> ExperimentParams:

@@ -3,8 +3,10 @@
 Every case is predicted once, by a model that never saw its patient. Not a DVC stage: it takes `folds` times as long as the
 experiment's own. Each fold has a folder in .work/crossval with the ingested cases linked into it, and there the pipeline's
 own stages run: split, patches, train, evaluate. Killed, the same command goes on where it was; other settings or other data
-start anew. It writes reports/crossval/NAME; in MLflow one parent run holds the summary, with one child run a fold (and
-below it that of the CNN 1 which a cascade builds on).
+start anew. A finished fold leaves two small files, which a folder given by --share keeps: folds can be trained on several
+machines (--only 0 1 on one, --only 2 3 on another) or over several days, and whichever finds all of them in that folder
+writes reports/crossval/NAME. In MLflow one parent run holds the summary, with one child run a fold trained there (and below
+it that of the CNN 1 which a cascade builds on).
 """
 
 import argparse
@@ -15,10 +17,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from _folds import gather_fold, keep_fold, kept_fold, summarise_folds
 from _stage import experiment_named
 from ablation import _run, in_order
 
@@ -31,9 +34,19 @@ LINKED = ("data/volumes", "data/cases.parquet", "data/verdict.json")
 DATA = ("data/volumes", "data/cases.parquet")  # those of them that DVC hashes
 
 
-def main(params: Params, *, name: str, folds: int) -> None:
-    """Runs every fold, then writes and logs the summary."""
-    from brats_cascade import tracking
+def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), share: Path | None = None) -> None:
+    """Runs the folds that are not done yet, then writes and logs the summary once all are.
+
+    Args:
+        params: The checked parameters.
+        name: Of the experiment.
+        folds: Their number.
+        only: The folds to run now; empty for all.
+        share: The folder of what finished folds leave; None for one of this machine alone.
+
+    Raises:
+        UserError: Nothing was ingested, `only` names no fold, a stage failed, or `share` holds a fold of other settings.
+    """
     from brats_cascade.record.crossval import crossval_lines
     from brats_cascade.record.results import Crossval
 
@@ -41,37 +54,42 @@ def main(params: Params, *, name: str, folds: int) -> None:
     for path in LINKED:
         if not Path(path).exists():
             raise UserError(f"{path}: not found; run `dvc repro patches` first, in the project's root")
+    if strange := set(only) - set(range(folds)):
+        raise UserError(
+            f"--only: expected folds from 0 to {folds - 1}, received {', '.join(map(str, sorted(strange)))}"
+        )
     commit = provenance.git_commit(root)
     hashes = {path: md5 for path, md5 in provenance.data_hashes(root).items() if path in DATA}
+    settings = _digest(params, order=order, folds=folds, hashes=hashes)
     wanted = {
         "experiment": name, "folds": folds, "split.seed": params.split.seed, "split.validation": params.split.validation,
         **{f"train.{key}": value for key, value in experiment_named(params, name).train.model_dump().items()},
         **{f"hash.{path}": md5 for path, md5 in hashes.items()},
-        "settings": _digest(params, order=order, folds=folds, hashes=hashes),
+        "settings": settings,
     }  # fmt: skip
-    note = _read(folder / "run.json")
-    if note and note["params"]["settings"] != wanted["settings"]:
+    note, kept = _read(folder / "run.json"), share or folder / "done"
+    stale = bool(note) and note["params"]["settings"] != settings
+    done = {fold: kept_fold(kept, number=fold, settings=settings) for fold in range(folds) if share or not stale}
+    if stale:
         logging.info("%s: of other settings or data; the cross-validation starts anew", folder)
         shutil.rmtree(folder)
     tags = {"crossval": "parent", "architecture": params.experiments[name].architecture, "git_commit": commit}
     with _run(folder / "run.json", name=f"{name}, {folds} folds", tags=tags, params=wanted) as parent:
-        for fold in range(folds):
+        for fold in only or range(folds):
+            if done.get(fold):
+                continue
             place = folder / f"fold{fold}"
-            _prepare(place, order=order, folds=folds, fold=fold)
-            for words in (
-                ("split",),
-                ("patches",),
-                *((stage, one) for one in order for stage in ("train", "evaluate")),
-            ):
-                _stage(place, words, root=root)
-            above = parent.id
-            for one in reversed(order):  # the experiment itself, then its CNN 1 below it
-                record = _read(place / "models" / one / "run.json")
-                with tracking.resume_run(record["run_id"], name=one, params=record["params"]) as child:
-                    child.log_tags({"mlflow.parentRunId": above, "crossval": "child", "git_commit": commit})
-                above = record["run_id"]
-        cases, summary = summarise_folds(folder, order=order, folds=folds, seed=params.experiments[name].train.seed)
-        summary |= {"git_commit": commit, "data_hashes": hashes, "run_id": parent.id}
+            _train(place, order=order, folds=folds, fold=fold, root=root)
+            _log_children(place, order=order, parent=parent.id, commit=commit)
+            done[fold] = one = gather_fold(place, order=order, fold=fold)
+            keep_fold(kept, fold=one, settings=settings)
+        if missing := [fold for fold in range(folds) if not done.get(fold)]:
+            waits = ", ".join(map(str, missing))
+            sys.stdout.write(f"{folds - len(missing)} of {folds} folds are in {kept}; the summary waits for {waits}\n")
+            return
+        finished = [one for _, one in sorted(done.items()) if one]
+        cases, summary = summarise_folds(finished, name=name, seed=params.experiments[name].train.seed)
+        summary |= {"data_hashes": hashes, "run_id": parent.id}
         summary |= {"source": params.data.source, "n4": params.ingest.n4}
         (REPORT / name).mkdir(parents=True, exist_ok=True)
         cases.to_csv(REPORT / name / "cases.csv", index=False)
@@ -81,45 +99,25 @@ def main(params: Params, *, name: str, folds: int) -> None:
     sys.stdout.write("\n".join(crossval_lines(Crossval(summary, cases))) + "\n")
 
 
-def summarise_folds(folder: Path, *, order: list[str], folds: int, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Gathers what the folds left.
-
-    Args:
-        folder: Of the folds' folders.
-        order: The experiment, last, after the one it builds on.
-        folds: Their number.
-        seed: Of the bootstrap.
-
-    Returns:
-        All cases with their fold, and the summary: "scores" as metrics/E.json over all cases, "folds" (cases, training
-        seconds and labelled pixels, those of a CNN 1 included, validation Dice, MLflow run), and how it was made.
-    """
-    from brats_cascade.evaluation.summary import summarise
-
-    name, tables, rows = order[-1], [], []
-    for fold in range(folds):
-        place = folder / f"fold{fold}"
-        table = pd.read_csv(place / "metrics" / name / "cases.csv", dtype={"case": str, "patient": str})
-        splits, scores = _read(place / "data/splits.json"), _read(place / "metrics" / f"{name}.json")
-        records = [_read(place / "models" / one / "run.json") for one in order]
-        tables.append(table.assign(fold=fold))
-        rows.append(
-            {
-                "fold": fold,
-                **{part: len(splits[part]) for part in ("train", "validation", "test")},
-                "seconds": round(sum(record["seconds"] for record in records), 1),
-                "labelled_pixels": sum(record["labelled_pixels"] for record in records),
-                "validation_dice": scores["validation"]["dice"],
-                "run_id": records[-1]["run_id"],
-                "machine": records[-1]["machine"],
-            }
-        )
-    cases = pd.concat(tables, ignore_index=True).sort_values("case", ignore_index=True)
-    made = {key: records[-1][key] for key in ("architecture", "release", "classes")}
-    return cases, {"experiment": name, **made, "scores": summarise(cases, seed=seed), "folds": rows}
+def _train(place: Path, *, order: Sequence[str], folds: int, fold: int, root: Path) -> None:
+    """Runs the pipeline's stages for one fold."""
+    _prepare(place, order=order, folds=folds, fold=fold)
+    for words in (("split",), ("patches",), *((stage, one) for one in order for stage in ("train", "evaluate"))):
+        _stage(place, words, root=root)
 
 
-def _prepare(place: Path, *, order: list[str], folds: int, fold: int) -> None:
+def _log_children(place: Path, *, order: Sequence[str], parent: str, commit: str) -> None:
+    """Puts a fold's runs below the parent: the experiment itself, then its CNN 1 below it."""
+    from brats_cascade import tracking
+
+    for one in reversed(order):
+        record = _read(place / "models" / one / "run.json")
+        with tracking.resume_run(record["run_id"], name=one, params=record["params"]) as child:
+            child.log_tags({"mlflow.parentRunId": parent, "crossval": "child", "git_commit": commit})
+        parent = record["run_id"]
+
+
+def _prepare(place: Path, *, order: Sequence[str], folds: int, fold: int) -> None:
     """A project's folder for one fold: its params.yaml, and links to the cases."""
     from ruamel.yaml import YAML
 
@@ -172,9 +170,11 @@ if __name__ == "__main__":
     parser.add_argument(
         "--folds", type=int, default=7, help="number of folds; the test set of each is about 1 in so many"
     )
+    parser.add_argument("--only", type=int, nargs="+", default=(), metavar="FOLD", help="train these folds alone")
+    parser.add_argument("--share", type=Path, help="folder of finished folds, also those of other machines")
     given = parser.parse_args()
     try:
-        main(load_params(), name=given.experiment, folds=given.folds)
+        main(load_params(), name=given.experiment, folds=given.folds, only=given.only, share=given.share)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from brats_cascade.provenance import UNKNOWN, git_commit
+from brats_cascade.provenance import UNKNOWN, git_commit, machine, processor_of
 
 PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
 
@@ -33,3 +33,23 @@ def test_only_changes_of_what_computes_are_told(repository: Path) -> None:
 
 def test_outside_of_git_the_commit_is_unknown(tmp_path: Path) -> None:
     assert git_commit(tmp_path) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        ("fpu sse2 avx2 avx512f avx512_bf16 fma", " with AVX-512 bfloat16"),
+        ("avx2 avx512f", " with AVX-512"),
+        ("fma avx avx2", " with AVX2"),
+        ("fpu sse2", ""),
+    ],
+)
+def test_processors_of_one_name_are_told_apart_by_their_arithmetic(flags: str, shown: str) -> None:
+    one = f"processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: {flags}\n"
+    other = "processor\t: 1\nmodel name\t: Other\nflags\t\t: amx_bf16\n"
+    assert processor_of(f"{one}\n{other}") == f"AMD EPYC{shown}"
+
+
+def test_a_processor_without_a_name_is_named_by_the_platform() -> None:
+    assert processor_of("processor\t: 0\nFeatures\t: fp asimd bf16\n") == ""
+    assert machine().endswith(" GiB") and " cores, " in machine()

@@ -6,6 +6,11 @@ import subprocess
 from pathlib import Path
 
 UNKNOWN = "unknown"
+# Flags in /proc/cpuinfo, the widest first; `bf16` and `asimd` are Arm's.
+ARITHMETIC = {
+    "amx_bf16": "AMX bfloat16", "avx512_bf16": "AVX-512 bfloat16", "avx512f": "AVX-512", "avx2": "AVX2",
+    "bf16": "Neon bfloat16", "asimd": "Neon",
+}  # fmt: skip
 
 
 def git_commit(root: Path) -> str:
@@ -26,19 +31,31 @@ def _git(root: Path, *words: str) -> str:
 
 
 def machine() -> str:
-    """Processor, cores and memory, in one line."""
+    """Processor with the widest arithmetic it offers, cores and memory, in one line."""
     import psutil
 
-    processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        processor = names[0] if names else processor
+    named = processor_of(info.read_text()) if info.is_file() else ""
     gib = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor}, {cores} cores, {gib:.0f} GiB"
+    return f"{named or platform.processor() or platform.machine()}, {cores} cores, {gib:.0f} GiB"
+
+
+def processor_of(cpuinfo: str) -> str:
+    """The first processor's name, and the widest arithmetic of ARITHMETIC that it offers; empty if it has no name.
+
+    One name covers processors of very different speed: without instructions for it, bfloat16 is many times slower.
+
+    Args:
+        cpuinfo: The text of /proc/cpuinfo.
+    """
+    fields: dict[str, str] = {}
+    for key, _, value in (line.partition(":") for line in cpuinfo.splitlines()):
+        fields.setdefault(key.strip(), value.strip())
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    widest = next((shown for flag, shown in ARITHMETIC.items() if flag in flags), "")
+    name = fields.get("model name", "")
+    return f"{name} with {widest}" if name and widest else name
 
 
 def peak_memory_mb() -> float:

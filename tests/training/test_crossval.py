@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from brats_cascade.config import load_params
+from brats_cascade.config import Params, load_params
 from brats_cascade.data.store import write_case
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS
@@ -62,6 +63,7 @@ class Stages:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
         self.fails: tuple[str, ...] = ()
+        self.machine, self.commit = "one", "abc"
 
     def __call__(self, command: list[str], *, cwd: Path, env: dict[str, str]) -> SimpleNamespace:
         words = (cwd.name, Path(command[1]).stem, *command[2:])
@@ -75,8 +77,8 @@ class Stages:
             (cwd / "data/splits.json").write_text(json.dumps(splits))
         elif words[1] == "train":
             run = {
-                "run_id": "", "params": {}, "seconds": 10, "labelled_pixels": 100, "machine": "one", "release": "r",
-                "architecture": params.experiments[words[2]].architecture, "classes": [0, 1, 2, 4],
+                "run_id": "", "params": {}, "seconds": 10, "labelled_pixels": 100, "machine": self.machine, "release": "r",
+                "architecture": params.experiments[words[2]].architecture, "classes": [0, 1, 2, 4], "git_commit": self.commit,
             }  # fmt: skip
             (cwd / "models" / words[2]).mkdir(parents=True)
             (cwd / "models" / words[2] / "run.json").write_text(json.dumps(run))
@@ -99,6 +101,17 @@ def stages(crossval, monkeypatch: pytest.MonkeyPatch) -> Stages:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr("brats_cascade.tracking.open_store", _away)
     return stand_in
+
+
+def _with_steps(params: Params, steps: int) -> Params:
+    entry = params.experiments["two_path"]
+    changed = entry.model_copy(update={"train": entry.train.model_copy(update={"steps": steps})})
+    return params.model_copy(update={"experiments": {**params.experiments, "two_path": changed}})
+
+
+def _fold(number: int, *, case: str):
+    made = {"architecture": "two_path", "release": "r", "classes": [0, 1, 2, 4]}
+    return importlib.import_module("_folds").Fold({"fold": number}, made, pd.DataFrame({"case": [case]}))
 
 
 def _away(root: Path | None) -> None:
@@ -133,13 +146,63 @@ def test_a_failed_stage_is_named_and_the_same_command_goes_on_there(project: Pat
 def test_other_settings_start_anew(project: Path, crossval, stages) -> None:
     crossval.main(load_params(), name="two_path", folds=2)
     stages.asked = []
-    params = load_params()
-    entry = params.experiments["two_path"]
-    changed = entry.model_copy(update={"train": entry.train.model_copy(update={"steps": 4})})
-    crossval.main(
-        params.model_copy(update={"experiments": {**params.experiments, "two_path": changed}}), name="two_path", folds=2
-    )
+    crossval.main(_with_steps(load_params(), 4), name="two_path", folds=2)
     assert len(stages.asked) == 8
+
+
+def test_folds_of_two_machines_are_one_cross_validation(
+    project: Path, crossval, stages, tmp_path: Path, capsys
+) -> None:
+    share = tmp_path / "share"
+    crossval.main(load_params(), name="two_path", folds=2, only=[1], share=share)
+    assert "1 of 2 folds are in" in capsys.readouterr().out and {words[0] for words in stages.asked} == {"fold1"}
+    assert not (project / "reports/crossval").exists()
+    shutil.rmtree(project / ".work")  # another machine
+    stages.asked, stages.machine, stages.commit = [], "two", "def"
+    crossval.main(load_params(), name="two_path", folds=2, share=share)
+    assert {words[0] for words in stages.asked} == {"fold0"}
+    parts = {path: path.read_bytes() for path in (project / "reports/crossval/two_path").iterdir()}
+    summary = json.loads(parts[project / "reports/crossval/two_path/summary.json"])
+    assert [fold["machine"] for fold in summary["folds"]] == ["two", "one"]
+    assert summary["git_commit"] == "abc, def"
+    cases = pd.read_csv(project / "reports/crossval/two_path/cases.csv")
+    assert list(zip(cases["case"], cases["fold"], strict=True)) == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
+    assert summary["scores"]["core"]["dice"] == 0.125
+
+
+def test_a_shared_fold_of_other_settings_is_refused_and_nothing_is_lost(
+    project: Path, crossval, stages, tmp_path
+) -> None:
+    share, params = tmp_path / "share", load_params()
+    crossval.main(params, name="two_path", folds=2, only=[0], share=share)
+    kept = (share / "fold0.json").read_bytes()
+    with pytest.raises(UserError, match=r"fold0.json: fold 0 of other settings.*; give another folder with --share"):
+        crossval.main(_with_steps(params, 4), name="two_path", folds=2, share=share)
+    assert (share / "fold0.json").read_bytes() == kept
+    assert (project / ".work/crossval/two_path/fold0/.done/train-two_path").exists()
+
+
+def test_a_fold_counts_once_it_is_written_whole(project: Path, crossval, stages, tmp_path: Path, monkeypatch) -> None:
+    def killed(*arguments, **options) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", killed)
+    with pytest.raises(KeyboardInterrupt):
+        crossval.keep_fold(tmp_path, fold=_fold(0, case="a"), settings="s")
+    assert crossval.kept_fold(tmp_path, number=0, settings="s") is None
+
+
+def test_a_case_in_two_folds_is_refused(crossval) -> None:
+    with pytest.raises(
+        UserError, match=r"one: every case must be in one fold, received a in fold 0, a in fold 1; train"
+    ):
+        crossval.summarise_folds([_fold(0, case="a"), _fold(1, case="a")], name="one", seed=1)
+
+
+def test_folds_that_are_none_are_refused(project: Path, crossval, stages) -> None:
+    with pytest.raises(UserError, match="--only: expected folds from 0 to 1, received 2, 7"):
+        crossval.main(load_params(), name="two_path", folds=2, only=[7, 1, 2])
+    assert stages.asked == []
 
 
 def test_without_ingested_cases_the_cure_is_named(crossval, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ PACKAGES = (
     "numpy",
 )
 NEEDED_GIB = 5
+NO_BACKEND = "none"
 
 
 def run(root: Path) -> int:
@@ -37,7 +38,10 @@ def run(root: Path) -> int:
     print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
     for package in PACKAGES:
         print(f"{package:<20}{_version(package)}")
-    print(f"backend             {_backend(problems)}")
+    backend = _backend(problems)
+    print(f"backend             {backend}")
+    for line in _precision() if backend != NO_BACKEND else []:
+        print(f"precision           {line}")
     free = shutil.disk_usage(root).free / 2**30
     print(f"free disk           {free:.0f} GiB")
     if free < NEEDED_GIB:
@@ -76,8 +80,15 @@ def _backend(problems: list[str]) -> str:
         problems.append(
             f"Keras cannot start its backend ({error}); check KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}"
         )
-        return "none"
+        return NO_BACKEND
     return f"{name}, devices: {', '.join(devices)}"
+
+
+def _precision() -> list[str]:
+    """What bfloat16 costs or saves here, in training and in prediction."""
+    from brats_cascade.precision import bfloat16_times, in_words
+
+    return [in_words(bfloat16_times(training=training), training=training) for training in (True, False)]
 
 
 def _project(root: Path, problems: list[str]) -> None:

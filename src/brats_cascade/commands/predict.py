@@ -84,8 +84,11 @@ def run(
 
     start_backend()
     from brats_cascade.inference.output import open_folder
+    from brats_cascade.precision import warn_if_slow
 
     open_folder(out)
+    if not scheduler:  # on a cluster other machines compute
+        warn_if_slow(precision, training=False)
     _opened.cache_clear()
     _, chosen = _opened(tuple(models), precision)
     given = {name: value for name, value in (thresholds or {}).items() if value is not None}
