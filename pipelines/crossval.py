@@ -2,11 +2,12 @@
 
 Every case is predicted once, by a model that never saw its patient. Not a DVC stage: it takes `folds` times as long as the
 experiment's own. Each fold has a folder in .work/crossval with the ingested cases linked into it, and there the pipeline's
-own stages run: split, patches, train, evaluate. Killed, the same command goes on where it was; other settings or other data
-start anew. A finished fold leaves two small files, which a folder given by --share keeps: folds can be trained on several
-machines (--only 0 1 on one, --only 2 3 on another) or over several days, and whichever finds all of them in that folder
-writes reports/crossval/NAME. In MLflow one parent run holds the summary, with one child run a fold trained there (and below
-it that of the CNN 1 which a cascade builds on).
+own stages run: split, patches, train, evaluate. Killed, the same command goes on where it was; what depends on other settings
+or other data is made anew. Experiments with equally many folds share their folders, and so a CNN 1, and a phase 1, that
+several of them begin with. A finished fold leaves two small files, which a folder given by --share keeps: folds can be
+trained on several machines (--only 0 1 on one, --only 2 3 on another) or over several days, and whichever finds all of them
+in that folder writes reports/crossval/NAME. In MLflow one parent run holds the summary, with one child run a fold trained
+there (and below it that of the CNN 1 which a cascade builds on).
 """
 
 import argparse
@@ -60,7 +61,8 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         )
     commit = provenance.git_commit(root)
     hashes = {path: md5 for path, md5 in provenance.data_hashes(root).items() if path in DATA}
-    settings = _digest(params, order=order, folds=folds, hashes=hashes)
+    keys = _keys(params, order=order, folds=folds, hashes=hashes)
+    settings = keys[f"evaluate-{name}"]
     wanted = {
         "experiment": name, "folds": folds, "split.seed": params.split.seed, "split.validation": params.split.validation,
         **{f"train.{key}": value for key, value in experiment_named(params, name).train.model_dump().items()},
@@ -78,9 +80,11 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         for fold in only or range(folds):
             if done.get(fold):
                 continue
-            place = folder / f"fold{fold}"
-            _train(place, order=order, folds=folds, fold=fold, root=root)
-            _log_children(place, order=order, parent=parent.id, commit=commit)
+            place = WORK / f"{folds}_folds" / f"fold{fold}"
+            _prepare(place, order=order, folds=folds, fold=fold)
+            for stage, key in keys.items():
+                _stage(place, stage, key=key, root=root)
+            _log_children(place, order=order, keys=keys, parent=parent.id, commit=commit)
             done[fold] = one = gather_fold(place, order=order, fold=fold)
             keep_fold(kept, fold=one, settings=settings)
         if missing := [fold for fold in range(folds) if not done.get(fold)]:
@@ -99,21 +103,16 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
     sys.stdout.write("\n".join(crossval_lines(Crossval(summary, cases))) + "\n")
 
 
-def _train(place: Path, *, order: Sequence[str], folds: int, fold: int, root: Path) -> None:
-    """Runs the pipeline's stages for one fold."""
-    _prepare(place, order=order, folds=folds, fold=fold)
-    for words in (("split",), ("patches",), *((stage, one) for one in order for stage in ("train", "evaluate"))):
-        _stage(place, words, root=root)
-
-
-def _log_children(place: Path, *, order: Sequence[str], parent: str, commit: str) -> None:
-    """Puts a fold's runs below the parent: the experiment itself, then its CNN 1 below it."""
+def _log_children(place: Path, *, order: Sequence[str], keys: dict[str, str], parent: str, commit: str) -> None:
+    """Puts a fold's runs below the parent: the experiment itself, then its CNN 1 below the first experiment that trained it."""
     from brats_cascade import tracking
 
     for one in reversed(order):
-        record = _read(place / "models" / one / "run.json")
-        with tracking.resume_run(record["run_id"], name=one, params=record["params"]) as child:
-            child.log_tags({"mlflow.parentRunId": parent, "crossval": "child", "git_commit": commit})
+        record, mark = _read(place / "models" / one / "run.json"), place / ".done" / f"logged-{one}"
+        if _text(mark) != keys[f"train-{one}"]:
+            with tracking.resume_run(record["run_id"], name=one, params=record["params"]) as child:
+                child.log_tags({"mlflow.parentRunId": parent, "crossval": "child", "git_commit": commit})
+            mark.write_text(keys[f"train-{one}"], encoding="utf-8")
         parent = record["run_id"]
 
 
@@ -133,14 +132,15 @@ def _prepare(place: Path, *, order: Sequence[str], folds: int, fold: int) -> Non
             (place / path).symlink_to(Path(path).resolve())
 
 
-def _stage(place: Path, words: tuple[str, ...], *, root: Path) -> None:
-    """Runs one stage in a fold's folder, unless it has ended well there before."""
-    mark = place / ".done" / "-".join(words)
-    if mark.is_file():
+def _stage(place: Path, stage: str, *, key: str, root: Path) -> None:
+    """Runs one stage in a fold's folder, unless it has ended well there before with the same settings."""
+    mark, words = place / ".done" / stage, stage.split("-", 1)
+    if _text(mark) == key:
         return
     script = Path(__file__).with_name(f"{words[0]}.py").resolve()
     environment = {"DVC_ROOT": str(root), **os.environ}  # where the MLflow runs go
     logging.info("%s: %s", place, " ".join(words))
+    mark.unlink(missing_ok=True)
     done = subprocess.run([sys.executable, str(script), *words[1:]], cwd=place, env=environment)
     if done.returncode:
         raise UserError(
@@ -148,15 +148,25 @@ def _stage(place: Path, words: tuple[str, ...], *, root: Path) -> None:
             "same command again: it goes on here"
         )
     mark.parent.mkdir(exist_ok=True)
-    mark.touch()
+    mark.write_text(key, encoding="utf-8")
 
 
-def _digest(params: Params, *, order: list[str], folds: int, hashes: dict[str, str]) -> str:
-    """Stands for everything that decides the outcome."""
-    blocks = [params.split.seed, params.split.validation, params.patches, params.evaluate]
-    parts = [*blocks, *(params.experiments[name] for name in order), params.ingest, folds, sorted(hashes.items())]
-    parts.append(_read(Path("data/verdict.json")).get("accepted"))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+def _keys(params: Params, *, order: Sequence[str], folds: int, hashes: dict[str, str]) -> dict[str, str]:
+    """Stage -> what stands for everything that decides its outcome, in the order in which the stages run."""
+    ingest = params.ingest.model_dump(exclude={"workers", "scheduler"})
+    data = [ingest, folds, sorted(hashes.items()), _read(Path("data/verdict.json")).get("accepted")]
+    split = [params.split.seed, params.split.validation, *data]
+    keys = {"split": split, "patches": [*split, params.patches]}
+    for name in order:
+        entries = [params.experiments[one] for one in in_order(params, [name])]
+        needed = [entry.model_dump(exclude={"train": {"checkpoint_steps", "devices"}}) for entry in entries]
+        keys[f"train-{name}"] = [*keys["patches"], *needed]
+        keys[f"evaluate-{name}"] = [*keys[f"train-{name}"], params.evaluate]
+    return {stage: hashlib.sha256(repr(parts).encode()).hexdigest()[:16] for stage, parts in keys.items()}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -80,10 +80,10 @@ class Stages:
                 "run_id": "", "params": {}, "seconds": 10, "labelled_pixels": 100, "machine": self.machine, "release": "r",
                 "architecture": params.experiments[words[2]].architecture, "classes": [0, 1, 2, 4], "git_commit": self.commit,
             }  # fmt: skip
-            (cwd / "models" / words[2]).mkdir(parents=True)
+            (cwd / "models" / words[2]).mkdir(parents=True, exist_ok=True)
             (cwd / "models" / words[2] / "run.json").write_text(json.dumps(run))
         elif words[1] == "evaluate":
-            (cwd / "metrics" / words[2]).mkdir(parents=True)
+            (cwd / "metrics" / words[2]).mkdir(parents=True, exist_ok=True)
             (cwd / "metrics" / f"{words[2]}.json").write_text(json.dumps({"validation": {"dice": 0.5}}))
             scores = ("dice", "ppv", "sensitivity", "specificity", "hd95", "truth_cm3")
             columns = {f"{region}_{score}": 0.25 * params.split.fold for region in REGIONS for score in scores}
@@ -147,7 +147,50 @@ def test_other_settings_start_anew(project: Path, crossval, stages) -> None:
     crossval.main(load_params(), name="two_path", folds=2)
     stages.asked = []
     crossval.main(_with_steps(load_params(), 4), name="two_path", folds=2)
-    assert len(stages.asked) == 8
+    assert sorted(words[1:] for words in stages.asked) == sorted(2 * [("train", "two_path"), ("evaluate", "two_path")])
+
+
+def test_only_the_stages_that_depend_on_a_changed_setting_run_again(project: Path, crossval, stages) -> None:
+    params = load_params()
+    crossval.main(params, name="two_path", folds=2, only=[0])
+    stages.asked = []
+    other = params.evaluate.model_copy(update={"slices": params.evaluate.slices + 1})
+    crossval.main(params.model_copy(update={"evaluate": other}), name="two_path", folds=2, only=[0])
+    assert stages.asked == [("fold0", "evaluate", "two_path")]
+    stages.asked = []
+    other = params.split.model_copy(update={"seed": params.split.seed + 1})
+    crossval.main(params.model_copy(update={"split": other}), name="two_path", folds=2, only=[0])
+    assert [words[1:] for words in stages.asked] == [
+        ("split",), ("patches",), ("train", "two_path"), ("evaluate", "two_path")
+    ]  # fmt: skip
+
+
+def test_settings_of_the_machine_alone_change_nothing(project: Path, crossval, stages, tmp_path: Path) -> None:
+    params = load_params()
+    crossval.main(params, name="two_path", folds=2, only=[0], share=tmp_path)
+    stages.asked = []
+    entry = params.experiments["two_path"]
+    train = entry.train.model_copy(update={"checkpoint_steps": 7, "devices": "local"})
+    changed = {
+        "ingest": params.ingest.model_copy(update={"workers": 9, "scheduler": "tcp://127.0.0.1:1"}),
+        "experiments": {**params.experiments, "two_path": entry.model_copy(update={"train": train})},
+    }
+    crossval.main(params.model_copy(update=changed), name="two_path", folds=2, only=[0], share=tmp_path)
+    assert stages.asked == []
+
+
+def test_experiments_share_the_cnn_1_of_their_folds(project: Path, crossval, stages) -> None:
+    yaml = YAML(typ="safe")
+    tree = yaml.load(project / "params.yaml")
+    tree["experiments"]["one_phase"] = {**tree["experiments"]["mf_cascade"], "phase2_steps": 0}
+    yaml.dump(tree, project / "params.yaml")
+    crossval.main(load_params(), name="mf_cascade", folds=2)
+    stages.asked = []
+    crossval.main(load_params(), name="one_phase", folds=2)
+    crossval.main(load_params(), name="two_path", folds=2)
+    new = [("train", "one_phase"), ("evaluate", "one_phase")]
+    assert stages.asked == [(f"fold{fold}", *words) for fold in (0, 1) for words in new]
+    assert {path.name for path in (project / "reports/crossval").iterdir()} == {"mf_cascade", "one_phase", "two_path"}
 
 
 def test_folds_of_two_machines_are_one_cross_validation(
@@ -179,7 +222,7 @@ def test_a_shared_fold_of_other_settings_is_refused_and_nothing_is_lost(
     with pytest.raises(UserError, match=r"fold0.json: fold 0 of other settings.*; give another folder with --share"):
         crossval.main(_with_steps(params, 4), name="two_path", folds=2, share=share)
     assert (share / "fold0.json").read_bytes() == kept
-    assert (project / ".work/crossval/two_path/fold0/.done/train-two_path").exists()
+    assert (project / ".work/crossval/2_folds/fold0/.done/train-two_path").exists()
 
 
 def test_a_fold_counts_once_it_is_written_whole(project: Path, crossval, stages, tmp_path: Path, monkeypatch) -> None:
@@ -223,9 +266,9 @@ def test_the_real_stages_leave_one_parent_run_with_a_child_a_fold(project: Path)
     cases = pd.read_csv(project / "reports/crossval/two_path/cases.csv")
     assert sorted(cases["case"]) == list(NAMES)
     for fold, rows in cases.groupby("fold"):
-        splits = json.loads((project / f".work/crossval/two_path/fold{fold}/data/splits.json").read_text())
+        splits = json.loads((project / f".work/crossval/2_folds/fold{fold}/data/splits.json").read_text())
         assert sorted(rows["case"]) == splits["test"] and not set(rows["case"]) & set(splits["train"])
-        centres = pd.read_parquet(project / f".work/crossval/two_path/fold{fold}/data/patches/phase1.parquet")
+        centres = pd.read_parquet(project / f".work/crossval/2_folds/fold{fold}/data/patches/phase1.parquet")
         assert set(centres["case"]) == set(splits["train"])
     np.testing.assert_allclose(summary["scores"]["complete"]["dice"], cases["complete_dice"].mean())
 
