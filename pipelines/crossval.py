@@ -94,7 +94,8 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         finished = [one for _, one in sorted(done.items()) if one]
         cases, summary = summarise_folds(finished, name=name, seed=params.experiments[name].train.seed)
         summary |= {"data_hashes": hashes, "run_id": parent.id}
-        summary |= {"source": params.data.source, "n4": params.ingest.n4}
+        precision = experiment_named(params, name).train.precision
+        summary |= {"source": params.data.source, "n4": params.ingest.n4, "precision": precision}
         (REPORT / name).mkdir(parents=True, exist_ok=True)
         cases.to_csv(REPORT / name / "cases.csv", index=False)
         (REPORT / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -307,10 +307,14 @@ def test_a_cross_validation_of_other_data_is_left_out_from_the_start(project: Pa
 
 def test_cross_validations_are_compared_patient_by_patient(project: Path) -> None:
     _crossval(project, "one", cases_of="one")
-    _crossval(project, "plain_unet", cases_of="plain_unet", experiment="plain_unet", architecture="unet")
+    _crossval(
+        project, "plain_unet", cases_of="plain_unet", experiment="plain_unet", architecture="unet", precision="bfloat16"
+    )
     text = _page(project)  # the U-Net's Dice is 0.05 higher in every case
     assert "- one minus plain_unet, Dice core: -0.050 [95 % interval -0.050, -0.050] over 3 patients" in text
     assert "- plain_unet minus one, Dice core: +0.050 [95 % interval +0.050, +0.050] over 3 patients" in text
+    cost = "3.0 M labelled pixels in 1.2 min"
+    assert f"- A fold of one: {cost}; of plain_unet: {cost} in bfloat16." in text
 
 
 def test_a_cross_validation_with_n4_stands_beside_that_without(project: Path) -> None:
@@ -328,5 +332,32 @@ def test_a_cross_validation_with_n4_stands_beside_that_without(project: Path) ->
 
 
 def test_without_results_the_cure_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="run `dvc repro` first"):
+    with pytest.raises(UserError, match=r"run `dvc repro` first.* with --kept"):
         run("real", root=tmp_path, command="", readme=False)
+    with pytest.raises(UserError, match=r"page.json: not found; without kept results"):
+        run("real", root=tmp_path, command="", readme=False, kept=True)
+
+
+def test_the_page_of_kept_results_is_that_of_the_run(project: Path, tmp_path: Path) -> None:
+    (project / "metrics/comparison.json").write_text(
+        json.dumps({"experiments": {"two": {}, "one": {}}, "baseline": {"complete": _region(0.678)}})
+    )
+    (project / "params.yaml").write_text("experiments: {one: {}, two: {}, untrained: {}}\n")
+    whole = _page(project)
+    assert "| best threshold on one modality | 0.678 |" in whole and "Not trained yet: untrained." in whole
+    for gone in ("metrics", "models", "data", "params.yaml", "reports"):
+        path = project / gone
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again = _page(project, kept=True)
+    own = "Written by `brats-cascade record real --command 'dvc repro'` from"
+    assert again == whole.replace(own, "Written by `brats-cascade record real --kept` from") != whole
+
+
+def test_a_new_cross_validation_joins_the_kept_results(project: Path) -> None:
+    _page(project)
+    _crossval(project, "one", cases_of="one")
+    for gone in ("metrics", "models", "data"):
+        shutil.rmtree(project / gone)
+    assert "| TwoPathCNN: one, cross-validated over 3 patients |" in _page(project, kept=True)
+    shutil.rmtree(project / "reports")
+    assert "| TwoPathCNN: one, cross-validated over 3 patients |" in _page(project, kept=True)  # and is kept itself

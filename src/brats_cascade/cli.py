@@ -194,11 +194,14 @@ def record(
     name: Annotated[str, typer.Argument(help="Of the page, docs/results/NAME.md.")],
     command: Annotated[str, typer.Option(help="The command that made the results.")] = "dvc repro",
     readme: Annotated[bool, typer.Option(help="Also put the table into README.md.")] = False,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Write the page again from kept results, without a run.")
+    ] = False,
 ) -> None:
     """Write the last results and a few small pictures to docs/results/, for git."""
     from brats_cascade.commands.record import run
 
-    typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme)))
+    typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme, kept=kept)))
 
 
 @app.command()

@@ -3,8 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from brats_cascade.errors import UserError
 from brats_cascade.evaluation.paper import PAPER_NOTE
+from brats_cascade.record.basis import Basis, keep_basis, kept_basis, read_basis
 from brats_cascade.record.choices import choice_lines
 from brats_cascade.record.crossval import crossval_sections
 from brats_cascade.record.failures import failure_lines
@@ -15,11 +15,12 @@ from brats_cascade.record.kept import (
     keep_results,
     kept_crossvals,
     kept_helps,
+    kept_result,
     kept_results,
     with_command,
 )
 from brats_cascade.record.nine import nine_lines
-from brats_cascade.record.origin import cost_line, origin_lines
+from brats_cascade.record.origin import origin_lines
 from brats_cascade.record.pictures import copy_pictures
 from brats_cascade.record.readme import put_between
 from brats_cascade.record.results import Crossval, Result, champions, in_order, read_crossval, read_json, read_results
@@ -27,7 +28,7 @@ from brats_cascade.record.tables import cases_table, grades_table, scores_table
 from brats_cascade.record.yardstick import yardstick_lines
 
 
-def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
+def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False) -> Path:
     """Writes docs/results/NAME.md and its pictures from what `dvc repro` left, and from earlier runs on the same data.
 
     Args:
@@ -35,25 +36,22 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         root: The project's root.
         command: The command that made the results, to be printed.
         readme: Also put the best of each architecture and one picture between README's marks.
+        kept: Write the page again from what earlier runs left beside it, with the cross-validations and the measurements of
+            what helps that are new; nothing else of this folder's last run is read.
 
     Returns:
         The page.
 
     Raises:
-        UserError: Nothing has been compared yet, or README has no marks.
+        UserError: Nothing has been compared yet, nothing was kept, or README has no marks.
     """
-    source = root / "metrics" / "comparison.json"
-    compared = read_json(source)
-    if not compared.get("experiments"):
-        raise UserError(f"{source}: not found, or empty; run `dvc repro` first, in the project's root")
     folder = root / "docs" / "results"
-    own = with_command(read_results(root, names=list(compared["experiments"])), command=command)
-    keep_results(folder / name, results=own)
+    own, basis = _kept_run(folder / name) if kept else _last_run(root, folder=folder / name, command=command)
     results = in_order([*own, *kept_results(folder / name, like=own[0], but=[one.name for one in own])])
     best = champions(results)
     tables = {one.name: one.cases for one in results}
     crossvals = _crossvals(root, folder=folder / name, like=own[0])
-    table = partial(scores_table, baseline=compared.get("baseline"), crossvals=crossvals)
+    table = partial(scores_table, baseline=basis.baseline, crossvals=crossvals)
     pictures = {one.name: copy_pictures(root, experiment=one.name, folder=folder, name=name) for one in best}
     sections = {
         "Grades apart": grades_table(tables),
@@ -66,16 +64,15 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
         "Every unseen patient": cases_table(tables),
         "Pictures": [f"![{path.stem}]({path.name})\n" for paths in pictures.values() for path in paths],
     }
-    splits = read_json(root / "data/splits.json")
-    head = origin_lines(results, name=name, command=command, splits=splits, readme=readme)
-    head += cost_line(root / ".work/cost", names=[one.name for one in own])
+    written = f"brats-cascade record {name} " + ("--kept" if kept else f"--command '{command}'") + " --readme" * readme
+    head = origin_lines(results, written=written, splits=basis.splits) + basis.cost
     lines = [
         f"# Results: {name}",
         "",
         *(line + "\n" for line in head),
         *table(results),
         "",
-        *_missing(root, results=results),
+        *_missing(basis.listed, results=results),
     ]
     for title, body in sections.items():
         lines += [f"## {title}", "", *body, ""] if body else []
@@ -95,12 +92,23 @@ def run(name: str, *, root: Path, command: str, readme: bool) -> Path:
     return page
 
 
-def _missing(root: Path, *, results: list[Result]) -> list[str]:
-    """Names the experiments of params.yaml that the page has no results of."""
-    from ruamel.yaml import YAML
+def _last_run(root: Path, *, folder: Path, command: str) -> tuple[list[Result], Basis]:
+    """The results of the last run, which are kept from now on."""
+    basis = read_basis(root, command=command)
+    own = with_command(read_results(root, names=basis.experiments), command=command)
+    keep_results(folder, results=own)
+    keep_basis(folder, basis=basis)
+    return own, basis
 
-    path = root / "params.yaml"
-    listed = YAML(typ="safe").load(path)["experiments"] if path.is_file() else {}
+
+def _kept_run(folder: Path) -> tuple[list[Result], Basis]:
+    """The results of the run before, as they were kept."""
+    basis = kept_basis(folder)
+    return [kept_result(folder / f"{one}.json") for one in basis.experiments], basis
+
+
+def _missing(listed: list[str], *, results: list[Result]) -> list[str]:
+    """Names the experiments of params.yaml that the page has no results of."""
     names = [one for one in listed if one not in {result.name for result in results}]
     return [f"Not trained yet: {', '.join(names)}.", ""] if names else []
 

@@ -20,19 +20,28 @@ def crossval_sections(crossvals: Sequence[Crossval], *, results: Sequence[Result
     Returns:
         Title -> Markdown.
     """
-    tables, trainings = {one.name: one.cases for one in crossvals}, {one.name: one.training for one in results}
+    named, trainings = {one.name: one for one in crossvals}, {one.name: one.training for one in results}
+    tables = {name: one.cases for name, one in named.items()}
     sections = {}
     for one in crossvals:
         lines = crossval_lines(one)
         if one.experiment in trainings:
             lines[0] += f" The experiment {one.experiment} above was trained {trainings[one.experiment] / 60:.1f} min."
-        pairs = [
-            f"- {one.name} minus {other}, Dice {region}: {in_words(numbers)}."
-            for other, regions in against(one.name, tables=tables).items()
-            for region, numbers in regions.items()
-        ]
+        pairs = []
+        for other, regions in against(one.name, tables=tables).items():
+            pairs.append(f"- A fold of {one.name}: {_cost(one)}; of {other}: {_cost(named[other])}.")
+            pairs += [
+                f"- {one.name} minus {other}, Dice {region}: {in_words(numbers)}."
+                for region, numbers in regions.items()
+            ]
         sections[f"Cross-validation of {one.name}"] = [*lines, "", *pairs] if pairs else lines
     return sections
+
+
+def _cost(one: Crossval) -> str:
+    """What a fold's training cost, on the mean; so that no difference is laid to the wrong cause."""
+    precision = f" in {one.record['precision']}" if "precision" in one.record else ""
+    return f"{one.pixels / 1e6:.1f} M labelled pixels in {one.training / 60:.1f} min{precision}"
 
 
 def crossval_lines(one: Crossval) -> list[str]:

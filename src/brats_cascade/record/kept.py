@@ -42,28 +42,36 @@ def kept_results(folder: Path, *, like: Result, but: Collection[str]) -> list[Re
     Returns:
         In the order of their names.
     """
-    import pandas as pd
-
     found = []
     for path in sorted(folder.glob("*.json")):
-        plain = read_json(path)
-        if path.stem in but or "summary" not in plain:
+        if path.stem in but or "summary" not in read_json(path):
             continue
-        nine = folder / f"{path.stem}_nine.csv"
-        one = Result(
-            path.stem,
-            plain["run"],
-            plain["summary"],
-            pd.read_csv(folder / f"{path.stem}_cases.csv", dtype={"case": str, "patient": str}),
-            pd.read_csv(nine, dtype={"case": str}) if nine.is_file() else None,
-            plain["first"],
-            plain["command"],
-        )
+        one = kept_result(path)
         if _data(one) == _data(like):
             found.append(one)
         else:
             log.warning("%s: of other data or other unseen cases than this run's; left out of the page", path)
     return found
+
+
+def kept_result(path: Path) -> Result:
+    """One experiment of an earlier run.
+
+    Args:
+        path: docs/results/NAME/E.json.
+    """
+    import pandas as pd
+
+    plain, nine = read_json(path), path.with_name(f"{path.stem}_nine.csv")
+    return Result(
+        path.stem,
+        plain["run"],
+        plain["summary"],
+        pd.read_csv(path.with_name(f"{path.stem}_cases.csv"), dtype={"case": str, "patient": str}),
+        pd.read_csv(nine, dtype={"case": str}) if nine.is_file() else None,
+        plain["first"],
+        plain["command"],
+    )
 
 
 def keep_crossval(folder: Path, *, crossval: Crossval) -> None:

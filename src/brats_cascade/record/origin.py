@@ -26,17 +26,13 @@ MERGED = (
 )
 
 
-def origin_lines(
-    results: Sequence[Result], *, name: str, command: str, splits: Mapping[str, Any], readme: bool
-) -> list[str]:
+def origin_lines(results: Sequence[Result], *, written: str, splits: Mapping[str, Any]) -> list[str]:
     """The head of the page.
 
     Args:
         results: The experiments, each with its command.
-        name: Of the page.
-        command: That of the last run.
+        written: The command that writes the page.
         splits: data/splits.json; may be empty.
-        readme: The page was written with --readme.
 
     Returns:
         Markdown, one paragraph an entry.
@@ -45,11 +41,10 @@ def origin_lines(
     commits = sorted({str(one.run.get("git_commit", "unknown")) for one in results})
     releases = sorted({str(one.run.get("release", "unknown")) for one in results})
     hashes = ", ".join(f"{path} {md5}" for path, md5 in first.get("data_hashes", {}).items())
-    own = f"brats-cascade record {name} --command '{command}'" + (" --readme" if readme else "")
     merged = not {1, 3} <= set(first.get("classes", (1, 3)))
     phantom = first.get("params", {}).get("data.source") == PHANTOM
     return [
-        f"Written by `{own}` from the results of {_commands(results)}.",
+        f"Written by `{written}` from the results of {_commands(results)}.",
         f"Trained at commit {', '.join(commits)}; release {', '.join(releases)}; data {hashes or 'not hashed'}.",
         *([_sets(splits)] if splits else []),
         *_machines(results),
