@@ -49,7 +49,7 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         UserError: Nothing was ingested, `only` names no fold, a stage failed, or `share` holds a fold of other settings.
     """
     from brats_cascade.record.crossval import crossval_lines
-    from brats_cascade.record.results import Crossval
+    from brats_cascade.record.results import INGESTED, Crossval
 
     folder, root, order = WORK / name, Path.cwd(), in_order(params, [name])
     for path in LINKED:
@@ -61,7 +61,8 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         )
     commit = provenance.git_commit(root)
     hashes = {path: md5 for path, md5 in provenance.data_hashes(root).items() if path in DATA}
-    keys = _keys(params, order=order, folds=folds, hashes=hashes)
+    scans = {"voxels": provenance.scans_hash(root / DATA[1]), **params.ingest.model_dump(include=set(INGESTED))}
+    keys = _keys(params, order=order, folds=folds, scans=scans)
     settings = keys[f"evaluate-{name}"]
     wanted = {
         "experiment": name, "folds": folds, "split.seed": params.split.seed, "split.validation": params.split.validation,
@@ -93,7 +94,7 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
             return
         finished = [one for _, one in sorted(done.items()) if one]
         cases, summary = summarise_folds(finished, name=name, seed=params.experiments[name].train.seed)
-        summary |= {"data_hashes": hashes, "run_id": parent.id}
+        summary |= {"data_hashes": hashes, "scans": scans, "run_id": parent.id}
         precision = experiment_named(params, name).train.precision
         summary |= {"source": params.data.source, "n4": params.ingest.n4, "precision": precision}
         (REPORT / name).mkdir(parents=True, exist_ok=True)
@@ -152,10 +153,9 @@ def _stage(place: Path, stage: str, *, key: str, root: Path) -> None:
     mark.write_text(key, encoding="utf-8")
 
 
-def _keys(params: Params, *, order: Sequence[str], folds: int, hashes: dict[str, str]) -> dict[str, str]:
+def _keys(params: Params, *, order: Sequence[str], folds: int, scans: dict[str, Any]) -> dict[str, str]:
     """Stage -> what stands for everything that decides its outcome, in the order in which the stages run."""
-    ingest = params.ingest.model_dump(exclude={"workers", "scheduler"})
-    data = [ingest, folds, sorted(hashes.items()), _read(Path("data/verdict.json")).get("accepted")]
+    data = [sorted(scans.items()), folds, _read(Path("data/verdict.json")).get("accepted")]
     split = [params.split.seed, params.split.validation, *data]
     keys = {"split": split, "patches": [*split, params.patches]}
     for name in order:

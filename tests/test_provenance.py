@@ -1,11 +1,12 @@
-"""The commit that a number is said to come from."""
+"""The commit that a number is said to come from, the machine, and the scans."""
 
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from brats_cascade.provenance import UNKNOWN, git_commit, machine, processor_of
+from brats_cascade.provenance import UNKNOWN, git_commit, machine, processor_of, scans_hash
 
 PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
 
@@ -53,3 +54,39 @@ def test_processors_of_one_name_are_told_apart_by_their_arithmetic(flags: str, s
 def test_a_processor_without_a_name_is_named_by_the_platform() -> None:
     assert processor_of("processor\t: 0\nFeatures\t: fp asimd bf16\n") == ""
     assert machine().endswith(" GiB") and " cores, " in machine()
+
+
+CASES = {
+    "case": ["a", "b"], "patient": ["p", "q"], "voxels_hash": ["1", "2"], "label_0": [9, 8], "label_4": [1, 2],
+    "flair_mean": [0.1, 0.2],
+}  # fmt: skip
+
+
+@pytest.fixture
+def hash_of(tmp_path: Path):
+    def written(**changed: list) -> str:
+        pd.DataFrame({**CASES, **changed}).to_parquet(tmp_path / "cases.parquet")
+        return scans_hash(tmp_path / "cases.parquet")
+
+    return written
+
+
+def test_the_same_scans_are_known_on_every_machine(hash_of, tmp_path: Path) -> None:
+    here = hash_of()
+    assert hash_of(flair_mean=[0.1 + 1e-12, 0.2]) == here  # a sum taken in another order
+    pd.DataFrame(CASES).iloc[::-1].to_parquet(tmp_path / "other.parquet")
+    assert scans_hash(tmp_path / "other.parquet") == here
+
+
+@pytest.mark.parametrize("column", ["case", "patient", "voxels_hash", "label_4"])
+def test_other_scans_or_labels_are_told_apart(hash_of, column: str) -> None:
+    changed = [5, 6] if column == "label_4" else ["x", "y"]
+    assert hash_of(**{column: changed}) != hash_of()
+
+
+def test_a_label_that_was_not_counted_is_a_value_of_its_own(hash_of) -> None:
+    assert hash_of(label_4=pd.array([None, 2], dtype="Int64")) not in ("", hash_of())
+
+
+def test_without_the_table_nothing_is_claimed(tmp_path: Path) -> None:
+    assert scans_hash(tmp_path / "cases.parquet") == ""

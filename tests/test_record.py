@@ -10,6 +10,7 @@ from PIL import Image
 
 from brats_cascade.commands.record import run
 from brats_cascade.errors import UserError
+from brats_cascade.provenance import scans_hash
 from brats_cascade.record.readme import put_between
 
 REGIONS = ("complete", "core", "enhancing")
@@ -150,6 +151,23 @@ def test_results_of_earlier_runs_on_the_same_data_stay(project: Path, caplog) ->
     page = run("real", root=project, command="dvc repro again", readme=False).read_text()
     assert ": two |" not in page and "| two |" not in page and "| InputCascadeCNN: short |" in page
     assert "docs/results/real/two.json: of other data or other unseen cases" in caplog.text
+
+
+def test_results_of_the_same_scans_stand_together_whatever_machine_ingested_them(project: Path, caplog) -> None:
+    def lay(clip: float, *, md5: str) -> str:
+        for name in ("one", "two", "short", "plain_unet"):
+            _experiment_data(project, name, md5=md5)
+            contract = {"n4": False, "clip": clip, "zscore": "brain", "axis": "axial"}
+            (project / f"models/{name}/model.json").write_text(json.dumps(contract))
+        return _page(project)
+
+    columns = {"case": ["A"], "patient": ["A"], "voxels_hash": ["1"], "label_0": [5]}
+    pd.DataFrame(columns).to_parquet(project / "data/cases.parquet")
+    lay(0.01, md5="123")
+    (project / "metrics/comparison.json").write_text(json.dumps({"experiments": {"one": {}}}))
+    assert "| InputCascadeCNN: two |" in lay(0.01, md5="of another machine") and not caplog.text
+    assert "| InputCascadeCNN: two |" not in lay(0.02, md5="123")  # the same scans, but clipped elsewhere
+    assert "two.json: of other data" in caplog.text
 
 
 def _experiment_data(root: Path, name: str, *, md5: str) -> None:
@@ -329,6 +347,23 @@ def test_a_cross_validation_with_n4_stands_beside_that_without(project: Path) ->
     cases = pd.read_csv(place / "cases.csv")
     cases[cases["case"] != "A"].to_csv(place / "cases.csv", index=False)  # A is unseen here, so the cohort is another
     assert "one_n4" not in _page(project)
+
+
+def test_a_cross_validation_that_tells_its_scans_must_tell_the_pages(project: Path) -> None:
+    columns = {"case": ["A"], "patient": ["A"], "voxels_hash": ["1"], "label_0": [5]}
+    pd.DataFrame(columns).to_parquet(project / "data/cases.parquet")
+    contract = {"n4": False, "clip": 0.01, "zscore": "brain", "axis": "axial"}
+    for name in ("one", "two", "short", "plain_unet"):
+        (project / f"models/{name}/model.json").write_text(json.dumps(contract))
+    scans = {"voxels": scans_hash(project / "data/cases.parquet"), **contract}
+    changes: dict[str, dict[str, object]] = {
+        "the same": {}, "corrected": {"n4": True}, "others": {"voxels": "2"}, "clipped": {"clip": 0.02}
+    }  # fmt: skip
+    for what, changed in changes.items():
+        place = _crossval(project, "one", cases_of="one", data_hashes={}, scans={**scans, **changed}, **changed)
+        assert ("cross-validated over" in _page(project)) == (what in ("the same", "corrected")), what
+        shutil.rmtree(place)
+        shutil.rmtree(project / "docs/results/real/crossval")
 
 
 def test_without_results_the_cure_is_named(tmp_path: Path) -> None:

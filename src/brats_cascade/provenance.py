@@ -1,5 +1,7 @@
 """Where a number comes from: commit, data, machine."""
 
+import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -65,6 +67,29 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def scans_hash(table: Path) -> str:
+    """Stands for the scans themselves, on every machine.
+
+    DVC's hashes are of files that ingest computes, and their last digits differ between processors (sums are taken in
+    another order).
+
+    Args:
+        table: data/cases.parquet.
+
+    Returns:
+        A digest of every case's name, patient, raw voxels and counts of labels; empty without the table.
+    """
+    import pandas as pd
+
+    if not table.is_file():
+        return ""
+    cases = pd.read_parquet(table).sort_values("case")
+    counts = sorted(str(name) for name in cases if str(name).startswith("label_"))
+    columns = ["case", "patient", "voxels_hash", *counts]
+    rows = cases[columns].astype("string").fillna("").to_numpy().tolist()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:32]
 
 
 def data_hashes(root: Path) -> dict[str, str]:

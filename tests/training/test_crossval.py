@@ -201,14 +201,15 @@ def test_folds_of_two_machines_are_one_cross_validation(
     crossval.main(load_params(), name="two_path", folds=2, only=[1], share=share)
     assert "1 of 2 folds are in" in capsys.readouterr().out and {words[0] for words in stages.asked} == {"fold1"}
     assert not (project / "reports/crossval").exists()
-    shutil.rmtree(project / ".work")  # another machine
+    shutil.rmtree(project / ".work")  # another machine, where the last digits of the volumes are others
+    (project / "dvc.lock").write_text("stages: {ingest: {outs: [{path: data/volumes, md5: other}]}}")
     stages.asked, stages.machine, stages.commit = [], "two", "def"
     crossval.main(load_params(), name="two_path", folds=2, share=share)
     assert {words[0] for words in stages.asked} == {"fold0"}
     parts = {path: path.read_bytes() for path in (project / "reports/crossval/two_path").iterdir()}
     summary = json.loads(parts[project / "reports/crossval/two_path/summary.json"])
     assert [fold["machine"] for fold in summary["folds"]] == ["two", "one"]
-    assert summary["git_commit"] == "abc, def"
+    assert summary["git_commit"] == "abc, def" and summary["data_hashes"] == {"data/volumes": "other"}
     cases = pd.read_csv(project / "reports/crossval/two_path/cases.csv")
     assert list(zip(cases["case"], cases["fold"], strict=True)) == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
     assert summary["scores"]["core"]["dice"] == 0.125
@@ -224,6 +225,15 @@ def test_a_shared_fold_of_other_settings_is_refused_and_nothing_is_lost(
         crossval.main(_with_steps(params, 4), name="two_path", folds=2, share=share)
     assert (share / "fold0.json").read_bytes() == kept
     assert (project / ".work/crossval/2_folds/fold0/.done/train-two_path").exists()
+
+
+def test_a_shared_fold_of_other_scans_is_refused(project: Path, crossval, stages, tmp_path) -> None:
+    share, params, table = tmp_path / "share", load_params(), project / "data/cases.parquet"
+    crossval.main(params, name="two_path", folds=2, only=[0], share=share)
+    cases = pd.read_parquet(table)
+    cases.assign(voxels_hash=["other", *cases["voxels_hash"][1:]]).to_parquet(table)
+    with pytest.raises(UserError, match=r"fold0.json: fold 0 of other settings or other data"):
+        crossval.main(params, name="two_path", folds=2, share=share)
 
 
 def test_a_fold_counts_once_it_is_written_whole(project: Path, crossval, stages, tmp_path: Path, monkeypatch) -> None:

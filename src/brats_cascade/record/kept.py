@@ -10,7 +10,9 @@ from typing import Any
 from brats_cascade.record.results import Crossval, Result, read_crossval, read_json
 
 log = logging.getLogger(__name__)
-DATA = "data/volumes"  # with the same hash and the same unseen cases, scores stand side by side
+DATA = (
+    "data/volumes"  # of results that do not tell their scans: the same hash stands for the same scans, on one machine
+)
 
 
 def keep_results(folder: Path, *, results: Sequence[Result]) -> None:
@@ -47,7 +49,7 @@ def kept_results(folder: Path, *, like: Result, but: Collection[str]) -> list[Re
         if path.stem in but or "summary" not in read_json(path):
             continue
         one = kept_result(path)
-        if _data(one) == _data(like):
+        if _same_scans(one.run, like.run) and set(one.cases["case"]) == set(like.cases["case"]):
             found.append(one)
         else:
             log.warning("%s: of other data or other unseen cases than this run's; left out of the page", path)
@@ -88,15 +90,16 @@ def keep_crossval(folder: Path, *, crossval: Crossval) -> None:
 
 
 def kept_crossvals(folder: Path, *, like: Result) -> list[Crossval]:
-    """The cross-validations of the same cohort, this run's and earlier ones'.
+    """The cross-validations of the same cohort, this run's and earlier ones'; N4 may be on in one and off in the other.
 
-    N4 changes the volumes and so their hash: where one has it and the other not, the unseen cases stand for the cohort.
+    Where neither tells its scans, and N4 has changed the volumes and so their hash, the unseen cases stand for the cohort.
     """
     found = []
     for path in sorted((folder / "crossval").glob("*.json")):
         one = read_crossval(path, cases=path.with_name(f"{path.stem}_cases.csv"))
-        if one.n4 == bool(like.run.get("n4")):
-            fits = one.record.get("data_hashes", {}).get(DATA) == _hash(like)
+        told = bool(one.record.get("scans") and like.run.get("scans"))
+        if told or one.n4 == bool(like.run.get("n4")):
+            fits = _same_scans(one.record, like.run, but="n4")
         else:
             fits = set(like.cases["case"]) <= set(one.cases["case"])
         if fits:
@@ -131,9 +134,10 @@ def with_command(results: Sequence[Result], *, command: str) -> list[Result]:
     return [replace(one, command=command) for one in results]
 
 
-def _data(one: Result) -> tuple[Any, frozenset[str]]:
-    return _hash(one), frozenset(one.cases["case"])
-
-
-def _hash(one: Result) -> Any:
-    return one.run.get("data_hashes", {}).get(DATA)
+def _same_scans(one: Mapping[str, Any], other: Mapping[str, Any], *, but: str = "") -> bool:
+    """Whether two records are of the same scans, ingested in the same way (apart from one setting)."""
+    first, second = (record.get("scans") for record in (one, other))
+    if first and second:
+        return all(first[key] == second[key] for key in first if key != but)
+    hashes = [record.get("data_hashes", {}).get(DATA) for record in (one, other)]
+    return hashes[0] == hashes[1]

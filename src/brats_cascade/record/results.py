@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from brats_cascade import provenance
 from brats_cascade.config import ExperimentParams
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+INGESTED = ("clip", "n4", "zscore", "axis")  # keys of model.json and of params.yaml `ingest`
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class Result:
 
     Attributes:
         name: Of the experiment.
-        run: models/E/run.json, with `n4` of model.json: whether the bias field was corrected.
+        run: models/E/run.json, with `n4` of model.json, whether the bias field was corrected, and `scans`, what the networks
+            were given on any machine: "voxels" (`provenance.scans_hash`) and how they were ingested.
         summary: metrics/E.json.
         cases: metrics/E/cases.csv, one row per unseen case.
         nine: metrics/E/nine_slices.csv, or None.
@@ -163,10 +168,11 @@ def _read_result(root: Path, *, name: str) -> Result:
     metrics = root / "metrics" / name
     run, contract = (read_json(root / "models" / name / file) for file in ("run.json", "model.json"))
     place, _, first = str(run.get("builds_on", "")).partition("/")
-    nine = metrics / "nine_slices.csv"
+    nine, voxels = metrics / "nine_slices.csv", provenance.scans_hash(root / "data/cases.parquet")
+    scans = {"voxels": voxels, **{key: contract.get(key) for key in INGESTED}} if voxels else {}
     return Result(
         name,
-        {**run, "n4": bool(contract.get("n4"))},
+        {**run, "n4": bool(contract.get("n4")), "scans": scans},
         read_json(metrics.with_suffix(".json")),
         pd.read_csv(metrics / "cases.csv", dtype={"case": str, "patient": str}),
         pd.read_csv(nine, dtype={"case": str}) if nine.is_file() else None,
