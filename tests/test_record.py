@@ -13,6 +13,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.provenance import scans_hash
 from brats_cascade.record.readme import put_between
 
+ROOT = Path(__file__).parents[1]
 REGIONS = ("complete", "core", "enhancing")
 CASES = {"A": ("high", 0.9), "B": ("high", 0.6), "C": ("low", 0.3)}
 
@@ -396,3 +397,15 @@ def test_a_new_cross_validation_joins_the_kept_results(project: Path) -> None:
     assert "| TwoPathCNN: one, cross-validated over 3 patients |" in _page(project, kept=True)
     shutil.rmtree(project / "reports")
     assert "| TwoPathCNN: one, cross-validated over 3 patients |" in _page(project, kept=True)  # and is kept itself
+
+
+def test_the_page_in_git_is_what_its_kept_results_give(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs/results", tmp_path / "docs/results")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    page = run("real", root=tmp_path, command="", readme=True, kept=True)
+
+    def numbers(path: Path) -> list[str]:
+        return [line for line in path.read_text().splitlines() if not line.startswith("Written by ")]
+
+    assert numbers(page) == numbers(ROOT / "docs/results/real.md")
+    assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text()
