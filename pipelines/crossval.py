@@ -3,7 +3,7 @@
 Every case is predicted once, by a model that never saw its patient. Not a DVC stage: it takes `folds` times as long as the
 experiment's own. Each fold has a folder in .work/crossval with the ingested cases linked into it, and there the pipeline's
 own stages run: split, patches, train, evaluate. Killed, the same command goes on where it was; what depends on other settings
-or other data is made anew. Experiments with equally many folds share their folders, and so a CNN 1, and a phase 1, that
+or other data is made anew. Experiments with equally many folds share their folders, and so a CNN 1 that
 several of them begin with. A finished fold leaves two small files, which a folder given by --share keeps: folds can be
 trained on several machines (--only 0 1 on one, --only 2 3 on another) or over several days, and whichever finds all of them
 in that folder writes reports/crossval/NAME. In MLflow one parent run holds the summary, with one child run a fold trained
