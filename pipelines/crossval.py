@@ -3,7 +3,7 @@
 Every case is predicted once, by a model that never saw its patient. Not a DVC stage: it takes `folds` times as long as the
 experiment's own. Each fold has a folder in .work/crossval with the ingested cases linked into it, and there the pipeline's
 own stages run: split, patches, train, evaluate. Killed, the same command goes on where it was; what depends on other settings
-or other data is made anew. Experiments with equally many folds share their folders, and so a CNN 1 that
+or other data is made anew. Experiments with equally many folds share their folders, and so a CNN 1, and a phase 1, that
 several of them begin with. A finished fold leaves two small files, which a folder given by --share keeps: folds can be
 trained on several machines (--only 0 1 on one, --only 2 3 on another) or over several days, and whichever finds all of them
 in that folder writes reports/crossval/NAME. In MLflow one parent run holds the summary, with one child run a fold trained
@@ -82,7 +82,7 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
             if done.get(fold):
                 continue
             place = WORK / f"{folds}_folds" / f"fold{fold}"
-            _prepare(place, order=order, folds=folds, fold=fold)
+            _prepare(place, order=order, folds=folds, fold=fold, hashes=hashes)
             for stage, key in keys.items():
                 _stage(place, stage, key=key, root=root)
             _log_children(place, order=order, keys=keys, parent=parent.id, commit=commit)
@@ -118,8 +118,12 @@ def _log_children(place: Path, *, order: Sequence[str], keys: dict[str, str], pa
         parent = record["run_id"]
 
 
-def _prepare(place: Path, *, order: Sequence[str], folds: int, fold: int) -> None:
-    """A project's folder for one fold: its params.yaml, and links to the cases."""
+def _prepare(place: Path, *, order: Sequence[str], folds: int, fold: int, hashes: dict[str, str]) -> None:
+    """A project's folder for one fold: its params.yaml, links to the cases, and a lock file with their hashes.
+
+    Without these a training could not tell other voxels from its own: it would go on from a checkpoint made on others, and
+    keep neither CNN 1's maps nor phase 1 for the next experiment.
+    """
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe")
@@ -129,6 +133,8 @@ def _prepare(place: Path, *, order: Sequence[str], folds: int, fold: int) -> Non
     tree.pop("sweep", None)
     (place / "data").mkdir(parents=True, exist_ok=True)
     yaml.dump(tree, place / "params.yaml")
+    outs = [{"path": path, "md5": md5} for path, md5 in hashes.items()]
+    yaml.dump({"stages": {"ingest": {"outs": outs}}}, place / "dvc.lock")
     for path in LINKED:
         if not (place / path).exists():
             (place / path).symlink_to(Path(path).resolve())
