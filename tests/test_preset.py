@@ -50,7 +50,8 @@ def test_shipped_presets_give_parameters_that_can_be_used(tmp_path: Path, name: 
             assert set(block) <= set(YAML(typ="safe").load(path)[stage]), stage
     apply_overrides(path, run(name, folder=ROOT / "presets").replace("-S ", "").split())
     params = load_params(path)
-    assert params.train.width == 1.0 and {"two_path", "input_cascade"} <= set(params.experiments)
+    architectures = {one.architecture for one in params.experiments.values()}
+    assert params.train.width == 1.0 and {"two_path", "input_cascade"} <= architectures
 
 
 def test_dvc_takes_a_presets_words(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """The commit that a number is said to come from, the machine, and the scans."""
 
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from brats_cascade.provenance import UNKNOWN, git_commit, machine, processor_of, scans_hash
+from brats_cascade.provenance import UNKNOWN, accelerators, git_commit, machine, processor_of, scans_hash
 
 PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
 
@@ -90,3 +92,16 @@ def test_a_label_that_was_not_counted_is_a_value_of_its_own(hash_of) -> None:
 
 def test_without_the_table_nothing_is_claimed(tmp_path: Path) -> None:
     assert scans_hash(tmp_path / "cases.parquet") == ""
+
+
+def test_the_gpus_in_use_are_named_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    card, processor = (SimpleNamespace(device_kind=kind, platform=on) for kind, on in (("H100", "gpu"), ("cpu", "cpu")))
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(local_devices=lambda: [card, card, processor]))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert accelerators() == ["H100", "H100"]
+    assert machine().endswith(" GiB, H100")
+    details = SimpleNamespace(get_device_details=lambda one: {"device_name": one})
+    config = SimpleNamespace(list_physical_devices=lambda kind: [f"A100 {kind}"], experimental=details)
+    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert accelerators() == ["A100 GPU"]

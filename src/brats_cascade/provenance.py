@@ -33,14 +33,29 @@ def _git(root: Path, *words: str) -> str:
 
 
 def machine() -> str:
-    """Processor with the widest arithmetic it offers, cores and memory, in one line."""
+    """Processor with the widest arithmetic it offers, cores, memory, and the GPUs in use, in one line."""
     import psutil
 
     info = Path("/proc/cpuinfo")
     named = processor_of(info.read_text()) if info.is_file() else ""
     gib = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{named or platform.processor() or platform.machine()}, {cores} cores, {gib:.0f} GiB"
+    parts = [named or platform.processor() or platform.machine(), f"{cores} cores", f"{gib:.0f} GiB"]
+    return ", ".join([*parts, *sorted(set(accelerators()))])
+
+
+def accelerators() -> list[str]:
+    """The GPUs on which Keras computes in this process, by their makers' names; a backend that is not in use is not asked."""
+    import sys
+
+    jax, tensorflow = (sys.modules.get(name) for name in ("jax", "tensorflow"))
+    if os.environ.get("KERAS_BACKEND") == "jax" and jax:
+        return [str(one.device_kind) for one in jax.local_devices() if one.platform != "cpu"]
+    if tensorflow:
+        config = tensorflow.config
+        details = map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
+        return [str(one.get("device_name", "GPU")) for one in details]
+    return []
 
 
 def processor_of(cpuinfo: str) -> str:

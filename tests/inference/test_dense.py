@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brats_cascade.inference.dense import brain_windows, predict_around, predict_volume
+from brats_cascade.inference.dense import brain_windows, predict_around, predict_volume, window_step
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import GEOMETRY, PAPERS
 from brats_cascade.models.two_path import Style
@@ -79,3 +79,27 @@ def test_windows_cover_the_brain_and_nothing_is_computed_without_brain() -> None
         seen[start:stop, max(top, 0) : top + rows, max(left, 0) : left + columns] = True
     assert seen[brain].all()
     assert list(brain_windows(np.zeros((3, 4, 5), bool), slices=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "devices", "expected"),
+    [
+        ("tensorflow", ["gpu:0"], 1),
+        ("jax", ["cpu:0", "cpu:1"], 16),
+        ("jax", ["gpu:0"], 64),
+        ("jax", ["tpu:0", "tpu:1"], 64),
+    ],
+)
+def test_fewer_shapes_are_compiled_where_a_pixel_costs_little(backend: str, devices: list[str], expected: int) -> None:
+    assert window_step(backend, devices=devices) == expected
+
+
+def test_rounding_windows_up_changes_no_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, brain = _case()
+    network, geometry = _network("two_path"), GEOMETRY["two_path"]
+    found = []
+    for step in (1, 64):
+        monkeypatch.setattr("brats_cascade.inference.dense.window_step", lambda *_, step=step, **__: step)
+        found.append(predict_volume(network, image=image, brain=brain, geometry=geometry, slices=2))
+    assert len(np.unique(found[0][brain])) > 100  # of a network, not of the air around
+    np.testing.assert_allclose(*found, atol=1e-5)

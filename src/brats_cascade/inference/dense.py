@@ -4,7 +4,7 @@ Every convolution of these networks is valid, so a slice padded by the network's
 as cutting that pixel's own patch (paper section 2.1; it reports 40 to 45 times the speed of patches).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from brats_cascade.data.windows import cut_window
 from brats_cascade.models.cascade import Geometry
 
-# Window sides are rounded up to this where every new shape is compiled: JAX. TensorFlow traces a network once for all.
-STEP = 16
+# Window sides are rounded up to these where every new shape is compiled: JAX, on a CPU and on others. There pixels cost
+# little and a compilation seconds. TensorFlow traces a network once for all.
+STEP, ACCELERATOR_STEP = 16, 64
 
 
 def predict_volume(
@@ -57,7 +58,7 @@ def predict_around(
     count, height, width = brain.shape
     found = np.zeros((count, height + 2 * margin, width + 2 * margin, classes), dtype=np.float32)
     found[..., 0] = 1
-    step = 1 if keras.backend.backend() == "tensorflow" else STEP
+    step = window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
     for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin, step=step):
         window = np.zeros(
             (slices, rows + geometry.patch - 1, columns + geometry.patch - 1, image.shape[-1]), np.float32
@@ -74,6 +75,18 @@ def predict_around(
         outputs = keras.ops.convert_to_numpy(network.predict_on_batch(window))
         target[:] = outputs[: stop - start, : target.shape[1], : target.shape[2]]
     return found
+
+
+def window_step(backend: str, *, devices: Sequence[str]) -> int:
+    """What the sides of windows are rounded up to, pixels.
+
+    Args:
+        backend: Keras's.
+        devices: What it computes on, as Keras names them: "cpu:0", "gpu:0".
+    """
+    if backend == "tensorflow":
+        return 1
+    return STEP if all(device.lower().startswith("cpu") for device in devices) else ACCELERATOR_STEP
 
 
 def brain_windows(
