@@ -13,6 +13,7 @@ import pytest
 from brats_cascade import tracking
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.summary import flatten
+from brats_cascade.tracking.model import requirements
 
 
 @pytest.fixture(scope="session")
@@ -152,6 +153,16 @@ def test_a_model_comes_back_and_predicts_the_same(project):
     assert logged.status == "READY"
     assert logged.artifact_location.startswith((project / "mlruns").as_uri())
     assert not Path("mlruns").exists() or not list(Path("mlruns").iterdir())  # nothing lands in the current folder
+
+
+@pytest.mark.parametrize(("backend", "absent"), [("tensorflow", "jax"), ("jax", "tensorflow")])
+def test_a_model_asks_for_the_backend_that_made_it_alone(backend, absent, monkeypatch):
+    """Where only JAX is installed the version of TensorFlow cannot be told, and the run would go offline over it."""
+    releases = {"keras": "3.1", backend: "2.0", "nibabel": "5.0"}
+    monkeypatch.setattr("brats_cascade.tracking.model.version", releases.__getitem__)
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    assert absent not in releases
+    assert requirements("nibabel") == ["keras==3.1", f"{backend}==2.0", "nibabel==5.0"]
 
 
 def test_an_unknown_model_is_a_users_error(project):

@@ -7,11 +7,11 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.inference.chosen import SCORES
+from brats_cascade.tracking.model import requirements
 from brats_cascade.tracking.store import EXPERIMENT, open_store, tracking_uri
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME, ALIAS = "brats-cascade", "champion"
 CARD = "MODEL_CARD.md"
-NEEDED = ("keras", "tensorflow", "mlflow", "numpy", "scipy", "pandas", "nibabel", "SimpleITK")
+NEEDED = ("mlflow", "numpy", "scipy", "pandas", "nibabel", "SimpleITK")
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +152,6 @@ def _log(client: "MlflowClient", *, uri: str, folder: Path, run_id: str) -> str:
             artifacts={"model": str(folder)},
             signature=signature,
             input_example=pd.DataFrame({"image": [small.tolist()]}),
-            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
+            pip_requirements=requirements(*NEEDED),
         )
     return str(info.model_uri)

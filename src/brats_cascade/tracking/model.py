@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -53,9 +54,19 @@ def log_network(
         model=model,
         signature=signature,
         metadata=json.loads(json.dumps(metadata)),  # plain lists, as they come back
-        pip_requirements=list(pip_requirements or (f"{name}=={version(name)}" for name in ("keras", "tensorflow"))),
+        pip_requirements=list(pip_requirements or requirements()),
     )
     return str(info.model_uri)
+
+
+def requirements(*names: str) -> list[str]:
+    """The installed releases of Keras, of its backend in this process, and of others, as pip writes them.
+
+    Args:
+        names: The others.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return [f"{name}=={version(name)}" for name in ("keras", backend, *names)]
 
 
 def load_model(uri: str, *, root: Path | None = None) -> "keras.Model":

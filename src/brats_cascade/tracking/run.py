@@ -157,7 +157,7 @@ class Run(QuietRun):
         Args:
             model: One image input (batch, rows, columns, modalities), one output.
             metadata: Plain values kept with the model: classes, architecture, modalities ...
-            pip_requirements: What loading it needs; the installed keras and tensorflow by default.
+            pip_requirements: What loading it needs; the installed keras and its backend by default.
 
         Returns:
             The model's URI, `models:/m-...`, or "" if it could not be logged.
