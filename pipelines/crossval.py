@@ -35,7 +35,9 @@ LINKED = ("data/volumes", "data/cases.parquet", "data/verdict.json")
 DATA = ("data/volumes", "data/cases.parquet")  # those of them that DVC hashes
 
 
-def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), share: Path | None = None) -> None:
+def main(
+    params: Params, *, name: str, folds: int, only: Sequence[int] = (), share: Path | None = None, note: str = ""
+) -> None:
     """Runs the folds that are not done yet, then writes and logs the summary once all are.
 
     Args:
@@ -44,6 +46,7 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         folds: Their number.
         only: The folds to run now; empty for all.
         share: The folder of what finished folds leave; None for one of this machine alone.
+        note: For the record: what the numbers do not tell of the machines, such as that folds shared one.
 
     Raises:
         UserError: Nothing was ingested, `only` names no fold, a stage failed, or `share` holds a fold of other settings.
@@ -70,8 +73,8 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         **{f"hash.{path}": md5 for path, md5 in hashes.items()},
         "settings": settings,
     }  # fmt: skip
-    note, kept = _read(folder / "run.json"), share or folder / "done"
-    stale = bool(note) and note["params"]["settings"] != settings
+    begun, kept = _read(folder / "run.json"), share or folder / "done"
+    stale = bool(begun) and begun["params"]["settings"] != settings
     done = {fold: kept_fold(kept, number=fold, settings=settings) for fold in range(folds) if share or not stale}
     if stale:
         logging.info("%s: of other settings or data; the cross-validation starts anew", folder)
@@ -96,7 +99,7 @@ def main(params: Params, *, name: str, folds: int, only: Sequence[int] = (), sha
         cases, summary = summarise_folds(finished, name=name, seed=params.experiments[name].train.seed)
         summary |= {"data_hashes": hashes, "scans": scans, "run_id": parent.id}
         precision = experiment_named(params, name).train.precision
-        summary |= {"source": params.data.source, "n4": params.ingest.n4, "precision": precision}
+        summary |= {"source": params.data.source, "n4": params.ingest.n4, "precision": precision, "note": note}
         (REPORT / name).mkdir(parents=True, exist_ok=True)
         cases.to_csv(REPORT / name / "cases.csv", index=False)
         (REPORT / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -189,9 +192,12 @@ if __name__ == "__main__":
     )
     parser.add_argument("--only", type=int, nargs="+", default=(), metavar="FOLD", help="train these folds alone")
     parser.add_argument("--share", type=Path, help="folder of finished folds, also those of other machines")
+    parser.add_argument("--note", default="", help="for the record: that several folds shared one machine, say")
     given = parser.parse_args()
     try:
-        main(load_params(), name=given.experiment, folds=given.folds, only=given.only, share=given.share)
+        main(
+            load_params(), name=given.experiment, folds=given.folds, only=given.only, share=given.share, note=given.note
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

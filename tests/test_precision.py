@@ -32,6 +32,13 @@ def test_a_slow_precision_is_told_and_no_other(times: float, warned: bool, caplo
     assert caplog.messages == (shown if warned else [])
 
 
+def test_nothing_is_measured_on_a_gpu(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(precision, "accelerators", lambda: ["H200"])
+    monkeypatch.setattr(precision, "bfloat16_times", _takes(6.5))
+    precision.warn_if_slow("bfloat16", training=True)
+    assert caplog.messages == []
+
+
 def test_float32_measures_nothing(monkeypatch) -> None:
     monkeypatch.setattr(precision, "_seconds", None)  # would fail
     precision.warn_if_slow("float32", training=True)

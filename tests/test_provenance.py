@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from brats_cascade.provenance import UNKNOWN, accelerators, git_commit, machine, processor_of, scans_hash
+from brats_cascade.provenance import UNKNOWN, accelerators, card_of, git_commit, machine, processor_of, scans_hash
 
 PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
 
@@ -100,6 +100,7 @@ def test_the_gpus_in_use_are_named_once_each(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert accelerators() == ["H100", "H100"]
     assert machine().endswith(" GiB, H100")
+    assert card_of(machine()) == "H100" and card_of("AMD EPYC, 2 cores, 24 GiB") == card_of("a computer") == ""
     details = SimpleNamespace(get_device_details=lambda one: {"device_name": one})
     config = SimpleNamespace(list_physical_devices=lambda kind: [f"A100 {kind}"], experimental=details)
     monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))

@@ -58,6 +58,15 @@ def accelerators() -> list[str]:
     return []
 
 
+def card_of(machine: str) -> str:
+    """The GPUs in a line of `machine`; empty where it names none.
+
+    Args:
+        machine: As `machine` wrote it.
+    """
+    return machine.partition(" GiB, ")[2]
+
+
 def processor_of(cpuinfo: str) -> str:
     """The first processor's name, and the widest arithmetic of ARITHMETIC that it offers; empty if it has no name.
 

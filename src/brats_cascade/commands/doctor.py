@@ -87,7 +87,10 @@ def _backend(problems: list[str]) -> str:
 def _precision() -> list[str]:
     """What bfloat16 costs or saves here, in training and in prediction."""
     from brats_cascade.precision import bfloat16_times, in_words
+    from brats_cascade.provenance import accelerators
 
+    if cards := sorted(set(accelerators())):
+        return [f"{', '.join(cards)}: made for bfloat16, not measured"]
     return [in_words(bfloat16_times(training=training), training=training) for training in (True, False)]
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from brats_cascade.evaluation.paper import PAPER_NOTE
 from brats_cascade.record.basis import Basis, keep_basis, kept_basis, read_basis
 from brats_cascade.record.choices import choice_lines
-from brats_cascade.record.crossval import crossval_sections
+from brats_cascade.record.crossval import crossvals_lines
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.helps import helps_lines
 from brats_cascade.record.kept import (
     keep_crossval,
     keep_helps,
     keep_results,
+    kept_again,
     kept_crossvals,
     kept_helps,
     kept_result,
@@ -50,8 +51,8 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
     results = in_order([*own, *kept_results(folder / name, like=own[0], but=[one.name for one in own])])
     best = champions(results)
     tables = {one.name: one.cases for one in results}
-    crossvals = _crossvals(root, folder=folder / name, like=own[0])
-    table = partial(scores_table, baseline=basis.baseline, crossvals=crossvals)
+    crossvals = in_order(_crossvals(root, folder=folder / name, like=own[0]))
+    table = partial(scores_table, baseline=basis.baseline)
     pictures = {one.name: copy_pictures(root, experiment=one.name, folder=folder, name=name) for one in best}
     sections = {
         "Grades apart": grades_table(tables),
@@ -59,7 +60,9 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         "What each choice brings": choice_lines(results),
         "What helps": helps_lines(results, measured=_measured(root, folder=folder / name, like=own[0])),
         "Where they fail": failure_lines([one.cases for one in best]),
-        **crossval_sections(crossvals, results=results),
+        "Cross-validations": crossvals_lines(
+            crossvals, results=results, again=kept_again(folder / name, crossvals=crossvals)
+        ),
         "The earlier work's nine slices": nine_lines(results),
         "Every unseen patient": cases_table(tables),
         "Pictures": [f"![{path.stem}]({path.name})\n" for paths in pictures.values() for path in paths],
@@ -70,7 +73,7 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         f"# Results: {name}",
         "",
         *(line + "\n" for line in head),
-        *table(results),
+        *table(results, crossvals=crossvals),
         "",
         *_missing(basis.listed, results=results),
     ]
@@ -82,9 +85,11 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         papers = [one for one in best if one.architecture != "unet"] or best  # the project's own, not the yardstick
         shown = pictures.get(max(papers, key=lambda one: one.validation).name, [])
         median = [path for path in shown if path.stem.endswith("_median")]
+        # Cross-validations are over more patients than the split's unseen ones; all of them, so that none is chosen.
+        others = [one for one in best if one.architecture not in {one.architecture for one in crossvals}]
         _into_readme(
             root / "README.md",
-            table=table(best),  # the rest is on the page
+            table=table(others, crossvals=crossvals),  # the rest is on the page
             patients=best[0].summary["patients"],
             page=page.relative_to(root),
             picture=median,
@@ -133,7 +138,9 @@ def _into_readme(readme: Path, *, table: list[str], patients: int, page: Path, p
         link = f"{page.parent.as_posix()}/{picture[0].name}"
         shown = [f"![the median unseen patient: truth above, prediction below]({link})"]
     where = (
-        f"{patients} unseen patients; the best of each architecture on validation, by its name in the preset. How this was "
-        f"made, the other experiments and every patient: [{page.as_posix()}]({page.as_posix()})."
+        "Names are those of the presets; `_n4`: on scans with their bias field corrected. A row without the number of patients "
+        f"is over the {patients} unseen ones of one split, the best of its architecture on validation. How this was made, the "
+        "other experiments and every patient: "
+        f"[{page.as_posix()}]({page.as_posix()})."
     )
     put_between(readme, part="results", lines=[*table, "", f"{where} {PAPER_NOTE}", "", *shown])

@@ -1,47 +1,53 @@
 """The patient-wise cross-validations: every case predicted once by a model that never saw its patient."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from brats_cascade.evaluation.paired import against, in_words
+from brats_cascade.evaluation.paired import in_short, in_words, paired_difference
+from brats_cascade.labels import REGIONS
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.results import Crossval, Result
-from brats_cascade.record.tables import cases_table, grades_table
+from brats_cascade.record.tables import cases_table, grades_table, markdown
 
+EVERY = (
+    "Every case is predicted once, by a model that never saw its patient; the post-processing is chosen on each fold's own "
+    "validation patients."
+)
 N4 = ", all with the bias field of T1 and T1c corrected (N4)"
 
 
-def crossval_sections(crossvals: Sequence[Crossval], *, results: Sequence[Result]) -> dict[str, list[str]]:
-    """A section each.
+def crossvals_lines(
+    crossvals: Sequence[Crossval], *, results: Sequence[Result], again: Sequence[Crossval] = ()
+) -> list[str]:
+    """How each was made, the best on validation beside the others, grades apart, where the best fails, every case.
 
     Args:
-        crossvals: Of the same cohort; compared with one another, patient by patient.
+        crossvals: Of the same cohort.
         results: The page's experiments; that of the same name tells how long it was trained.
+        again: Folds of these that were trained once more on another machine.
 
     Returns:
-        Title -> Markdown.
+        Markdown; empty without any.
     """
-    named, trainings = {one.name: one for one in crossvals}, {one.name: one.training for one in results}
-    tables = {name: one.cases for name, one in named.items()}
-    sections = {}
+    if not crossvals:
+        return []
+    trainings = {one.name: one.training for one in results}
+    tables = {one.name: one.cases for one in crossvals}
+    lines = [EVERY, ""]
     for one in crossvals:
-        lines = crossval_lines(one)
-        if one.experiment in trainings:
-            lines[0] += f" The experiment {one.experiment} above was trained {trainings[one.experiment] / 60:.1f} min."
-        pairs = []
-        for other, regions in against(one.name, tables=tables).items():
-            pairs.append(f"- A fold of {one.name}: {_cost(one)}; of {other}: {_cost(named[other])}.")
-            pairs += [
-                f"- {one.name} minus {other}, Dice {region}: {in_words(numbers)}."
-                for region, numbers in regions.items()
-            ]
-        sections[f"Cross-validation of {one.name}"] = [*lines, "", *pairs] if pairs else lines
-    return sections
-
-
-def _cost(one: Crossval) -> str:
-    """What a fold's training cost, on the mean; so that no difference is laid to the wrong cause."""
-    precision = f" in {one.record['precision']}" if "precision" in one.record else ""
-    return f"{one.pixels / 1e6:.1f} M labelled pixels in {one.training / 60:.1f} min{precision}"
+        longer = trainings.get(one.experiment)
+        told = "" if longer is None else f" The experiment {one.experiment} above was trained {longer / 60:.1f} min."
+        lines.append(f"- {one.name}: {_how(one)}{told}")
+    lines.append("")
+    alike = [[one for one in crossvals if one.n4 == n4] for n4 in (False, True)]
+    leaders = [max(some, key=lambda one: one.validation) for some in alike if some]
+    for best in leaders:
+        lines += _beside(best, others=[one for one in crossvals if one is not best and one.n4 == best.n4])
+    return [
+        *lines, *_n4_pairs(crossvals), *_again(again, first=crossvals),
+        *grades_table(tables), "",
+        *(line for best in leaders for line in (f"{best.name}: {failure_lines([best.cases])[0]}", "")),
+        *cases_table(tables),
+    ]  # fmt: skip
 
 
 def crossval_lines(one: Crossval) -> list[str]:
@@ -53,20 +59,83 @@ def crossval_lines(one: Crossval) -> list[str]:
     Returns:
         Markdown.
     """
-    folds, tables = one.record["folds"], {one.name: one.cases}
+    tables = {one.name: one.cases}
+    how = f"{EVERY} {one.name}: {_how(one)}"
+    return [how, "", *grades_table(tables), "", *failure_lines([one.cases]), "", *cases_table(tables)]
+
+
+def _how(one: Crossval) -> str:
+    """How it was made and what it cost."""
+    folds = one.record["folds"]
     minutes = [fold["seconds"] / 60 for fold in folds]
-    trained = sorted({fold["train"] for fold in folds})
+    trained, watched = ({fold[part] for fold in folds} for part in ("train", "validation"))
     machines = ", ".join(sorted({fold["machine"] for fold in folds}))
-    return [
+    note = f" ({one.record['note']})" if one.record.get("note") else ""
+    return (
         f"`python pipelines/crossval.py {one.experiment} --folds {len(folds)}`: {len(one.cases)} cases of "
-        f"{one.cases['patient'].nunique()} patients{N4 if one.n4 else ''}, each predicted once by a model that never saw the "
-        f"patient, trained on {' or '.join(map(str, trained))} cases; post-processing chosen on each fold's own validation "
-        f"patients. A fold's training took {min(minutes):.1f} to {max(minutes):.1f} min for {one.pixels / 1e6:.1f} M labelled "
-        f"pixels, on {machines}; commit {one.record['git_commit']}.",
+        f"{one.cases['patient'].nunique()} patients{N4 if one.n4 else ''}; trained on {_numbers(trained)} cases, "
+        f"{_numbers(watched)} for validation. A fold's training took {min(minutes):.1f} to {max(minutes):.1f} min for "
+        f"{one.pixels / 1e6:.1f} M labelled pixels, on {machines}{note}; commit {one.record['git_commit']}."
+    )
+
+
+def _numbers(some: Collection[int]) -> str:
+    return " or ".join(map(str, sorted(some)))
+
+
+def _beside(best: Crossval, *, others: Sequence[Crossval]) -> list[str]:
+    """The best on validation of those on the same volumes against the others; empty where there is no other."""
+    if not others:
+        return []
+    head = [
+        f"{best.name} minus", *(f"Dice {region}" for region in REGIONS), "Dice on validation", "labelled pixels", "training"
+    ]  # fmt: skip
+    rows = [head]
+    for one in others:
+        differences = [paired_difference(best.cases, one.cases, region=region) for region in REGIONS]
+        costs = [f"{best.pixels / 1e6:.1f} : {one.pixels / 1e6:.1f} M", f"{_time(best)} : {_time(one)}"]
+        rows.append([one.name, *map(in_short, differences), f"{best.validation:.3f} : {one.validation:.3f}", *costs])
+    scans = "corrected scans" if best.n4 else "scans as they are"
+    return [
+        f"Of those on {scans}, {best.name} has the highest mean Dice on the folds' validation patients, who are few: folds may "
+        "share one. Paired differences of its Dice on the unseen patients, above 0 where it is better, with 95 % bootstrap "
+        "intervals. p is Wilcoxon's, not corrected for their number: of twenty comparisons one falls below 0.05 by chance "
+        "alone.",
         "",
-        *grades_table(tables),
+        *markdown(rows),
         "",
-        *failure_lines([one.cases]),
-        "",
-        *cases_table(tables),
     ]
+
+
+def _time(one: Crossval) -> str:
+    precision = f" in {one.record['precision']}" if "precision" in one.record else ""
+    return f"{one.training / 60:.1f} min{precision}{f', {one.card}' if one.card else ''}"
+
+
+def _n4_pairs(crossvals: Sequence[Crossval]) -> list[str]:
+    """What N4 brings, where one experiment was cross-validated with it and without."""
+    plain = {one.experiment: one for one in crossvals if not one.n4}
+    lines = []
+    for one in (one for one in crossvals if one.n4 and one.experiment in plain):
+        for region in REGIONS:
+            numbers = paired_difference(one.cases, plain[one.experiment].cases, region=region)
+            lines.append(f"- {one.name} minus {one.experiment}, Dice {region}: {in_words(numbers)}.")
+    return [*lines, ""] if lines else []
+
+
+def _again(again: Sequence[Crossval], *, first: Sequence[Crossval]) -> list[str]:
+    """Folds that were trained once more elsewhere: time and scores of both."""
+    named, lines = {one.name: one for one in first}, []
+    for one in again:
+        other, machine = named[one.name].of_folds(one.numbers), one.record["folds"][0]["machine"]
+        lines.append(
+            f"- {one.name}, fold {', '.join(map(str, one.numbers))} trained once more, on {machine}, commit "
+            f"{one.record['git_commit']}: {one.training / 60:.1f} min for {one.pixels / 1e6:.1f} M labelled pixels, "
+            f"{one.prediction:.1f} s a case. Dice on its {len(one.cases)} unseen cases {_dice(one)}; in the "
+            f"cross-validation {_dice(other)}."
+        )
+    return [*lines, ""] if lines else []
+
+
+def _dice(one: Crossval) -> str:
+    return " / ".join(f"{one.cases[f'{region}_dice'].mean():.3f}" for region in REGIONS)

@@ -109,6 +109,22 @@ def kept_crossvals(folder: Path, *, like: Result) -> list[Crossval]:
     return found
 
 
+def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]:
+    """Folds of kept cross-validations that another machine trained once more: crossval/again/NAME, filled by `--share`."""
+    import pandas as pd
+
+    found = []
+    for one in crossvals:
+        notes = [read_json(path) for path in sorted((folder / "crossval/again" / one.name).glob("fold*.json"))]
+        if notes:
+            rows = [note["row"] for note in notes]
+            tables = [folder / f"crossval/again/{one.name}/fold{row['fold']}_cases.csv" for row in rows]
+            cases = pd.concat([pd.read_csv(path, dtype={"case": str, "patient": str}) for path in tables])
+            commits = ", ".join(sorted({row["git_commit"] for row in rows}))
+            found.append(Crossval({**one.record, "folds": rows, "git_commit": commits}, cases))
+    return found
+
+
 def keep_helps(folder: Path, *, found: Mapping[str, Any], like: Result) -> None:
     """Writes what `pipelines/helps.py` measured: helps/plain.json or helps/n4.json.
 

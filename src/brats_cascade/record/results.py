@@ -1,9 +1,10 @@
 """What the pipeline left of every experiment, read for the page of results."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from brats_cascade import provenance
 from brats_cascade.config import ExperimentParams
@@ -57,6 +58,11 @@ class Result:
     def prediction(self) -> float:
         """Seconds a case, the mean over the unseen cases."""
         return float(self.cases["seconds"].mean())
+
+    @property
+    def card(self) -> str:
+        """The GPU that it was trained on, or empty."""
+        return provenance.card_of(str(self.run.get("machine", "")))
 
     @property
     def validation(self) -> float:
@@ -116,9 +122,32 @@ class Crossval:
         """Seconds a case."""
         return float(self.cases["seconds"].mean())
 
+    @property
+    def validation(self) -> float:
+        """Mean over the folds of the Dice on their validation patients."""
+        return self._mean("validation_dice")
+
+    @property
+    def card(self) -> str:
+        """The GPU that it was trained on, or empty."""
+        return provenance.card_of(str(self.record["folds"][0]["machine"]))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the folds, from 0."""
+        return [int(fold["fold"]) for fold in self.record["folds"]]
+
+    def of_folds(self, numbers: Sequence[int]) -> "Crossval":
+        """The same with these folds alone."""
+        folds = [fold for fold in self.record["folds"] if fold["fold"] in numbers]
+        return Crossval({**self.record, "folds": folds}, self.cases[self.cases["fold"].isin(numbers)])
+
     def _mean(self, key: str) -> float:
         folds = self.record["folds"]
         return float(sum(fold[key] for fold in folds) / len(folds))
+
+
+Scored = TypeVar("Scored", Result, Crossval)
 
 
 def read_results(root: Path, *, names: list[str]) -> list[Result]:
@@ -146,7 +175,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def in_order(results: list[Result]) -> list[Result]:
+def in_order(results: "Sequence[Scored]") -> "list[Scored]":
     """The paper's architectures in its order, then others; those of one architecture as they were."""
     known = get_args(ExperimentParams.model_fields["architecture"].annotation)
     return sorted(results, key=lambda one: known.index(one.architecture))

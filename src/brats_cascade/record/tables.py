@@ -64,7 +64,7 @@ def _scores(one: Result | Crossval, *, name: str) -> list[str]:
         *(_dice(region) for region in scores),
         _dice(high) if high else "",
         *(" / ".join(f"{region[score]:.{SCORES[score]}f}" for region in scores) for score in list(SCORES)[1:]),
-        f"{one.training / 60:.1f} min",
+        f"{one.training / 60:.1f} min{f', {one.card}' if one.card else ''}",
         f"{one.pixels / 1e6:.1f} M",
         f"{one.prediction:.1f} s",
     ]
