@@ -14,15 +14,16 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import shutil
-import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from _fold_project import LINKED, prepare, run_stage, text_of
 from _folds import gather_fold, keep_fold, kept_fold, summarise_folds
+from _side_by_side import side_by_side
 from _stage import experiment_named
 from ablation import _run, in_order
 
@@ -31,12 +32,18 @@ from brats_cascade.config import Params, load_params
 from brats_cascade.errors import UserError
 
 WORK, REPORT = Path(".work/crossval"), Path("reports/crossval")
-LINKED = ("data/volumes", "data/cases.parquet", "data/verdict.json")
-DATA = ("data/volumes", "data/cases.parquet")  # those of them that DVC hashes
+DATA = ("data/volumes", "data/cases.parquet")  # what DVC hashes of that which a fold gets
 
 
 def main(
-    params: Params, *, name: str, folds: int, only: Sequence[int] = (), share: Path | None = None, note: str = ""
+    params: Params,
+    *,
+    name: str,
+    folds: int,
+    only: Sequence[int] = (),
+    share: Path | None = None,
+    note: str = "",
+    at_once: int = 1,
 ) -> None:
     """Runs the folds that are not done yet, then writes and logs the summary once all are.
 
@@ -47,9 +54,11 @@ def main(
         only: The folds to run now; empty for all.
         share: The folder of what finished folds leave; None for one of this machine alone.
         note: For the record: what the numbers do not tell of the machines, such as that folds shared one.
+        at_once: Folds to train side by side, at least 1.
 
     Raises:
-        UserError: Nothing was ingested, `only` names no fold, a stage failed, or `share` holds a fold of other settings.
+        UserError: Nothing was ingested, `only` names no fold, `at_once` is below 1, a stage failed, or `share` holds a fold of
+            other settings.
     """
     from brats_cascade.record.crossval import crossval_lines
     from brats_cascade.record.results import INGESTED, Crossval
@@ -58,6 +67,8 @@ def main(
     for path in LINKED:
         if not Path(path).exists():
             raise UserError(f"{path}: not found; run `dvc repro patches` first, in the project's root")
+    if at_once < 1:
+        raise UserError(f"--at-once: expected 1 or more, received {at_once}")
     if strange := set(only) - set(range(folds)):
         raise UserError(
             f"--only: expected folds from 0 to {folds - 1}, received {', '.join(map(str, sorted(strange)))}"
@@ -81,16 +92,19 @@ def main(
         shutil.rmtree(folder)
     tags = {"crossval": "parent", "architecture": params.experiments[name].architecture, "git_commit": commit}
     with _run(folder / "run.json", name=f"{name}, {folds} folds", tags=tags, params=wanted) as parent:
-        for fold in only or range(folds):
-            if done.get(fold):
-                continue
+        logging_turn = threading.Lock()
+
+        def train(fold: int) -> None:
             place = WORK / f"{folds}_folds" / f"fold{fold}"
-            _prepare(place, order=order, folds=folds, fold=fold, hashes=hashes)
+            prepare(place, order=order, folds=folds, fold=fold, hashes=hashes)
             for stage, key in keys.items():
-                _stage(place, stage, key=key, root=root)
-            _log_children(place, order=order, keys=keys, parent=parent.id, commit=commit)
+                run_stage(place, stage, key=key, root=root)
+            with logging_turn:
+                _log_children(place, order=order, keys=keys, parent=parent.id, commit=commit)
             done[fold] = one = gather_fold(place, order=order, fold=fold)
             keep_fold(kept, fold=one, settings=settings)
+
+        side_by_side(train, items=[fold for fold in only or range(folds) if not done.get(fold)], at_once=at_once)
         if missing := [fold for fold in range(folds) if not done.get(fold)]:
             waits = ", ".join(map(str, missing))
             sys.stdout.write(f"{folds - len(missing)} of {folds} folds are in {kept}; the summary waits for {waits}\n")
@@ -114,52 +128,11 @@ def _log_children(place: Path, *, order: Sequence[str], keys: dict[str, str], pa
 
     for one in reversed(order):
         record, mark = _read(place / "models" / one / "run.json"), place / ".done" / f"logged-{one}"
-        if _text(mark) != keys[f"train-{one}"]:
+        if text_of(mark) != keys[f"train-{one}"]:
             with tracking.resume_run(record["run_id"], name=one, params=record["params"]) as child:
                 child.log_tags({"mlflow.parentRunId": parent, "crossval": "child", "git_commit": commit})
             mark.write_text(keys[f"train-{one}"], encoding="utf-8")
         parent = record["run_id"]
-
-
-def _prepare(place: Path, *, order: Sequence[str], folds: int, fold: int, hashes: dict[str, str]) -> None:
-    """A project's folder for one fold: its params.yaml, links to the cases, and a lock file with their hashes.
-
-    Without these a training could not tell other voxels from its own: it would go on from a checkpoint made on others, and
-    keep neither CNN 1's maps nor phase 1 for the next experiment.
-    """
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe")
-    tree = yaml.load(Path("params.yaml"))
-    tree["split"] |= {"folds": folds, "fold": fold, "lists": {"validation": [], "test": []}}
-    tree["experiments"] = {name: tree["experiments"][name] for name in order}
-    tree.pop("sweep", None)
-    (place / "data").mkdir(parents=True, exist_ok=True)
-    yaml.dump(tree, place / "params.yaml")
-    outs = [{"path": path, "md5": md5} for path, md5 in hashes.items()]
-    yaml.dump({"stages": {"ingest": {"outs": outs}}}, place / "dvc.lock")
-    for path in LINKED:
-        if not (place / path).exists():
-            (place / path).symlink_to(Path(path).resolve())
-
-
-def _stage(place: Path, stage: str, *, key: str, root: Path) -> None:
-    """Runs one stage in a fold's folder, unless it has ended well there before with the same settings."""
-    mark, words = place / ".done" / stage, stage.split("-", 1)
-    if _text(mark) == key:
-        return
-    script = Path(__file__).with_name(f"{words[0]}.py").resolve()
-    environment = {"DVC_ROOT": str(root), **os.environ}  # where the MLflow runs go
-    logging.info("%s: %s", place, " ".join(words))
-    mark.unlink(missing_ok=True)
-    done = subprocess.run([sys.executable, str(script), *words[1:]], cwd=place, env=environment)
-    if done.returncode:
-        raise UserError(
-            f"{place}: {' '.join(words)} ended with status {done.returncode}, for the reason above; mend it and start the "
-            "same command again: it goes on here"
-        )
-    mark.parent.mkdir(exist_ok=True)
-    mark.write_text(key, encoding="utf-8")
 
 
 def _keys(params: Params, *, order: Sequence[str], folds: int, scans: dict[str, Any]) -> dict[str, str]:
@@ -173,10 +146,6 @@ def _keys(params: Params, *, order: Sequence[str], folds: int, scans: dict[str, 
         keys[f"train-{name}"] = [*keys["patches"], *needed]
         keys[f"evaluate-{name}"] = [*keys[f"train-{name}"], params.evaluate]
     return {stage: hashlib.sha256(repr(parts).encode()).hexdigest()[:16] for stage, parts in keys.items()}
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -193,11 +162,11 @@ if __name__ == "__main__":
     parser.add_argument("--only", type=int, nargs="+", default=(), metavar="FOLD", help="train these folds alone")
     parser.add_argument("--share", type=Path, help="folder of finished folds, also those of other machines")
     parser.add_argument("--note", default="", help="for the record: that several folds shared one machine, say")
+    parser.add_argument("--at-once", type=int, default=1, help="folds to train side by side, on a GPU that they share")
     given = parser.parse_args()
     try:
-        main(
-            load_params(), name=given.experiment, folds=given.folds, only=given.only, share=given.share, note=given.note
-        )
+        words = {key: value for key, value in vars(given).items() if key != "experiment"}
+        main(load_params(), name=given.experiment, **words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -351,7 +351,7 @@ def test_the_best_on_validation_is_compared_with_the_others_patient_by_patient(p
         "Of those on scans as they are, plain_unet has the highest mean Dice on the folds' validation patients" in text
     )
     row = "| one | +0.050 [+0.050, +0.050] | +0.050 [+0.050, +0.050] | +0.050 [+0.050, +0.050] | 0.800 : 0.700 |"
-    assert f"{row} 4.0 : 3.0 M | 1.5 min in bfloat16, H200 : 1.2 min |" in text
+    assert f"{row} 4.0 : 3.0 M | 1.5 min in bfloat16, H200 : 1.2 min | 3.5 : 3.5 s |" in text
     assert "on a computer (at night); commit abc." in text
     assert "| 1.5 min, H200 | 4.0 M | 3.5 s |" in text  # in the first table
     assert "plain_unet: C is the worst case" in text and "one: C is the worst case" not in text

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,7 +97,7 @@ class Stages:
 def stages(crossval, monkeypatch: pytest.MonkeyPatch) -> Stages:
     """The stand-in, with MLflow out of reach."""
     stand_in = Stages()
-    monkeypatch.setattr(crossval.subprocess, "run", stand_in)
+    monkeypatch.setattr(subprocess, "run", stand_in)
     monkeypatch.setattr(crossval.provenance, "git_commit", lambda root: "abc")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr("brats_cascade.tracking.open_store", _away)
@@ -142,6 +143,32 @@ def test_a_failed_stage_is_named_and_the_same_command_goes_on_there(project: Pat
     stages.asked = []
     crossval.main(load_params(), name="two_path", folds=2)
     assert stages.asked == []
+
+
+def test_no_fold_begins_after_one_has_failed(project: Path, crossval, stages) -> None:
+    stages.fails = ("fold0", "patches")
+    with pytest.raises(UserError, match="fold0: patches ended with status 1"):
+        crossval.main(load_params(), name="two_path", folds=2)
+    assert stages.asked == [("fold0", "split"), ("fold0", "patches")]
+
+
+def test_folds_train_side_by_side_where_asked(project: Path, crossval, stages, monkeypatch) -> None:
+    both = threading.Barrier(2, timeout=20)  # breaks unless the two folds wait here together
+
+    def together(command: list[str], **settings):
+        both.wait()
+        return stages(command, **settings)
+
+    crossval.main(load_params(), name="two_path", folds=2, share=project / "one_by_one")
+    shutil.rmtree(project / ".work/crossval")
+    monkeypatch.setattr(subprocess, "run", together)
+    crossval.main(load_params(), name="two_path", folds=2, share=project / "together", at_once=2)
+    one_by_one, two = (
+        {path.name: path.read_text() for path in (project / name).iterdir()} for name in ("one_by_one", "together")
+    )
+    assert one_by_one == two and len(two) == 4
+    with pytest.raises(UserError, match="--at-once: expected 1 or more, received 0"):
+        crossval.main(load_params(), name="two_path", folds=2, at_once=0)
 
 
 def test_other_settings_start_anew(project: Path, crossval, stages) -> None:

@@ -88,12 +88,17 @@ def _beside(best: Crossval, *, others: Sequence[Crossval]) -> list[str]:
     if not others:
         return []
     head = [
-        f"{best.name} minus", *(f"Dice {region}" for region in REGIONS), "Dice on validation", "labelled pixels", "training"
+        f"{best.name} minus", *(f"Dice {region}" for region in REGIONS), "Dice on validation", "labelled pixels", "training",
+        "a case",
     ]  # fmt: skip
     rows = [head]
     for one in others:
         differences = [paired_difference(best.cases, one.cases, region=region) for region in REGIONS]
-        costs = [f"{best.pixels / 1e6:.1f} : {one.pixels / 1e6:.1f} M", f"{_time(best)} : {_time(one)}"]
+        costs = [
+            f"{best.pixels / 1e6:.1f} : {one.pixels / 1e6:.1f} M",
+            f"{_time(best)} : {_time(one)}",
+            f"{best.prediction:.1f} : {one.prediction:.1f} s",
+        ]
         rows.append([one.name, *map(in_short, differences), f"{best.validation:.3f} : {one.validation:.3f}", *costs])
     scans = "corrected scans" if best.n4 else "scans as they are"
     return [
