@@ -32,7 +32,7 @@ def crossvals_lines(
         return []
     trainings = {one.name: one.training for one in results}
     tables = {one.name: one.cases for one in crossvals}
-    lines = [EVERY, ""]
+    lines = [f"{EVERY} Which preset each is of: [training.md](../training.md#every-patient-once).", ""]
     for one in crossvals:
         longer = trainings.get(one.experiment)
         told = "" if longer is None else f" The experiment {one.experiment} above was trained {longer / 60:.1f} min."
