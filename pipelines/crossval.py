@@ -61,7 +61,8 @@ def main(
             other settings.
     """
     from brats_cascade.record.crossval import crossval_lines
-    from brats_cascade.record.results import INGESTED, Crossval
+    from brats_cascade.record.crossval_result import Crossval
+    from brats_cascade.record.results import INGESTED
 
     folder, root, order = WORK / name, Path.cwd(), in_order(params, [name])
     for path in LINKED:

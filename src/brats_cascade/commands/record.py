@@ -7,6 +7,7 @@ from brats_cascade.evaluation.paper import PAPER_NOTE
 from brats_cascade.record.basis import Basis, keep_basis, kept_basis, read_basis
 from brats_cascade.record.choices import choice_lines
 from brats_cascade.record.crossval import crossvals_lines
+from brats_cascade.record.crossval_result import Crossval, longest, read_crossval
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.helps import helps_lines
 from brats_cascade.record.kept import (
@@ -23,8 +24,8 @@ from brats_cascade.record.kept import (
 from brats_cascade.record.nine import nine_lines
 from brats_cascade.record.origin import origin_lines
 from brats_cascade.record.pictures import copy_pictures
-from brats_cascade.record.readme import put_between
-from brats_cascade.record.results import Crossval, Result, champions, in_order, read_crossval, read_json, read_results
+from brats_cascade.record.readme import picture_lines, put_between, readme_notes
+from brats_cascade.record.results import Result, champions, in_order, read_json, read_results
 from brats_cascade.record.tables import cases_table, grades_table, scores_table
 from brats_cascade.record.yardstick import yardstick_lines
 
@@ -36,7 +37,8 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         name: Of the page.
         root: The project's root.
         command: The command that made the results, to be printed.
-        readme: Also put the best of each architecture and one picture between README's marks.
+        readme: Also put one row an architecture and one picture between README's marks: of its cross-validations that which
+            saw the most labelled pixels, or else the best of its experiments on validation.
         kept: Write the page again from what earlier runs left beside it, with the cross-validations and the measurements of
             what helps that are new; nothing else of this folder's last run is read.
 
@@ -52,7 +54,8 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
     best = champions(results)
     tables = {one.name: one.cases for one in results}
     crossvals = in_order(_crossvals(root, folder=folder / name, like=own[0]))
-    table = partial(scores_table, baseline=basis.baseline)
+    again = kept_again(folder / name, crossvals=crossvals)
+    table = partial(scores_table, baseline=basis.baseline, patients=best[0].summary["patients"])
     pictures = {one.name: copy_pictures(root, experiment=one.name, folder=folder, name=name) for one in best}
     sections = {
         "Grades apart": grades_table(tables),
@@ -60,9 +63,7 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         "What each choice brings": choice_lines(results),
         "What helps": helps_lines(results, measured=_measured(root, folder=folder / name, like=own[0])),
         "Where they fail": failure_lines([one.cases for one in best]),
-        "Cross-validations": crossvals_lines(
-            crossvals, results=results, again=kept_again(folder / name, crossvals=crossvals)
-        ),
+        "Cross-validations": crossvals_lines(crossvals, results=results, again=again),
         "The earlier work's nine slices": nine_lines(results),
         "Every unseen patient": cases_table(tables),
         "Pictures": [f"![{path.stem}]({path.name})\n" for paths in pictures.values() for path in paths],
@@ -84,16 +85,12 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
     if readme:
         papers = [one for one in best if one.architecture != "unet"] or best  # the project's own, not the yardstick
         shown = pictures.get(max(papers, key=lambda one: one.validation).name, [])
-        median = [path for path in shown if path.stem.endswith("_median")]
-        # Cross-validations are over more patients than the split's unseen ones; all of them, so that none is chosen.
-        others = [one for one in best if one.architecture not in {one.architecture for one in crossvals}]
-        _into_readme(
-            root / "README.md",
-            table=table(others, crossvals=crossvals),  # the rest is on the page
-            patients=best[0].summary["patients"],
-            page=page.relative_to(root),
-            picture=median,
-        )
+        # Cross-validations are over more patients than the split's unseen ones. Of several the longest: no score chooses it.
+        folds = longest(crossvals)
+        others = [one for one in best if one.architecture not in {one.architecture for one in folds}]
+        notes = readme_notes(others, folds=folds, again=again, page=page.relative_to(root))
+        lines = [*table(others, crossvals=folds), "", f"{notes} {PAPER_NOTE}", ""]  # the rest is on the page
+        put_between(root / "README.md", part="results", lines=[*lines, *picture_lines(shown, root=root)])
     return page
 
 
@@ -130,17 +127,3 @@ def _crossvals(root: Path, *, folder: Path, like: Result) -> list[Crossval]:
     for path in sorted((root / "reports/crossval").glob("*/summary.json")):
         keep_crossval(folder, crossval=read_crossval(path, cases=path.with_name("cases.csv")))
     return kept_crossvals(folder, like=like)
-
-
-def _into_readme(readme: Path, *, table: list[str], patients: int, page: Path, picture: list[Path]) -> None:
-    shown = []
-    if picture:
-        link = f"{page.parent.as_posix()}/{picture[0].name}"
-        shown = [f"![the median unseen patient: truth above, prediction below]({link})"]
-    where = (
-        "Names are those of the presets; `_n4`: on scans with their bias field corrected. A row without the number of patients "
-        f"is over the {patients} unseen ones of one split, the best of its architecture on validation. How this was made, the "
-        "other experiments and every patient: "
-        f"[{page.as_posix()}]({page.as_posix()})."
-    )
-    put_between(readme, part="results", lines=[*table, "", f"{where} {PAPER_NOTE}", "", *shown])

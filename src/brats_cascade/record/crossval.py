@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 from brats_cascade.evaluation.paired import in_short, in_words, paired_difference
 from brats_cascade.labels import REGIONS
+from brats_cascade.record.crossval_result import Crossval
 from brats_cascade.record.failures import failure_lines
-from brats_cascade.record.results import Crossval, Result
+from brats_cascade.record.results import Result
 from brats_cascade.record.tables import cases_table, grades_table, markdown
 
 EVERY = (

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.record.results import Crossval, Result, read_crossval, read_json
+from brats_cascade.record.crossval_result import Crossval, read_crossval
+from brats_cascade.record.results import Result, read_json
 
 log = logging.getLogger(__name__)
 DATA = (

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from brats_cascade.errors import UserError
+from brats_cascade.record.crossval_result import Crossval
+from brats_cascade.record.results import Result
 
 
 def put_between(readme: Path, *, part: str, lines: Sequence[str]) -> None:
@@ -24,3 +26,43 @@ def put_between(readme: Path, *, part: str, lines: Sequence[str]) -> None:
     if not found:
         raise UserError(f"{readme}: expected the marks {start} and {end}; put them where the {part} shall stand")
     readme.write_text("\n".join([before + start, *lines, end + after]), encoding="utf-8")
+
+
+def readme_notes(others: Sequence[Result], *, folds: Sequence[Crossval], again: Sequence[Crossval], page: Path) -> str:
+    """What a reader of README's table has to know of its rows.
+
+    Args:
+        others: The experiments with a row, each the best of its architecture on validation.
+        folds: The cross-validations with a row, each the longest of its architecture.
+        again: Folds of these that were trained once more on another machine.
+        page: docs/results/NAME.md, from the project's root.
+    """
+    words = ["Names are those of the presets; `_n4`: on scans with their bias field corrected."]
+    if folds:
+        words.append(
+            "Of an architecture's cross-validations the one with the most labelled pixels is shown, whatever it reached."
+        )
+    words += [
+        f"On {one.record['folds'][0]['machine']}, training a fold of {one.name} took {one.training / 60:.0f} min."
+        for one in again
+        if one.name in {row.name for row in folds}
+    ]
+    if others:
+        rows = "A row without the number of patients" if folds else "A row"
+        patients = others[0].summary["patients"]
+        words.append(
+            f"{rows} is over the {patients} unseen ones of one split, the best of its architecture on validation."
+        )
+    words.append(f"How this was made, the other experiments and every patient: [{page.as_posix()}]({page.as_posix()}).")
+    return " ".join(words)
+
+
+def picture_lines(pictures: Sequence[Path], *, root: Path) -> list[str]:
+    """The median unseen patient as a picture in Markdown; empty without one.
+
+    Args:
+        pictures: Of one experiment.
+        root: The project's root, where README lies.
+    """
+    median = [path.relative_to(root).as_posix() for path in pictures if path.stem.endswith("_median")]
+    return [f"![the median unseen patient: truth above, prediction below]({path})" for path in median[:1]]

@@ -8,7 +8,8 @@ import numpy as np
 from brats_cascade.evaluation.paper import PAPER
 from brats_cascade.evaluation.summary import bootstrap_interval
 from brats_cascade.labels import REGIONS
-from brats_cascade.record.results import Crossval, Result
+from brats_cascade.record.crossval_result import Crossval
+from brats_cascade.record.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,13 +30,14 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def scores_table(
-    results: Sequence[Result], *, baseline: Mapping[str, Any] | None, crossvals: Sequence[Crossval] = ()
+    results: Sequence[Result], *, baseline: Mapping[str, Any] | None, patients: int, crossvals: Sequence[Crossval] = ()
 ) -> list[str]:
     """One row an experiment, then cross-validations, the threshold baseline and the paper's printed rows.
 
     Args:
         results: The experiments.
         baseline: As in metrics/comparison.json.
+        patients: The number of the split's unseen patients, on whom the baseline was scored.
         crossvals: The cross-validations.
 
     Returns:
@@ -43,12 +45,13 @@ def scores_table(
     """
     rows = [list(HEAD), *(_scores(one, name=one.name) for one in results)]
     for folds in crossvals:
-        patients = folds.cases["patient"].nunique()
-        rows.append(_scores(folds, name=f"{folds.name}, cross-validated over {patients} patients"))
+        everyone = folds.cases["patient"].nunique()
+        rows.append(_scores(folds, name=f"{folds.name}, cross-validated over {everyone} patients"))
     if baseline:
         base = baseline["complete"]
         numbers = [f"{base['ppv']:.2f}", f"{base['sensitivity']:.2f}", f"{base['hd95']:.1f}"]
-        rows.append(["best threshold on one modality", f"{base['dice']:.3f}", "", "", "", *numbers, "", "", ""])
+        name = f"best threshold on one modality, {patients} patients"
+        rows.append([name, f"{base['dice']:.3f}", "", "", "", *numbers, "", "", ""])
     for paper in PAPER:
         shown = [" / ".join(f"{score:.2f}" for score in scores) for scores in (paper.ppv, paper.sensitivity)]
         dice, seconds = [f"{score:.2f}" for score in paper.dice], f"{paper.seconds:.0f} s" if paper.seconds else ""

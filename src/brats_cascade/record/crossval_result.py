@@ -1,0 +1,108 @@
+"""A patient-wise cross-validation, read for the page of results."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade import provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Crossval:
+    """One patient-wise cross-validation; what it costs is the mean over its folds.
+
+    Attributes:
+        record: reports/crossval/E/summary.json.
+        cases: reports/crossval/E/cases.csv, one row per case.
+    """
+
+    record: dict[str, Any]
+    cases: "pd.DataFrame"
+
+    @property
+    def experiment(self) -> str:
+        """That was trained in every fold."""
+        return str(self.record["experiment"])
+
+    @property
+    def n4(self) -> bool:
+        """Whether the bias field was corrected."""
+        return bool(self.record.get("n4"))
+
+    @property
+    def name(self) -> str:
+        """The experiment's; `E_n4` of corrected scans, so that both stand side by side."""
+        return f"{self.experiment}_n4" if self.n4 else self.experiment
+
+    @property
+    def architecture(self) -> str:
+        """Of the networks."""
+        return str(self.record["architecture"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """As metrics/E.json, over all cases."""
+        return dict(self.record["scores"])
+
+    @property
+    def training(self) -> float:
+        """Seconds a fold, those of a CNN 1 that it builds on included."""
+        return self._mean("seconds")
+
+    @property
+    def pixels(self) -> float:
+        """Labelled pixels seen in a fold's training, likewise."""
+        return self._mean("labelled_pixels")
+
+    @property
+    def prediction(self) -> float:
+        """Seconds a case."""
+        return float(self.cases["seconds"].mean())
+
+    @property
+    def validation(self) -> float:
+        """Mean over the folds of the Dice on their validation patients."""
+        return self._mean("validation_dice")
+
+    @property
+    def card(self) -> str:
+        """The GPU that it was trained on, or empty."""
+        return provenance.card_of(str(self.record["folds"][0]["machine"]))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the folds, from 0."""
+        return [int(fold["fold"]) for fold in self.record["folds"]]
+
+    def of_folds(self, numbers: Sequence[int]) -> "Crossval":
+        """The same with these folds alone."""
+        folds = [fold for fold in self.record["folds"] if fold["fold"] in numbers]
+        return Crossval({**self.record, "folds": folds}, self.cases[self.cases["fold"].isin(numbers)])
+
+    def _mean(self, key: str) -> float:
+        folds = self.record["folds"]
+        return float(sum(fold[key] for fold in folds) / len(folds))
+
+
+def read_crossval(summary: Path, *, cases: Path) -> Crossval:
+    """A cross-validation from its summary and its table of cases."""
+    import pandas as pd
+
+    return Crossval(
+        json.loads(summary.read_text(encoding="utf-8")), pd.read_csv(cases, dtype={"case": str, "patient": str})
+    )
+
+
+def longest(crossvals: Sequence[Crossval]) -> list[Crossval]:
+    """Of every architecture the one that saw the most labelled pixels, whatever it reached; in order of appearance."""
+    found: dict[str, Crossval] = {}
+    for one in crossvals:
+        longer = found.get(one.architecture)
+        if longer is None or one.pixels > longer.pixels:
+            found[one.architecture] = one
+    return list(found.values())
