@@ -418,7 +418,9 @@ def test_a_cross_validation_that_tells_its_scans_must_tell_the_pages(project: Pa
 def test_without_results_the_cure_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"run `dvc repro` first.* with --kept"):
         run("real", root=tmp_path, command="", readme=False)
-    with pytest.raises(UserError, match=r"page.json: not found; without kept results"):
+    with pytest.raises(
+        UserError, match=r"page.json: not found: no results were kept there; `brats-cascade record real` without"
+    ):
         run("real", root=tmp_path, command="", readme=False, kept=True)
 
 

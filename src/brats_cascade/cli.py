@@ -204,6 +204,14 @@ def record(
     typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme, kept=kept)))
 
 
+@app.command("restore-runs")
+def restore_runs(name: Annotated[str, typer.Argument(help="Of the page, docs/results/NAME.md.")] = "real") -> None:
+    """Put the runs behind a page of results into this project's MLflow, beside your own."""
+    from brats_cascade.commands.restore import run
+
+    typer.echo(f"{run(name, root=Path.cwd())} runs put into MLflow; those there before were left alone")
+
+
 @app.command()
 def preset(name: Annotated[str, typer.Argument(help="A file of presets/, without its ending.")]) -> None:
     """Print a preset as `-S key=value` words for `dvc exp run`."""

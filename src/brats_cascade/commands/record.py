@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from brats_cascade.evaluation.paper import PAPER_NOTE
-from brats_cascade.record.basis import Basis, keep_basis, kept_basis, read_basis
+from brats_cascade.record.basis import Basis, keep_basis, read_basis
 from brats_cascade.record.choices import choice_lines
 from brats_cascade.record.crossval import crossvals_lines
 from brats_cascade.record.crossval_result import Crossval, longest, read_crossval
@@ -17,8 +17,8 @@ from brats_cascade.record.kept import (
     kept_again,
     kept_crossvals,
     kept_helps,
-    kept_result,
     kept_results,
+    kept_run,
     with_command,
 )
 from brats_cascade.record.nine import nine_lines
@@ -49,7 +49,7 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         UserError: Nothing has been compared yet, nothing was kept, or README has no marks.
     """
     folder = root / "docs" / "results"
-    own, basis = _kept_run(folder / name) if kept else _last_run(root, folder=folder / name, command=command)
+    own, basis = kept_run(folder / name) if kept else _last_run(root, folder=folder / name, command=command)
     results = in_order([*own, *kept_results(folder / name, like=own[0], but=[one.name for one in own])])
     best = champions(results)
     tables = {one.name: one.cases for one in results}
@@ -101,12 +101,6 @@ def _last_run(root: Path, *, folder: Path, command: str) -> tuple[list[Result], 
     keep_results(folder, results=own)
     keep_basis(folder, basis=basis)
     return own, basis
-
-
-def _kept_run(folder: Path) -> tuple[list[Result], Basis]:
-    """The results of the run before, as they were kept."""
-    basis = kept_basis(folder)
-    return [kept_result(folder / f"{one}.json") for one in basis.experiments], basis
 
 
 def _missing(listed: list[str], *, results: list[Result]) -> list[str]:

@@ -77,6 +77,7 @@ def kept_basis(folder: Path) -> Basis:
     plain = read_json(folder / FILE)
     if not plain:
         raise UserError(
-            f"{folder / FILE}: not found; without kept results the page is written from a run, without --kept"
+            f"{folder / FILE}: not found: no results were kept there; `brats-cascade record {folder.name}` without --kept "
+            "keeps those of the last `dvc repro`"
         )
     return Basis(**plain)

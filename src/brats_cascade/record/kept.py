@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from brats_cascade.record.basis import Basis, kept_basis
 from brats_cascade.record.crossval_result import Crossval, read_crossval
 from brats_cascade.record.results import Result, read_json
 
@@ -32,6 +33,19 @@ def keep_results(folder: Path, *, results: Sequence[Result]) -> None:
         nine.unlink(missing_ok=True)
         if one.nine is not None:
             one.nine.to_csv(nine, index=False)
+
+
+def kept_run(folder: Path) -> tuple[list[Result], Basis]:
+    """The results of the last run of the pipeline, and what the page rests on besides.
+
+    Args:
+        folder: docs/results/NAME.
+
+    Raises:
+        UserError: None was kept.
+    """
+    basis = kept_basis(folder)
+    return [kept_result(folder / f"{one}.json") for one in basis.experiments], basis
 
 
 def kept_results(folder: Path, *, like: Result, but: Collection[str]) -> list[Result]:

@@ -20,8 +20,10 @@ from brats_cascade.tracking.store import EXPERIMENT, open_store, project_root, t
 
 __all__ = [
     "EXPERIMENT",
+    "REPLACES",
     "TAGS",
     "Run",
+    "find_run",
     "load_model",
     "model_metadata",
     "project_root",
@@ -100,6 +102,26 @@ def resume_run(
         run.reopened = True
     with _closing(run, finish=True):
         yield run
+
+
+def find_run(run_id: str, *, root: Path | None = None) -> str:
+    """The id under which MLflow holds a run: its own, or that of a run that took its place.
+
+    Args:
+        run_id: Its own.
+        root: The project's folder.
+
+    Returns:
+        The id; "" if there is no such run, or MLflow cannot be reached.
+    """
+    try:
+        client, experiment = open_store(root)
+        runs = client.search_runs([experiment], f"attributes.run_id = '{run_id}'", max_results=1)
+        runs = runs or client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else ""
+    except Exception as error:
+        log.debug("run %s could not be looked for: %s", run_id, error)
+        return ""
 
 
 def _create(name: str, *, tags: Mapping[str, Any] | None, params: Mapping[str, Any] | None, root: Path | None) -> Run:
