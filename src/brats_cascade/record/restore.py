@@ -73,6 +73,7 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
             run.log_scores(one.summary)
             run.log_scores({"dice": one.validation}, prefix="validation")
             run.log_scores({"seconds": one.training, "labelled_pixels": one.pixels}, prefix="training")
+            run.log_data(record["data_hashes"], source=record.get("source", ""))
             run.log_table(one.cases, name="cases")
             run.log_note("\n".join(crossval_lines(one)))
             _end(run, stands_for=record["run_id"])
