@@ -76,6 +76,15 @@ def test_a_run_cut_short_is_made_again_and_those_of_this_project_are_left_alone(
     assert run("real", root=project) == 1
 
 
+def test_a_run_that_mlflow_never_held_is_restored_once_too(project: Path) -> None:
+    for path in ("two_path.json", "crossval/input_long_n4.json"):
+        note = json.loads((project / KEPT / path).read_text())
+        for part in (note, note.get("run", {}), *note.get("folds", [])):
+            part["run_id"] = ""
+        (project / KEPT / path).write_text(json.dumps(note))
+    assert [run("real", root=project) for _ in range(2)] == [9, 0]
+
+
 def test_an_mlflow_that_is_away_is_told_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -1,6 +1,7 @@
 """The runs behind a record, put into this project's MLflow from what was kept of them."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ def restore_result(one: Result, *, name: str, pictures: Sequence[Path], root: Pa
     Raises:
         UserError: MLflow cannot be reached.
     """
-    if tracking.find_run(one.run["run_id"], root=root):
+    title = f"{name}: {one.name}"
+    stands_for = one.run["run_id"] or title  # a run that MLflow never held has no id
+    if tracking.find_run(stands_for, root=root):
         return False
     tags = {key: one.run[key] for key in TAGS if key in one.run} | {"record": name, "machine": one.run["machine"]}
-    with tracking.start_run(f"{name}: {one.name}", tags=tags, params=one.run["params"], root=root, finish=True) as run:
+    with tracking.start_run(title, tags=tags, params=one.run["params"], root=root, finish=True) as run:
         run.log_summary(one.summary)
         run.log_scores({key: one.run[key] for key in ("seconds", "labelled_pixels", "parameters")}, prefix="training")
         run.log_note(run_note(one.run, summary=one.summary))
@@ -43,7 +46,7 @@ def restore_result(one: Result, *, name: str, pictures: Sequence[Path], root: Pa
         if one.nine is not None:
             run.log_table(one.nine, name="nine_slices")
         run.log_figures({path.stem: path for path in pictures})
-        _end(run, stands_for=one.run["run_id"])
+        _end(run, stands_for=stands_for)
     return True
 
 
@@ -65,10 +68,11 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
     shared = {"architecture": one.architecture, "record": name}
     params = {key: record[key] for key in ("experiment", "n4", "precision") if key in record} | {"folds": len(folds)}
     params |= {f"hash.{path}": md5 for path, md5 in record["data_hashes"].items()}
-    parent, made = tracking.find_run(record["run_id"], root=root), 0
+    title = f"{name}: {one.name}, {len(folds)} folds"
+    stands_for, made = record["run_id"] or title, 0
+    parent = tracking.find_run(stands_for, root=root)
     if not parent:
         tags = {**shared, "crossval": "parent", "git_commit": record["git_commit"]}
-        title = f"{name}: {one.name}, {len(folds)} folds"
         with tracking.start_run(title, tags=tags, params=params, root=root, finish=True) as run:
             run.log_scores(one.summary)
             run.log_scores({"dice": one.validation}, prefix="validation")
@@ -76,16 +80,19 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
             run.log_data(record["data_hashes"], source=record.get("source", ""))
             run.log_table(one.cases, name="cases")
             run.log_note("\n".join(crossval_lines(one)))
-            _end(run, stands_for=record["run_id"])
+            _end(run, stands_for=stands_for)
             parent, made = run.id, 1
     for fold in folds:
-        if not tracking.find_run(fold["run_id"], root=root):
-            _restore_fold(fold, of=one, shared=shared, params=params, parent=parent, root=root)
+        stands_for = fold["run_id"] or f"{title}, fold {fold['fold']}"
+        if not tracking.find_run(stands_for, root=root):
+            with _fold_run(fold, of=one, shared=shared, params=params, parent=parent, root=root) as run:
+                _end(run, stands_for=stands_for)
             made += 1
     return made
 
 
-def _restore_fold(
+@contextlib.contextmanager
+def _fold_run(
     fold: Mapping[str, Any],
     *,
     of: Crossval,
@@ -93,7 +100,7 @@ def _restore_fold(
     params: Mapping[str, Any],
     parent: str,
     root: Path,
-) -> None:
+) -> Iterator[tracking.Run]:
     cases = of.of_folds([fold["fold"]]).cases
     tags = {**shared, "crossval": "child", "mlflow.parentRunId": parent, "fold": fold["fold"]}
     tags |= {"git_commit": fold.get("git_commit", of.record["git_commit"]), "machine": fold["machine"]}
@@ -103,7 +110,7 @@ def _restore_fold(
         run.log_scores({"dice": fold["validation_dice"]}, prefix="validation")
         run.log_scores({key: fold[key] for key in ("seconds", "labelled_pixels")}, prefix="training")
         run.log_table(cases, name="cases")
-        _end(run, stands_for=fold["run_id"])
+        yield run
 
 
 def _end(run: tracking.Run, *, stands_for: str) -> None:
