@@ -378,6 +378,7 @@ def test_a_fold_trained_once_more_stands_beside_that_of_the_cross_validation(pro
     )
     told = "4.0 min for 5.0 M labelled pixels, 7.0 s a case. Dice on its 2 unseen cases 0.300 / 0.450 / 0.450"
     line = f"- one, fold 1 trained once more, on another, commit def: {told}; in the cross-validation 0.450 / 0.450 / 0.450."
+    line += " The difference between the two trainings, paired: -0.150 / +0.000 / +0.000."
     assert line in _page(project, readme=True)
     assert "On another, training a fold of one took 4 min." in (project / "README.md").read_text()
     row = next(line for line in _page(project).splitlines() if line.startswith("| TwoPathCNN: one, cross-validated"))

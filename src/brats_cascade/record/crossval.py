@@ -130,15 +130,16 @@ def _n4_pairs(crossvals: Sequence[Crossval]) -> list[str]:
 
 
 def _again(again: Sequence[Crossval], *, first: Sequence[Crossval]) -> list[str]:
-    """Folds that were trained once more elsewhere: time and scores of both."""
+    """Folds that were trained once more elsewhere: time and scores of both, and how far two trainings part."""
     named, lines = {one.name: one for one in first}, []
     for one in again:
         other, machine = named[one.name].of_folds(one.numbers), one.record["folds"][0]["machine"]
+        parted = [in_short(paired_difference(one.cases, other.cases, region=region)) for region in REGIONS]
         lines.append(
             f"- {one.name}, fold {', '.join(map(str, one.numbers))} trained once more, on {machine}, commit "
             f"{one.record['git_commit']}: {one.training / 60:.1f} min for {one.pixels / 1e6:.1f} M labelled pixels, "
             f"{one.prediction:.1f} s a case. Dice on its {len(one.cases)} unseen cases {_dice(one)}; in the "
-            f"cross-validation {_dice(other)}."
+            f"cross-validation {_dice(other)}. The difference between the two trainings, paired: {' / '.join(parted)}."
         )
     return [*lines, ""] if lines else []
 
