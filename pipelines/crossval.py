@@ -112,7 +112,7 @@ def main(
             return
         finished = [one for _, one in sorted(done.items()) if one]
         cases, summary = summarise_folds(finished, name=name, seed=params.experiments[name].train.seed)
-        summary |= {"data_hashes": hashes, "scans": scans, "run_id": parent.id}
+        summary |= {"data_hashes": hashes, "scans": scans, "run_id": parent.id, "params": wanted}
         precision = experiment_named(params, name).train.precision
         summary |= {"source": params.data.source, "n4": params.ingest.n4, "precision": precision, "note": note}
         (REPORT / name).mkdir(parents=True, exist_ok=True)

@@ -81,8 +81,10 @@ def test_a_run_that_mlflow_never_held_is_restored_once_too(project: Path) -> Non
         note = json.loads((project / KEPT / path).read_text())
         for part in (note, note.get("run", {}), *note.get("folds", [])):
             part["run_id"] = ""
+        note["params"] = {"train.steps": 4000, "folds": 7}
         (project / KEPT / path).write_text(json.dumps(note))
     assert [run("real", root=project) for _ in range(2)] == [9, 0]
+    assert _runs(project)["input_long_n4, fold 3"].data.params["train.steps"] == "4000"
 
 
 def test_an_mlflow_that_is_away_is_told_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

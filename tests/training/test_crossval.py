@@ -129,7 +129,7 @@ def test_every_fold_runs_the_stages_and_the_summary_holds_every_case_once(projec
     summary = json.loads((project / "reports/crossval/mf_cascade/summary.json").read_text())
     assert summary["scores"]["core"]["dice"] == 0.125 and summary["scores"]["patients"] == 4
     assert [fold["seconds"] for fold in summary["folds"]] == [20, 20]  # CNN 1's and its own
-    assert summary["precision"] == "float32"
+    assert summary["precision"] == "float32" and summary["params"]["train.precision"] == "float32"
     assert summary["n4"] is False and summary["git_commit"] == "abc" and summary["architecture"] == "mf_cascade"
 
 

@@ -67,6 +67,7 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
     record, folds = one.record, one.record["folds"]
     shared = {"architecture": one.architecture, "record": name}
     params = {key: record[key] for key in ("experiment", "n4", "precision") if key in record} | {"folds": len(folds)}
+    params |= record.get("params", {})
     params |= {f"hash.{path}": md5 for path, md5 in record["data_hashes"].items()}
     title = f"{name}: {one.name}, {len(folds)} folds"
     stands_for, made = record["run_id"] or title, 0
