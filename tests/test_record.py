@@ -365,24 +365,44 @@ def test_the_best_on_validation_is_compared_with_the_others_patient_by_patient(p
     assert "plain_unet: C is the worst case" in text and "one: C is the worst case" not in text
 
 
-def test_a_fold_trained_once_more_stands_beside_that_of_the_cross_validation(project: Path) -> None:
-    place = _crossval(project, "one", cases_of="one")
+def test_folds_trained_once_more_stand_beside_those_of_the_cross_validation(project: Path) -> None:
+    fold = {"train": 2, "validation": 1, "validation_dice": 0.7, "seconds": 72, "labelled_pixels": 3e6}
+    folds = [{**fold, "fold": number, "machine": "a computer"} for number in (0, 1)]
+    place = _crossval(project, "one", cases_of="one", folds=folds)
     cases = pd.read_csv(place / "cases.csv").assign(fold=[0, 1, 1])
     cases.to_csv(place / "cases.csv", index=False)
+
     again = project / "docs/results/real/crossval/again/one"
     again.mkdir(parents=True)
-    row = {"fold": 1, "seconds": 240, "labelled_pixels": 5e6, "machine": "another", "git_commit": "def"}
-    (again / "fold1.json").write_text(json.dumps({"settings": "s", "row": row}))
-    cases[cases["fold"] == 1].assign(complete_dice=[0.2, 0.4], seconds=7.0).to_csv(
-        again / "fold1_cases.csv", index=False
+
+    def once_more(number: int, *, seconds: float, machine: str, dice: float) -> None:
+        row = {"fold": number, "seconds": seconds, "labelled_pixels": 5e6, "machine": machine, "git_commit": "def"}
+        (again / f"fold{number}.json").write_text(json.dumps({"settings": "s", "row": row}))
+        own = cases[cases["fold"] == number].drop(columns="fold")  # as keep_fold leaves it
+        own.assign(complete_dice=dice, seconds=7.0).to_csv(again / f"fold{number}_cases.csv", index=False)
+
+    once_more(1, seconds=240, machine="another", dice=0.3)
+    took = "fold 1 on another, commit def: 4.0 min for 5.0 M labelled pixels, 7.0 s a case"
+    line = f"- one, trained once more: {took}. Dice on the 2 unseen cases 0.300 / 0.450 / 0.450; in the"
+    line += (
+        " cross-validation 0.450 / 0.450 / 0.450. The difference between the two trainings, paired: -0.150 / +0.000 "
     )
-    told = "4.0 min for 5.0 M labelled pixels, 7.0 s a case. Dice on its 2 unseen cases 0.300 / 0.450 / 0.450"
-    line = f"- one, fold 1 trained once more, on another, commit def: {told}; in the cross-validation 0.450 / 0.450 / 0.450."
-    line += " The difference between the two trainings, paired: -0.150 / +0.000 / +0.000."
     assert line in _page(project, readme=True)
     assert "On another, training a fold of one took 4 min." in (project / "README.md").read_text()
     row = next(line for line in _page(project).splitlines() if line.startswith("| TwoPathCNN: one, cross-validated"))
     assert "| 1.2 min | 3.0 M |" in row  # only the cross-validation itself counts
+
+    once_more(0, seconds=300, machine="another", dice=0.6)
+    told = "folds 0, 1 on another, commit def: 4.0 to 5.0 min for 5.0 M labelled pixels, 7.0 s a case. Dice on the 3 "
+    assert told in _page(project, readme=True)
+    assert "On another, training a fold of one took 4 to 5 min." in (project / "README.md").read_text()
+
+    once_more(0, seconds=300, machine="a third", dice=0.6)
+    both = f"fold 0 on a third, commit def: 5.0 min for 5.0 M labelled pixels, 7.0 s a case; {took}"
+    line = f"- one, trained once more: {both}. Dice on the 3 unseen cases 0.400 / 0.600 / 0.600; in the"
+    assert line in _page(project, readme=True)
+    words = "On a third, training a fold of one took 5 min. On another, training a fold of one took 4 min."
+    assert words in (project / "README.md").read_text()
 
 
 def test_a_cross_validation_with_n4_stands_beside_that_without(project: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from brats_cascade.evaluation.paired import in_short, in_words, paired_difference
 from brats_cascade.labels import REGIONS
-from brats_cascade.record.crossval_result import Crossval
+from brats_cascade.record.crossval_result import Crossval, spread
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.results import Result
 from brats_cascade.record.tables import cases_table, grades_table, markdown
@@ -68,15 +68,14 @@ def crossval_lines(one: Crossval) -> list[str]:
 def _how(one: Crossval) -> str:
     """How it was made and what it cost."""
     folds = one.record["folds"]
-    minutes = [fold["seconds"] / 60 for fold in folds]
     trained, watched = ({fold[part] for fold in folds} for part in ("train", "validation"))
-    machines = ", ".join(sorted({fold["machine"] for fold in folds}))
     note = f" ({one.record['note']})" if one.record.get("note") else ""
     return (
         f"`python pipelines/crossval.py {one.experiment} --folds {len(folds)}`: {len(one.cases)} cases of "
         f"{one.cases['patient'].nunique()} patients{N4 if one.n4 else ''}; trained on {_numbers(trained)} cases, "
-        f"{_numbers(watched)} for validation. A fold's training took {min(minutes):.1f} to {max(minutes):.1f} min for "
-        f"{one.pixels / 1e6:.1f} M labelled pixels, on {machines}{note}; commit {one.record['git_commit']}."
+        f"{_numbers(watched)} for validation. A fold's training took {spread(one.minutes, decimals=1)} min for "
+        f"{one.pixels / 1e6:.1f} M labelled pixels, on {' and '.join(one.by_machine())}{note}; commit "
+        f"{one.record['git_commit']}."
     )
 
 
@@ -130,15 +129,20 @@ def _n4_pairs(crossvals: Sequence[Crossval]) -> list[str]:
 
 
 def _again(again: Sequence[Crossval], *, first: Sequence[Crossval]) -> list[str]:
-    """Folds that were trained once more elsewhere: time and scores of both, and how far two trainings part."""
+    """Folds that were trained once more elsewhere: what each machine took, both scores, how far two trainings part."""
     named, lines = {one.name: one for one in first}, []
     for one in again:
-        other, machine = named[one.name].of_folds(one.numbers), one.record["folds"][0]["machine"]
+        other = named[one.name].of_folds(one.numbers)
+        taken = "; ".join(
+            f"{'folds' if len(part.numbers) > 1 else 'fold'} {', '.join(map(str, part.numbers))} on {machine}, commit "
+            f"{', '.join(sorted({fold['git_commit'] for fold in part.record['folds']}))}: "
+            f"{spread(part.minutes, decimals=1)} min for {part.pixels / 1e6:.1f} M labelled pixels, "
+            f"{part.prediction:.1f} s a case"
+            for machine, part in one.by_machine().items()
+        )
         parted = [in_short(paired_difference(one.cases, other.cases, region=region)) for region in REGIONS]
         lines.append(
-            f"- {one.name}, fold {', '.join(map(str, one.numbers))} trained once more, on {machine}, commit "
-            f"{one.record['git_commit']}: {one.training / 60:.1f} min for {one.pixels / 1e6:.1f} M labelled pixels, "
-            f"{one.prediction:.1f} s a case. Dice on its {len(one.cases)} unseen cases {_dice(one)}; in the "
+            f"- {one.name}, trained once more: {taken}. Dice on the {len(one.cases)} unseen cases {_dice(one)}; in the "
             f"cross-validation {_dice(other)}. The difference between the two trainings, paired: {' / '.join(parted)}."
         )
     return [*lines, ""] if lines else []

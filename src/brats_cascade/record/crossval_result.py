@@ -55,6 +55,12 @@ class Crossval:
         return self._mean("seconds")
 
     @property
+    def minutes(self) -> tuple[float, float]:
+        """Minutes of a fold's training likewise: of the shortest and of the longest."""
+        minutes = [fold["seconds"] / 60 for fold in self.record["folds"]]
+        return min(minutes), max(minutes)
+
+    @property
     def pixels(self) -> float:
         """Labelled pixels seen in a fold's training, likewise."""
         return self._mean("labelled_pixels")
@@ -84,6 +90,14 @@ class Crossval:
         folds = [fold for fold in self.record["folds"] if fold["fold"] in numbers]
         return Crossval({**self.record, "folds": folds}, self.cases[self.cases["fold"].isin(numbers)])
 
+    def by_machine(self) -> dict[str, "Crossval"]:
+        """Its folds apart by the machine that trained them, in the order of the folds."""
+        machines = dict.fromkeys(str(fold["machine"]) for fold in self.record["folds"])
+        return {
+            one: self.of_folds([fold["fold"] for fold in self.record["folds"] if fold["machine"] == one])
+            for one in machines
+        }
+
     def _mean(self, key: str) -> float:
         folds = self.record["folds"]
         return float(sum(fold[key] for fold in folds) / len(folds))
@@ -96,6 +110,12 @@ def read_crossval(summary: Path, *, cases: Path) -> Crossval:
     return Crossval(
         json.loads(summary.read_text(encoding="utf-8")), pd.read_csv(cases, dtype={"case": str, "patient": str})
     )
+
+
+def spread(span: tuple[float, float], *, decimals: int) -> str:
+    """The smallest and the largest in words; one number where both read the same."""
+    least, most = (f"{number:.{decimals}f}" for number in span)
+    return least if least == most else f"{least} to {most}"
 
 
 def longest(crossvals: Sequence[Crossval]) -> list[Crossval]:

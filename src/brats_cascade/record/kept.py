@@ -132,9 +132,15 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
     for one in crossvals:
         notes = [read_json(path) for path in sorted((folder / "crossval/again" / one.name).glob("fold*.json"))]
         if notes:
-            rows = [note["row"] for note in notes]
-            tables = [folder / f"crossval/again/{one.name}/fold{row['fold']}_cases.csv" for row in rows]
-            cases = pd.concat([pd.read_csv(path, dtype={"case": str, "patient": str}) for path in tables])
+            rows = sorted((note["row"] for note in notes), key=lambda row: row["fold"])
+            tables = [
+                pd.read_csv(
+                    folder / f"crossval/again/{one.name}/fold{row['fold']}_cases.csv",
+                    dtype={"case": str, "patient": str},
+                ).assign(fold=row["fold"])
+                for row in rows
+            ]
+            cases = pd.concat(tables, ignore_index=True)
             commits = ", ".join(sorted({row["git_commit"] for row in rows}))
             found.append(Crossval({**one.record, "folds": rows, "git_commit": commits}, cases))
     return found

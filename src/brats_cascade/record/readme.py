@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from brats_cascade.errors import UserError
-from brats_cascade.record.crossval_result import Crossval
+from brats_cascade.record.crossval_result import Crossval, spread
 from brats_cascade.record.results import Result
 
 
@@ -43,8 +43,9 @@ def readme_notes(others: Sequence[Result], *, folds: Sequence[Crossval], again: 
             "Of an architecture's cross-validations the one with the most labelled pixels is shown, whatever it reached."
         )
     words += [
-        f"On {one.record['folds'][0]['machine']}, training a fold of {one.name} took {one.training / 60:.0f} min."
+        f"On {machine}, training a fold of {one.name} took {spread(part.minutes, decimals=0)} min."
         for one in again
+        for machine, part in one.by_machine().items()
         if one.name in {row.name for row in folds}
     ]
     if others:
