@@ -388,20 +388,20 @@ def test_folds_trained_once_more_stand_beside_those_of_the_cross_validation(proj
         " cross-validation 0.450 / 0.450 / 0.450. The difference between the two trainings, paired: -0.150 / +0.000 "
     )
     assert line in _page(project, readme=True)
-    assert "On another, training a fold of one took 4 min." in (project / "README.md").read_text()
+    assert "Trained once more, a fold of one took 4 min on another." in (project / "README.md").read_text()
     row = next(line for line in _page(project).splitlines() if line.startswith("| TwoPathCNN: one, cross-validated"))
     assert "| 1.2 min | 3.0 M |" in row  # only the cross-validation itself counts
 
     once_more(0, seconds=300, machine="another", dice=0.6)
     told = "folds 0, 1 on another, commit def: 4.0 to 5.0 min for 5.0 M labelled pixels, 7.0 s a case. Dice on the 3 "
     assert told in _page(project, readme=True)
-    assert "On another, training a fold of one took 4 to 5 min." in (project / "README.md").read_text()
+    assert "Trained once more, a fold of one took 4 to 5 min on another." in (project / "README.md").read_text()
 
     once_more(0, seconds=300, machine="a third", dice=0.6)
     both = f"fold 0 on a third, commit def: 5.0 min for 5.0 M labelled pixels, 7.0 s a case; {took}"
     line = f"- one, trained once more: {both}. Dice on the 3 unseen cases 0.400 / 0.600 / 0.600; in the"
     assert line in _page(project, readme=True)
-    words = "On a third, training a fold of one took 5 min. On another, training a fold of one took 4 min."
+    words = "Trained once more, a fold of one took 5 min on a third and 4 min on another."
     assert words in (project / "README.md").read_text()
 
 

@@ -42,12 +42,9 @@ def readme_notes(others: Sequence[Result], *, folds: Sequence[Crossval], again: 
         words.append(
             "Of an architecture's cross-validations the one with the most labelled pixels is shown, whatever it reached."
         )
-    words += [
-        f"On {machine}, training a fold of {one.name} took {spread(part.minutes, decimals=0)} min."
-        for one in again
-        for machine, part in one.by_machine().items()
-        if one.name in {row.name for row in folds}
-    ]
+    for one in (one for one in again if one.name in {row.name for row in folds}):
+        taken = [f"{spread(part.minutes, decimals=0)} min on {machine}" for machine, part in one.by_machine().items()]
+        words.append(f"Trained once more, a fold of {one.name} took {' and '.join(taken)}.")
     if others:
         rows = "A row without the number of patients" if folds else "A row"
         patients = others[0].summary["patients"]
