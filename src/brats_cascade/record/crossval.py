@@ -74,7 +74,7 @@ def _how(one: Crossval) -> str:
         f"`python pipelines/crossval.py {one.experiment} --folds {len(folds)}`: {len(one.cases)} cases of "
         f"{one.cases['patient'].nunique()} patients{N4 if one.n4 else ''}; trained on {_numbers(trained)} cases, "
         f"{_numbers(watched)} for validation. A fold's training took {spread(one.minutes, decimals=1)} min for "
-        f"{one.pixels / 1e6:.1f} M labelled pixels, on {' and '.join(one.by_machine())}{note}; commit "
+        f"{one.pixels / 1e6:.1f} M labelled pixels, on {' and '.join(one.machines)}{note}; commit "
         f"{one.record['git_commit']}."
     )
 

@@ -78,7 +78,12 @@ class Crossval:
     @property
     def card(self) -> str:
         """The GPU that it was trained on, or empty."""
-        return provenance.card_of(str(self.record["folds"][0]["machine"]))
+        return provenance.card_of(self.machines[0])
+
+    @property
+    def machines(self) -> list[str]:
+        """That trained its folds, in the order of the folds."""
+        return list(dict.fromkeys(str(fold["machine"]) for fold in self.record["folds"]))
 
     @property
     def numbers(self) -> list[int]:
@@ -91,11 +96,10 @@ class Crossval:
         return Crossval({**self.record, "folds": folds}, self.cases[self.cases["fold"].isin(numbers)])
 
     def by_machine(self) -> dict[str, "Crossval"]:
-        """Its folds apart by the machine that trained them, in the order of the folds."""
-        machines = dict.fromkeys(str(fold["machine"]) for fold in self.record["folds"])
+        """Its folds apart by the machine that trained them."""
         return {
             one: self.of_folds([fold["fold"] for fold in self.record["folds"] if fold["machine"] == one])
-            for one in machines
+            for one in self.machines
         }
 
     def _mean(self, key: str) -> float:
