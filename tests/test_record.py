@@ -304,6 +304,11 @@ def test_a_part_of_the_readme_can_be_written_again_and_leaves_the_others(tmp_pat
     )
 
 
+def _scored(cases: pd.DataFrame) -> pd.DataFrame:
+    """The cases with the one column of a real table that those of an experiment here lack."""
+    return cases.assign(**{f"{region}_specificity": 0.99 for region in REGIONS})
+
+
 def _crossval(project: Path, folder: str, *, cases_of: str, **summary: object) -> Path:
     """What `pipelines/crossval.py` leaves, with the cases of an experiment."""
     place = project / "reports/crossval" / folder
@@ -379,7 +384,7 @@ def test_folds_trained_once_more_stand_beside_those_of_the_cross_validation(proj
         row = {"fold": number, "seconds": seconds, "labelled_pixels": 5e6, "machine": machine, "git_commit": "def"}
         (again / f"fold{number}.json").write_text(json.dumps({"settings": "s", "row": row}))
         own = cases[cases["fold"] == number].drop(columns="fold")  # as keep_fold leaves it
-        own.assign(complete_dice=dice, seconds=7.0).to_csv(again / f"fold{number}_cases.csv", index=False)
+        _scored(own).assign(complete_dice=dice, seconds=7.0).to_csv(again / f"fold{number}_cases.csv", index=False)
 
     once_more(1, seconds=240, machine="another", dice=0.3)
     took = "fold 1 on another, commit def: 4.0 min for 5.0 M labelled pixels, 7.0 s a case"
@@ -391,10 +396,21 @@ def test_folds_trained_once_more_stand_beside_those_of_the_cross_validation(proj
     assert "Trained once more, a fold of one took 4 min on another." in (project / "README.md").read_text()
     row = next(line for line in _page(project).splitlines() if line.startswith("| TwoPathCNN: one, cross-validated"))
     assert "| 1.2 min | 3.0 M |" in row  # only the cross-validation itself counts
+    assert "one trained once more" not in _page(project)  # a row of its own would be of fewer cases
 
     once_more(0, seconds=300, machine="another", dice=0.6)
     told = "folds 0, 1 on another, commit def: 4.0 to 5.0 min for 5.0 M labelled pixels, 7.0 s a case. Dice on the 3 "
-    assert told in _page(project, readme=True)
+    text = _page(project, readme=True)
+    assert told in text
+    for page in (text, (project / "README.md").read_text()):
+        start = "| TwoPathCNN: one trained once more, cross-validated over 3 patients | "
+        cells = page.partition(start)[2].partition(" |\n")[0].split(" | ")
+        # Complete 0.6 in fold 0 and 0.3 in both cases of fold 1; the others as before: 0.9, 0.6 and, of low grade, 0.3.
+        # Three patients: the interval reaches from the lowest to the highest.
+        assert cells[:4] == ["0.400 [0.30, 0.60]", "0.600 [0.30, 0.90]", "0.600 [0.30, 0.90]", "0.750"]
+        assert cells[-3:] == ["4.5 min", "5.0 M", "7.0 s"]
+    assert "| one trained once more | all | 3 | complete | 0.400 [0.30, 0.60] |" in text
+    assert "| one trained once more | B | high | 0.300 | 0.600 | 0.600 |" in text
     assert "Trained once more, a fold of one took 4 to 5 min on another." in (project / "README.md").read_text()
 
     once_more(0, seconds=300, machine="a third", dice=0.6)

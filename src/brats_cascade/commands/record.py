@@ -7,7 +7,7 @@ from brats_cascade.evaluation.paper import PAPER_NOTE
 from brats_cascade.record.basis import Basis, keep_basis, read_basis
 from brats_cascade.record.choices import choice_lines
 from brats_cascade.record.crossval import crossvals_lines
-from brats_cascade.record.crossval_result import Crossval, longest, read_crossval
+from brats_cascade.record.crossval_result import Crossval, longest, read_crossval, with_again
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.helps import helps_lines
 from brats_cascade.record.kept import (
@@ -74,7 +74,7 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         f"# Results: {name}",
         "",
         *(line + "\n" for line in head),
-        *table(results, crossvals=crossvals),
+        *table(results, crossvals=with_again(crossvals, again=again)),
         "",
         *_missing(basis.listed, results=results),
     ]
@@ -89,7 +89,8 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         folds = longest(crossvals)
         others = [one for one in best if one.architecture not in {one.architecture for one in folds}]
         notes = readme_notes(others, folds=folds, again=again, page=page.relative_to(root))
-        lines = [*table(others, crossvals=folds), "", f"{notes} {PAPER_NOTE}", ""]  # the rest is on the page
+        rows = table(others, crossvals=with_again(folds, again=again))  # the rest is on the page
+        lines = [*rows, "", f"{notes} {PAPER_NOTE}", ""]
         put_between(root / "README.md", part="results", lines=[*lines, *picture_lines(shown, root=root)])
     return page
 

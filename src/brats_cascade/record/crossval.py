@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from brats_cascade.evaluation.paired import in_short, in_words, paired_difference
 from brats_cascade.labels import REGIONS
-from brats_cascade.record.crossval_result import Crossval, spread
+from brats_cascade.record.crossval_result import Crossval, spread, with_again
 from brats_cascade.record.failures import failure_lines
 from brats_cascade.record.results import Result
 from brats_cascade.record.tables import cases_table, grades_table, markdown
@@ -32,7 +32,7 @@ def crossvals_lines(
     if not crossvals:
         return []
     trainings = {one.name: one.training for one in results}
-    tables = {one.name: one.cases for one in crossvals}
+    tables = {one.title: one.cases for one in with_again(crossvals, again=again)}
     lines = [f"{EVERY} Which preset each is of: [training.md](../training.md#every-patient-once).", ""]
     for one in crossvals:
         longer = trainings.get(one.experiment)

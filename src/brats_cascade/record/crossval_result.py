@@ -19,10 +19,12 @@ class Crossval:
     Attributes:
         record: reports/crossval/E/summary.json.
         cases: reports/crossval/E/cases.csv, one row per case.
+        again: Whether these are folds of another cross-validation, trained once more.
     """
 
     record: dict[str, Any]
     cases: "pd.DataFrame"
+    again: bool = False
 
     @property
     def experiment(self) -> str:
@@ -38,6 +40,11 @@ class Crossval:
     def name(self) -> str:
         """The experiment's; `E_n4` of corrected scans, so that both stand side by side."""
         return f"{self.experiment}_n4" if self.n4 else self.experiment
+
+    @property
+    def title(self) -> str:
+        """The name in a table that both trainings stand in."""
+        return f"{self.name} trained once more" if self.again else self.name
 
     @property
     def architecture(self) -> str:
@@ -93,7 +100,7 @@ class Crossval:
     def of_folds(self, numbers: Sequence[int]) -> "Crossval":
         """The same with these folds alone."""
         folds = [fold for fold in self.record["folds"] if fold["fold"] in numbers]
-        return Crossval({**self.record, "folds": folds}, self.cases[self.cases["fold"].isin(numbers)])
+        return Crossval({**self.record, "folds": folds}, self.cases[self.cases["fold"].isin(numbers)], self.again)
 
     def by_machine(self) -> dict[str, "Crossval"]:
         """Its folds apart by the machine that trained them."""
@@ -114,6 +121,15 @@ def read_crossval(summary: Path, *, cases: Path) -> Crossval:
     return Crossval(
         json.loads(summary.read_text(encoding="utf-8")), pd.read_csv(cases, dtype={"case": str, "patient": str})
     )
+
+
+def with_again(crossvals: Sequence[Crossval], *, again: Sequence[Crossval]) -> list[Crossval]:
+    """Every cross-validation, each followed by its second training where that has every fold and so every case."""
+    return [
+        one
+        for first in crossvals
+        for one in (first, *(other for other in again if other.name == first.name and other.numbers == first.numbers))
+    ]
 
 
 def spread(span: tuple[float, float], *, decimals: int) -> str:

@@ -128,6 +128,8 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
     """Folds of kept cross-validations that another machine trained once more: crossval/again/NAME, filled by `--share`."""
     import pandas as pd
 
+    from brats_cascade.evaluation.summary import summarise
+
     found = []
     for one in crossvals:
         notes = [read_json(path) for path in sorted((folder / "crossval/again" / one.name).glob("fold*.json"))]
@@ -140,9 +142,10 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
                 ).assign(fold=row["fold"])
                 for row in rows
             ]
-            cases = pd.concat(tables, ignore_index=True)
-            commits = ", ".join(sorted({row["git_commit"] for row in rows}))
-            found.append(Crossval({**one.record, "folds": rows, "git_commit": commits}, cases))
+            cases = pd.concat(tables, ignore_index=True).sort_values("case", ignore_index=True)
+            own = {"scores": summarise(cases, seed=1), "folds": rows}
+            own["git_commit"] = ", ".join(sorted({row["git_commit"] for row in rows}))
+            found.append(Crossval({**one.record, **own}, cases, again=True))
     return found
 
 

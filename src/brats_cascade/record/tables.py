@@ -46,7 +46,7 @@ def scores_table(
     rows = [list(HEAD), *(_scores(one, name=one.name) for one in results)]
     for folds in crossvals:
         everyone = folds.cases["patient"].nunique()
-        rows.append(_scores(folds, name=f"{folds.name}, cross-validated over {everyone} patients"))
+        rows.append(_scores(folds, name=f"{folds.title}, cross-validated over {everyone} patients"))
     if baseline:
         base = baseline["complete"]
         numbers = [f"{base['ppv']:.2f}", f"{base['sensitivity']:.2f}", f"{base['hd95']:.1f}"]
