@@ -139,7 +139,7 @@ def _log_children(place: Path, *, order: Sequence[str], keys: dict[str, str], pa
 def _keys(params: Params, *, order: Sequence[str], folds: int, scans: dict[str, Any]) -> dict[str, str]:
     """Stage -> what stands for everything that decides its outcome, in the order in which the stages run."""
     data = [sorted(scans.items()), folds, _read(Path("data/verdict.json")).get("accepted")]
-    split = [params.split.seed, params.split.validation, *data]
+    split = [params.split.seed, params.split.validation, "drawn later in every fold", *data]  # changes with fold_split
     keys = {"split": split, "patches": [*split, params.patches]}
     for name in order:
         entries = [params.experiments[one] for one in in_order(params, [name])]

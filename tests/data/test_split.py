@@ -184,6 +184,20 @@ def test_every_patient_is_in_the_test_set_of_one_round():
     assert again.as_dict() == rounds[1].as_dict()
 
 
+def test_the_rounds_have_other_validation_patients():
+    cases = cohort(11, 3)
+    for seed in range(20):
+        rounds = [fold_split(cases, folds=7, fold=fold, validation=1, seed=seed) for fold in range(7)]
+        assert len({split.patients["validation"] for split in rounds}) == 7
+        rounds = [fold_split(cases, folds=4, fold=fold, validation=2, seed=seed) for fold in range(4)]
+        watched = {patient for split in rounds for patient in split.patients["validation"]}
+        assert len(watched) >= 6, seed  # of 8 places
+        for split in rounds:  # the grades in proportion, as in a split of what the round has to draw from
+            rest = cases[~cases["patient"].isin(split.patients["test"])]
+            plain = split_patients(rest, validation=2, test=0, seed=seed)
+            assert grades_of(split, cases, "validation") == grades_of(plain, cases, "validation")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

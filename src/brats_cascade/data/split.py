@@ -56,21 +56,8 @@ def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int
     Raises:
         UserError: Fewer patients than the sets and one for training need.
     """
-    grades = _grade_of_patients(cases)
-    if len(grades) < validation + test + 1:
-        raise UserError(
-            f"split: {len(grades)} patients found, but validation={validation} and test={test} with at least one for "
-            f"training need {validation + test + 1}: lower split.validation or split.test, or add patients"
-        )
-    queues = _shuffled(grades, seed=seed)
-    keep = sum(len(queue) - 1 for queue in queues.values()) >= validation + test
-    chosen: dict[str, list[str]] = {}
-    for name, size in (("test", test), ("validation", validation)):
-        counts = {grade: len(queue) for grade, queue in queues.items()}
-        large = {grade for grade in queues if (grades == grade).sum() >= 4}
-        shares = _allocate(counts, size=size, keep=int(keep), at_least_one=large)
-        chosen[name] = [patient for grade, share in shares.items() for patient in queues[grade][:share]]
-        queues = {grade: queue[shares[grade] :] for grade, queue in queues.items()}
+    queues = _shuffled(_grade_of_patients(cases), seed=seed)
+    chosen = _draw(queues, validation=validation, test=test)
     return _build(cases, validation=chosen["validation"], test=chosen["test"], seed=seed)
 
 
@@ -135,7 +122,8 @@ def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
 def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, seed: int) -> Split:
     """One round of a cross-validation: one fold is the test set, validation patients are drawn from the others.
 
-    Every patient is in the test set of exactly one round.
+    Every patient is in the test set of exactly one round. The draw begins later in every round, so that what the rounds
+    choose on validation does not rest on the same few patients.
 
     Args:
         cases: One row per usable case, any order, with the columns case, patient and grade.
@@ -154,9 +142,12 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
     if not 0 <= fold < folds:
         raise UserError(f"split: fold {fold} of {folds}: expected split.fold from 0 to {folds - 1}")
     test = rounds[fold].patients["validation"]
-    rest = cases[~cases["patient"].isin(test)]
-    inner = split_patients(rest, validation=validation, test=0, seed=seed)
-    return _build(cases, validation=inner.patients["validation"], test=test, seed=seed)
+    shuffled = _shuffled(_grade_of_patients(cases), seed=seed)
+    begin = {grade: fold * validation % len(queue) for grade, queue in shuffled.items()}
+    later = {grade: queue[begin[grade] :] + queue[: begin[grade]] for grade, queue in shuffled.items()}
+    others = {grade: [patient for patient in queue if patient not in test] for grade, queue in later.items()}
+    chosen = _draw({grade: queue for grade, queue in others.items() if queue}, validation=validation, test=0)
+    return _build(cases, validation=chosen["validation"], test=test, seed=seed)
 
 
 def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
@@ -203,6 +194,25 @@ def _shuffled(grades: pd.Series, *, seed: int) -> dict[str, list[str]]:
         patients = grades.index[grades == grade].to_list()
         queues[grade] = [patients[position] for position in rng.permutation(len(patients))]
     return queues
+
+
+def _draw(queues: Mapping[str, list[str]], *, validation: int, test: int) -> dict[str, list[str]]:
+    """The first patients of every grade's queue for the held-out sets, the test set first."""
+    sizes = {grade: len(queue) for grade, queue in queues.items()}
+    if sum(sizes.values()) < validation + test + 1:
+        raise UserError(
+            f"split: {sum(sizes.values())} patients found, but validation={validation} and test={test} with at least one "
+            f"for training need {validation + test + 1}: lower split.validation or split.test, or add patients"
+        )
+    keep = sum(size - 1 for size in sizes.values()) >= validation + test
+    large = {grade for grade, size in sizes.items() if size >= 4}
+    chosen: dict[str, list[str]] = {}
+    for name, number in (("test", test), ("validation", validation)):
+        counts = {grade: len(queue) for grade, queue in queues.items()}
+        shares = _allocate(counts, size=number, keep=int(keep), at_least_one=large)
+        chosen[name] = [patient for grade, share in shares.items() for patient in queues[grade][:share]]
+        queues = {grade: queue[shares[grade] :] for grade, queue in queues.items()}
+    return chosen
 
 
 def _allocate(counts: Mapping[str, int], *, size: int, keep: int, at_least_one: set[str]) -> dict[str, int]:
