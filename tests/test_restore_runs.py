@@ -64,6 +64,24 @@ def test_every_run_is_there_once_with_the_scores_of_its_cases(project: Path) -> 
     ]
 
 
+def test_a_second_training_of_every_fold_has_runs_of_its_own(project: Path) -> None:
+    folder = Path("crossval/again/input_long_n4")
+    shutil.copytree(ROOT / KEPT / folder, project / KEPT / folder, ignore=shutil.ignore_patterns("fold6.json"))
+    assert run("real", root=project) == 9  # of the second training nothing before all its folds are there
+    shutil.copy(ROOT / KEPT / folder / "fold6.json", project / KEPT / folder)
+    assert [run("real", root=project) for _ in range(2)] == [8, 0]  # its parent and seven folds
+    runs, tables = _runs(project), {fold: _cases(f"{folder}/fold{fold}_cases.csv") for fold in range(7)}
+    title = "real: input_long_n4 trained once more, 7 folds"
+    expected = {title: pd.concat(tables.values())}
+    expected |= {f"input_long_n4 trained once more, fold {fold}": cases for fold, cases in tables.items()}
+    for name, cases in expected.items():
+        found = runs[name].data
+        assert found.metrics["test/complete/dice"] == pytest.approx(cases["complete_dice"].mean(), abs=1e-9), name
+        assert found.tags.get("mlflow.parentRunId") == (runs[title].info.run_id if "fold " in name else None)
+        assert not any(key.startswith("hash.") for key in found.params)  # the folds do not tell their data's
+    assert "NVIDIA" not in runs[title].data.tags["mlflow.note.content"]  # the first training's machine
+
+
 def test_a_run_cut_short_is_made_again_and_those_of_this_project_are_left_alone(project: Path) -> None:
     run("real", root=project)
     client, _ = open_store(project)

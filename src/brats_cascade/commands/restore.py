@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from brats_cascade.record.kept import kept_crossvals, kept_results, kept_run
+from brats_cascade.record.crossval_result import with_again
+from brats_cascade.record.kept import kept_again, kept_crossvals, kept_results, kept_run
 from brats_cascade.record.restore import restore_crossval, restore_result
 from brats_cascade.record.results import in_order
 
@@ -29,6 +30,8 @@ def run(name: str, *, root: Path) -> int:
     for one in tqdm(results, desc="experiments", unit="run"):
         pictures = sorted(folder.glob(f"{name}_{one.name}_*.jpg"))
         made += restore_result(one, name=name, pictures=pictures, root=root)
-    for folds in tqdm(kept_crossvals(folder / name, like=own[0]), desc="cross-validations", unit=""):
+    crossvals = kept_crossvals(folder / name, like=own[0])
+    again = kept_again(folder / name, crossvals=crossvals)
+    for folds in tqdm(with_again(crossvals, again=again), desc="cross-validations", unit=""):
         made += restore_crossval(folds, name=name, root=root)
     return made

@@ -60,8 +60,8 @@ def crossval_lines(one: Crossval) -> list[str]:
     Returns:
         Markdown.
     """
-    tables = {one.name: one.cases}
-    how = f"{EVERY} {one.name}: {_how(one)}"
+    tables = {one.title: one.cases}
+    how = f"{EVERY} {one.title}: {_how(one)}"
     return [how, "", *grades_table(tables), "", *failure_lines([one.cases]), "", *cases_table(tables)]
 
 

@@ -143,8 +143,13 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
                 for row in rows
             ]
             cases = pd.concat(tables, ignore_index=True).sort_values("case", ignore_index=True)
-            own = {"scores": summarise(cases, seed=1), "folds": rows}
-            own["git_commit"] = ", ".join(sorted({row["git_commit"] for row in rows}))
+            commits = ", ".join(sorted({row["git_commit"] for row in rows}))
+            own = {"scores": summarise(cases, seed=1), "folds": rows, "git_commit": commits}
+            own |= {
+                "run_id": "",
+                "note": "",
+                "data_hashes": {},
+            }  # those of the first training; the settings are the same
             found.append(Crossval({**one.record, **own}, cases, again=True))
     return found
 

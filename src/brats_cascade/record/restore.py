@@ -69,7 +69,7 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
     params = {key: record[key] for key in ("experiment", "n4", "precision") if key in record} | {"folds": len(folds)}
     params |= record.get("params", {})
     params |= {f"hash.{path}": md5 for path, md5 in record["data_hashes"].items()}
-    title = f"{name}: {one.name}, {len(folds)} folds"
+    title = f"{name}: {one.title}, {len(folds)} folds"
     stands_for, made = record["run_id"] or title, 0
     parent = tracking.find_run(stands_for, root=root)
     if not parent:
@@ -105,7 +105,7 @@ def _fold_run(
     cases = of.of_folds([fold["fold"]]).cases
     tags = {**shared, "crossval": "child", "mlflow.parentRunId": parent, "fold": fold["fold"]}
     tags |= {"git_commit": fold.get("git_commit", of.record["git_commit"]), "machine": fold["machine"]}
-    title = f"{of.name}, fold {fold['fold']}"
+    title = f"{of.title}, fold {fold['fold']}"
     with tracking.start_run(title, tags=tags, params={**params, "fold": fold["fold"]}, root=root, finish=True) as run:
         run.log_scores(summarise(cases, seed=1))
         run.log_scores({"dice": fold["validation_dice"]}, prefix="validation")
