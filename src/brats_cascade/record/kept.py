@@ -145,11 +145,7 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
             cases = pd.concat(tables, ignore_index=True).sort_values("case", ignore_index=True)
             commits = ", ".join(sorted({row["git_commit"] for row in rows}))
             own = {"scores": summarise(cases, seed=1), "folds": rows, "git_commit": commits}
-            own |= {
-                "run_id": "",
-                "note": "",
-                "data_hashes": {},
-            }  # those of the first training; the settings are the same
+            own |= {"run_id": "", "note": "", "data_hashes": {}}  # its settings were the first training's, not these
             found.append(Crossval({**one.record, **own}, cases, again=True))
     return found
 
