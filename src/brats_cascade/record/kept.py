@@ -145,7 +145,7 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
             cases = pd.concat(tables, ignore_index=True).sort_values("case", ignore_index=True)
             commits = ", ".join(sorted({row["git_commit"] for row in rows}))
             own = {"scores": summarise(cases, seed=1), "folds": rows, "git_commit": commits}
-            own |= {"run_id": "", "note": "", "data_hashes": {}}  # its settings were the first training's, not these
+            own |= {"run_id": "", "note": "", "data_hashes": {}}  # the first training's, not its own
             found.append(Crossval({**one.record, **own}, cases, again=True))
     return found
 
