@@ -16,8 +16,8 @@ class Fold:
     """One fold.
 
     Attributes:
-        row: Its number, its cases by part, training seconds and labelled pixels (those of a CNN 1 included), validation
-            Dice, MLflow run, machine and commit.
+        row: Its number, its cases by part, which of them are for validation, training seconds and labelled pixels (those of
+            a CNN 1 included), validation Dice, MLflow run, machine and commit.
         made: architecture, release and classes of the network.
         cases: metrics/E/cases.csv: one row per unseen case.
     """
@@ -41,6 +41,7 @@ def gather_fold(place: Path, *, order: Sequence[str], fold: int) -> Fold:
     row = {
         "fold": fold,
         **{part: len(splits[part]) for part in ("train", "validation", "test")},
+        "validation_cases": sorted(splits["validation"]),
         "seconds": round(sum(record["seconds"] for record in records), 1),
         "labelled_pixels": sum(record["labelled_pixels"] for record in records),
         "validation_dice": scores["validation"]["dice"],
@@ -102,17 +103,10 @@ def summarise_folds(folds: Sequence[Fold], *, name: str, seed: int) -> tuple[pd.
     Raises:
         UserError: A case is in two folds.
     """
-    from brats_cascade.evaluation.summary import summarise
+    from brats_cascade.record.crossval_result import join_folds
 
-    tables = [one.cases.assign(fold=one.row["fold"]) for one in folds]
-    cases = pd.concat(tables, ignore_index=True).sort_values("case", ignore_index=True)
-    twice = cases[cases["case"].duplicated(keep=False)]
-    if len(twice):
-        where = ", ".join(f"{row.case} in fold {row.fold}" for row in twice.itertuples())
-        raise UserError(f"{name}: every case must be in one fold, received {where}; train these folds anew")
-    summary = {"experiment": name, **folds[-1].made, "scores": summarise(cases, seed=seed)}
-    commits = ", ".join(sorted({one.row["git_commit"] for one in folds}))
-    return cases, {**summary, "folds": [one.row for one in folds], "git_commit": commits}
+    cases, joined = join_folds([one.row for one in folds], tables=[one.cases for one in folds], name=name, seed=seed)
+    return cases, {"experiment": name, **folds[-1].made, **joined}
 
 
 def _cases(path: Path) -> pd.DataFrame:

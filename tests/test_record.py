@@ -261,23 +261,24 @@ def test_the_readme_shows_the_table_and_the_champions_median_case(project: Path)
 
 
 def test_the_readme_prefers_the_longest_cross_validation_to_the_few_patients_of_the_split(project: Path) -> None:
-    _crossval(project, "one", cases_of="one", experiment="older")
+    _crossval(project, "one", cases_of="one", experiment="older", note="at night")
     place = _crossval(project, "n4", cases_of="two", n4=True, data_hashes={"data/volumes": "corrected"})
     record = json.loads((place / "summary.json").read_text())
 
-    def shown() -> list[str]:
+    def shown(note: str) -> list[str]:
         (place / "summary.json").write_text(json.dumps(record))
         run("real", root=project, command="dvc repro", readme=True)
         text = (project / "README.md").read_text()
-        assert "the one with the most labelled pixels is shown, whatever it reached. A row without the number" in text
+        words = f"the one with the most labelled pixels is shown, whatever it reached. {note}A row without the number"
+        assert words in text
         rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")]
         return [row for row in rows if not row.startswith(("| paper", "| ---")) and row != "| "]
 
     others = ["| InputCascadeCNN: two", "| yardstick, plain U-Net: plain_unet"]
-    for pixels, longest in ((4e6, "one_n4"), (2e6, "older")):  # beside 3e6
+    for pixels, longest, note in ((4e6, "one_n4", ""), (2e6, "older", "older: at night. ")):  # beside 3e6
         for fold in record["folds"]:
             fold["labelled_pixels"] = pixels
-        assert shown() == [*others, f"| TwoPathCNN: {longest}, cross-validated over 3 patients"]
+        assert shown(note) == [*others, f"| TwoPathCNN: {longest}, cross-validated over 3 patients"]
 
 
 @pytest.mark.parametrize(
@@ -361,7 +362,7 @@ def test_the_best_on_validation_is_compared_with_the_others_patient_by_patient(p
     _crossval(project, "unet", cases_of="plain_unet", folds=[{**fold, "validation_dice": 0.8}], **unet)
     text = _page(project)  # the U-Net's Dice is 0.05 higher in every case
     assert (
-        "Of those on scans as they are, plain_unet has the highest mean Dice on the folds' validation patients" in text
+        "Of those on scans as they are with the same validation patients, plain_unet has the highest mean Dice" in text
     )
     row = "| one | +0.050 [+0.050, +0.050] | +0.050 [+0.050, +0.050] | +0.050 [+0.050, +0.050] | 0.800 : 0.700 |"
     assert f"{row} 4.0 : 3.0 M | 1.5 min in bfloat16, H200 : 1.2 min | 3.5 : 3.5 s |" in text
@@ -370,11 +371,30 @@ def test_the_best_on_validation_is_compared_with_the_others_patient_by_patient(p
     assert "plain_unet: C is the worst case" in text and "one: C is the worst case" not in text
 
 
+def test_validation_ranks_only_what_has_the_same_validation_patients(project: Path) -> None:
+    fold = {"fold": 0, "train": 2, "validation": 1, "seconds": 90, "labelled_pixels": 4e6, "machine": "a computer"}
+    fold["validation_dice"] = 0.7
+    _crossval(project, "one", cases_of="one", folds=[fold])
+    _crossval(project, "two", cases_of="two", experiment="two", folds=[{**fold, "validation_dice": 0.6}])
+    later = {**fold, "validation_cases": ["D"], "validation_dice": 0.9}
+    _crossval(project, "short", cases_of="short", experiment="short", folds=[later])
+    text = _page(project)
+    assert (
+        "Of those on scans as they are with the same validation patients, one has the highest mean Dice on these"
+        in text
+    )
+    assert "No other one on scans as they are has the validation patients of short, so validation does not rank" in text
+    _, among, alone = text.partition("\n## Cross-validations\n")[2].split(" minus | ")
+    assert [line.split(" | ")[0] for line in among.splitlines() if " : " in line] == ["| two"]
+    assert [line.split(" | ")[0] for line in alone.splitlines() if " : " in line] == ["| one"]
+    assert "| other patients | 4.0 : 4.0 M |" in alone and "| 0.700 : 0.600 | 4.0 : 4.0 M |" in among
+
+
 def test_folds_trained_once_more_stand_beside_those_of_the_cross_validation(project: Path) -> None:
     fold = {"train": 2, "validation": 1, "validation_dice": 0.7, "seconds": 72, "labelled_pixels": 3e6}
     folds = [{**fold, "fold": number, "machine": "a computer"} for number in (0, 1)]
     place = _crossval(project, "one", cases_of="one", folds=folds)
-    cases = pd.read_csv(place / "cases.csv").assign(fold=[0, 1, 1])
+    cases = pd.read_csv(place / "cases.csv").assign(fold=[1, 0, 1])  # so the cases of the folds, in turn, are B, A, C
     cases.to_csv(place / "cases.csv", index=False)
 
     again = project / "docs/results/real/crossval/again/one"
@@ -388,9 +408,9 @@ def test_folds_trained_once_more_stand_beside_those_of_the_cross_validation(proj
 
     once_more(1, seconds=240, machine="another", dice=0.3)
     took = "fold 1 on another, commit def: 4.0 min for 5.0 M labelled pixels, 7.0 s a case"
-    line = f"- one, trained once more: {took}. Dice on the 2 unseen cases 0.300 / 0.450 / 0.450; in the"
+    line = f"- one, trained once more: {took}. Dice on the 2 unseen cases 0.300 / 0.600 / 0.600; in the"
     line += (
-        " cross-validation 0.450 / 0.450 / 0.450. The difference between the two trainings, paired: -0.150 / +0.000 "
+        " cross-validation 0.600 / 0.600 / 0.600. The difference between the two trainings, paired: -0.300 / +0.000 "
     )
     assert line in _page(project, readme=True)
     assert "Trained once more, a fold of one took 4 min on another." in (project / "README.md").read_text()
@@ -410,7 +430,9 @@ def test_folds_trained_once_more_stand_beside_those_of_the_cross_validation(proj
         assert cells[:4] == ["0.400 [0.30, 0.60]", "0.600 [0.30, 0.90]", "0.600 [0.30, 0.90]", "0.750"]
         assert cells[-3:] == ["4.5 min", "5.0 M", "7.0 s"]
     assert "| one trained once more | all | 3 | complete | 0.400 [0.30, 0.60] |" in text
-    assert "| one trained once more | B | high | 0.300 | 0.600 | 0.600 |" in text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| one trained once more | ")]
+    patients = [cells[1:4] for cells in rows if cells[1] in "ABC"]
+    assert patients == [["A", "high", "0.300"], ["B", "high", "0.600"], ["C", "low", "0.300"]]
     assert "Trained once more, a fold of one took 4 to 5 min on another." in (project / "README.md").read_text()
 
     once_more(0, seconds=300, machine="a third", dice=0.6)

@@ -74,7 +74,7 @@ class Stages:
         params = load_params(cwd / "params.yaml")
         test = list(NAMES[params.split.fold :: params.split.folds])
         if words[1] == "split":
-            splits = {"train": ["x"], "validation": ["y"], "test": test}
+            splits = {"train": ["x"], "validation": ["z", "y"], "test": test}
             (cwd / "data/splits.json").write_text(json.dumps(splits))
         elif words[1] == "train":
             run = {
@@ -129,6 +129,7 @@ def test_every_fold_runs_the_stages_and_the_summary_holds_every_case_once(projec
     summary = json.loads((project / "reports/crossval/mf_cascade/summary.json").read_text())
     assert summary["scores"]["core"]["dice"] == 0.125 and summary["scores"]["patients"] == 4
     assert [fold["seconds"] for fold in summary["folds"]] == [20, 20]  # CNN 1's and its own
+    assert [fold["validation_cases"] for fold in summary["folds"]] == [["y", "z"]] * 2
     assert summary["precision"] == "float32" and summary["params"]["train.precision"] == "float32"
     assert summary["n4"] is False and summary["git_commit"] == "abc" and summary["architecture"] == "mf_cascade"
 

@@ -39,10 +39,10 @@ def crossvals_lines(
         told = "" if longer is None else f" The experiment {one.experiment} above was trained {longer / 60:.1f} min."
         lines.append(f"- {one.name}: {_how(one)}{told}")
     lines.append("")
-    alike = [[one for one in crossvals if one.n4 == n4] for n4 in (False, True)]
-    leaders = [max(some, key=lambda one: one.validation) for some in alike if some]
-    for best in leaders:
-        lines += _beside(best, others=[one for one in crossvals if one is not best and one.n4 == best.n4])
+    alike = _alike(crossvals)
+    leaders = [max(some, key=lambda one: one.validation) for some in alike]
+    for best, some in zip(leaders, alike, strict=True):
+        lines += _beside(best, alike=some, leaders=leaders)
     return [
         *lines, *_n4_pairs(crossvals), *_again(again, first=crossvals),
         *grades_table(tables), "",
@@ -83,8 +83,26 @@ def _numbers(some: Collection[int]) -> str:
     return " or ".join(map(str, sorted(some)))
 
 
-def _beside(best: Crossval, *, others: Sequence[Crossval]) -> list[str]:
-    """The best on validation of those on the same volumes against the others; empty where there is no other."""
+def _alike(crossvals: Sequence[Crossval]) -> list[list[Crossval]]:
+    """Those that validation can rank: on the same volumes, with the same validation cases. Uncorrected scans first."""
+    found: dict[object, list[Crossval]] = {}
+    for one in sorted(crossvals, key=lambda one: one.n4):
+        found.setdefault((one.n4, one.watched), []).append(one)
+    return list(found.values())
+
+
+def _beside(best: Crossval, *, alike: Sequence[Crossval], leaders: Sequence[Crossval]) -> list[str]:
+    """The best on validation against those that this ranks it with, or, of one alone, against the best of the other ones.
+
+    Args:
+        best: Of `alike`.
+        alike: Those on the same volumes with the same validation cases.
+        leaders: The best of all such groups; those on other volumes are left out.
+
+    Returns:
+        Markdown; empty where there is no other.
+    """
+    others = [one for one in (alike if len(alike) > 1 else leaders) if one is not best and one.n4 == best.n4]
     if not others:
         return []
     head = [
@@ -99,11 +117,17 @@ def _beside(best: Crossval, *, others: Sequence[Crossval]) -> list[str]:
             f"{_time(best)} : {_time(one)}",
             f"{best.prediction:.1f} : {one.prediction:.1f} s",
         ]
-        rows.append([one.name, *map(in_short, differences), f"{best.validation:.3f} : {one.validation:.3f}", *costs])
+        watched = f"{best.validation:.3f} : {one.validation:.3f}" if len(alike) > 1 else "other patients"
+        rows.append([one.name, *map(in_short, differences), watched, *costs])
     scans = "corrected scans" if best.n4 else "scans as they are"
+    ranked = (
+        f"Of those on {scans} with the same validation patients, {best.name} has the highest mean Dice on these, who are few: "
+        "folds may share one."
+        if len(alike) > 1
+        else f"No other one on {scans} has the validation patients of {best.name}, so validation does not rank it."
+    )
     return [
-        f"Of those on {scans}, {best.name} has the highest mean Dice on the folds' validation patients, who are few: folds may "
-        "share one. Paired differences of its Dice on the unseen patients, above 0 where it is better, with 95 % bootstrap "
+        f"{ranked} Paired differences of its Dice on the unseen patients, above 0 where it is better, with 95 % bootstrap "
         "intervals. p is Wilcoxon's, not corrected for their number: of twenty comparisons one falls below 0.05 by chance "
         "alone.",
         "",

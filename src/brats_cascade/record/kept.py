@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.record.basis import Basis, kept_basis
-from brats_cascade.record.crossval_result import Crossval, read_crossval
+from brats_cascade.record.crossval_result import Crossval, join_folds, read_crossval
 from brats_cascade.record.results import Result, read_json
 
 log = logging.getLogger(__name__)
@@ -128,8 +128,6 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
     """Folds of kept cross-validations that another machine trained once more: crossval/again/NAME, filled by `--share`."""
     import pandas as pd
 
-    from brats_cascade.evaluation.summary import summarise
-
     found = []
     for one in crossvals:
         notes = [read_json(path) for path in sorted((folder / "crossval/again" / one.name).glob("fold*.json"))]
@@ -139,12 +137,10 @@ def kept_again(folder: Path, *, crossvals: Sequence[Crossval]) -> list[Crossval]
                 pd.read_csv(
                     folder / f"crossval/again/{one.name}/fold{row['fold']}_cases.csv",
                     dtype={"case": str, "patient": str},
-                ).assign(fold=row["fold"])
+                )
                 for row in rows
             ]
-            cases = pd.concat(tables, ignore_index=True).sort_values("case", ignore_index=True)
-            commits = ", ".join(sorted({row["git_commit"] for row in rows}))
-            own = {"scores": summarise(cases, seed=1), "folds": rows, "git_commit": commits}
+            cases, own = join_folds(rows, tables=tables, name=one.name, seed=1)
             own |= {"run_id": "", "note": "", "data_hashes": {}}  # the first training's, not its own
             found.append(Crossval({**one.record, **own}, cases, again=True))
     return found

@@ -42,6 +42,10 @@ def readme_notes(others: Sequence[Result], *, folds: Sequence[Crossval], again: 
         words.append(
             "Of an architecture's cross-validations the one with the most labelled pixels is shown, whatever it reached."
         )
+    for note in dict.fromkeys(one.record.get("note") for one in folds):
+        if note:
+            names = [one.name for one in folds if one.record.get("note") == note]
+            words.append(f"{', '.join(names)}: {note}.")
     for one in (one for one in again if one.name in {row.name for row in folds}):
         taken = [f"{spread(part.minutes, decimals=0)} min on {machine}" for machine, part in one.by_machine().items()]
         words.append(f"Trained once more, a fold of {one.name} took {' and '.join(taken)}.")
