@@ -12,7 +12,7 @@ from brats_cascade.commands.restore import run
 from brats_cascade.errors import UserError
 from brats_cascade.tracking.store import open_store
 
-ROOT, KEPT = Path(__file__).parents[1], Path("docs/results/real")
+ROOT, KEPT = Path(__file__).parents[2], Path("docs/results/real")
 REGIONS = ("complete", "core", "enhancing")
 
 
