@@ -103,7 +103,7 @@ def summarise_folds(folds: Sequence[Fold], *, name: str, seed: int) -> tuple[pd.
     Raises:
         UserError: A case is in two folds.
     """
-    from brats_cascade.record.crossval_result import join_folds
+    from brats_cascade.record.join_folds import join_folds
 
     cases, joined = join_folds([one.row for one in folds], tables=[one.cases for one in folds], name=name, seed=seed)
     return cases, {"experiment": name, **folds[-1].made, **joined}

@@ -87,7 +87,7 @@ def _alike(crossvals: Sequence[Crossval]) -> list[list[Crossval]]:
     """Those that validation can rank: on the same volumes, with the same validation cases. Uncorrected scans first."""
     found: dict[object, list[Crossval]] = {}
     for one in sorted(crossvals, key=lambda one: one.n4):
-        found.setdefault((one.n4, one.watched), []).append(one)
+        found.setdefault((one.n4, one.validation_cases), []).append(one)
     return list(found.values())
 
 

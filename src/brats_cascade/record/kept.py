@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.record.basis import Basis, kept_basis
-from brats_cascade.record.crossval_result import Crossval, join_folds, read_crossval
+from brats_cascade.record.crossval_result import Crossval, read_crossval
+from brats_cascade.record.join_folds import join_folds
 from brats_cascade.record.results import Result, read_json
 
 log = logging.getLogger(__name__)
