@@ -1,7 +1,6 @@
 """What the stages and a cross-validation leave, as the record reads it; the Dice of every case is in CASES."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -72,7 +71,8 @@ def write_crossval(project: Path, folder: str, *, cases_of: str, **summary: obje
     """What `pipelines/crossval.py` leaves, with the cases of an experiment."""
     place = project / "reports/crossval" / folder
     place.mkdir(parents=True)
-    shutil.copy(project / f"metrics/{cases_of}/cases.csv", place)
+    cases = pd.read_csv(project / f"metrics/{cases_of}/cases.csv")
+    cases.assign(fold=[number % 2 for number in range(len(cases))]).to_csv(place / "cases.csv", index=False)
     fold = {"train": 2, "machine": "a computer", "labelled_pixels": 3e6, "validation": 1, "validation_dice": 0.7}
     record = {
         "experiment": "one", "architecture": "two_path", "git_commit": "abc", "data_hashes": {"data/volumes": "123"},

@@ -37,16 +37,37 @@ def test_the_readme_prefers_the_longest_cross_validation_to_the_few_patients_of_
         (place / "summary.json").write_text(json.dumps(record))
         run("real", root=project, command="dvc repro", readme=True)
         text = (project / "README.md").read_text()
-        words = f"the one with the most labelled pixels is shown, whatever it reached. {note}A row without the number"
+        words = f"the one with the most labelled pixels is shown, whatever it reached. {note} A row without the number"
         assert words in text
         rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")]
         return [row for row in rows if not row.startswith(("| paper", "| ---")) and row != "| "]
 
     others = ["| InputCascadeCNN: two", "| yardstick, plain U-Net: plain_unet"]
-    for pixels, longest, note in ((4e6, "one_n4", ""), (2e6, "older", "older: at night. ")):  # beside 3e6
+    took = "took 1 to 2 min on a computer."
+    for pixels, longest, note in (
+        (4e6, "one_n4", f"A fold of one_n4 {took}"),
+        (2e6, "older", f"older: at night. A fold of older {took}"),
+    ):  # beside 3e6
         for fold in record["folds"]:
             fold["labelled_pixels"] = pixels
         assert shown(note) == [*others, f"| TwoPathCNN: {longest}, cross-validated over 3 patients"]
+
+
+def test_the_readme_says_how_long_a_fold_took_without_a_gpu_and_leaves_a_gpu_to_the_row(project: Path) -> None:
+    place = write_crossval(project, "one", cases_of="one")
+    record = json.loads((place / "summary.json").read_text())
+    record["folds"][1] |= {"machine": "another computer", "seconds": 240}
+
+    def written() -> str:
+        (place / "summary.json").write_text(json.dumps(record))
+        run("real", root=project, command="dvc repro", readme=True)
+        return (project / "README.md").read_text()
+
+    assert "A fold of one took 1 min on a computer and 4 min on another computer." in written()
+    for fold in record["folds"]:
+        fold["machine"] = "Xeon, 16 cores, 126 GiB, H200"
+    text = written()
+    assert "| 2.5 min, H200 | 3.0 M |" in text and "A fold of" not in text
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,18 @@ def kept_result(path: Path) -> Result:
 def keep_crossval(folder: Path, *, crossval: Crossval) -> None:
     """Writes a cross-validation: crossval/NAME.json and crossval/NAME_cases.csv.
 
+    These files are for a repository: of a cohort's folder that is given from the root of a disk only its name is kept.
+
     Args:
         folder: docs/results/NAME.
         crossval: Its name is the files'.
     """
     own = folder / "crossval"
     own.mkdir(parents=True, exist_ok=True)
-    (own / f"{crossval.name}.json").write_text(json.dumps(crossval.record, indent=1) + "\n", encoding="utf-8")
+    record, source = dict(crossval.record), Path(crossval.record.get("source", ""))
+    if source.is_absolute():
+        record["source"] = source.name
+    (own / f"{crossval.name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     crossval.cases.to_csv(own / f"{crossval.name}_cases.csv", index=False)
 
 

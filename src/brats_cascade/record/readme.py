@@ -46,9 +46,11 @@ def readme_notes(others: Sequence[Result], *, folds: Sequence[Crossval], again: 
         if note:
             names = [one.name for one in folds if one.record.get("note") == note]
             words.append(f"{', '.join(names)}: {note}.")
-    for one in (one for one in again if one.name in {row.name for row in folds}):
+    shown = {one.name for one in folds}
+    without_gpu = [one for one in folds if not one.card]  # a GPU is named in the row itself
+    for one in [*without_gpu, *(one for one in again if one.name in shown)]:
         taken = [f"{spread(part.minutes, decimals=0)} min on {machine}" for machine, part in one.by_machine().items()]
-        words.append(f"Trained once more, a fold of {one.name} took {' and '.join(taken)}.")
+        words.append(f"{'Trained once more, a' if one.again else 'A'} fold of {one.name} took {' and '.join(taken)}.")
     if others:
         rows = "A row without the number of patients" if folds else "A row"
         patients = others[0].summary["patients"]
