@@ -104,12 +104,3 @@ def test_a_cross_validation_that_tells_its_scans_must_tell_the_pages(project: Pa
         assert ("cross-validated over" in page_of(project)) == (what in ("the same", "corrected")), what
         shutil.rmtree(place)
         shutil.rmtree(project / "docs/results/real/crossval")
-
-
-def test_of_a_cohorts_folder_on_this_disk_only_the_name_is_kept(project: Path) -> None:
-    for source, kept in ((str(project / "scans/brats"), "brats"), ("../scans/brats", "../scans/brats")):
-        shutil.rmtree(project / "reports/crossval", ignore_errors=True)
-        write_crossval(project, "one", cases_of="one", source=source)
-        page_of(project)
-        text = (project / "docs/results/real/crossval/one.json").read_text()
-        assert json.loads(text)["source"] == kept and str(project) not in text

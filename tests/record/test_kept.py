@@ -97,3 +97,19 @@ def test_the_page_in_git_is_what_its_kept_results_give(tmp_path: Path) -> None:
 
     assert numbers(page) == numbers(ROOT / "docs/results/real.md")
     assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text()
+
+
+def test_of_a_cohorts_folder_on_this_disk_only_the_name_is_kept(project: Path) -> None:
+    for source, kept in ((str(project / "scans/brats"), "brats"), ("../scans/brats", "../scans/brats")):
+        path = project / "models/one/run.json"
+        record = json.loads(path.read_text())
+        record["params"]["data.source"] = source
+        path.write_text(json.dumps(record))
+        shutil.rmtree(project / "reports/crossval", ignore_errors=True)
+        write_crossval(project, "one", cases_of="one", source=source)
+        page_of(project)
+        experiment, crossval = (
+            json.loads((project / f"docs/results/real/{one}.json").read_text()) for one in ("one", "crossval/one")
+        )
+        assert experiment["run"]["params"]["data.source"] == crossval["source"] == kept
+        assert str(project) not in json.dumps([experiment, crossval])

@@ -28,7 +28,7 @@ def keep_results(folder: Path, *, results: Sequence[Result]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for one in results:
         plain = {"run": one.run, "summary": one.summary, "first": one.first, "command": one.command}
-        (folder / f"{one.name}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        _write(folder / f"{one.name}.json", record=plain)
         one.cases.to_csv(folder / f"{one.name}_cases.csv", index=False)
         nine = folder / f"{one.name}_nine.csv"
         nine.unlink(missing_ok=True)
@@ -95,18 +95,13 @@ def kept_result(path: Path) -> Result:
 def keep_crossval(folder: Path, *, crossval: Crossval) -> None:
     """Writes a cross-validation: crossval/NAME.json and crossval/NAME_cases.csv.
 
-    These files are for a repository: of a cohort's folder that is given from the root of a disk only its name is kept.
-
     Args:
         folder: docs/results/NAME.
         crossval: Its name is the files'.
     """
     own = folder / "crossval"
     own.mkdir(parents=True, exist_ok=True)
-    record, source = dict(crossval.record), Path(crossval.record.get("source", ""))
-    if source.is_absolute():
-        record["source"] = source.name
-    (own / f"{crossval.name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    _write(own / f"{crossval.name}.json", record=crossval.record)
     crossval.cases.to_csv(own / f"{crossval.name}_cases.csv", index=False)
 
 
@@ -175,6 +170,22 @@ def kept_helps(folder: Path, *, like: Result) -> list[dict[str, Any]]:
 def with_command(results: Sequence[Result], *, command: str) -> list[Result]:
     """The same results, with the command that made them."""
     return [replace(one, command=command) for one in results]
+
+
+def _write(path: Path, *, record: Mapping[str, Any]) -> None:
+    """Writes a record for a repository: of a cohort's folder that is given from the root of a disk only the name."""
+    path.write_text(json.dumps(_without_disk(record), indent=1) + "\n", encoding="utf-8")
+
+
+def _without_disk(record: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(record)
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            found[key] = _without_disk(value)
+    for key in ("source", "data.source"):  # of a cross-validation, of an experiment's parameters
+        if (folder := Path(str(found.get(key, "")))).is_absolute():
+            found[key] = folder.name
+    return found
 
 
 def _same_scans(one: Mapping[str, Any], other: Mapping[str, Any], *, but: str = "") -> bool:
