@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
+from brats_cascade.params_file import read_tree, write_params
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +41,7 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
             "unknown key 'train.learning_rat'; did you mean 'learning_rate'",
         ),
         (lambda tree: tree.update(trian={}), "unknown key 'trian'; did you mean 'train'"),
-        (lambda tree: tree["ingest"].update(clip="much"), "ingest.clip: .* received 'much'"),
+        (lambda tree: tree["ingest"].update(clip="much"), "ingest.clip: .* found 'much'"),
         (lambda tree: tree["train"].pop("tile"), "tile' is missing; see docs/params.md"),
         (
             lambda tree: tree["experiments"]["two_path"].update(widht=1),
@@ -48,11 +49,11 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
         ),
         (
             lambda tree: tree["experiments"]["input_cascade"].update(builds_on="models/nothing"),
-            r"experiments.input_cascade.builds_on: expected models/NAME of a two_path experiment, .* received 'models/nothing'",
+            r"experiments.input_cascade.builds_on: expected models/NAME of a two_path experiment, .* got 'models/nothing'",
         ),
         (
             lambda tree: tree["experiments"]["input_cascade"].update(architecture="vnet"),
-            "architecture: .* received 'vnet'",
+            "architecture: .* found 'vnet'",
         ),
     ],
 )
@@ -62,6 +63,70 @@ def test_a_mistake_gets_one_line_with_the_cure(tmp_path: Path, change, message: 
         load_params(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.b", "lr=0.01", "a b", "-x", "a$b", "a@b", "a/b", "2024", "Übung", "yes", "x" * 101, "", 2024, 1.5, None, True],
+)
+def test_a_name_that_is_no_stage_and_no_folder_is_refused(tmp_path: Path, name) -> None:
+    path = _params(tmp_path, lambda tree: tree["experiments"].update({name: dict(tree["experiments"]["two_path"])}))
+    with pytest.raises(UserError, match="experiments: ") as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+    assert str(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a", "Two-Path_3", "phase1", "crossval", "ablation", "sweep", "train", "x" * 100])
+def test_other_names_are_free(tmp_path: Path, name: str) -> None:
+    path = _params(tmp_path, lambda tree: tree["experiments"].update({name: dict(tree["experiments"]["two_path"])}))
+    assert name in load_params(path).experiments
+
+
+def test_names_that_differ_in_capitals_alone_are_refused(tmp_path: Path) -> None:
+    path = _params(tmp_path, lambda tree: tree["experiments"].update({"Unet": dict(tree["experiments"]["unet"])}))
+    with pytest.raises(UserError, match="unet and Unet"):
+        load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("experiments", "found"),
+    [
+        ("[a]", "['a']"), ("null", "nothing"), ("{}", "nothing"), ("text", "'text'"), ("{a: null}", "experiments.a: .*nothing"),
+        ("{a: [1]}", "experiments.a: .*[1]"), ("{a: {architecture: unet, train: {width: 1}}}", "experiments.a.train"),
+    ],
+)  # fmt: skip
+def test_experiments_that_are_no_mapping_get_one_line(tmp_path: Path, experiments: str, found: str) -> None:
+    path = tmp_path / "params.yaml"
+    head = (ROOT / "params.yaml").read_text(encoding="utf-8").partition("\nexperiments:")[0]
+    path.write_text(f"{head}\nexperiments: {experiments}\n", encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+    assert found.rpartition(".*")[0] in str(caught.value) and found.rpartition(".*")[2] in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["train: [1, 2", "train: 1\ntrain: 2\n", "a: b: c", "\x07", "- 1", ""])
+def test_what_is_no_mapping_of_blocks_gets_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_what_is_written_is_read_back_and_one_change_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    tree = read_tree(ROOT / "params.yaml")
+    write_params(path, tree)
+    assert read_tree(path) == tree
+    before = path.read_text(encoding="utf-8").splitlines()
+    tree["train"]["learning_rate"] = 0.25
+    write_params(path, tree)
+    after = path.read_text(encoding="utf-8").splitlines()
+    changed = [number for number, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
+    assert [after[number] for number in changed] == ["  learning_rate: 0.25"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["params.yaml"]
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """params.yaml as one small frozen model per stage; unknown or mistyped keys are refused with the nearest name."""
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from brats_cascade.errors import UserError
+from brats_cascade.params_file import check_experiment_names, explain, read_tree
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -199,27 +199,18 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         The checked parameters; every experiment holds the `train` defaults with its own overrides applied.
 
     Raises:
-        UserError: The file is missing or no YAML, or a key is unknown, missing or of the wrong kind; the message names
-            the key and, for an unknown one, the nearest known name.
+        UserError: The file is missing or no YAML, an experiment's name cannot be used, or a key is unknown, missing or of
+            the wrong kind; the message names the key and, for an unknown one, the nearest known name.
     """
-    from ruamel.yaml import YAML, YAMLError
-
-    try:
-        tree = YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; run this from the project's root") from None
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected a mapping of stages, received {type(tree).__name__}")
+    tree = read_tree(path)
+    check_experiment_names(tree.get("experiments"), path=path)
     tree["experiments"] = {
-        name: _with_defaults(entry, defaults=tree.get("train"))
-        for name, entry in (tree.get("experiments") or {}).items()
+        name: _with_defaults(entry, defaults=tree.get("train")) for name, entry in tree["experiments"].items()
     }
     try:
         params = Params.model_validate(tree)
     except ValidationError as error:
-        raise UserError(f"{path}: {_explain(error)}") from None
+        raise UserError(f"{path}: {explain(error, known=_known_keys)}") from None
     _check_experiments(params.experiments, path=path)
     _check_sweep(params, path=path)
     return params
@@ -227,7 +218,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 def _with_defaults(entry: Any, *, defaults: Any) -> Any:
     """Splits an experiment into its own keys and its overrides of `train`, and fills in the defaults."""
-    if not isinstance(entry, dict) or not isinstance(defaults, dict):
+    if not isinstance(defaults, dict):
         return entry
     own = {key: value for key, value in entry.items() if key in ExperimentParams.model_fields}
     overrides = {key: value for key, value in entry.items() if key not in ExperimentParams.model_fields}
@@ -240,11 +231,11 @@ def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) 
         if entry.builds_on == "data/patches":
             continue
         if entry.cnn1 is None:
-            raise UserError(f"{where}: expected data/patches or models/NAME, received {entry.builds_on!r}")
+            raise UserError(f"{where}: expected data/patches or models/NAME, got {entry.builds_on!r}")
         if entry.cnn1 not in experiments or experiments[entry.cnn1].architecture != "two_path":
             known = [key for key, other in experiments.items() if other.architecture == "two_path"]
             raise UserError(
-                f"{where}: expected models/NAME of a two_path experiment, one of {known}, received {entry.builds_on!r}"
+                f"{where}: expected models/NAME of a two_path experiment, one of {known}, got {entry.builds_on!r}"
             )
         if entry.architecture in ("two_path", "unet"):
             raise UserError(f"{where}: {entry.architecture} has no CNN 1; set it to data/patches")
@@ -258,21 +249,6 @@ def _check_sweep(params: Params, *, path: Path) -> None:
             plan_of(params)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """The first thing wrong, in one line: where, what was expected, what was received."""
-    first = error.errors()[0]
-    keys = [str(part) for part in first["loc"]]
-    where = ".".join(keys)
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(keys[:-1])
-        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        return f"unknown key {where!r}; {hint}"
-    if first["type"] == "missing":
-        return f"key {where!r} is missing; see docs/params.md"
-    return f"{where}: {first['msg']}, received {first['input']!r}"
 
 
 def _known_keys(parents: list[str]) -> list[str]:
