@@ -88,7 +88,7 @@ def test_the_store_and_the_table(tmp_path, write_nifti_case, write_mha_case):
     assert stored.image.shape == (*stored.brain.shape, 4)
     assert (np.asarray(stored.image)[~np.asarray(stored.brain)] == 0).all()
     truth = Path(find_cases(tmp_path / "in")[2].truth)
-    assert stored.meta["sources"]["truth"]["sha256"] == hashlib.sha256(truth.read_bytes()).hexdigest()
+    assert stored.meta["sources"]["truth"][0]["sha256"] == hashlib.sha256(truth.read_bytes()).hexdigest()
     assert {column: str(table.reset_index()[column].dtype) for column in COLUMNS} == {
         column: str(pd.Series([], dtype=kind).dtype) for column, kind in COLUMNS.items()
     }
@@ -135,6 +135,20 @@ def test_only_what_changed_is_made_again(tmp_path, write_nifti_case):
     kept = {path.parent.name for path, stamp in before.items() if after.get(path) == stamp}
     assert kept == {"B", "E"}
     assert open_case(tmp_path / "store" / "D").labels is None
+
+
+def test_changed_voxels_beside_an_unchanged_header_are_noticed(tmp_path, write_mha_case):
+    folder = write_mha_case(tmp_path / "in" / "Image_Data" / "HG", "0001")
+    names = ("fl", "t1", "t1c", "t2")
+    for name, part in zip(names, ("Flair", "T1", "T1c", "T2"), strict=True):
+        image = SimpleITK.ReadImage(str(next(folder.glob(f"*{part}/*.mha"))))
+        SimpleITK.WriteImage(image, str(tmp_path / f"{name}.mhd"))
+    rows = ["case,labels,flair,t1,t1c,t2", f"A,five,{','.join(f'{name}.mhd' for name in names)}"]
+    (tmp_path / "cases.csv").write_text("\n".join(rows))
+    before = run(tmp_path / "cases.csv", tmp_path / "store").loc["A", "voxels_hash"]
+    voxels = np.fromfile(tmp_path / "fl.raw", dtype="int16")
+    np.where(voxels > 0, voxels + 1, 0).astype("int16").tofile(tmp_path / "fl.raw")
+    assert run(tmp_path / "cases.csv", tmp_path / "store").loc["A", "voxels_hash"] != before
 
 
 def test_equal_files_give_an_equal_store_anywhere_at_any_time(tmp_path, write_nifti_case):
@@ -228,7 +242,7 @@ BAD = {
     "release's own unknown": ("seg", set_voxel(3), r"received also \[3\]; set data.layout"),
     "negative label": ("seg", set_voxel(-1), r"received also \[-1\]"),
     "label above a byte": ("seg", set_voxel(257), r"received also \[257\]"),
-    "fractional label": ("seg", set_voxel(1.5), r"expected whole labels \[0, 1, 2, 4\], received 1.5"),
+    "fractional label": ("seg", set_voxel(1.5), r"expected whole labels, 1 of 1680 voxels are not \(first 1.5\)"),
     "all zero": ("t1", lambda voxels: np.zeros_like(voxels), r"t1: the intensities are constant \(0\)"),
 }
 

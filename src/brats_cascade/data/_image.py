@@ -1,5 +1,6 @@
 """A volume as it was read, and the error every unreadable file ends in; images.py is the face."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,26 @@ class ImageError(UserError):
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """One file that a volume was read from.
+
+    Attributes:
+        path: The file.
+        size: Its bytes.
+        sha256: Of these bytes.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, data: bytes) -> "SourceFile":
+        """Describes a file by the bytes that were read from it."""
+        return cls(path, len(data), hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True)
 class Image:
     """A 3-D volume in the order and orientation of its file.
 
@@ -28,16 +49,14 @@ class Image:
         affine: 4x4, voxel indices -> mm, RAS (x to the right, y to the front, z up).
         path: The file.
         dtype: The type in the file.
-        size: Of the file, bytes.
-        sha256: Of the file's bytes.
+        files: Every file that the volume consists of, `path` first: an .mhd has its voxels in a second one.
     """
 
     array: np.ndarray
     affine: np.ndarray
     path: Path
     dtype: np.dtype
-    size: int
-    sha256: str
+    files: tuple[SourceFile, ...]
 
 
 def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple[int, ...]:

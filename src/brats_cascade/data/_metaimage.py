@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brats_cascade.data._image import ImageError, checked_affine, checked_shape
+from brats_cascade.data._image import ImageError, SourceFile, checked_affine, checked_shape
 from brats_cascade.data._inflate import ERRORS, inflater
 
 # MetaIO's names -> bytes per voxel.
@@ -32,7 +32,7 @@ _AGAIN = "copy or export the file again"
 _MARK = b"ElementDataFile"
 
 
-def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray, np.dtype]:
+def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray, np.dtype, tuple[SourceFile, ...]]:
     """Turns a file into voxels.
 
     Args:
@@ -40,14 +40,15 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray,
         path: The file, from which SimpleITK reads.
 
     Returns:
-        Voxels (x, y, z), affine (4, 4) in RAS mm and the type in the file.
+        Voxels (x, y, z), affine (4, 4) in RAS mm, the type in the file, and the further file that holds the voxels of an
+        .mhd.
 
     Raises:
         ImageError: Anything but a sound 3-D volume.
     """
     import SimpleITK
 
-    _verify(data, path=path)
+    beside = _verify(data, path=path)
     try:
         with _quiet_stderr():
             image = SimpleITK.ReadImage(str(path))
@@ -65,7 +66,7 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray,
     affine[:3, :3] = _LPS_TO_RAS @ direction * np.array(image.GetSpacing())
     affine[:3, 3] = _LPS_TO_RAS @ np.array(image.GetOrigin())
     # -0.0 would be written back as such.
-    return array, checked_affine(affine + 0.0, path=path), dtype
+    return array, checked_affine(affine + 0.0, path=path), dtype, beside
 
 
 def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> None:
@@ -86,9 +87,10 @@ def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> Non
     SimpleITK.WriteImage(image, str(path), useCompression=True)
 
 
-def _verify(data: bytes, *, path: Path) -> None:
-    """Checks the header's promises against the bytes that are there."""
-    header, payload = _split(data, path=path)
+def _verify(data: bytes, *, path: Path) -> tuple[SourceFile, ...]:
+    """Checks the header's promises against the bytes that are there; returns the file of the voxels if it is another."""
+    header, payload, beside = _split(data, path=path)
+    files = (SourceFile.of(beside, payload),) if beside else ()
     try:
         dimensions = int(header["NDims"])
         shape = tuple(int(size) for size in header["DimSize"].split())
@@ -115,10 +117,11 @@ def _verify(data: bytes, *, path: Path) -> None:
         raise ImageError(
             path, f"{'truncated: ' if short else ''}its header promises {size} bytes of voxels {shape3}, {received}"
         )
+    return files
 
 
-def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes]:
-    """The header's keys, and the bytes of the voxels, which may lie in a file beside it."""
+def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes, Path | None]:
+    """The header's keys, the bytes of the voxels, and the file beside it in which they lie, if they do."""
     at = data[: 2**16].find(_MARK)
     end = data.find(b"\n", at)
     if at < 0 or b"NDims" not in data[:at]:
@@ -129,11 +132,11 @@ def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes]:
     if where is None:
         raise ImageError(path, f"its MetaImage header is damaged at {_MARK.decode()!r}; {_AGAIN}")
     if where.upper() == "LOCAL":
-        return header, data[end + 1 :] if end >= 0 else b""
+        return header, data[end + 1 :] if end >= 0 else b"", None
     beside = path.parent / where
     if Path(where).name != where or not beside.is_file():
         raise ImageError(path, f"its voxels should be in {where!r} beside it; put that file there, or export one .mha")
-    return header, beside.read_bytes()
+    return header, beside.read_bytes(), beside
 
 
 def _inflate(payload: bytes, *, size: int, path: Path) -> bytes:

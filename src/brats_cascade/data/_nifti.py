@@ -1,5 +1,6 @@
 """Reads a NIfTI file's bytes once: inflate, verify, view as an array. nibabel interprets the header."""
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -19,7 +20,7 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
 
     Args:
         data: The whole file.
-        path: For messages; its suffix says whether gzip is due.
+        path: For messages. Whether the data is compressed is told by its bytes, since files are renamed by hand.
         axes: 3, or 4 for a file whose last axis holds modalities.
 
     Returns:
@@ -29,12 +30,7 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
         ImageError: Anything but a sound volume of that many axes.
     """
     stream: _Gzip | _Plain
-    if path.name.lower().endswith(".gz"):
-        if data[:2] != _GZIP:
-            raise ImageError(path, f"expected gzip data (1f 8b), received {data[:2].hex(' ')}; {_AGAIN}")
-        stream = _Gzip(data, path=path)
-    else:
-        stream = _Plain(data)
+    stream = _Gzip(data, path=path) if data[:2] == _GZIP else _Plain(data)
     start = stream.read(540)
     header = _header(start, path=path)
     try:
@@ -63,20 +59,35 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
     return _scaled(array, slope=slope, intercept=intercept), checked_affine(affine, path=path), dtype
 
 
+def nifti_image(path: Path) -> nibabel.Nifti1Image:
+    """Opens a file that parse_nifti has read as nibabel's image; nibabel.load would go by the suffix.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A Nifti1Image or Nifti2Image.
+    """
+    data = path.read_bytes()
+    data = gzip.decompress(data) if data[:2] == _GZIP else data
+    sizes = {int.from_bytes(data[:4], order) for order in ("little", "big")}
+    return (nibabel.Nifti2Image if 540 in sizes else nibabel.Nifti1Image).from_bytes(data)
+
+
 def _header(start: bytes, *, path: Path) -> nibabel.Nifti1Header:
-    if len(start) < min(_HEADERS):
-        raise ImageError(
-            path, f"truncated: expected a header of {min(_HEADERS)} bytes, received {len(start)}; {_AGAIN}"
-        )
-    for order in ("<", ">"):
-        size = int(np.frombuffer(start[:4], dtype=f"{order}i4")[0])
+    for order in ("little", "big"):
+        size = int.from_bytes(start[:4], order, signed=True)
         if size in _HEADERS:
             break
     else:
-        raise ImageError(path, f"expected a NIfTI header, received bytes {start[:4].hex(' ')}; {_AGAIN}")
+        if len(start) < 4:
+            raise ImageError(
+                path, f"truncated: expected a header of {min(_HEADERS)} bytes, found {len(start)}; {_AGAIN}"
+            )
+        raise ImageError(path, f"not a NIfTI file (its data starts with {start[:4].hex(' ')}); {_AGAIN}")
     if len(start) < size:
-        raise ImageError(path, f"truncated: expected a header of {size} bytes, received {len(start)}; {_AGAIN}")
-    header = _HEADERS[size](binaryblock=start[:size], endianness=order, check=False)
+        raise ImageError(path, f"truncated: expected a header of {size} bytes, found {len(start)}; {_AGAIN}")
+    header = _HEADERS[size](binaryblock=start[:size], endianness="<" if order == "little" else ">", check=False)
     magic = bytes(header["magic"])[:3]
     if magic not in (b"n+1", b"n+2"):
         raise ImageError(path, f"expected the NIfTI magic n+1 or n+2, received {magic!r}; export one .nii.gz file")

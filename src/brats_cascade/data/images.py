@@ -6,7 +6,6 @@ so going back gives every voxel its own place again.
 """
 
 import gzip
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
 
-from brats_cascade.data._image import Image, ImageError
+from brats_cascade.data._image import Image, ImageError, SourceFile
 from brats_cascade.data._metaimage import parse_metaimage, write_metaimage
-from brats_cascade.data._nifti import parse_nifti
+from brats_cascade.data._nifti import nifti_image, parse_nifti
 
-__all__ = ["Image", "ImageError", "canonical_spacing", "from_canonical", "read_image", "to_canonical", "write_labels"]
+__all__ = [
+    *("Image", "ImageError", "SourceFile", "canonical_spacing", "from_canonical", "read_image", "to_canonical"),
+    "write_labels",
+]
 
 _METAIMAGE = (".mha", ".mhd")
 _NIFTI = (".nii", ".nii.gz")
@@ -47,14 +49,15 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
         raise ImageError(path, f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
     if not data:
         raise ImageError(path, "expected a volume, received a file of 0 bytes; copy or download it again")
+    beside: tuple[SourceFile, ...] = ()
     if _has_suffix(path, _METAIMAGE):
         if axes != 3:
             raise ImageError(path, f"expected a NIfTI file of {axes} axes; export it as .nii.gz")
-        array, affine, dtype = parse_metaimage(data, path=path)
+        array, affine, dtype, beside = parse_metaimage(data, path=path)
     else:
         array, affine, dtype = parse_nifti(data, path=path, axes=axes)
-    digest = hashlib.sha256(data).hexdigest()
-    return Image(array=array, affine=affine, path=path, dtype=dtype, size=len(data), sha256=digest)
+    files = (SourceFile.of(path, data), *beside)
+    return Image(array=array, affine=affine, path=path, dtype=dtype, files=files)
 
 
 def write_labels(
@@ -133,7 +136,7 @@ def _nifti(voxels: np.ndarray, *, pattern: Image) -> Any:
         image.set_sform(pattern.affine, code="scanner")
         image.set_qform(pattern.affine, code="scanner")
         return image
-    original: Any = nibabel.load(pattern.path)
+    original: Any = nifti_image(pattern.path)
     header = original.header.copy()
     header.set_data_dtype(voxels.dtype)
     header["cal_min"] = header["cal_max"] = 0  # an image's display window would hide the labels

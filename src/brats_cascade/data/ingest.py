@@ -123,16 +123,21 @@ def _unchanged(case: Case, *, root: Path, recipe: Recipe) -> dict[str, Any] | No
     sources = meta.get("sources", {})
     if any(meta.get(key) != value for key, value in due.items()) or set(files) != set(sources):
         return None
-    if not all(_same_file(path, record=sources[part]) for part, path in files.items()):
+    if not all(_same_files(path, records=sources[part]) for part, path in files.items()):
         return None
     return {**meta["facts"], **identity, "stored": True}
 
 
-def _same_file(path: Path, *, record: dict[str, Any]) -> bool:
-    """Whether a file has the content on record."""
+def _same_files(path: Path, *, records: Sequence[dict[str, Any]]) -> bool:
+    """Whether a volume's file, and the one beside it that an .mhd names, have the contents on record."""
+    places = [path, *(path.with_name(record["file"]) for record in records[1:])]
+    return bool(records) and all(map(_same_file, places, records))
+
+
+def _same_file(path: Path, record: dict[str, Any]) -> bool:
     try:
         if path.stat().st_size != record["size"]:
             return False
         return hashlib.sha256(path.read_bytes()).hexdigest() == record["sha256"]
-    except (OSError, KeyError):
+    except OSError:
         return False

@@ -17,12 +17,12 @@ from brats_cascade.data.intensities import describe
 from brats_cascade.data.preprocess import bounding_box, brain_mask, clip_values, z_score
 from brats_cascade.data.recipe import AXES, Recipe
 from brats_cascade.data.scans import read_scans
-from brats_cascade.data.truth import canonical_labels, count_labels, label_facts
+from brats_cascade.data.truth import canonical_labels, count_labels, label_facts, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS
 
 # Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
-VERSION = 2
+VERSION = 3
 BIASED = ("t1", "t1c")  # the modalities that N4 corrects (paper section 4)
 
 
@@ -91,6 +91,8 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
     spacing = canonical_spacing(affine)
     facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True))
     volumes = {part: to_canonical(image.array, affine=affine) for part, image in images.items()}
+    if "truth" in images:
+        volumes["truth"] = whole_labels(volumes["truth"], path=images["truth"].path)
     brain = brain_mask([volumes[modality] for modality in MODALITIES])
     facts.update(zip(("slices", "rows", "columns"), brain.shape, strict=True))
     facts["brain_fraction"] = float(np.count_nonzero(brain) / brain.size)
@@ -127,7 +129,7 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         **recipe.as_dict(),
         "modalities": list(MODALITIES),
         "sources": {
-            part: {"file": image.path.name, "size": image.size, "sha256": image.sha256}
+            part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
             for part, image in images.items()
         },
         "tumour_outside_box": lost,

@@ -11,12 +11,43 @@ from brats_cascade.data.releases import RELEASES
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, SCHEMES
 
+ROUNDED = 1e-3  # labels may be off by this much from a whole number
+
+
+def whole_labels(labels: np.ndarray, *, path: Path) -> np.ndarray:
+    """Rounds labels that floating point left slightly off.
+
+    A truth saved from nibabel's get_fdata() under an int16 header comes back through a scale factor, 1e-5 or so from its
+    whole numbers.
+
+    Args:
+        labels: Numbers of any type and shape.
+        path: For the message.
+
+    Returns:
+        Integers of the same shape; the array itself where it holds integers.
+
+    Raises:
+        UserError: A number that is further than ROUNDED from a whole one, not finite, or too large for a label.
+    """
+    if labels.dtype.kind in "iub":
+        return labels
+    whole = np.rint(labels)
+    with np.errstate(invalid="ignore"):
+        wrong = ~((np.abs(labels - whole) <= ROUNDED) & (np.abs(whole) < 2**31))
+    if wrong.any():
+        raise UserError(
+            f"{path}: expected whole labels, {np.count_nonzero(wrong)} of {labels.size} voxels are not (first "
+            f"{float(labels[wrong][0]):g}); was it interpolated? Resample labels with nearest-neighbour interpolation"
+        )
+    return whole.astype(np.int32)
+
 
 def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, Any]) -> dict[int, int]:
     """Counts the release's numbers in a truth, and refuses what the release does not know.
 
     Args:
-        truth: The release's numbers, any orientation, any number type.
+        truth: The release's numbers as integers, any orientation.
         path: For the message.
         case: Its scheme and release say which numbers may occur.
         facts: The case's row; unknown labels go into it before they are refused.
@@ -25,14 +56,11 @@ def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, 
         The release's number -> voxels, for the numbers that occur.
 
     Raises:
-        UserError: Fractional or unknown labels, or such as do not tell in which of two ways they are numbered.
+        UserError: Unknown labels, or such as do not tell in which of two ways they are numbered.
     """
     known = SCHEMES[case.scheme].to_canonical
     flat = truth.ravel(order="K")
     inside = flat[np.flatnonzero(flat)]  # a hundredth of the volume, so the rest of the work is on little
-    if inside.dtype.kind == "f" and (inside != np.rint(inside)).any():
-        wrong = float(inside[inside != np.rint(inside)][0])
-        raise UserError(f"{path}: expected whole labels {sorted(known)}, received {wrong:g}; was it interpolated?")
     numbers, counts = np.unique(inside, return_counts=True)
     found = {int(number): int(count) for number, count in zip(numbers, counts, strict=True)}
     if inside.size < flat.size:
