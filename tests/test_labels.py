@@ -38,6 +38,8 @@ def test_the_decathlon_numbers() -> None:
 def test_an_unknown_label_is_named() -> None:
     with pytest.raises(ValueError, match=r"unknown labels \[7\]"):
         recode(np.array([0, 7]), table=MERGED.to_canonical)
+    with pytest.raises(ValueError, match=r"unknown labels \[2\.9\]"):  # is not cut down to 2
+        recode(np.array([0, 2.9]), table=MERGED.to_canonical)
 
 
 def test_class_numbers_of_four_and_five_classes() -> None:

@@ -109,7 +109,7 @@ def predict(
 @app.command()
 def evaluate(
     truth: Annotated[
-        Path, typer.Option(help="A folder of cases of any supported release, of label files, or one file.")
+        Path, typer.Option(help="A folder of cases of any supported release or of label files, a listing, or one file.")
     ],
     prediction: Annotated[Path, typer.Option(help="A folder of segmentations, ours or anybody's, or one file.")],
     out: Annotated[Path, typer.Option(help="The table: .json (with means and intervals) or .csv.")],
@@ -118,7 +118,10 @@ def evaluate(
     ] = "auto",
     prediction_scheme: Annotated[str, typer.Option(help="The same for the predictions; auto: as the truth.")] = "auto",
 ) -> None:
-    """Score segmentations against a truth: Dice, PPV, sensitivity, specificity, HD95, volumes."""
+    """Score segmentations against their ground truth: Dice, PPV, sensitivity, specificity, HD95, volumes.
+
+    A region that is empty in both counts as Dice 1 and HD95 0, in one alone as Dice 0 and HD95 373.13 mm.
+    """
     from brats_cascade.commands.evaluate import run
 
     text, failed = run(truth, prediction=prediction, out=out, scheme=scheme, prediction_scheme=prediction_scheme)

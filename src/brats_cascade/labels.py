@@ -80,7 +80,7 @@ def recode(labels: np.ndarray, *, table: Mapping[int, int]) -> np.ndarray:
         ValueError: A label that the table does not name.
     """
     present = np.unique(labels)
-    unknown = [int(value) for value in present if int(value) not in table]
+    unknown = [value for value in present.tolist() if value not in table]  # 2.9 is not 2
     if unknown:
         raise ValueError(f"unknown labels {unknown}: expected a subset of {sorted(table)}")
     lookup = np.zeros(256, dtype=np.uint8)

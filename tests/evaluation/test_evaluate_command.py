@@ -85,19 +85,19 @@ def test_each_that_cannot_be_scored_is_named_with_its_reason(tmp_path, capsys) -
     assert failed == 4  # B, C, D and F; E has just not been predicted
     lines = capsys.readouterr().err.splitlines()
     reasons = {line.removeprefix("not scored: ")[0]: line for line in lines if line.startswith("not scored")}
-    assert "expected the truth's shape (7, 9, 8) (slices, rows, columns), received (6, 9, 8)" in reasons["B"]
-    assert "received one 5 mm off" in reasons["C"]
-    assert "expected labels [0, 1, 2, 4] (merged), received also [3]" in reasons["D"]
-    assert "not predicted" in reasons["E"] and "no truth of this name" in reasons["F"]
-    assert text.startswith("1 cases")
+    assert "expected the truth's shape (7, 9, 8) (slices, rows, columns), found (6, 9, 8)" in reasons["B"]
+    assert "lies 5 mm off" in reasons["C"]
+    assert "expected labels [0, 1, 2, 4] (merged), found also [3]" in reasons["D"]
+    assert "not predicted" in reasons["E"] and "no ground truth of this name" in reasons["F"]
+    assert text.startswith("1 of 6 cases")
 
 
 def test_wrong_voxel_sizes_are_refused(tmp_path, capsys) -> None:
     pair(tmp_path, names=("A",))
     write(tmp_path / "found" / "A_pred.nii", labels(9), affine=np.diag([-1.0, -1.0, 3.0, 1.0]))
-    with pytest.raises(UserError, match="none of 1 predictions could be scored"):
+    with pytest.raises(UserError, match="no prediction could be scored"):
         run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.json")
-    assert "expected the truth's voxels of 2 x 1 x 1 mm, received 3 x 1 x 1" in capsys.readouterr().err
+    assert "expected the truth's voxels of 2 x 1 x 1 mm, found 3 x 1 x 1" in capsys.readouterr().err
 
 
 def test_the_scheme_is_told_by_the_numbers_where_that_is_possible(tmp_path) -> None:
@@ -118,10 +118,10 @@ def test_the_scheme_is_told_by_the_numbers_where_that_is_possible(tmp_path) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"out": "t.txt"}, r"expected a name ending in \.json or \.csv, received \.txt"),
+        ({"out": "t.txt"}, r"expected a name ending in \.json or \.csv, got \.txt"),
         ({"truth": "nowhere"}, "nowhere: no such file or folder"),
         ({"prediction": "empty"}, "empty: no segmentation found"),
-        ({"scheme": "six"}, "--scheme: expected auto or one of five, merged, merged-2023, decathlon, received 'six'"),
+        ({"scheme": "six"}, "--scheme: expected auto or one of five, merged, merged-2023, decathlon, got 'six'"),
     ],
 )
 def test_wrong_arguments_are_one_line(change, message, tmp_path, monkeypatch) -> None:
@@ -133,8 +133,120 @@ def test_wrong_arguments_are_one_line(change, message, tmp_path, monkeypatch) ->
         run(Path(given["truth"]), prediction=Path(given["prediction"]), out=Path(given["out"]), scheme=given["scheme"])
 
 
-def test_two_files_of_one_case_are_refused(tmp_path) -> None:
+def scores(out: Path) -> dict:
+    content = json.loads(out.read_text())
+    return {row["case"]: row for row in content["cases"]}
+
+
+def test_predictions_beside_the_truths_are_scored_not_the_truths(tmp_path, write_nifti_case) -> None:
+    cohort, out = tmp_path / "cohort", tmp_path / "t.json"
+    for name in ("Brats18_A_1", "Brats18_B_1"):
+        write_nifti_case(cohort, name)
+    affine = nibabel.load(cohort / "Brats18_A_1" / "Brats18_A_1_seg.nii.gz").affine
+    write(cohort / "Brats18_A_1" / "Brats18_A_1_pred.nii.gz", np.zeros((12, 14, 10)), affine=affine)
+    text, failed = run(cohort, prediction=cohort, out=out)
+    [row] = scores(out).values()
+    assert (row["case"], row["complete_dice"], row["complete_predicted_cm3"], failed) == ("Brats18_A_1", 0, 0, 0)
+    assert "is its ground truth" in json.loads(out.read_text())["not_scored"]["Brats18_B_1"]
+    assert text.startswith("1 of 2 cases")
+    (cohort / "Brats18_A_1" / "Brats18_A_1_pred.nii.gz").unlink()
+    with pytest.raises(UserError, match="no prediction could be scored"):
+        run(cohort, prediction=cohort, out=out)
+
+
+def test_a_link_to_a_truth_is_no_prediction_and_a_copy_is_told(tmp_path) -> None:
     pair(tmp_path)
-    write(tmp_path / "found" / "A_seg.nii.gz", labels(3))
-    with pytest.raises(UserError, match=r"A: two files, .* keep one"):
-        run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.json")
+    truth, found, out = tmp_path / "truth", tmp_path / "found", tmp_path / "t.json"
+    (found / "A_pred.nii").unlink()
+    (found / "A_pred.nii.gz").symlink_to(truth / "A_seg.nii.gz")
+    write(found / "B_pred.nii", labels(1))
+    run(truth, prediction=found, out=out)
+    assert set(scores(out)) == {"B", "C"} and scores(out)["B"]["complete_dice"] == 1
+    notes = json.loads(out.read_text())["notes"]
+    assert [note for note in notes if note.startswith("equal to the ground truth voxel for voxel: B;")]
+    with pytest.raises(UserError, match="is the ground truth itself"):
+        run(truth / "A_seg.nii.gz", prediction=found / "A_pred.nii.gz", out=out)
+
+
+def test_truths_and_predictions_in_one_plain_folder_are_told_apart_by_name(tmp_path) -> None:
+    write(tmp_path / "A_seg.nii.gz", labels(0))
+    write(tmp_path / "A_pred.nii.gz", labels(50))
+    run(tmp_path, prediction=tmp_path, out=tmp_path / "t.json")
+    expected = f1_score((labels(0) > 0).ravel(), (labels(50) > 0).ravel())
+    assert scores(tmp_path / "t.json")["A"]["complete_dice"] == pytest.approx(expected)
+
+
+def test_every_case_that_was_seen_is_scored_or_listed(tmp_path) -> None:
+    truth, found, out = tmp_path / "truth", tmp_path / "found", tmp_path / "t.json"
+    names = ("linked", "twice", "foreign", "dangling", "scans", "truncated", "nan", "two_truths", "bare")
+    pair(tmp_path, names=names)
+    (tmp_path / "elsewhere").mkdir()
+    (found / "linked_pred.nii").rename(tmp_path / "elsewhere" / "linked_pred.nii")
+    (found / "link").symlink_to(tmp_path / "elsewhere")  # a linked folder is looked through as well
+    write(found / "twice_seg.nii.gz", labels(3))
+    (found / "foreign_pred.nii").rename(found / "foreign.nrrd")
+    (found / "dangling_pred.nii").unlink()
+    (found / "dangling_pred.nii").symlink_to("nowhere")
+    (found / "scans_pred.nii").rename(found / "scans_flair.nii")
+    data = (truth / "truncated_seg.nii.gz").read_bytes()
+    (truth / "truncated_seg.nii.gz").write_bytes(data[: len(data) // 2])
+    nibabel.Nifti1Image(np.full((8, 9, 7), np.nan, np.float32), AFFINE).to_filename(truth / "nan_seg.nii.gz")
+    write(truth / "two_truths_gt.nii.gz", labels(2))
+    (found / "bare").mkdir()
+    (found / "bare_pred.nii").rename(found / "bare" / "prediction.nii")
+    _, failed = run(truth, prediction=found, out=out)
+    reasons = json.loads(out.read_text())["not_scored"]
+    assert set(scores(out)) == {"linked", "bare"} and set(reasons) == set(names) - {"linked", "bare"}
+    assert failed == 6  # all but scans, which has not been predicted
+    for name, facts in {
+        "twice": ("twice_pred.nii ", "twice_seg.nii.gz"),
+        "two_truths": ("two_truths_gt.nii.gz", "two_truths_seg.nii.gz"),
+        "foreign": ("foreign.nrrd", "convert"),
+        "dangling": ("dangling_pred.nii", "link"),
+        "scans": ("not predicted", str(found)),
+        "truncated": ("truncated_seg.nii.gz",),
+        "nan": ("nan_seg.nii.gz", "nan"),
+    }.items():
+        assert all(fact in reasons[name] for fact in facts), reasons[name]
+
+
+def test_labels_saved_through_a_scale_factor_are_rounded_and_others_refused(tmp_path, capsys) -> None:
+    pair(tmp_path, names=("A", "B"))
+    for name, seed in (("A", 50), ("B", 51)):
+        header = nibabel.load(tmp_path / "found" / f"{name}_pred.nii").header  # int16, as of a loaded file
+        voxels = labels(seed).astype(float) + (0.002 if name == "B" else 0)
+        nibabel.Nifti1Image(voxels, AFFINE, header).to_filename(tmp_path / "found" / f"{name}_pred.nii")
+    stored = nibabel.load(tmp_path / "found" / "A_pred.nii").get_fdata()
+    assert 0 < np.abs(stored - labels(50)).max() < 1e-3
+    _, failed = run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.json")
+    expected = f1_score(np.isin(labels(0), (1, 4)).ravel(), np.isin(labels(50), (1, 4)).ravel())
+    assert scores(tmp_path / "t.json")["A"]["core_dice"] == pytest.approx(expected)
+    assert failed == 1 and "B_pred.nii" in capsys.readouterr().err
+
+
+def test_what_empty_regions_count_as_is_told(tmp_path, capsys) -> None:
+    for name, truth, found in (("A", 0, 0), ("B", 4, 0), ("C", 4, 4)):
+        for folder, label in (("truth", truth), ("found", found)):
+            write(tmp_path / folder / f"{name}.nii.gz", np.full((4, 4, 4), label))
+    run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.json")
+    rows = scores(tmp_path / "t.json")
+    assert [rows[name]["core_dice"] for name in "ABC"] == [1, 0, 1]
+    assert [rows[name]["core_hd95"] for name in "ABC"] == pytest.approx([0, 373.1287, 0])
+    lines = capsys.readouterr().err.splitlines()
+    assert "note: core: empty in both for 1, in the prediction alone for 1 of 3 cases" in lines
+    assert set(json.loads((tmp_path / "t.json").read_text())["empty_regions"]) == {"in both", "in one alone"}
+
+
+def test_a_listing_is_a_truth_and_a_broken_one_is_told(tmp_path, write_nifti_case) -> None:
+    case = write_nifti_case(tmp_path / "in", "X")
+    parts = {"flair": "flair", "t1": "t1", "t1c": "t1ce", "t2": "t2", "truth": "seg"}
+    paths = [str(case / f"X_{ending}.nii.gz") for ending in parts.values()]
+    listing = tmp_path / "cases.csv"
+    listing.write_text(f"case,{','.join(parts)},labels\nmine,{','.join(paths)},merged\n")
+    truth = nibabel.load(case / "X_seg.nii.gz")
+    write(tmp_path / "found" / "mine.nii.gz", np.asarray(truth.dataobj), affine=truth.affine)
+    run(listing, prediction=tmp_path / "found", out=tmp_path / "t.json")
+    assert scores(tmp_path / "t.json")["mine"]["core_dice"] == 1
+    listing.write_text("case\n")
+    with pytest.raises(UserError, match="listing"):
+        run(tmp_path, prediction=tmp_path / "found", out=tmp_path / "t.json")

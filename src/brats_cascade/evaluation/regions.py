@@ -13,6 +13,11 @@ from brats_cascade.labels import LABELS, REGIONS, region_mask
 
 # The challenge's distance for a missed region: the diagonal of a volume, sqrt(240^2 + 240^2 + 155^2) mm.
 NO_MATCH_MM = 373.1287
+# Kept beside the scores that `evaluate` writes.
+EMPTY_REGIONS = {
+    "in both": "Dice, PPV, sensitivity 1; HD95 0 mm",
+    "in one alone": f"Dice, PPV, sensitivity 0; HD95 {NO_MATCH_MM} mm",
+}
 SCORES = ("dice", "ppv", "sensitivity", "specificity", "hd95", "truth_cm3", "predicted_cm3")
 
 

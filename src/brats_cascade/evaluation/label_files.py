@@ -1,0 +1,147 @@
+"""Files of labels in a folder, whoever wrote them, by the case that their names tell."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd")
+# Formats in which other tools write segmentations and which are not read here.
+FOREIGN = (
+    ".nrrd",
+    ".seg.nrrd",
+    ".nhdr",
+    ".hdr",
+    ".img",
+    ".mgz",
+    ".mgh",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".tif",
+    ".tiff",
+    ".dcm",
+)
+# What people put behind a case's name: BraTS's own, ours, nnU-Net's and others'.
+_WORDS = r"seg|segmentation|truth|gt|label|labels|pred|prediction|mask|ot"
+TAIL = re.compile(rf"[._-]({_WORDS})$", re.IGNORECASE)
+BARE = re.compile(rf"({_WORDS}|output)", re.IGNORECASE)
+PREDICTED = re.compile(r"(^|[._-])(pred|prediction)$", re.IGNORECASE)
+NOT_LABELS = re.compile(
+    r"[._-](flair|t1|t1c|t1ce|t1gd|t2|t1n|t1w|t2w|t2f|probabilities|probability|uncertainty)$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One file of labels.
+
+    Attributes:
+        case: The case's name.
+        patient: The patient it is of; the case's name where nothing else is known.
+        grade: "high", "low" or "unknown".
+        scheme: Key of labels.SCHEMES where the release is known, else None.
+        path: The file.
+    """
+
+    case: str
+    patient: str
+    grade: str
+    scheme: str | None
+    path: Path
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Labelled":
+        """All that a file's name tells."""
+        name = case_of(path)
+        return cls(name, name, "unknown", None, path)
+
+
+@dataclass
+class LabelFiles:
+    """The files of labels in one place.
+
+    Attributes:
+        found: Case -> its files.
+        unusable: Case, file or folder -> why it cannot be used, one line.
+        images: Case -> a file that its name tells to be a scan or a map of probabilities.
+    """
+
+    found: dict[str, list[Labelled]] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+    images: dict[str, Path] = field(default_factory=dict)
+
+    def add(self, labelled: Labelled) -> None:
+        """Adds a file to those of its case."""
+        self.found.setdefault(labelled.case, []).append(labelled)
+
+
+def case_of(path: Path) -> str:
+    """A file's name without its ending and without what people add; of a bare `seg.nii.gz` the folder's name."""
+    stem = _stem(path)
+    return path.absolute().parent.name if BARE.fullmatch(stem) else TAIL.sub("", stem)
+
+
+def is_prediction_by_name(path: Path) -> bool:
+    """Whether the name itself says that the file is a prediction."""
+    return bool(PREDICTED.search(_stem(path)))
+
+
+def list_label_files(place: Path) -> LabelFiles:
+    """Accounts for every file below a folder that could hold labels.
+
+    Args:
+        place: A folder, looked through at any depth; links are followed.
+
+    Returns:
+        What was found. Files of formats that are not read here count only where their case has no other file.
+    """
+    files = LabelFiles()
+    foreign: dict[str, Path] = {}
+    for path, problem in _walk(place):
+        name = path.name.lower()
+        if problem:
+            files.unusable[str(path)] = f"{path}: {problem}"
+        elif name.endswith(SUFFIXES):
+            stem = _stem(path)
+            if NOT_LABELS.search(stem):
+                files.images.setdefault(NOT_LABELS.sub("", stem), path)
+            elif not path.exists():
+                case = case_of(path)
+                files.unusable[case] = f"{case}: {path}: is a link to a file that is not there; copy the file itself"
+            else:
+                files.add(Labelled.from_file(path))
+        elif name.endswith(FOREIGN):
+            foreign.setdefault(case_of(path.with_name(_without(path.name, FOREIGN) + ".nii")), path)
+    for case, path in foreign.items():
+        if case not in files.found and case not in files.images:
+            files.unusable.setdefault(
+                case, f"{case}: {path}: expected a file ending in {', '.join(SUFFIXES)}; convert it"
+            )
+    return files
+
+
+def _walk(place: Path) -> Iterator[tuple[Path, str]]:
+    """Every visible file below a folder, each folder once; and the folders that cannot be listed, with the reason."""
+    closed: list[OSError] = []
+    entered: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(place, followlinks=True, onerror=closed.append):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in entered:
+            subfolders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from ((Path(folder) / name, "") for name in sorted(names) if not name.startswith("."))
+    for error in closed:
+        yield Path(str(error.filename)), f"the folder cannot be listed ({error.strerror}); check its permissions"
+
+
+def _stem(path: Path) -> str:
+    return _without(path.name, SUFFIXES)
+
+
+def _without(name: str, suffixes: tuple[str, ...]) -> str:
+    longest = max((end for end in suffixes if name.lower().endswith(end)), key=len, default="")
+    return name[: len(name) - len(longest)]

@@ -1,0 +1,147 @@
+"""Scores a file of labels against another: how both are numbered, whether both lie on one grid, and how well they agree."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brats_cascade.data.images import canonical_spacing, read_image, to_canonical
+from brats_cascade.data.truth import whole_labels
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.label_files import Labelled
+from brats_cascade.evaluation.regions import NO_MATCH_MM, score_case
+from brats_cascade.labels import REGIONS, SCHEMES, recode
+
+SAME = "same_as_truth"  # column: prediction and ground truth are equal voxel for voxel, and hold tumour
+
+
+def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The label scheme of every ground truth; those of an unknown release are judged together, by the numbers that occur.
+
+    Args:
+        truths: The files.
+        given: Key of labels.SCHEMES, or "auto".
+
+    Returns:
+        Case -> key of labels.SCHEMES; and, for each case left out of it, what is wrong with its file.
+
+    Raises:
+        UserError: The numbers fit several schemes.
+    """
+    truths = list(truths)
+    if given != "auto":
+        return {one.case: given for one in truths}, {}
+    found = {one.case: one.scheme for one in truths if one.scheme is not None}
+    numbers: dict[str, set[int]] = {}
+    broken: dict[str, str] = {}
+    for one in truths:
+        if one.scheme is not None:
+            continue
+        try:
+            labels = whole_labels(read_image(one.path).array, path=one.path)
+            numbers[one.case] = set(np.unique(labels).tolist())
+        except UserError as error:
+            broken[one.case] = f"{one.case}: {error}"
+    if numbers:
+        found |= dict.fromkeys(numbers, _scheme_with(set().union(*numbers.values())))
+    return found, broken
+
+
+def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str]) -> dict[str, Any]:
+    """One row of scores.
+
+    Args:
+        truth: The ground truth's file.
+        prediction: The segmentation's file.
+        schemes: Keys of labels.SCHEMES, the truth's and the prediction's.
+
+    Returns:
+        case, patient, grade, the columns of `regions.score_case`, and `SAME`.
+
+    Raises:
+        UserError: A file cannot be read, holds labels that its scheme does not know, or both do not lie on one grid.
+    """
+    (true, spacing, ends), (found, other, place) = (
+        _read(one.path, scheme=scheme) for one, scheme in zip((truth, prediction), schemes, strict=True)
+    )
+    cure = "bring the segmentation onto the case's own grid"
+    if true.shape != found.shape:
+        raise UserError(
+            f"{prediction.path}: expected the truth's shape {true.shape} (slices, rows, columns), found {found.shape}; {cure}"
+        )
+    if not np.allclose(spacing, other, rtol=0.01):
+        raise UserError(
+            f"{prediction.path}: expected the truth's voxels of {_mm(spacing)} mm, found {_mm(other)}; {cure}"
+        )
+    apart = float(np.abs(ends - place).max())
+    if apart > 0.5 * min(spacing):
+        raise UserError(
+            f"{prediction.path}: lies {apart:.3g} mm off the ground truth; write it with the header of the case's own files"
+        )
+    facts = {"case": truth.case, "patient": truth.patient, "grade": truth.grade}
+    same = bool(true.any()) and np.array_equal(true, found)
+    return {**facts, **score_case(true, found, spacing=spacing), SAME: same}
+
+
+def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader of the scores must know: regions that were empty, and predictions that equal the truth.
+
+    Args:
+        rows: From `score_pair`.
+
+    Returns:
+        One line each; none where nothing of the kind occurs.
+    """
+    said = []
+    for region in REGIONS:
+        empty = [(row[f"{region}_truth_cm3"] == 0, row[f"{region}_predicted_cm3"] == 0) for row in rows]
+        counts = {
+            "in both": (True, True),
+            "in the ground truth alone": (True, False),
+            "in the prediction alone": (False, True),
+        }
+        parts = [f"{words} for {empty.count(kind)}" for words, kind in counts.items() if kind in empty]
+        if parts:
+            said.append(f"{region}: empty {', '.join(parts)} of {len(rows)} cases")
+    if said:
+        said.append(
+            f"a region that is empty in both counts as Dice 1 and HD95 0, in one alone as Dice 0 and HD95 {NO_MATCH_MM:.2f} mm"
+        )
+    same = [str(row["case"]) for row in rows if row[SAME]]
+    if same:
+        named = ", ".join(same[:3]) + (f" and {len(same) - 3} more" if len(same) > 3 else "")
+        said.append(f"equal to the ground truth voxel for voxel: {named}; make sure that these are not copies of it")
+    return said
+
+
+def _scheme_with(numbers: set[int]) -> str:
+    if {3, 4} <= numbers:
+        return "five"
+    if 4 in numbers:
+        return "merged"
+    if 3 in numbers:
+        raise UserError(
+            f"--scheme: labels {sorted(numbers)} fit merged-2023 (3 is enhancing), decathlon (1 is edema) and five; name one"
+        )
+    raise UserError(f"--scheme: labels {sorted(numbers)} fit several schemes; name one of {', '.join(SCHEMES)}")
+
+
+def _read(path: Path, *, scheme: str) -> tuple[np.ndarray, tuple[float, float, float], np.ndarray]:
+    """Canonical labels (slices, rows, columns), voxel sizes, and the volume's corners in mm."""
+    image = read_image(path)
+    voxels = whole_labels(image.array, path=path)
+    known = SCHEMES[scheme].to_canonical
+    wrong = [value for value in np.unique(voxels).tolist() if value not in known]
+    if wrong:
+        raise UserError(
+            f"{path}: expected labels {sorted(known)} ({scheme}), found also {wrong[:5]}; give the right scheme or mend "
+            "the file"
+        )
+    labels = recode(to_canonical(voxels, affine=image.affine), table=known)
+    ends = np.array([[0, 0, 0, 1], [*(np.array(image.array.shape) - 1), 1]]) @ image.affine.T
+    return labels, canonical_spacing(image.affine), np.sort(ends[:, :3], axis=0)
+
+
+def _mm(spacing: Sequence[float]) -> str:
+    return " x ".join(f"{size:.3g}" for size in spacing)
