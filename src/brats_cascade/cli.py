@@ -4,16 +4,31 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from brats_cascade.backend import keep_quiet
 from brats_cascade.errors import UserError
 
 keep_quiet()
 
+
+class Interruptible(TyperGroup):
+    """Ctrl-C ends any command with one line; Typer itself would end it with none."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("stopped; finished work is kept, run the same command again to continue", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=Interruptible,
     help="Cascaded two-pathway CNNs (Havaei et al.) for brain tumour segmentation.",
     no_args_is_help=True,
     add_completion=False,
@@ -75,7 +90,13 @@ def predict(
     allow_merged: Annotated[
         bool, typer.Option("--allow-merged", help="Accept a model that knows fewer labels than the case's release.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Segment again what is in --out already.")] = False,
+    scheme: Annotated[
+        str,
+        typer.Option(help="Label numbers of the files: auto (the release's), five, merged, merged-2023 or decathlon."),
+    ] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Segment again what predict has written to --out already.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine, each with its own networks.")] = 1,
     scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler (extra: cluster).")] = "",
 ) -> None:
@@ -98,6 +119,7 @@ def predict(
         },
         flips=flips,
         allow_merged=allow_merged,
+        scheme=scheme,
         overwrite=overwrite,
         workers=workers,
         scheduler=scheduler,
@@ -248,9 +270,6 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("stopped; finished cases stay, the same command goes on", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":
