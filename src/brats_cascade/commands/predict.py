@@ -1,5 +1,6 @@
-"""brats-cascade predict: many cases, past bad ones, and on where it stopped; on one process, several, or a Dask cluster."""
+"""brats-cascade predict: segments many cases, sets bad ones aside, resumes; in one process, several, or on a Dask cluster."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,12 @@ from tqdm import tqdm
 from brats_cascade.data.cases import Case, find_cases
 from brats_cascade.data.spread import run_cases
 from brats_cascade.errors import UserError
+from brats_cascade.inference.finished import foreign_file, is_finished, refuse_input_folders
 from brats_cascade.inference.kinds import target
 from brats_cascade.inference.postprocess import OFF, Rule
+from brats_cascade.inference.volumes import NAME as VOLUMES
+from brats_cascade.inference.volumes import keep_volumes, read_volumes, region_volumes, volumes_of_file
+from brats_cascade.labels import SCHEMES
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -30,7 +35,6 @@ class Job:
     rule: Rule
     flips: bool
     allow_merged: bool
-    speak: bool
 
 
 def run(
@@ -44,6 +48,7 @@ def run(
     thresholds: Mapping[str, float | None] | None = None,
     flips: bool = False,
     allow_merged: bool = False,
+    scheme: str = "auto",
     overwrite: bool = False,
     workers: int = 1,
     scheduler: str = "",
@@ -60,6 +65,7 @@ def run(
         thresholds: Attributes of `Rule`; None takes what evaluation chose for the first model.
         flips: Also segment the mirror image, and average.
         allow_merged: As in `predict_case`.
+        scheme: Key of labels.SCHEMES for what is written; "auto" is that of each case's release.
         overwrite: Redo cases whose files are there.
         workers: Processes of this machine, each with its own copy of the networks.
         scheduler: Address of a Dask scheduler; "" for this machine.
@@ -71,12 +77,14 @@ def run(
         UserError: No case, no model, no room for the files, or an option that is none.
     """
     if precision not in PRECISIONS:
-        raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, received {precision!r}")
-    cases = _cases(folders)
-    waiting = [case for case in cases if overwrite or not _is_done(case, out=out, kinds=kinds)]
-    if len(waiting) < len(cases):
-        done = len(cases) - len(waiting)
-        print(f"{done} of {len(cases)} cases are in {out} already (--overwrite redoes them)", file=sys.stderr)
+        raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {precision!r}")
+    cases = _cases(folders, scheme=scheme)
+    refuse_input_folders(cases, out=out)
+    finished = [] if overwrite else [case for case in cases if is_finished(case, out=out, kinds=kinds)]
+    _complete_volumes(finished, out=out)
+    waiting = [case for case in cases if case not in finished]
+    if finished:
+        print(f"{len(finished)} of {len(cases)} cases are in {out} already (--overwrite redoes them)", file=sys.stderr)
     if not waiting:
         return 0
 
@@ -95,11 +103,11 @@ def run(
     rule = replace(chosen or OFF, **given)
     source = "as given" if given else "chosen on validation" if chosen else "no choice is recorded for this model"
     print(f"post-processing {rule} ({source})", file=sys.stderr)
-    job = Job(tuple(models), out, tuple(kinds), precision, slices, rule, flips, allow_merged, speak=not scheduler)
-    rows = run_cases(partial(segment_one, job=job), waiting, workers=workers, scheduler=scheduler, title="predict")
-    if not job.speak:
-        for row in rows:
-            _say(row)
+    job = Job(tuple(models), out, tuple(kinds), precision, slices, rule, flips, allow_merged)
+    keep = partial(_keep, out=out)
+    rows = run_cases(
+        partial(segment_one, job=job), waiting, workers=workers, scheduler=scheduler, title="predict", each=keep
+    )
     failed = sum("error" in row for row in rows)
     if failed:
         print(f"{failed} of {len(waiting)} cases could not be segmented", file=sys.stderr)
@@ -114,7 +122,7 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
         job: How.
 
     Returns:
-        "case" and "path", or "error": what is wrong with the case, one line.
+        "case", "path" and the volumes; or "case" and "error": what is wrong with the case, one line.
 
     Raises:
         WriteError: Nothing can be written; every other case would fail the same way.
@@ -125,17 +133,56 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
 
     row: dict[str, Any] = {"case": case.name}
     try:
+        _refuse_foreign(case, job=job)
         prediction = predict_case(
             case, members=members, slices=job.slices, rule=job.rule, flips=job.flips, allow_merged=job.allow_merged
         )
         row["path"] = str(write_prediction(prediction, case=case, out=job.out, kinds=job.kinds))
+        voxel = math.prod(prediction.prepared.meta["spacing"])
+        row |= region_volumes(prediction.labels, voxel_mm3=voxel)
     except WriteError:
         raise
     except UserError as error:
         row["error"] = str(error)
-    if job.speak:
-        _say(row)
     return row
+
+
+def _refuse_foreign(case: Case, *, job: Job) -> None:
+    path = foreign_file(case, out=job.out, kinds=job.kinds)
+    if path is not None:
+        raise UserError(
+            f"{case.name}: {path} was not written by predict, or was changed since, and stays as it is; move it or choose "
+            "another --out"
+        )
+
+
+def _keep(row: dict[str, Any], *, out: Path) -> None:
+    """Reports a case as soon as it is done, and puts its volumes into the table."""
+    if "error" in row:
+        tqdm.write(f"error: {row['error']}", file=sys.stderr)
+        return
+    _write_volumes(out, rows=[row])
+    tqdm.write(row["path"])
+
+
+def _complete_volumes(finished: Sequence[Case], *, out: Path) -> None:
+    """Adds finished cases that the table lacks: a kill may fall between a segmentation and its row."""
+    table = read_volumes(out)
+    absent = [case for case in finished if case.name not in table]
+    if absent:
+        _write_volumes(
+            out, rows=[volumes_of_file(target(case.name, kind="seg", out=out), case=case) for case in absent]
+        )
+
+
+def _write_volumes(out: Path, *, rows: Sequence[Mapping[str, Any]]) -> None:
+    try:
+        keep_volumes(out, rows=rows)
+    except OSError as error:
+        raise UserError(
+            f"{out / VOLUMES}: cannot be written ({error.strerror or error}); free some space or choose another --out, then "
+            "run the same command again: finished cases are kept"
+        ) from None
 
 
 @lru_cache(maxsize=1)
@@ -149,19 +196,12 @@ def _opened(models: tuple[str, ...], precision: str) -> tuple[list[Any], Rule | 
     return open_models(models, precision=precision)
 
 
-def _say(row: Mapping[str, Any]) -> None:
-    if "error" in row:
-        tqdm.write(f"error: {row['error']}", file=sys.stderr)
-    else:
-        tqdm.write(row["path"])
-
-
-def _is_done(case: Case, *, out: Path, kinds: Sequence[str]) -> bool:
-    return all(target(case.name, kind=kind, out=out).is_file() for kind in {*kinds, "seg"})
-
-
-def _cases(folders: Sequence[Path]) -> list[Case]:
+def _cases(folders: Sequence[Path], *, scheme: str) -> list[Case]:
+    if scheme != "auto" and scheme not in SCHEMES:
+        raise UserError(f"--scheme: expected auto or one of {', '.join(SCHEMES)}, got {scheme!r}")
     found = [case for folder in folders for case in find_cases(folder)]
+    if scheme != "auto":
+        found = [replace(case, scheme=scheme) for case in found]
     names = [case.name for case in found]
     double = {name for name in names if names.count(name) > 1}
     if double:

@@ -61,7 +61,7 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
 
 
 def write_labels(
-    path: Path, labels: np.ndarray, *, like: Path, axes: int = 3, dtype: npt.DTypeLike | None = None
+    path: Path, labels: np.ndarray, *, like: Path, axes: int = 3, dtype: npt.DTypeLike | None = None, note: str = ""
 ) -> None:
     """Writes labels with the geometry of another file, all or nothing.
 
@@ -71,6 +71,7 @@ def write_labels(
         like: The file whose affine, header and type are kept.
         axes: Those of `like`, 3 or 4; the labels always have 3.
         dtype: Another type instead of that of `like`.
+        note: For the field `descrip` of a NIfTI header, at most 79 characters; "" keeps that of `like`.
 
     Raises:
         UserError: `path` has another suffix, or `like` cannot be read.
@@ -87,7 +88,10 @@ def write_labels(
         if _has_suffix(path, (".mha",)):
             write_metaimage(draft, voxels, affine=pattern.affine)
         elif _has_suffix(path, _NIFTI):
-            data = _nifti(voxels, pattern=pattern).to_bytes()
+            image = _nifti(voxels, pattern=pattern)
+            if note:
+                image.header["descrip"] = note
+            data = image.to_bytes()
             # No name and no time in the gzip header: equal labels give equal bytes.
             compressed = _has_suffix(path, (".gz",))
             draft.write_bytes(gzip.compress(data, compresslevel=6, mtime=0) if compressed else data)

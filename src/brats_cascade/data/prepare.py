@@ -84,7 +84,7 @@ def prepare_case(
 
 
 def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, Any]) -> PreparedCase:
-    if case.problems:
+    if case.problems and (with_truth or not _scans_are_there(case)):
         raise UserError("; ".join(case.problems))
     images = read_scans(case, with_truth=with_truth, facts=facts)
     affine = images[MODALITIES[0]].affine
@@ -142,6 +142,11 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         meta=meta,
         facts=facts,
     )
+
+
+def _scans_are_there(case: Case) -> bool:
+    """Whether each modality has its one file (or its channel of one), so that all problems are the truth's."""
+    return set(case.images) == set(MODALITIES) and (bool(case.channels) or len(set(case.images.values())) > 1)
 
 
 def _standardise_all(

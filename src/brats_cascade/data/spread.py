@@ -14,7 +14,13 @@ Row = dict[str, Any]
 
 
 def run_cases(
-    work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, scheduler: str = "", title: str
+    work: Callable[[Case], Row],
+    cases: Sequence[Case],
+    *,
+    workers: int,
+    scheduler: str = "",
+    title: str,
+    each: Callable[[Row], None] | None = None,
 ) -> list[Row]:
     """Calls `work` with every case, each in one process from start to end; the order of the rows is any.
 
@@ -24,6 +30,7 @@ def run_cases(
         workers: Processes of this machine; 1 for this very one. A cluster has its own number.
         scheduler: Address of a Dask scheduler, such as tcp://host:8786; "" for this machine.
         title: Of the progress bar.
+        each: Called in this process with every row as it comes.
 
     Returns:
         What `work` returned.
@@ -33,15 +40,13 @@ def run_cases(
     """
     from tqdm import tqdm
 
-    return list(
-        tqdm(
-            _run(work, cases, workers=workers, scheduler=scheduler),
-            total=len(cases),
-            desc=title,
-            unit="case",
-            disable=None,
-        )
-    )
+    rows = []
+    coming = _run(work, cases, workers=workers, scheduler=scheduler)
+    for row in tqdm(coming, total=len(cases), desc=title, unit="case", disable=None):
+        if each is not None:
+            each(row)
+        rows.append(row)
+    return rows
 
 
 def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, scheduler: str) -> Iterable[Row]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from brats_cascade.data.cases import Case
-from brats_cascade.data.writeback import restore_labels, write_segmentation
+from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
 from brats_cascade.errors import UserError
 from brats_cascade.inference.kinds import target
 from brats_cascade.inference.predict import Prediction
@@ -32,7 +32,7 @@ def open_folder(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise WriteError(
-            f"{out}: expected a folder that can be written to, received: {error.strerror}; choose another --out"
+            f"{out}: expected a folder that can be written to, found: {error.strerror}; choose another --out"
         ) from None
 
 
@@ -58,7 +58,9 @@ def write_prediction(prediction: Prediction, *, case: Case, out: Path, kinds: Se
         ),
         "overlay": lambda path: _draw(path, kind="overlay", prediction=prediction, title=case.name),
         "montage": lambda path: _draw(path, kind="montage", prediction=prediction, title=case.name),
-        "seg": lambda path: write_segmentation(path, prediction.labels, case=case, meta=prediction.prepared.meta),
+        "seg": lambda path: write_segmentation(
+            path, prediction.labels, case=case, meta=prediction.prepared.meta, signed=True
+        ),
     }
     open_folder(out)
     for kind, write in writers.items():
@@ -92,7 +94,9 @@ def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction) -> None
     whole = np.stack(grids, axis=-1) if len(grids) > 1 else np.array(grids[0])
     if len(grids) == len(LABELS):
         whole[..., 0] += whole.sum(axis=-1) == 0  # outside the brain's box everything else is certain
-    image = nibabel.Nifti1Image(whole.astype(np.float32), affine)
+    whole = whole.astype(np.float32)
+    image = nibabel.Nifti1Image(whole, affine)
+    image.header["descrip"] = signature(whole)
     image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)
@@ -110,4 +114,4 @@ def _draw(path: Path, *, kind: str, prediction: Prediction, title: str) -> None:
         figure = overlay(image, prediction=labels, title=title, **place)
     else:
         figure = montage(image, labels=labels, title=title, **place)
-    figure.savefig(path, dpi=130, metadata={"Software": ""})
+    figure.savefig(path, dpi=130, metadata={"Software": SIGNED})

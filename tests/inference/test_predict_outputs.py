@@ -1,0 +1,155 @@
+"""What predict writes is decided by the scans alone, and it replaces nothing that it did not write."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from brats_cascade.commands.predict import run
+from brats_cascade.errors import UserError
+
+NAME = "Brats18_A_1"
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def _save(path: Path, voxels: np.ndarray, affine: np.ndarray) -> None:
+    nibabel.Nifti1Image(voxels, affine).to_filename(path)
+
+
+def _mirrored(path: Path) -> None:
+    image = nibabel.load(path)
+    affine = image.affine @ np.array([[-1.0, 0, 0, image.shape[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    _save(path, np.asarray(image.dataobj)[::-1], affine)
+
+
+def _moved(path: Path) -> None:
+    image = nibabel.load(path)
+    _save(path, np.asarray(image.dataobj), image.affine + np.array([[0, 0, 0, 40.0], *np.zeros((3, 4))]))
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _of_another_shape(path: Path) -> None:
+    _save(path, np.zeros((5, 6, 7), np.int16), np.eye(4))
+
+
+def _float64(path: Path) -> None:
+    image = nibabel.load(path)
+    _save(path, np.asarray(image.dataobj).astype(np.float64), image.affine)
+
+
+def _doubled(path: Path) -> None:
+    shutil.copy(path, path.with_name(f"{NAME}_seg.nii"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, trained):
+    """The answer for a case that has no ground truth, as bytes."""
+    from conftest import _write_nifti_case
+
+    folder = tmp_path_factory.mktemp("alone")
+    case = _write_nifti_case(folder / "in", NAME, truth=False)
+    assert run([case], models=[str(trained())], out=folder / "out") == 0
+    return (folder / "out" / f"{NAME}_seg.nii.gz").read_bytes()
+
+
+@pytest.mark.parametrize("spoil", [_mirrored, _moved, _truncated, _of_another_shape, _float64, _doubled])
+def test_a_ground_truth_beside_the_scans_changes_nothing(spoil, alone, tmp_path, trained, write_nifti_case) -> None:
+    case = write_nifti_case(tmp_path / "in", NAME)
+    spoil(case / f"{NAME}_seg.nii.gz")
+    assert run([case], models=[str(trained())], out=tmp_path / "out") == 0
+    assert (tmp_path / "out" / f"{NAME}_seg.nii.gz").read_bytes() == alone
+
+
+def test_the_scheme_chooses_the_label_numbers(tmp_path, trained, write_nifti_case) -> None:
+    case = write_nifti_case(tmp_path / "in", NAME)
+    for scheme in ("auto", "decathlon"):
+        assert run([case], models=[str(trained())], out=tmp_path / scheme, scheme=scheme) == 0
+    merged, decathlon = (read(tmp_path / scheme / f"{NAME}_seg.nii.gz") for scheme in ("auto", "decathlon"))
+    for own, other in {0: 0, 1: 2, 2: 1, 4: 3}.items():
+        np.testing.assert_array_equal(merged == own, decathlon == other)
+    with pytest.raises(UserError, match=r"--scheme: expected auto or one of five, .* got 'six'"):
+        run([case], models=[str(trained())], out=tmp_path / "out", scheme="six")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_scans_own_folder_is_refused_as_output(overwrite, tmp_path, trained, write_nifti_case) -> None:
+    case = write_nifti_case(tmp_path / "in", NAME)
+    before = {path.name: path.read_bytes() for path in case.iterdir()}
+    with pytest.raises(UserError, match=f"--out .*: holds the scans of {NAME}"):
+        run([case], models=[str(trained())], out=case, overwrite=overwrite)
+    assert {path.name: path.read_bytes() for path in case.iterdir()} == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_predict_did_not_write_stays_and_the_other_cases_are_done(
+    overwrite, tmp_path, trained, write_nifti_case, capsys
+) -> None:
+    for number, name in enumerate((NAME, "Brats18_B_1")):
+        write_nifti_case(tmp_path / "in", name, seed=number)
+    out = tmp_path / "out"
+    out.mkdir()
+    by_hand = out / f"{NAME}_seg.nii.gz"
+    shutil.copy(tmp_path / "in" / NAME / f"{NAME}_seg.nii.gz", by_hand)
+    before = by_hand.read_bytes()
+    assert run([tmp_path / "in"], models=[str(trained())], out=out, overwrite=overwrite) == 1
+    assert by_hand.read_bytes() == before and (out / "Brats18_B_1_seg.nii.gz").is_file()
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert NAME in line and str(by_hand) in line
+
+
+def test_an_answer_that_was_corrected_by_hand_is_not_overwritten(tmp_path, trained, write_nifti_case) -> None:
+    case, out = write_nifti_case(tmp_path / "in", NAME), tmp_path / "out"
+    assert run([case], models=[str(trained())], out=out) == 0
+    path = out / f"{NAME}_seg.nii.gz"
+    image = nibabel.load(path)
+    voxels = np.asarray(image.dataobj).copy()
+    voxels[6, 6, 5] = 4 if voxels[6, 6, 5] != 4 else 1
+    nibabel.Nifti1Image(voxels, None, image.header).to_filename(path)  # the header, signature included, is kept
+    before = path.read_bytes()
+    assert run([case], models=[str(trained())], out=out, overwrite=True) == 1
+    assert path.read_bytes() == before
+
+
+def test_other_files_by_the_names_of_ours_are_not_replaced(tmp_path, trained, write_nifti_case) -> None:
+    case = write_nifti_case(tmp_path / "in", NAME)
+    kinds = {"overlay": "png", "uncertainty": "nii.gz"}
+    for kind, suffix in kinds.items():
+        out = tmp_path / kind
+        out.mkdir()
+        (out / f"{NAME}_{kind}.{suffix}").write_bytes(b"somebody else's")
+        assert run([case], models=[str(trained())], out=out, kinds=["seg", kind], overwrite=True) == 1
+        assert [path.read_bytes() for path in out.iterdir()] == [b"somebody else's"]
+    all_kinds = ["seg", *kinds]
+    assert run([case], models=[str(trained())], out=tmp_path / "out", kinds=all_kinds) == 0
+    assert run([case], models=[str(trained())], out=tmp_path / "out", kinds=all_kinds, overwrite=True) == 0
+    (tmp_path / "out" / "volumes.csv").write_text("case,size\nX,1\n")
+    with pytest.raises(UserError, match=r"volumes\.csv: not a table that predict wrote"):
+        run([case], models=[str(trained())], out=tmp_path / "out", overwrite=True)
+
+
+def test_the_table_of_volumes_grows_with_the_cases_and_counts_the_files_voxels(
+    tmp_path, trained, write_nifti_case
+) -> None:
+    affine, out = np.diag([-2.0, -1.5, 1.0, 1]), tmp_path / "out"
+    for number, name in enumerate(("Brats18_B_1", NAME)):
+        case = write_nifti_case(tmp_path / "in", name, seed=number, affine=affine)
+        assert run([case], models=[str(trained())], out=out) == 0
+    table = (out / "volumes.csv").read_bytes()
+    rows = list(csv.DictReader(table.decode().splitlines()))
+    assert [row["case"] for row in rows] == [NAME, "Brats18_B_1"]
+    for row in rows:
+        labels = read(out / f"{row['case']}_seg.nii.gz")
+        for region, numbers in {"complete": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}.items():
+            assert float(row[f"{region}_cm3"]) == pytest.approx(np.isin(labels, numbers).sum() * 3 / 1000, abs=5e-4)
+    (out / "volumes.csv").write_text("\n".join(table.decode().splitlines()[:2]) + "\n")  # killed before its last row
+    assert run([tmp_path / "in"], models=["never opened"], out=out) == 0
+    assert (out / "volumes.csv").read_bytes() == table
