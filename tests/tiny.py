@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from brats_cascade.params_file import read_tree, write_params
 
 ROOT = Path(__file__).parents[1]
 FILES = ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore")
@@ -50,11 +50,10 @@ def git(project: Path, *words: str) -> str:
 
 def change(project: Path, **blocks: Mapping[str, Any]) -> None:
     """Changes keys of params.yaml: change(project, train={"l2": 0.1})."""
-    yaml, path = YAML(), project / "params.yaml"
-    tree = yaml.load(path)
+    tree = read_tree(project / "params.yaml")
     for name, values in blocks.items():
         tree[name].update(values)
-    yaml.dump(tree, path)
+    write_params(project / "params.yaml", tree)
 
 
 def make_project(folder: Path, *, experiments: Mapping[str, Any], **blocks: Mapping[str, Any]) -> Path:
@@ -77,12 +76,11 @@ def make_project(folder: Path, *, experiments: Mapping[str, Any], **blocks: Mapp
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     change(folder, **TINY)
     change(folder, **blocks)
-    yaml = YAML()
-    tree = yaml.load(folder / "params.yaml")
+    tree = read_tree(folder / "params.yaml")
     tree["experiments"] = {
         name: tree["experiments"][name] if entry is None else entry for name, entry in experiments.items()
     }
-    yaml.dump(tree, folder / "params.yaml")
+    write_params(folder / "params.yaml", tree)
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "start")

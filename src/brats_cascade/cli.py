@@ -237,14 +237,6 @@ def restore_runs(name: Annotated[str, typer.Argument(help="Of the page, docs/res
     typer.echo(f"{run(name, root=Path.cwd())} runs put into MLflow; those there before were left alone")
 
 
-@app.command()
-def preset(name: Annotated[str, typer.Argument(help="A file of presets/, without its ending.")]) -> None:
-    """Print a preset as `-S key=value` words for `dvc exp run`."""
-    from brats_cascade.commands.preset import run
-
-    typer.echo(run(name, folder=Path("presets")))
-
-
 @data_app.command("check")
 def check(
     path: Annotated[Path, typer.Argument(help="A folder of any supported release.")],
