@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from brats_cascade.costs import read_facts
 from brats_cascade.errors import UserError
+from brats_cascade.tracking.notes import read_note
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def gather_fold(place: Path, *, order: Sequence[str], fold: int) -> Fold:
         fold: Its number.
     """
     name = order[-1]
-    records = [_read(place / "models" / one / "run.json") for one in order]
+    records = [run_in_fold(place, name=one) for one in order]
     splits, scores = _read(place / "data/splits.json"), _read(place / "metrics" / f"{name}.json")
     row = {
         "fold": fold,
@@ -51,6 +53,11 @@ def gather_fold(place: Path, *, order: Sequence[str], fold: int) -> Fold:
     }
     made = {key: records[-1][key] for key in ("architecture", "release", "classes")}
     return Fold(row, made, _cases(place / "metrics" / name / "cases.csv"))
+
+
+def run_in_fold(place: Path, *, name: str) -> dict[str, Any]:
+    """What is known of a training in a fold's folder, with its MLflow run, which is noted in the project's own folder."""
+    return {**read_facts(place, name=name), **read_note(name, root=place, notes=Path.cwd())}
 
 
 def keep_fold(share: Path, *, fold: Fold, settings: str) -> None:

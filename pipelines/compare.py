@@ -9,6 +9,7 @@ import pandas as pd
 from _stage import run
 
 from brats_cascade.config import Params
+from brats_cascade.costs import read_facts
 from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
@@ -17,6 +18,7 @@ from brats_cascade.evaluation.comparison import best_on_validation, comparison
 from brats_cascade.evaluation.paired import against
 from brats_cascade.evaluation.report import build_report
 from brats_cascade.tracking.champion import register_champion
+from brats_cascade.tracking.notes import read_note
 
 VOLUMES, MODELS, METRICS = Path("data/volumes"), Path("models"), Path("metrics")
 SPLITS = Path("data/splits.json")
@@ -62,7 +64,8 @@ def threshold_baseline(splits: dict[str, Any]) -> dict[str, Any] | None:
 def _register(name: str, *, splits: dict[str, Any], summary: dict[str, Any], phantom: bool) -> None:
     """Gives the experiment the alias champion; without MLflow that costs one line."""
     folder = MODELS / name
-    record, contract = _read(folder / "run.json"), _read(folder / "model.json")
+    record = {"git_commit": "unknown", **read_facts(Path(), name=name), **read_note(name)}
+    contract = _read(folder / "model.json")
     sets = {part: len(splits[part]) for part in ("train", "validation", "test")}
     version = register_champion(
         folder,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from _fold_project import LINKED, prepare, run_stage, text_of
-from _folds import gather_fold, keep_fold, kept_fold, summarise_folds
+from _folds import gather_fold, keep_fold, kept_fold, run_in_fold, summarise_folds
 from _side_by_side import side_by_side
 from _stage import experiment_named
 from ablation import _run, in_order
@@ -128,7 +128,7 @@ def _log_children(place: Path, *, order: Sequence[str], keys: dict[str, str], pa
     from brats_cascade import tracking
 
     for one in reversed(order):
-        record, mark = _read(place / "models" / one / "run.json"), place / ".done" / f"logged-{one}"
+        record, mark = run_in_fold(place, name=one), place / ".done" / f"logged-{one}"
         if text_of(mark) != keys[f"train-{one}"]:
             with tracking.resume_run(record["run_id"], name=one, params=record["params"]) as child:
                 child.log_tags({"mlflow.parentRunId": parent, "crossval": "child", "git_commit": commit})

@@ -140,13 +140,17 @@ def _write(
 def _log(name: str, *, summary: dict[str, Any], tables: dict[str, "pd.DataFrame"], pictures: dict[str, Path]) -> None:
     """Logs to the run that training opened; a run that is gone is made again from the files in models/NAME."""
     from brats_cascade import tracking
+    from brats_cascade.costs import read_facts
     from brats_cascade.evaluation.card import run_note
+    from brats_cascade.tracking.notes import keep_note, read_note
 
-    record = json.loads((MODELS / name / "run.json").read_text(encoding="utf-8"))
+    note = read_note(name)
+    record = {"git_commit": "unknown", **read_facts(Path(), name=name), **note}
     tags = {key: record[key] for key in tracking.TAGS if key in record}
     with tracking.resume_run(record["run_id"], name=name, tags=tags, params=record["params"]) as tracked:
-        if tracked.reopened or not record.get("logged", True):
+        if tracked.reopened or not note["logged"]:
             tracked.log_training(MODELS / name)
+            keep_note(name, run_id=tracked.id, logged=tracked.online)
         tracked.log_summary(summary)
         tracked.log_note(run_note(record, summary=summary))
         tracked.log_data(record.get("data_hashes", {}), source=record["params"].get("data.source", ""))

@@ -12,7 +12,7 @@ from _cost import count_arithmetic
 from _experiment import MODELS, tags_of, train_entry
 from _stage import experiment_named, run
 
-from brats_cascade import provenance
+from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
 from brats_cascade.config import Params
 
@@ -39,20 +39,22 @@ def main(params: Params, name: str) -> None:
         count_arithmetic(trained.computed)
         parts = [trained.progress] if trained.first is None else [trained.progress, trained.first]
         record = {
-            "run_id": tracked.id,
-            **tags,
+            **{key: value for key, value in tags.items() if key != "git_commit"},
             "classes": list(contract.classes),
             "params": flat,
             "parameters": trained.network.count_params(),
-            "seconds": round(trained.seconds, 1),
             "labelled_pixels": sum(part.pixels for part in parts),
-            "peak_memory_mb": round(provenance.peak_memory_mb()),
-            "machine": provenance.machine(),
             "data_hashes": hashes,
         }
-        _finish(MODELS / name, trained=trained, contract=contract, record=record, tracked=tracked, sent=sent)
+        spent = {
+            "seconds": round(trained.seconds, 1),
+            "peak_memory_mb": round(provenance.peak_memory_mb()),
+            "machine": provenance.machine(),
+            "git_commit": tags["git_commit"],
+        }
+        _finish(name, trained=trained, contract=contract, record=record, spent=spent, tracked=tracked, sent=sent)
     shutil.rmtree(work, ignore_errors=True)
-    logging.info("%s: %d labelled pixels in %.0f s", MODELS / name, record["labelled_pixels"], record["seconds"])
+    logging.info("%s: %d labelled pixels in %.0f s", MODELS / name, record["labelled_pixels"], spent["seconds"])
 
 
 class _Sent:
@@ -107,18 +109,21 @@ def _tracked(
         yield tracked, sent
 
 
-def _finish(folder: Path, *, trained: Any, contract: Any, record: dict[str, Any], tracked: Any, sent: _Sent) -> None:
+def _finish(
+    name: str, *, trained: Any, contract: Any, record: dict[str, Any], spent: dict[str, Any], tracked: Any, sent: _Sent
+) -> None:
     """Everything is in files before anything is logged: a tracking server that is away costs nothing."""
     import pandas as pd
 
     from brats_cascade.evaluation.figures import class_weight_figure, learning_curves, write_figures
     from brats_cascade.models.files import save_trained
+    from brats_cascade.tracking.notes import keep_note
 
-    history = pd.DataFrame(trained.progress.history)
+    folder, history = MODELS / name, _history(trained.progress)
     save_trained(folder, network=trained.network, contract=contract)
     history.to_csv(folder / "history.csv", index=False)
     trained.weights.to_csv(folder / "class_weights.csv", index=False)
-    first = None if trained.first is None else pd.DataFrame(trained.first.history)
+    first = None if trained.first is None else _history(trained.first)
     if first is not None:
         first.to_csv(folder / "history_cnn1.csv", index=False)
     drawn = {
@@ -126,22 +131,28 @@ def _finish(folder: Path, *, trained: Any, contract: Any, record: dict[str, Any]
         "class_weights": class_weight_figure(trained.weights, title=record["experiment"]),
     }
     pictures = write_figures(folder / "figures", figures=drawn)
-    _write_record(folder, record=record, logged=False)
+    (folder / costs.RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    weights = costs.weights_of(Path(), name=name)
+    costs.keep_costs(Path(), name=name, what="training", result=weights, costs=spent)
+    keep_note(name, run_id=tracked.id, logged=False)
     sent.log(tracked, trained.progress.history)
-    if first is not None:
-        tracked.log_history(first, prefix="cnn1/")
+    if trained.first is not None:
+        tracked.log_history(pd.DataFrame(trained.first.history), prefix="cnn1/")
+    tracked.log_tags({"weights": weights})
     tracked.log_class_weights(trained.weights)
     tracked.log_figures(pictures)
-    tracked.log_scores({key: record[key] for key in ("seconds", "labelled_pixels", "parameters")}, prefix="training")
+    counts = {key: record[key] for key in ("labelled_pixels", "parameters")}
+    tracked.log_scores({"seconds": spent["seconds"], **counts}, prefix="training")
     tracked.log_model(trained.network, metadata=contract.as_dict())
     tracked.log_file(folder / "model.json")
-    _write_record(folder, record=record, logged=tracked.online)
+    keep_note(name, run_id=tracked.id, logged=tracked.online)
 
 
-def _write_record(folder: Path, *, record: dict[str, Any], logged: bool) -> None:
-    """Writes run.json; `logged` says whether the MLflow run has everything (evaluate logs again if not)."""
-    text = json.dumps({**record, "logged": logged}, indent=2)
-    (folder / "run.json").write_text(text + "\n", encoding="utf-8")
+def _history(progress: Any) -> Any:
+    """The history that models/NAME keeps: without the seconds, which no second run repeats."""
+    import pandas as pd
+
+    return pd.DataFrame(progress.history).drop(columns="seconds")
 
 
 if __name__ == "__main__":

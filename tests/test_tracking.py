@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade import tracking
+from brats_cascade.costs import keep_costs, weights_of
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.summary import flatten
 from brats_cascade.tracking.model import requirements
@@ -271,18 +272,20 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     contract = Contract("two_path", (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, None)
     keras.utils.set_random_seed(0)
     network = build_model("two_path", style=style)
-    save_trained(tmp_path / "E", network=network, contract=contract)
-    history().to_csv(tmp_path / "E" / "history.csv", index=False)
-    history().iloc[:1].to_csv(tmp_path / "E" / "history_cnn1.csv", index=False)
+    save_trained(tmp_path / "models" / "E", network=network, contract=contract)
+    history().to_csv(tmp_path / "models" / "E" / "history.csv", index=False)
+    history().iloc[:1].to_csv(tmp_path / "models" / "E" / "history_cnn1.csv", index=False)
     pd.DataFrame({"case": ["007"], "slice": [1], "weight_0": [1.5]}).to_csv(
-        tmp_path / "E" / "class_weights.csv", index=False
+        tmp_path / "models" / "E" / "class_weights.csv", index=False
     )
-    (tmp_path / "E" / "figures").mkdir()
-    Figure(figsize=(1, 1)).savefig(tmp_path / "E" / "figures" / "learning_curves.png")
-    (tmp_path / "E" / "run.json").write_text(json.dumps({"seconds": 3.5, "parameters": 7, "labelled_pixels": 9}))
+    (tmp_path / "models" / "E" / "figures").mkdir()
+    Figure(figsize=(1, 1)).savefig(tmp_path / "models" / "E" / "figures" / "learning_curves.png")
+    (tmp_path / "models" / "E" / "record.json").write_text(json.dumps({"parameters": 7, "labelled_pixels": 9}))
+    weights = weights_of(tmp_path, name="E")
+    keep_costs(tmp_path, name="E", what="training", result=weights, costs={"seconds": 3.5})
     with tracking.resume_run("1" * 32, name="E", root=project) as run:
         assert run.reopened
-        run.log_training(tmp_path / "E")
+        run.log_training(tmp_path / "models" / "E")
         run.log_note("words")
         run.log_data({"data/volumes": "feed" * 12 + ".dir"}, source="cohort")
         assert run.online

@@ -59,8 +59,8 @@ def write_model(root, *, name, validation):
     weights = pd.DataFrame({"case": ["a"], "slice": [1], "weight_0": [0.5], "weight_2": [4.0]})
     weights.to_csv(root / f"models/{name}/class_weights.csv", index=False)
     write_json(
-        root / f"models/{name}/run.json",
-        {"experiment": name, "run_id": f"run-of-{name}", "architecture": "two_path", "builds_on": "data/patches",
+        root / f"models/{name}/record.json",
+        {"experiment": name, "architecture": "two_path", "builds_on": "data/patches",
          "params": {"train.width": 0.3125, "data.source": "x"}, "parameters": 12345, "seconds": 200.0,
          "labelled_pixels": 1000000, "peak_memory_mb": 1800.0, "machine": "2 cores", "git_commit": "c0ffee" * 6, "seed": 3,
          "data_hashes": {"data/volumes": "feedbeef00112233"}, "release": "brats2017"},
@@ -149,7 +149,7 @@ def test_the_whole_page(tmp_path):
     assert "<b>third</b> has not been evaluated" in page
     assert "those of <b>second</b>" in page  # chosen by validation
     assert any(row.startswith("case_x|cut short|") for row in rows)
-    for text in ("run-of-first", "c0ffeec0ffee", "feedbeef0011", "12,345", "3.3 min", "1.8 GB", "0.3125", "4 s"):
+    for text in ("c0ffeec0ffee", "feedbeef0011", "12,345", "3.3 min", "1.8 GB", "0.3125", "4 s"):
         assert text in page
     assert "<b>case_c</b>" not in page and "&lt;b&gt;case_c&lt;/b&gt;" in page  # names are escaped
 

@@ -23,7 +23,7 @@ def write_experiment(
     rule = {"min_component": 50, "skull_distance": 0, "flatness": 0, "skull_volume": 0}
     high = {**scores(0.75 + offset), "ppv": 0.5}
     files = {
-        f"models/{name}/run.json": {
+        f"models/{name}/record.json": {
             "git_commit": "abc", "machine": "a computer", "release": "brats2017", "seconds": 90, "labelled_pixels": 2.5e6,
             "architecture": architecture, "builds_on": builds_on, "classes": [0, 1, 2, 4],
             "params": {"data.source": "scans", "train.phase2_steps": 0 if name == "short" else 9},
@@ -58,7 +58,7 @@ def write_experiment(
 
 
 def with_data(root: Path, name: str, *, md5: str) -> None:
-    path = root / f"models/{name}/run.json"
+    path = root / f"models/{name}/record.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "data_hashes": {"data/volumes": md5}}))
 
 

@@ -18,7 +18,7 @@ def test_results_of_earlier_runs_on_the_same_data_stay(project: Path, caplog) ->
     first = page_of(project)
     shutil.rmtree(project / "reports/figures/two")
     for name in ("one", "two"):
-        for path in (f"models/{name}/run.json", f"metrics/{name}.json", f"metrics/{name}/cases.csv"):
+        for path in (f"models/{name}/record.json", f"metrics/{name}.json", f"metrics/{name}/cases.csv"):
             (project / path).unlink()
     (project / "metrics/comparison.json").write_text(json.dumps({"experiments": {"short": {}, "plain_unet": {}}}))
     page = run("real", root=project, command="dvc repro again", readme=False).read_text()
@@ -101,7 +101,7 @@ def test_the_page_in_git_is_what_its_kept_results_give(tmp_path: Path) -> None:
 
 def test_of_a_cohorts_folder_on_this_disk_only_the_name_is_kept(project: Path) -> None:
     for source, kept in ((str(project / "scans/brats"), "brats"), ("../scans/brats", "../scans/brats")):
-        path = project / "models/one/run.json"
+        path = project / "models/one/record.json"
         record = json.loads(path.read_text())
         record["params"]["data.source"] = source
         path.write_text(json.dumps(record))

@@ -82,7 +82,7 @@ class Stages:
                 "architecture": params.experiments[words[2]].architecture, "classes": [0, 1, 2, 4], "git_commit": self.commit,
             }  # fmt: skip
             (cwd / "models" / words[2]).mkdir(parents=True, exist_ok=True)
-            (cwd / "models" / words[2] / "run.json").write_text(json.dumps(run))
+            (cwd / "models" / words[2] / "record.json").write_text(json.dumps(run))
         elif words[1] == "evaluate":
             (cwd / "metrics" / words[2]).mkdir(parents=True, exist_ok=True)
             (cwd / "metrics" / f"{words[2]}.json").write_text(json.dumps({"validation": {"dice": 0.5}}))

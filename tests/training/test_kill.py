@@ -13,6 +13,9 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from brats_cascade.costs import weights_of
+from brats_cascade.tracking.notes import read_note
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -67,9 +70,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
     assert "going on from phase 2, step 1" in log or "going on from phase 2, step 2" in log
     expected, found = (pd.read_csv(folder / "models/two_path/history.csv") for folder in (whole, killed))
     assert list(found["step"]) == [30, 60, 70, 80]
-    pd.testing.assert_frame_equal(
-        found.drop(columns="seconds"), expected.drop(columns="seconds"), rtol=0, atol=1e-6, check_dtype=False
-    )
+    pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-6, check_dtype=False)
     assert not (killed / ".work/two_path").exists()
 
     from mlflow import MlflowClient
@@ -78,16 +79,14 @@ def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
     experiment = client.get_experiment_by_name("brats-cascade")
     assert experiment is not None
     [run] = client.search_runs([experiment.experiment_id])
-    record = json.loads((killed / "models/two_path/run.json").read_text())
-    assert run.info.run_id == record["run_id"] == opened
-    assert record["logged"] is True
+    assert run.info.run_id == opened
+    assert read_note("two_path", root=killed) == {"run_id": opened, "logged": True}
+    assert run.data.tags["weights"] == weights_of(killed, name="two_path")
     curve = client.get_metric_history(opened, "phase1/loss") + client.get_metric_history(opened, "phase2/loss")
     assert [point.step for point in curve] == [30, 60, 70, 80]  # every row once, whatever was killed
     np.testing.assert_allclose([point.value for point in curve], found["loss"], atol=1e-6)
-    pixels = [
-        json.loads((folder / "models/two_path/run.json").read_text())["labelled_pixels"] for folder in (whole, killed)
-    ]
-    assert pixels[0] == pixels[1]
+    records = [json.loads((folder / "models/two_path/record.json").read_text()) for folder in (whole, killed)]
+    assert records[0] == records[1] and records[0]["labelled_pixels"] > 0
 
 
 @pytest.mark.slow
@@ -102,8 +101,7 @@ def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project)
     yaml.dump(tree, folder / "params.yaml")
     log = _finish(folder)
     assert "of other settings or data; the training starts anew" in log
-    record = json.loads((folder / "models/two_path/run.json").read_text())
-    assert record["run_id"] != opened
+    assert read_note("two_path", root=folder)["run_id"] not in ("", opened)
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [4, 6]
 
 
@@ -116,7 +114,6 @@ def test_a_server_that_is_away_does_not_lose_the_training(make_project) -> None:
     yaml.dump(tree, folder / "params.yaml")
     log = _finish(folder, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert log.count("nothing more is logged there in this run") == 1
-    record = json.loads((folder / "models/two_path/run.json").read_text())
-    assert record["logged"] is False and record["run_id"] == ""
+    assert read_note("two_path", root=folder) == {"run_id": "", "logged": False}
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [2, 4]
     assert {path.name for path in (folder / "models/two_path").iterdir()} >= {"model.keras", "class_weights.csv"}

@@ -46,7 +46,7 @@ class Experiment:
 
     @classmethod
     def of(cls, name: str, *, run: Mapping[str, Any], cases: "pd.DataFrame") -> "Experiment":
-        """From run.json and cases.csv."""
+        """From `costs.read_facts` and cases.csv."""
         train = {key.removeprefix("train."): value for key, value in run.get("params", {}).items() if "train." in key}
         own = {key: run[key] for key in ("architecture", "builds_on") if key in run}
         return cls(name, {**train, **own}, cases)

@@ -15,7 +15,7 @@ def run_note(record: Mapping[str, Any], *, summary: Mapping[str, Any]) -> str:
     """A run's description in MLflow: its scores in one small table.
 
     Args:
-        record: models/E/run.json.
+        record: What `costs.read_facts` knows of its training, with `run_id`.
         summary: metrics/E.json.
 
     Returns:
@@ -57,7 +57,7 @@ def model_card(
     """The card of a registered model.
 
     Args:
-        record: models/E/run.json.
+        record: What `costs.read_facts` knows of its training, with `run_id`.
         summary: metrics/E.json.
         contract: models/E/model.json.
         sets: Number of cases of each set: train, validation, test.

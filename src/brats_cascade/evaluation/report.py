@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.evaluation import figures, paper
 from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
 from brats_cascade.evaluation.embed import drawn, photograph, picture, read_json, read_table, records
@@ -40,7 +41,7 @@ def build_report(
     Args:
         root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
             metrics/{data.json,E.json,E/{cases,nine_slices}.csv}, .work/cost, reports/figures/E/*.png and
-            models/E/{history.csv,run.json,figures/*.png}.
+            models/E/{history.csv,record.json,figures/*.png}, metrics/costs/E.json.
         experiments: Their names, in the order shown; one without metrics is named as not evaluated.
         baseline: From `baseline.baseline_summary`.
         phantom: True if the data is the embedded phantom; the page says what that means.
@@ -84,7 +85,7 @@ def build_report(
 
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     """Everything the page shows of one experiment."""
-    run = read_json(root / f"models/{name}/run.json") or {}
+    run = read_facts(root, name=name)
     summary = read_json(root / f"metrics/{name}.json")
     history = read_table(root / f"models/{name}/history.csv")
     cases = read_table(root / f"metrics/{name}/cases.csv")
@@ -94,7 +95,7 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
         "summary": summary,
         "origin": {
             "commit": str(run.get("git_commit") or "")[:12],
-            "run": run.get("run_id") or "not logged",
+            "weights": weights_of(root, name=name)[:12],
             "hashes": {key: str(value)[:12] for key, value in (run.get("data_hashes") or {}).items()},
             "seed": run.get("seed", ""),
         },
@@ -147,13 +148,13 @@ def _validation_score(summary: Mapping[str, Any] | None, *, history: "pd.DataFra
 
 
 def _params(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters worth showing; run.json's are flat, with the block's name in front."""
+    """The parameters worth showing; a record's are flat, with the block's name in front."""
     given = {key.removeprefix("train."): value for key, value in run.get("params", {}).items()}
     return {key: given[key] for key in SHOWN_PARAMS if key in given}
 
 
 def _facts(run: Mapping[str, Any], *, cases: "pd.DataFrame | None") -> dict[str, str]:
-    """The plain facts of a run: from run.json, and the time per brain from the table of cases."""
+    """The plain facts of a run: from its record and costs, and the time per brain from the table of cases."""
     brains = None if cases is None or "seconds" not in cases else float(cases["seconds"].mean())
     facts = {
         "architecture": run.get("architecture"),

@@ -1,6 +1,8 @@
 """A trained network on disk: model.keras beside model.json, which says all that the weights do not."""
 
+import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from brats_cascade.models.cascade import GEOMETRY, Geometry
 from brats_cascade.models.two_path import Style
 
 NETWORK, CONTRACT = "model.keras", "model.json"
+METADATA = "metadata.json"  # in the archive, by Keras
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,25 @@ class Contract:
 
 
 def save_trained(folder: Path, *, network: keras.Model, contract: Contract) -> None:
-    """Writes model.keras and model.json into a folder."""
+    """Writes model.keras and model.json into a folder; equal weights give equal files."""
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / NETWORK)
+    _without_dates(folder / NETWORK)
     (folder / CONTRACT).write_text(json.dumps(contract.as_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def _without_dates(path: Path) -> None:
+    """Writes a Keras archive again without the time at which it was written, in its members' order by name."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in sorted(archive.namelist())}
+    metadata = json.loads(members[METADATA])
+    metadata.pop("date_saved", None)
+    members[METADATA] = json.dumps(metadata).encode()
+    plain = io.BytesIO()
+    with zipfile.ZipFile(plain, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980, the first day that an archive knows
+    path.write_bytes(plain.getvalue())
 
 
 def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Model, Contract]:

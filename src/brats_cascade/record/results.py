@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from brats_cascade import provenance
 from brats_cascade.config import ExperimentParams
+from brats_cascade.costs import read_facts
 from brats_cascade.record.crossval_result import Crossval
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ class Result:
 
     Attributes:
         name: Of the experiment.
-        run: models/E/run.json, with `n4` of model.json, whether the bias field was corrected, and `scans`, what the networks
-            were given on any machine: "voxels" (`provenance.scans_hash`) and how they were ingested.
+        run: What `costs.read_facts` knows of its training, with `n4` of model.json, whether the bias field was corrected, and
+            `scans`, what the networks were given on any machine: "voxels" (`provenance.scans_hash`) and how they were
+            ingested.
         summary: metrics/E.json.
         cases: metrics/E/cases.csv, one row per unseen case.
         nine: metrics/E/nine_slices.csv, or None.
-        first: run.json of the experiment whose network is its CNN 1, or empty.
+        first: The same of the experiment whose network is its CNN 1, or empty.
         command: What made it.
     """
 
@@ -112,7 +114,7 @@ def _read_result(root: Path, *, name: str) -> Result:
     import pandas as pd
 
     metrics = root / "metrics" / name
-    run, contract = (read_json(root / "models" / name / file) for file in ("run.json", "model.json"))
+    run, contract = read_facts(root, name=name), read_json(root / "models" / name / "model.json")
     place, _, first = str(run.get("builds_on", "")).partition("/")
     nine, voxels = metrics / "nine_slices.csv", provenance.scans_hash(root / "data/cases.parquet")
     scans = {"voxels": voxels, **{key: contract.get(key) for key in INGESTED}} if voxels else {}
@@ -122,5 +124,5 @@ def _read_result(root: Path, *, name: str) -> Result:
         read_json(metrics.with_suffix(".json")),
         pd.read_csv(metrics / "cases.csv", dtype={"case": str, "patient": str}),
         pd.read_csv(nine, dtype={"case": str}) if nine.is_file() else None,
-        read_json(root / "models" / first / "run.json") if place == "models" else {},
+        read_facts(root, name=first) if place == "models" else {},
     )

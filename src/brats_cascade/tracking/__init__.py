@@ -32,7 +32,7 @@ __all__ = [
     "tracking_uri",
 ]
 
-# Entries of run.json that are a run's tags, to search by.
+# Facts of a training (`costs.read_facts`) that are a run's tags, to search by.
 TAGS = (
     "experiment", "architecture", "builds_on", "normalisation", "class_weights", "procedure", "release", "fold", "seed",
     "git_commit",
@@ -86,7 +86,7 @@ def resume_run(
     """Opens an earlier run again and finishes it at the end.
 
     Args:
-        run_id: From run.json; "" if training could not reach the store.
+        run_id: From `notes.read_note`; "" if training could not reach the store.
         name: Name of the new run that takes its place if the store has no such run.
         tags: Tags of that new run.
         params: Parameters of that new run.

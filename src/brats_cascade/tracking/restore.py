@@ -14,13 +14,12 @@ def log_training(run: "Run", *, folder: Path) -> None:
         run: The new run.
         folder: What training wrote.
     """
-    import json
-
     import pandas as pd
 
+    from brats_cascade.costs import read_facts
     from brats_cascade.models.files import load_trained
 
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record = read_facts(folder.parent.parent, name=folder.name)
     run.log_history(pd.read_csv(folder / "history.csv"))
     if (folder / "history_cnn1.csv").is_file():
         run.log_history(pd.read_csv(folder / "history_cnn1.csv"), prefix="cnn1/")

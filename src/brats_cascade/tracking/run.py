@@ -71,7 +71,7 @@ class Run(QuietRun):
         """Names the data a run was made from, as MLflow's pages show it: one dataset a DVC output, its hash the digest.
 
         Args:
-            hashes: Path -> DVC hash, as in run.json.
+            hashes: Path -> DVC hash, as in record.json.
             source: The cohort's folder, `data.source`.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag

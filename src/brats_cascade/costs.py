@@ -1,0 +1,83 @@
+"""What two runs with the same result do not share: seconds, memory, machine and commit, in metrics/costs/E.json.
+
+The file is in git and is no DVC output. It is rewritten only when the result that it belongs to has changed, so that a run that
+reproduces a model leaves git clean, and the report, which shows these numbers, is reproduced too.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+RECORD, NETWORK = "record.json", "model.keras"
+
+
+def costs_path(root: Path, *, name: str) -> Path:
+    """The file with an experiment's costs."""
+    return root / "metrics/costs" / f"{name}.json"
+
+
+def fingerprint(*paths: Path) -> str:
+    """Stands for the content of the files that exist; empty if none does."""
+    found = [path.read_bytes() for path in paths if path.is_file()]
+    return (
+        hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in found)).hexdigest()[:32]
+        if found
+        else ""
+    )
+
+
+def weights_of(root: Path, *, name: str) -> str:
+    """Stands for an experiment's trained network; empty if there is none."""
+    return fingerprint(root / "models" / name / NETWORK)
+
+
+def read_facts(root: Path, *, name: str) -> dict[str, Any]:
+    """All that is known of an experiment's training: models/E/record.json and its costs.
+
+    Args:
+        root: The project's folder.
+        name: The experiment.
+
+    Returns:
+        The record, and, if they belong to this network, `seconds`, `peak_memory_mb`, `machine` and `git_commit`; empty
+        without a record.
+    """
+    path = root / "models" / name / RECORD
+    if not path.is_file():
+        return {}
+    weights, costs = weights_of(root, name=name), _read(root, name=name).get("training", {})
+    belongs = weights in ("", costs.get("result"))
+    own = {key: value for key, value in costs.items() if key not in ("what", "result")} if belongs else {}
+    return {**json.loads(path.read_text(encoding="utf-8")), **own}
+
+
+def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[str, Any]) -> None:
+    """Writes what a process has cost, unless the costs of the same result are there already.
+
+    Args:
+        root: The project's folder.
+        name: The experiment.
+        what: "training" or "evaluation".
+        result: Stands for what the process has computed.
+        costs: Plain values; those of a training hold `seconds`.
+    """
+    known = _read(root, name=name)
+    if known.get(what, {}).get("result") == result:
+        return
+    known[what] = {"what": what, "result": result, **costs}
+    path = costs_path(root, name=name)
+    # DVC shows as a metric every number and every text that is not in a list: only the seconds shall be one.
+    plain = {name: {"seconds": known.get("training", {}).get("seconds"), "processes": list(known.values())}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(root: Path, *, name: str) -> dict[str, dict[str, Any]]:
+    """What -> its costs; empty without the file, or if it is damaged: it is written again then."""
+    try:
+        plain = json.loads(costs_path(root, name=name).read_text(encoding="utf-8"))
+        return {one["what"]: one for one in plain[name]["processes"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
