@@ -33,7 +33,7 @@ def crossvals_lines(
         return []
     trainings = {one.name: one.training for one in results}
     tables = {one.title: one.cases for one in with_again(crossvals, again=again)}
-    lines = [f"{EVERY} Which preset each is of: [training.md](../training.md#every-patient-once).", ""]
+    lines = [f"{EVERY} Which preset each is of: [training.md](../training.md#cross-validation).", ""]
     for one in crossvals:
         longer = trainings.get(one.experiment)
         told = "" if longer is None else f" The experiment {one.experiment} above was trained {longer / 60:.1f} min."
