@@ -4,6 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from brats_cascade import backend
+from brats_cascade.errors import UserError
 
 CODE = """
 import json, sys
@@ -20,3 +26,28 @@ def test_packages_that_nothing_needs_are_not_imported_at_the_start_and_can_be_la
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [["jax", "sklearn"], "tensorflow", 3.0, "sklearn"]
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["export", "sweep"])
+def test_a_backend_that_the_networks_do_not_run_on_is_refused_on_one_line(command: str, tmp_path: Path) -> None:
+    words = {"export": ["--model", "models/x", "--out", "out"], "sweep": ["--trials", "1"]}[command]
+    done = subprocess.run(
+        [sys.executable, "-m", "brats_cascade.cli", command, *words],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: KERAS_BACKEND=torch: expected tensorflow or jax; run `unset KERAS_BACKEND` to take tensorflow"
+    ]
+
+
+def test_a_backend_that_is_not_installed_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(
+        UserError, match=r"KERAS_BACKEND=jax: jax is not installed; run: pip install 'brats-cascade\[jax\]'"
+    ):
+        backend.check_backend()

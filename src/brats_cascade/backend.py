@@ -1,10 +1,13 @@
-"""Starting Keras's backend without its chatter, and the settings that keep every dependency's telemetry off."""
+"""Starting Keras: its backend, its settings whatever the user's own are, no chatter; and every dependency's telemetry off."""
 
 import contextlib
+import importlib.util
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+
+from brats_cascade.errors import UserError
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -16,6 +19,8 @@ QUIET = {
 
 # What TensorFlow's and Keras's packages import where they find it, two seconds at every start, and need for nothing here.
 NOT_NEEDED = ("jax", "sklearn")
+# KERAS_BACKEND -> what of this project brings it.
+BACKENDS = {"tensorflow": "brats-cascade", "jax": "brats-cascade[jax]"}
 # One of these is set for each of several processes that train together.
 CLUSTER = ("TF_CONFIG", "KERAS_DISTRIBUTION_PROCESS_ID")
 
@@ -39,12 +44,44 @@ def start_backend() -> None:
 
 
 def import_backend() -> None:
-    """Imports Keras and its backend, and touches no device."""
+    """Imports Keras and its backend, and touches no device.
+
+    The user's keras.json may name another backend, image layout or number format for other work of theirs: none counts here.
+
+    Raises:
+        UserError: KERAS_BACKEND names none that these networks run on, or one that is not installed.
+    """
     keep_quiet()
-    if "keras" in sys.modules:
-        return
-    tensorflow = os.environ.setdefault("KERAS_BACKEND", "tensorflow") == "tensorflow"
-    hidden = [name for name in NOT_NEEDED if tensorflow and name not in sys.modules]
+    if "keras" not in sys.modules:
+        _import_keras(backend=check_backend())
+        _unused.add("keras")
+    import keras
+
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_epsilon(1e-7)
+
+
+def check_backend() -> str:
+    """The backend that KERAS_BACKEND names, by default TensorFlow; imports nothing.
+
+    Raises:
+        UserError: As `import_backend`.
+    """
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in BACKENDS:
+        raise UserError(
+            f"KERAS_BACKEND={backend}: expected {' or '.join(BACKENDS)}; run `unset KERAS_BACKEND` to take tensorflow"
+        )
+    if importlib.util.find_spec(backend) is None:
+        raise UserError(f"KERAS_BACKEND={backend}: {backend} is not installed; run: pip install '{BACKENDS[backend]}'")
+    return backend
+
+
+def _import_keras(*, backend: str) -> None:
+    os.environ["KERAS_BACKEND"] = backend  # goes before keras.json
+    hidden = [name for name in NOT_NEEDED if backend == "tensorflow" and name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import finds no such package
     try:
         with _chatter_kept_back():
@@ -52,7 +89,6 @@ def import_backend() -> None:
     finally:
         for name in hidden:
             del sys.modules[name]
-    _unused.add("keras")
 
 
 _unused: set[str] = set()  # what this module imported and nothing has computed with

@@ -74,4 +74,7 @@ def _training() -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
+    from brats_cascade.backend import start_backend
+
+    start_backend()
     np.savez(sys.argv[1], **steps())

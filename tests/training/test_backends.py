@@ -1,6 +1,7 @@
-"""The same weights and batches under TensorFlow and JAX: the same losses and gradients."""
+"""The same weights and batches under TensorFlow, JAX and another user's Keras settings: the same losses and gradients."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -12,18 +13,33 @@ import pytest
 SCRIPT = Path(__file__).with_name("backend_steps.py")
 
 
-def _run(backend: str, *, out: Path) -> dict[str, np.ndarray]:
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
+def _run(out: Path, **changes: str) -> dict[str, np.ndarray]:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", **changes}
     done = subprocess.run([sys.executable, str(SCRIPT), str(out)], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with np.load(out) as stored:
         return dict(stored)
 
 
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return _run(tmp_path_factory.mktemp("tensorflow") / "out.npz", KERAS_BACKEND="tensorflow")
+
+
+@pytest.mark.slow
+def test_the_users_own_keras_settings_change_nothing(expected: dict[str, np.ndarray], tmp_path: Path) -> None:
+    settings = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3, "backend": "torch"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings), encoding="utf-8")
+    found = _run(tmp_path / "out.npz", KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed (extra: jax)")
-def test_jax_gives_the_losses_and_gradients_of_tensorflow(tmp_path: Path) -> None:
-    expected, found = (_run(backend, out=tmp_path / f"{backend}.npz") for backend in ("tensorflow", "jax"))
+def test_jax_gives_the_losses_and_gradients_of_tensorflow(expected: dict[str, np.ndarray], tmp_path: Path) -> None:
+    found = _run(tmp_path / "out.npz", KERAS_BACKEND="jax")
     assert set(found) == set(expected) and len(found) > 60
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-4, err_msg=name)

@@ -76,6 +76,9 @@ def _backend(problems: list[str]) -> str:
             import jax
 
             devices = [str(device) for device in jax.devices()]
+    except UserError as error:
+        problems.append(str(error))
+        return NO_BACKEND
     except (ImportError, RuntimeError, ValueError) as error:
         problems.append(
             f"Keras cannot start its backend ({error}); check KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}"

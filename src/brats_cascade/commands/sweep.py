@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from brats_cascade.backend import check_backend
 from brats_cascade.config import load_params
 from brats_cascade.sweep.apply import apply_trial
 from brats_cascade.sweep.page import COMMAND, read_metrics, write_page
@@ -47,6 +48,7 @@ def run(
     """
     import optuna
 
+    check_backend()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it says when it makes its tables, for one
     for name in ("alembic", "matplotlib"):

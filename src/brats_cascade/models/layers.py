@@ -125,7 +125,7 @@ class WideOutput(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """(batch, rows, columns, maps) -> float32 (batch, rows - size + 1, columns - size + 1, classes)."""
         if self.form == "direct":
-            sums = ops.cast(ops.conv(inputs, self.kernel, padding="valid"), "float32")
+            sums = ops.cast(ops.conv(inputs, self.kernel, padding="valid", data_format="channels_last"), "float32")
             return sums + ops.cast(self.bias, "float32")
         if self.form == "columns":
             return self._by_columns(inputs, kernel=self.kernel) + ops.cast(self.bias, "float32")
@@ -141,7 +141,7 @@ class WideOutput(keras.layers.Layer):
         spare = -tall.shape[-1] % VECTOR
         if spare:
             tall = ops.concatenate([tall, ops.zeros((self.size, 1, maps, spare), dtype=tall.dtype)], axis=-1)
-        partial = ops.cast(ops.conv(inputs, tall, padding="valid"), "float32")
+        partial = ops.cast(ops.conv(inputs, tall, padding="valid", data_format="channels_last"), "float32")
         columns = ops.shape(inputs)[2] - self.size + 1
         ends = [outputs * (shift + 1) for shift in range(self.size)]
         parts = ops.split(partial, ends if spare else self.size, axis=-1)[: self.size]
