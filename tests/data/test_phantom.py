@@ -1,5 +1,6 @@
 """The phantom cohort: layout, determinism, anatomy, and that no threshold solves it."""
 
+import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from brats_cascade.data.cases import find_cases
 from brats_cascade.data.phantom import make_cohort
 from brats_cascade.data.phantom.anatomy import Anatomy, Template, load_template
 from brats_cascade.data.phantom.cohort import Patient, make_patient, write_patient
@@ -49,8 +51,8 @@ def read(path: Path) -> np.ndarray:
 
 
 def volumes(patient: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    images = {name: read(next(patient.glob(f"VSD.Brain.XX.O.MR_{name}/*.mha"))) for name in MODALITIES}
-    return images, read(next(patient.glob("VSD.Brain_3more.XX.XX.OT/*.mha")))
+    images = {name: read(next(patient.glob(f"VSD.Phantom.XX.O.MR_{name}/*.mha"))) for name in MODALITIES}
+    return images, read(next(patient.glob("VSD.Phantom_3more.XX.XX.OT/*.mha")))
 
 
 def test_layout_of_brats_2013(cohort: list[Path]) -> None:
@@ -59,11 +61,17 @@ def test_layout_of_brats_2013(cohort: list[Path]) -> None:
         ("Image_Data", "HG", "0002"),
         ("Image_Data", "LG", "0001"),
     ]
-    assert (cohort[0] / "VSD.Brain.XX.O.MR_Flair" / "VSD.Brain.XX.O.MR_Flair.684.mha").is_file()
+    assert (cohort[0] / "VSD.Phantom.XX.O.MR_Flair" / "VSD.Phantom.XX.O.MR_Flair.684.mha").is_file()
     files = [path for patient in cohort for path in patient.rglob("*.mha")]
     assert len(files) == 15
     assert all(path.parent.name == path.name.rsplit(".", 2)[0] for path in files)
     assert len({path.name.rsplit(".", 2)[1] for path in files}) == 15  # ids tell the files apart
+
+
+def test_a_phantom_is_known_as_one_wherever_it_is_copied(cohort: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(cohort[0], tmp_path / "HG" / "0007")
+    (case,) = find_cases(tmp_path)
+    assert (case.name, case.release, case.scheme, case.problems) == ("HG_0007", "phantom", "five", ())
 
 
 def test_files_read_back_with_the_geometry_asked_for(cohort: list[Path]) -> None:

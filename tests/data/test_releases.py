@@ -15,6 +15,8 @@ FILES = [
     ("brats2013", "t2", MR13.format("T2")),
     ("brats2013", "truth", "HG/0006/VSD.Brain_3more.XX.XX.OT/VSD.Brain_3more.XX.XX.OT.6560.mha"),
     ("brats2013", "truth", "Synthetic_Data/LG/0001/VSD.Gray_matter_of_neuraxis_5more.XX.O.OT/a.mha"),
+    ("phantom", "flair", "Image_Data/LG/0002/VSD.Phantom.XX.O.MR_Flair/VSD.Phantom.XX.O.MR_Flair.684.mha"),
+    ("phantom", "truth", "Image_Data/LG/0002/VSD.Phantom_3more.XX.XX.OT/VSD.Phantom_3more.XX.XX.OT.6560.mha"),
     ("brats2015", "t1", MR15.format("T1")),
     ("brats2015", "t1c", MR15.format("T1c")),
     ("brats2015", "truth", "HGG/brats_2013_pat0001_1/VSD.Brain_3more.XX.O.OT.54517/VSD.Brain_3more.XX.O.OT.54517.mha"),

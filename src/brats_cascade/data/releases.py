@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 # Stands for a file that holds all four modalities along its fourth axis.
 ALL_FOUR = "all four"
+PHANTOM = "phantom"  # the release of the synthetic patients
 # Names of the folders that sort cases by grade, and what case names have for it.
 GRADE_FOLDERS: Mapping[str, str] = MappingProxyType({"HGG": "high", "HG": "high", "LGG": "low", "LG": "low"})
 
@@ -145,6 +146,21 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 case=r"(?:Sim)?BRATS_[HL]G\d+",
                 grade=r"(?:Sim)?BRATS_([HL]G)",
                 telling_labels=(3, 4),
+            ),
+            # The layout of BRATS 2013; "Phantom" in its names keeps synthetic patients apart from real ones.
+            Release(
+                name=PHANTOM,
+                layout="Image_Data/{HG,LG}/0001/VSD.Phantom.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
+                scheme="five",
+                files={
+                    "flair": "VSD.Phantom.*.MR_Flair/*",
+                    "t1": "VSD.Phantom.*.MR_T1/*",
+                    "t1c": "VSD.Phantom.*.MR_T1c/*",
+                    "t2": "VSD.Phantom.*.MR_T2/*",
+                    "truth": "VSD.Phantom*.OT/*",
+                },
+                suffixes=(".mha",),
+                name_of=_numbered_name,
             ),
             Release(
                 name="brats2013",

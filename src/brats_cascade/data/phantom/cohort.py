@@ -128,7 +128,7 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
 
 
 def write_patient(folder: Path, *, patient: Patient, number: int, spacing: float) -> None:
-    """Writes one patient's five volumes, compressed.
+    """Writes one patient's five volumes, compressed; their names say that it is a phantom wherever they are copied.
 
     Args:
         folder: The patient's folder, made here.
@@ -137,10 +137,10 @@ def write_patient(folder: Path, *, patient: Patient, number: int, spacing: float
         spacing: Side of a voxel, mm.
     """
     for index, (modality, name) in enumerate(FILE_NAMES.items()):
-        stem = f"VSD.Brain.XX.O.{name}"
+        stem = f"VSD.Phantom.XX.O.{name}"
         path = folder / stem / f"{stem}.{FIRST_IMAGE_ID + len(FILE_NAMES) * number + index}.mha"
         _write(path, volume=patient.images[modality], spacing=spacing)
-    stem = "VSD.Brain_3more.XX.XX.OT"
+    stem = "VSD.Phantom_3more.XX.XX.OT"
     _write(folder / stem / f"{stem}.{FIRST_TRUTH_ID + number}.mha", volume=patient.labels, spacing=spacing)
 
 
