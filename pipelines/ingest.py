@@ -6,8 +6,9 @@ from pathlib import Path
 from _stage import run
 
 from brats_cascade.config import Params
-from brats_cascade.data.cases import find_cases
+from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest
+from brats_cascade.data.unused import by_reason, note_unused
 
 VOLUMES = Path("data/volumes")
 TABLE = Path("data/cases.parquet")
@@ -15,9 +16,12 @@ TABLE = Path("data/cases.parquet")
 
 def main(params: Params) -> None:
     """Ingests every case found and writes the per-case table."""
-    cases = find_cases(Path(params.data.source), layout=params.data.layout)
-    table = ingest(cases, root=VOLUMES, **params.ingest.model_dump())
+    found = search(Path(params.data.source), layout=params.data.layout, from_params=True)
+    table = ingest(found.cases, root=VOLUMES, **params.ingest.model_dump())
+    note_unused(table, unused=found.unused)
     table.to_parquet(TABLE, index=False)
+    for line in by_reason(found.unused):
+        logging.warning("seen, not used: %s", line)
     for problem in table.loc[table["problem"] != "", "problem"]:
         logging.warning("%s", problem)
     logging.info("%d cases found, %d stored in %s", len(table), int(table["stored"].sum()), VOLUMES)

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from bad_inputs import BAD, nifti, write_cohort
 from layouts import tiny_volumes, write_layout
+from left_out import LEFT_OUT
 
-from brats_cascade.data.cases import find_cases
+from brats_cascade.data.cases import find_cases, search
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.store import list_cases
+from brats_cascade.data.unused import by_reason
 from brats_cascade.errors import UserError
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad-input.md"
@@ -114,30 +116,54 @@ def folder_of_no_case(tmp_path):
 
 
 def test_a_folder_of_no_case(tmp_path):
-    assert folder_of_no_case(tmp_path).startswith("cohort: no case found; expected files laid out as one of")
+    assert folder_of_no_case(tmp_path).startswith("cohort: no case found, and no volume; give the folder")
 
 
-def test_the_page_is_up_to_date(outcome, tmp_path, monkeypatch):
+def left_out(folder, monkeypatch, write_nifti_case):
+    """What is wrong -> what is told of volumes that belong to no case."""
+    for number, (what, way) in enumerate(LEFT_OUT.items()):
+        write_nifti_case(folder / f"{number}", "Brats18_B_1", seed=1)
+        way(write_nifti_case(folder / f"{number}" / "cohort" / "HGG", "Brats18_A_1"))
+        monkeypatch.chdir(folder / f"{number}")
+        yield what, by_reason(search(Path()).unused)[0]
+
+
+def test_the_page_is_up_to_date(outcome, tmp_path, monkeypatch, write_nifti_case):
     (tmp_path / "empty").mkdir()
     lines = [(what, reason) for what, (_, reason) in outcome[0].items()]
     lines.append(("a file that may not be read", unreadable(monkeypatch)[0]))
     lines.append(("a folder with no case", folder_of_no_case(tmp_path / "empty")))
-    rows = [f"| {what} | {reason.replace('|', chr(92) + '|')} |" for what, reason in lines]
-    page = "\n".join([*HEAD, *rows, ""])
+    left = left_out(tmp_path / "left", monkeypatch, write_nifti_case)
+    page = "\n".join([*HEAD, *_rows(lines), *UNUSED, *_rows(left), ""])
     if os.environ.get("UPDATE_DOCS"):
         PAGE.write_text(page, encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page, "UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py"
 
 
+def _rows(lines):
+    return [f"| {what} | {reason.replace('|', chr(92) + '|')} |" for what, reason in lines]
+
+
+TABLE = ("| problem | message |", "|---|---|")
 HEAD = (
-    "# Bad input and what it is called",
+    "# Error messages for invalid input",
     "",
-    "Written by `UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py`, which damages sound cases in each of",
-    "these ways, ingests them beside a good one, and fails when a message here is no longer the one that is given.",
-    "A bad case is set aside with its one line, and leaves nothing in the store; the others are used. `brats-cascade",
-    "data check PATH` prints the same lines before anything is run. Links to folders are followed, each folder is",
-    "entered once, so a link to a folder above does no harm; names may hold spaces and any letters.",
+    "Written by `UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py`, a test that damages valid cases in each",
+    "of these ways, ingests them beside a valid one, and fails if a message differs from the one listed here.",
     "",
-    "| what is wrong | what is said |",
-    "|---|---|",
+    "An invalid case is set aside with one line that says why, and leaves nothing in the store; the others are used.",
+    "`brats-cascade data check PATH` prints the same lines without running the pipeline. Symbolic links to folders are",
+    "followed, and cycles are detected. Names may contain spaces and non-ASCII letters.",
+    "",
+    *TABLE,
+)
+UNUSED = (
+    "",
+    "## Volumes that belong to no case",
+    "",
+    "Every volume in the folder is accounted for: it is used, set aside with its case, or listed as seen and not used.",
+    "`data check` ends with the three counts; the pipeline keeps them in `data/verdict.json` and shows them on",
+    "`reports/data/index.html`. If nothing can be used at all, the first of these lines are the error message.",
+    "",
+    *TABLE,
 )

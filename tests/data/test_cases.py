@@ -103,15 +103,19 @@ def test_a_layout_may_be_forced(tmp_path, write_nifti_case, write_mha_case):
     write_nifti_case(tmp_path, "A")
     write_mha_case(tmp_path, "0001")
     assert [case.release for case in find_cases(tmp_path, layout="brats2013")] == ["brats2013"]
-    with pytest.raises(UserError, match=r"expected auto, list or one of .*brats2013, .*received 'brats1999'"):
-        find_cases(tmp_path, layout="brats1999")
+    words = r": expected auto, list or one of .*brats2013, .*received 'brats1999'"
+    for from_params, key in ((False, "--layout"), (True, "data.layout")):
+        with pytest.raises(UserError, match=key + words):
+            find_cases(tmp_path, layout="brats1999", from_params=from_params)
 
 
 def test_nothing_found_says_where_what_and_how(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty: no case found; .*X_\{flair,t1,t1ce,t2,seg\}\.nii\.gz.*data\.source"):
+    with pytest.raises(UserError, match=r"empty: no case found, .*; give the folder .*docs/data\.md"):
         find_cases(tmp_path / "empty")
-    with pytest.raises(UserError, match=r"does not exist; set data\.source"):
+    with pytest.raises(UserError, match=r"does not exist; set data\.source to"):
+        find_cases(tmp_path / "absent", from_params=True)
+    with pytest.raises(UserError, match=r"does not exist; give your"):  # predict has no data.source
         find_cases(tmp_path / "absent")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file"):

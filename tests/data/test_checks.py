@@ -26,6 +26,7 @@ def good_case(case, **changes):
         "folder": f"raw/{case}",
         "namesake": "",
         "modalities": ",".join(MODALITIES),
+        "volumes": 5,
         "has_truth": True,
         "problem": "",
         "slices": 155,

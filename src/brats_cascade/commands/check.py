@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from brats_cascade.data.cases import find_cases
+from brats_cascade.data.cases import search
 from brats_cascade.data.checks import Verdict, judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
 from brats_cascade.data.rules import NO_TRUTH
+from brats_cascade.data.unused import by_reason, note_unused, noted_unused
 
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
+_MOST_LINES = 20
 _ORDER = ("set aside", "predict only", "warning", "ok")
 
 
@@ -32,7 +34,9 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
     Raises:
         UserError: No such folder, layout or case.
     """
-    facts = survey(find_cases(Path(path), layout=layout), workers=workers)
+    found = search(Path(path), layout=layout)
+    facts = survey(found.cases, workers=workers)
+    note_unused(facts, unused=found.unused)
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))
     return render(facts, verdict=verdict), len(verdict.set_aside) - len(_truthless(verdict))
@@ -66,7 +70,27 @@ def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -
     )
     mixed = mixed_labels(facts[facts["case"].isin(verdict.accepted)])
     notes = [f"Mixed labels: {mixed}; data.labels: merge trains on four classes, refuse stops."] if mixed else []
-    return "\n".join([*_table(rows, width=width or shutil.get_terminal_size((140, 40)).columns), "", *notes, summary])
+    notes += _seen_not_used(facts)
+    table = _table(rows, width=width or shutil.get_terminal_size((140, 40)).columns)
+    return "\n".join([*table, "", *notes, _volumes(facts, verdict=verdict, truthless=truthless), summary])
+
+
+def _seen_not_used(facts: pd.DataFrame) -> list[str]:
+    """The volumes of no case, by reason."""
+    lines = by_reason(noted_unused(facts))
+    left = len(lines) - _MOST_LINES
+    shown = [f"seen, not used: {line}" for line in lines[:_MOST_LINES]]
+    return [*shown, f"seen, not used: {left} more reasons"] if left > 0 else shown
+
+
+def _volumes(facts: pd.DataFrame, *, verdict: Verdict, truthless: set[str]) -> str:
+    """What became of every volume; the counts add up."""
+    predict_only = int(facts.loc[facts["case"].isin(truthless), "volumes"].sum())
+    counts = verdict.volumes
+    return (
+        f"{sum(counts.values())} volumes: {counts['used']} usable for training, {predict_only} for predict only, "
+        f"{counts['set_aside'] - predict_only} set aside, {counts['not_used']} seen and not used"
+    )
 
 
 def _truthless(verdict: Verdict) -> set[str]:

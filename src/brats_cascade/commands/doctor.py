@@ -111,7 +111,7 @@ def _project(root: Path, problems: list[str]) -> None:
         print(f"data source         {params.data.source} (the embedded phantom cohort; `dvc repro` makes it)")
         return
     try:
-        cases = find_cases(source, layout=params.data.layout)
+        cases = find_cases(source, layout=params.data.layout, from_params=True)
     except UserError as error:
         problems.append(str(error))
         return

@@ -10,6 +10,7 @@ from pathlib import Path
 from brats_cascade import MODALITIES
 from brats_cascade.data.decathlon import read_channels
 from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release
+from brats_cascade.data.unused import Unused, by_reason, explain, is_volume, lone_truth
 from brats_cascade.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Case:
         problems: What is wrong with the files, one line each; empty for a case that can be read.
         channels: Modality -> its place along the fourth axis of its file; empty where every file holds one modality.
         namesake: Folder of another case that had the same name before both got one of their own, or "".
+        files: Every file that was taken for a part of the case, one that is doubled included.
     """
 
     name: str
@@ -44,18 +46,39 @@ class Case:
     problems: tuple[str, ...]
     channels: Mapping[str, int] = field(default_factory=dict)
     namesake: str = ""
+    files: tuple[Path, ...] = ()
 
 
-def find_cases(source: Path, *, layout: str = "auto") -> list[Case]:
-    """Finds every case below a folder; the folder may be one case's own.
+@dataclass(frozen=True)
+class Found:
+    """Everything that was seen in a folder.
+
+    Attributes:
+        cases: By name.
+        unused: The volumes that belong to none of them, by path.
+    """
+
+    cases: list[Case]
+    unused: tuple[Unused, ...]
+
+
+def find_cases(source: Path, *, layout: str = "auto", from_params: bool = False) -> list[Case]:
+    """As `search`, without the volumes that belong to no case."""
+    return search(source, layout=layout, from_params=from_params).cases
+
+
+def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> Found:
+    """Finds every case below a folder, which may be one case's own, and accounts for every volume in it.
 
     Args:
         source: A folder with cases of any supported release, at any depth; or a listing, a .csv or .json file, or a
             folder with a cases.csv or cases.json at its top (see data.listing).
         layout: "auto"; the name of the one release to look for; or "list".
+        from_params: Whether both come from params.yaml; messages then name its keys.
 
     Returns:
-        The cases, by name. Cases with missing or doubled files are among them, with the reason in `problems`.
+        The cases and the other volumes. Cases with missing or doubled files are among the cases, with the reason in
+        `problems`.
 
     Raises:
         UserError: No such folder, layout or case, or a listing that cannot be read.
@@ -63,43 +86,60 @@ def find_cases(source: Path, *, layout: str = "auto") -> list[Case]:
     from brats_cascade.data.listing import find_listing, read_listing
 
     source = Path(source)
-    releases = _releases(layout)
+    releases = _releases(layout, key="data.layout" if from_params else "--layout")
+    give = "set data.source to" if from_params else "give"
     listing = find_listing(source) if layout in ("auto", "list") else None
     if listing is not None:
-        return read_listing(listing)
+        cases = read_listing(listing)
+        listed = {_whole(path) for case in cases for path in case.files}
+        others = [path for path in (_walk(source) if source.is_dir() else ()) if _whole(path) not in listed]
+        reason = f"it is not in {listing.name}: add it there"
+        return Found(cases, tuple(Unused(path, reason) for path in others if is_volume(path)))
     if not source.is_dir():
         kind = "is a file" if source.exists() else "does not exist"
-        raise UserError(f"{source}: expected a folder of cases, but it {kind}; set data.source to your cohort's folder")
+        raise UserError(f"{source}: expected a folder of cases, but it {kind}; {give} your cohort's folder")
     if layout == "list":
         raise UserError(f"{source}: expected a listing, cases.csv or cases.json, in it; see docs/data.md")
-    found: dict[tuple[Path, str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[Path, str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    unused = []
     for path in _walk(source):
         whole = _whole(path)
         for release in releases:
             part = release.part_of(whole)
             if part is not None:
                 key = (path.parents[release.depth - 1], release.name, release.stem_of(whole))
-                found[key][part].append(path)
+                groups[key][part].append(path)
                 break
-    cases = [
-        _case(folder, release=RELEASES[name], stem=stem, files=files, source=source)
-        for (folder, name, stem), files in found.items()
-        if any(part in files for part in (*MODALITIES, ALL_FOUR))
-    ]
+        else:
+            if is_volume(path):
+                unused.append(Unused(path, explain(whole, layout=layout)))
+    cases = []
+    for (folder, name, stem), files in groups.items():
+        release = RELEASES[name]
+        if any(part != "truth" for part in files):
+            cases.append(_case(folder, release=release, stem=stem, files=files, source=source))
+        else:
+            reason = lone_truth(release, stem=stem, folder=folder)
+            unused.extend(Unused(path, reason) for path in files["truth"])
     if not cases:
-        layouts = "; ".join(f"{release.name}: {release.layout}" for release in releases)
-        raise UserError(
-            f"{source}: no case found; expected files laid out as one of [{layouts}]; point data.source at the folder "
-            "that holds the cases, or rename the files"
-        )
-    return sorted(_with_unique_names(cases, source=source), key=lambda case: case.name)
+        raise UserError(_nothing_found(source, unused=unused, give=give))
+    cases = sorted(_with_unique_names(cases, source=source), key=lambda case: case.name)
+    return Found(cases, tuple(sorted(unused, key=lambda one: one.path)))
 
 
-def _releases(layout: str) -> Sequence[Release]:
+def _nothing_found(source: Path, *, unused: Sequence[Unused], give: str) -> str:
+    if unused:
+        lines = by_reason(unused)
+        more = f" (and {len(lines) - 3} more reasons)" if len(lines) > 3 else ""
+        return f"{source}: no case found; its {len(unused)} volumes cannot be used: {' | '.join(lines[:3])}{more}"
+    return f"{source}: no case found, and no volume; {give} the folder that holds the cases (layouts: docs/data.md)"
+
+
+def _releases(layout: str, *, key: str) -> Sequence[Release]:
     if layout in ("auto", "list"):
         return tuple(RELEASES.values())
     if layout not in RELEASES:
-        raise UserError(f"data.layout: expected auto, list or one of {', '.join(RELEASES)}, received {layout!r}")
+        raise UserError(f"{key}: expected auto, list or one of {', '.join(RELEASES)}, received {layout!r}")
     return (RELEASES[layout],)
 
 
@@ -161,6 +201,7 @@ def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequ
         truth=single.get("truth"),
         problems=tuple(problems),
         channels=channels,
+        files=tuple(path for paths in files.values() for path in paths),
     )
 
 

@@ -2,8 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.data.data_docs import make_offline, write_entry_page
 from brats_cascade.data.expectations import failing_cases
 from brats_cascade.data.rules import Rule, all_rules
+from brats_cascade.data.unused import noted_unused
 from brats_cascade.errors import UserError
 from brats_cascade.labels import FIVE, LABELS, SCHEMES
 
@@ -37,11 +38,15 @@ class Verdict:
         accepted: Names of the cases that are used, ascending; those with a warning are among them.
         set_aside: (case, reason) for every case that is not used, by name.
         warnings: (case, reason) for accepted cases worth a look, by name.
+        volumes: How many files were seen: "used", "set_aside" (those of such cases) and "not_used" (of no case).
+        unused: (file, reason) for every volume that belongs to no case, by name.
     """
 
     accepted: tuple[str, ...]
     set_aside: tuple[tuple[str, str], ...]
     warnings: tuple[tuple[str, str], ...]
+    volumes: Mapping[str, int] = field(default_factory=dict)
+    unused: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The content of data/verdict.json."""
@@ -49,6 +54,8 @@ class Verdict:
             "accepted": list(self.accepted),
             "set_aside": [{"case": case, "reason": reason} for case, reason in self.set_aside],
             "warnings": [{"case": case, "reason": reason} for case, reason in self.warnings],
+            "volumes": dict(self.volumes),
+            "not_used": [{"file": file, "reason": reason} for file, reason in self.unused],
         }
 
 
@@ -96,9 +103,19 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
     site = docs / "great_expectations"
     failing = failing_cases(facts, rules=rules, site=site)
     make_offline(site, home="../index.html")
-    verdict = _judge(facts, rules=rules, failing=failing)
-    write_entry_page(docs, facts=facts, set_aside=verdict.set_aside, warnings=verdict.warnings)
+    verdict = _account(cases, verdict=_judge(facts, rules=rules, failing=failing))
+    write_entry_page(
+        docs, facts=facts, set_aside=verdict.set_aside, warnings=verdict.warnings, unused=noted_unused(cases)
+    )
     return verdict
+
+
+def _account(cases: pd.DataFrame, *, verdict: Verdict) -> Verdict:
+    """Adds what became of every volume that was seen."""
+    unused = tuple((one.path.as_posix(), one.reason) for one in noted_unused(cases))
+    used = cases["case"].isin(verdict.accepted)
+    counts = {"used": int(cases.loc[used, "volumes"].sum()), "set_aside": int(cases.loc[~used, "volumes"].sum())}
+    return replace(verdict, volumes={**counts, "not_used": len(unused)}, unused=unused)
 
 
 def check_one_label_set(cases: pd.DataFrame, *, labels: str) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from brats_cascade.data.unused import Unused, by_reason
+
 # What a page fetches; links that a reader may follow stay. Great Expectations' scripts need jQuery and Vega from other
 # hosts, its style sheets Bootstrap.
 _FETCHED = re.compile(
@@ -49,7 +51,12 @@ def make_offline(site: Path, *, home: str) -> None:
 
 
 def write_entry_page(
-    docs: Path, *, facts: pd.DataFrame, set_aside: Sequence[tuple[str, str]], warnings: Sequence[tuple[str, str]]
+    docs: Path,
+    *,
+    facts: pd.DataFrame,
+    set_aside: Sequence[tuple[str, str]],
+    warnings: Sequence[tuple[str, str]],
+    unused: Sequence[Unused] = (),
 ) -> None:
     """Writes index.html: every case, what became of it and why, and the way to Great Expectations' own pages.
 
@@ -58,6 +65,7 @@ def write_entry_page(
         facts: One row per case with the columns case, grade, release and folder.
         set_aside: (case, reason) of the cases not used.
         warnings: (case, reason) of the cases used with a warning.
+        unused: The volumes that belong to no case.
     """
     aside, warned = dict(set_aside), dict(warnings)
     rows = []
@@ -81,9 +89,16 @@ def write_entry_page(
         f"<body><h1>Data check: {used} of {len(facts)} cases are used</h1>"
         f"<p>Each rule with the values that broke it (Great Expectations):</p><ul>{links}</ul>"
         "<table><thead><tr><th>case</th><th>grade</th><th>release</th><th>verdict</th><th>reason and cure</th></tr>"
-        f"</thead><tbody>{''.join(text for _, text in rows)}</tbody></table></body></html>\n"
+        f"</thead><tbody>{''.join(text for _, text in rows)}</tbody></table>{_list_unused(unused)}</body></html>\n"
     )
     (docs / "index.html").write_text(page, encoding="utf-8")
+
+
+def _list_unused(unused: Sequence[Unused]) -> str:
+    if not unused:
+        return ""
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in by_reason(unused))
+    return f"<h2>{len(unused)} volumes were seen and not used</h2><ul>{lines}</ul>"
 
 
 def _pages(docs: Path) -> list[tuple[str, Path]]:

@@ -95,7 +95,7 @@ def _ingest_one(case: Case, *, root: Path | None, recipe: Recipe) -> dict[str, A
         facts = {**prepared.facts, "stored": root is not None}
         if root is not None:
             # Neither places nor times: equal files give equal bytes in the store, wherever and whenever it is made.
-            lasting = {key: value for key, value in facts.items() if key not in ("folder", "namesake")}
+            lasting = {key: value for key, value in facts.items() if key not in ("folder", "namesake", "volumes")}
             meta = {**prepared.meta, "facts": lasting}
             arrays = {part: getattr(prepared, part) for part in ("image", "brain", "labels")}
             write_case(root, name=case.name, meta=meta, **arrays)

@@ -107,4 +107,5 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
         images={modality: files[modality] for modality in MODALITIES if files[modality].is_file()},
         truth=files.get("truth"),
         problems=problems,
+        files=tuple(file for file in dict.fromkeys(files.values()) if file.is_file()),
     )

@@ -36,6 +36,7 @@ class Release:
         files: Modality, ALL_FOUR or "truth" -> path below the case's folder without suffix. `{case}` is the name of the
             case's folder, `*` any run of characters but "/". All have the same depth.
         suffixes: What may follow; the first one is the usual one.
+        also: Key of `files` -> another path at which single cases of the release have that file.
         case: What the name of a case's folder looks like.
         patient: Its first group, matched on the whole case name, is the patient; where it does not match, every case is
             a patient of its own.
@@ -52,6 +53,7 @@ class Release:
     scheme: str
     files: Mapping[str, str]
     suffixes: tuple[str, ...]
+    also: Mapping[str, str] = field(default_factory=dict)
     case: str = r"[^/]+"
     patient: str = r"(.+)"
     name_of: Callable[[Path], str] = field(default=_folder_name)
@@ -73,6 +75,8 @@ class Release:
         for part, path in self.files.items():
             # Of a case that shares its folder, the name is where {case} stands; of others it is the folder's.
             regex = f"{name}/{_as_regex(path)}" if self.own_folder else f"[^/]+/{_as_regex(path, case=name)}"
+            if part in self.also:
+                regex = f"(?:{regex}|[^/]+/{_as_regex(self.also[part])})"
             patterns[part] = re.compile(f"{regex}{ending}", re.IGNORECASE)
         return patterns
 
@@ -221,13 +225,15 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 case=r"BRATS_\d+",
                 own_folder=False,
             ),
-            # Not BraTS 2020: its names end in the patient's number, not in a time point.
+            # Patients are not those of BraTS 2020: its names end in the patient's number, not in a time point. The truth
+            # of its case 355 has kept a name from before the release, W39_1998.09.19_Segm.nii.
             Release(
                 name="brats2017",
                 layout="{HGG,LGG}/X/X_{flair,t1,t1ce,t2,seg}.nii.gz",
                 scheme="merged",
                 files=_BRATS17_FILES,
                 suffixes=_NIFTI,
+                also={"truth": "*_Segm"},
                 patient=r"(BraTS1[789]_.+)_\d+",
             ),
         )

@@ -1,0 +1,144 @@
+"""Volumes that belong to no case, each with the reason: a renamed folder or file must not go unnoticed."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brats_cascade.data.releases import RELEASES, Release
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ATTRIBUTE = "unused"  # of the per-case table; Parquet keeps it
+
+# Formats that are read.
+READ = (".nii.gz", ".nii", ".mha", ".mhd")
+# What a volume's file is called, its format read or not; downloads leave a counter or an ending of their own behind it.
+_VOLUME = re.compile(
+    r"\.(nii|mha|mhd|nrrd|nhdr|hdr|img|mgh|mgz|mnc|dcm)( ?\(\d+\))?(\.(gz|zip|bz2|xz|zst))?( ?\(\d+\))?"
+    r"(\.(part|crdownload|download|tmp|bak))?$",
+    re.IGNORECASE,
+)
+_ARCHIVE = re.compile(r"\.(zip|tar|tgz|7z|rar)(\.gz|\.bz2|\.xz)?$", re.IGNORECASE)
+_COPY = re.compile(r" ?\(\d+\)| - copy( ?\(\d+\))?|^copy of ", re.IGNORECASE)
+_LISTING = "name it in a listing (docs/data.md)"
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A volume that was seen and belongs to no case.
+
+    Attributes:
+        path: The file.
+        reason: Why, and what to do, one line without the path.
+    """
+
+    path: Path
+    reason: str
+
+
+def is_volume(path: Path) -> bool:
+    """Whether a file's name is that of a volume or of an archive that may hold some."""
+    return bool(_VOLUME.search(path.name) or _ARCHIVE.search(path.name))
+
+
+def explain(path: Path, *, layout: str) -> str:
+    """Says why a volume belongs to no case.
+
+    Args:
+        path: The file with all its folders; its name is no part of a case of this layout.
+        layout: As in `cases.find_cases`.
+
+    Returns:
+        The reason and the cure.
+    """
+    name, folder = path.name, path.parent.name
+    if _ARCHIVE.search(name) and not _VOLUME.search(name):
+        return "it is an archive: unpack it"
+    other = _release_of(path)
+    if other is not None:
+        return f"it is laid out as {other.name}, but only {layout} is looked for: set the layout to auto"
+    original = _COPY.sub("", name)
+    if original != name and _release_of(path.with_name(original)) is not None:
+        return f"its name is that of a second copy: remove it, or rename it to {original}"
+    if _release_of(path.parent.parent / name) is not None:
+        return "it lies one folder too deep: move it to the folder above"
+    if not name.lower().endswith(READ):
+        return f"files of this ending are not read: convert it to {READ[0]}"
+    expected = _expected_folder(path)
+    if expected:
+        return f"it is expected in a folder called {expected}, not {folder}: rename the folder, or {_LISTING}"
+    for joint in ("_", "-"):
+        full = f"{folder}{joint}{name}"
+        if _release_of(path.with_name(full)) is not None:
+            return f"its name lacks that of the case: rename it to {full}, or {_LISTING}"
+    stem = name[: -len(next(end for end in READ if name.lower().endswith(end)))]
+    for end in (".nii.gz", ".mha"):
+        release = _release_of(path.with_name(stem + end))
+        if release is not None:
+            return f"files of {release.name} end in {' or '.join(release.suffixes)}: convert it, or {_LISTING}"
+    return f"its name fits no known layout: rename it, or {_LISTING}"
+
+
+def lone_truth(release: Release, *, stem: str, folder: Path) -> str:
+    """Says what is missing beside a truth.
+
+    Args:
+        release: The release whose truth it is.
+        stem: What stands for `{case}` in the names.
+        folder: The case's folder.
+
+    Returns:
+        The reason and the cure.
+    """
+    names = ", ".join(release.expected(part, stem=stem) for part in release.files if part != "truth")
+    return f"it is a truth without its scans: add {names} in {folder}"
+
+
+def by_reason(unused: Iterable[Unused]) -> list[str]:
+    """One line per reason, however many volumes it is about.
+
+    Args:
+        unused: In any order.
+
+    Returns:
+        The lines, each with a first file, the number of others, and the reason.
+    """
+    groups: dict[str, list[Path]] = {}
+    for one in sorted(unused, key=lambda one: one.path):
+        groups.setdefault(one.reason, []).append(one.path)
+    return [
+        f"{first}{f' and {len(others)} more' if others else ''}: {reason}"
+        for reason, (first, *others) in groups.items()
+    ]
+
+
+def note_unused(table: "pd.DataFrame", *, unused: Iterable[Unused]) -> None:
+    """Puts the volumes that belong to no case into the attributes of the per-case table."""
+    table.attrs[ATTRIBUTE] = [{"file": one.path.as_posix(), "reason": one.reason} for one in unused]
+
+
+def noted_unused(table: "pd.DataFrame") -> list[Unused]:
+    """The volumes that `note_unused` put there."""
+    return [Unused(Path(entry["file"]), entry["reason"]) for entry in table.attrs.get(ATTRIBUTE, [])]
+
+
+def _release_of(path: Path) -> Release | None:
+    return next((release for release in RELEASES.values() if release.part_of(path) is not None), None)
+
+
+def _expected_folder(path: Path) -> str:
+    """What the folder would have to be called for this file to be a part of a case, or ""."""
+    for release in RELEASES.values():
+        if not release.own_folder or release.depth > 1:
+            continue
+        for part, pattern in release.files.items():
+            ending = pattern.replace("{case}", "")
+            for suffix in release.suffixes:
+                if path.name.lower().endswith((ending + suffix).lower()):
+                    stem = path.name[: -len(ending + suffix)]
+                    if stem and release.part_of(path.parent.parent / stem / path.name) == part:
+                        return stem
+    return ""
