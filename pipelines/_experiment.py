@@ -41,7 +41,7 @@ def train_entry(
     *,
     work: Path,
     models: Path = MODELS,
-    data_key: str = "",
+    shared: Path | None = None,
     on_check: Callable[[list[dict[str, float]]], None] | None = None,
     devices: Any = None,
 ) -> tuple[Any, Any]:
@@ -52,7 +52,7 @@ def train_entry(
         entry: The entry.
         work: Folder of its checkpoints.
         models: Where the model that it builds on lies, in a folder of that experiment's name.
-        data_key: Hash of the volumes.
+        shared: Folder of what trainings share: CNN 1's maps, finished phases 1.
         on_check: Called with the history after every validation round.
         devices: From `open_devices`; one device by default.
 
@@ -93,7 +93,7 @@ def train_entry(
         first=first,
         first_style=None if first_contract is None else replace(first_contract.style, precision=entry.train.precision),
         folder=work,
-        data_key=data_key,
+        shared=shared,
         on_check=on_check,
         devices=devices,
     )

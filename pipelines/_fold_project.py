@@ -13,11 +13,7 @@ LINKED = ("data/volumes", "data/cases.parquet", "data/verdict.json")
 
 
 def prepare(place: Path, *, order: Sequence[str], folds: int, fold: int, hashes: dict[str, str]) -> None:
-    """A project's folder for one fold: its params.yaml, links to the cases, and a lock file with their hashes.
-
-    Without these a training could not tell other voxels from its own: it would go on from a checkpoint made on others, and
-    keep neither CNN 1's maps nor phase 1 for the next experiment.
-    """
+    """A project's folder for one fold: params.yaml, links to the cases, and a lock file with their hashes for records."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe")

@@ -96,9 +96,7 @@ def _one(params: Params, entry: ExperimentParams, *, name: str, folder: Path, pa
     flat = {f"train.{key}": value for key, value in entry.train.model_dump().items()}
     keras.utils.clear_session()  # the networks before this one are not needed any more
     with _run(folder / name / "run.json", name=f"{name}, seed {seed}", tags=tags, params=flat) as tracked:
-        trained, contract = train_entry(
-            params, entry, work=folder / name / "work", models=folder, data_key=hashes.get("data/volumes", "")
-        )
+        trained, contract = train_entry(params, entry, work=folder / name / "work", models=folder, shared=WORK.parent)
         save_trained(folder / name, network=trained.network, contract=contract)
         history = pd.DataFrame(trained.progress.history)
         scores = _score(trained.network, contract=contract, params=params)

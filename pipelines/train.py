@@ -16,7 +16,8 @@ from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
 from brats_cascade.config import Params
 
-WORK = Path(".work")  # checkpoints of unfinished trainings; survives a kill, not in git, not in DVC
+SHARED = Path(".work")  # survives a kill, not in git, not in DVC
+WORK = SHARED / "train"  # checkpoints of unfinished trainings, a folder each
 
 
 def main(params: Params, name: str) -> None:
@@ -30,7 +31,7 @@ def main(params: Params, name: str) -> None:
     tags, hashes = tags_of(params, entry, name=name, root=root), provenance.data_hashes(root)
     flat = {f"train.{key}": value for key, value in entry.train.model_dump().items()}
     flat |= {"data.source": params.data.source} | {f"hash.{path}": md5 for path, md5 in hashes.items()}
-    settings: dict[str, Any] = {"work": work, "data_key": hashes.get("data/volumes", ""), "devices": devices}
+    settings: dict[str, Any] = {"work": work, "shared": SHARED, "devices": devices}
     if not devices.writes:  # one of several workers; the first one keeps the books
         train_entry(params, entry, **settings)
         return

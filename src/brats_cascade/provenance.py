@@ -124,5 +124,5 @@ def data_hashes(root: Path) -> dict[str, str]:
     if not lock.is_file():
         return {}
     stages = (YAML(typ="safe").load(lock) or {}).get("stages", {})
-    outs = [out for name in ("ingest", "patches") for out in stages.get(name, {}).get("outs", [])]
+    outs = [out for name in ("ingest", "split", "patches") for out in stages.get(name, {}).get("outs", [])]
     return {out["path"]: out["md5"] for out in outs if "md5" in out}

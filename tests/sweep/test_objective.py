@@ -66,7 +66,7 @@ def make_objective(make_project, tmp_path, tracked):
 def fake(score, *, curve=(), events=None):
     """A training: score(train) at the end, curve(train) at every validation round."""
 
-    def train(plan, settings, *, material, root, folder, data_key, on_check):
+    def train(plan, settings, *, material, root, folder, on_check):
         folder.mkdir(parents=True)
         history = []
         for index, value in enumerate(curve(settings) if curve else []):

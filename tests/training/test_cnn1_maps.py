@@ -1,5 +1,6 @@
 """CNN 1's stored maps: training CNN 2 on them is training inside the joined cascade."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, build_second, first_maps, join_cascade
 from brats_cascade.models.two_path import Style
-from brats_cascade.training.cnn1_maps import compute_maps
+from brats_cascade.training.cnn1_maps import stored_maps
+from brats_cascade.training.fingerprint import network_digest
 from brats_cascade.training.tiles import TileSampler
 from brats_cascade.training.validation import predict_slices
 
@@ -36,6 +38,11 @@ def _pair(architecture: str, *, style: Style = STYLE) -> tuple[keras.Model, kera
     return first_maps(first, second=second), second, join_cascade(architecture, first=first, second=second)
 
 
+def _stored(network: keras.Model, **settings) -> dict[str, np.ndarray]:
+    with stored_maps(network, **settings) as maps:
+        return maps
+
+
 # The maps are stored as float16: a probability is off by at most 2**-12 (half a unit in the last of 11 bits, below 1). The
 # scores of CNN 2 are sums of the maps times its weights, so at these weights the probabilities agree to 2e-3; without that
 # rounding (float32 maps) they agree to rounding errors, 2e-5.
@@ -43,7 +50,7 @@ def _pair(architecture: str, *, style: Style = STYLE) -> tuple[keras.Model, kera
 def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path: Path, architecture: str) -> None:
     case = cohort[0]
     first, second, whole = _pair(architecture)
-    maps = compute_maps(first, cases=[case], folder=tmp_path)["a"]
+    maps = _stored(first, cases=[case], folder=tmp_path)["a"]
     assert maps.dtype == np.float16
     assert maps.shape == (4, 40 + 32, 44 + 32, 5)
     geometry, joined = GEOMETRY[architecture], GEOMETRY[architecture].joined
@@ -65,7 +72,7 @@ def test_cnn2_on_stored_scores_is_the_joined_cascade_too(cohort, tmp_path: Path,
     case = cohort[0]
     first, second, whole = _pair(architecture, style=replace(STYLE, cnn1_output="relu_batch"))
     first.get_layer("output").bias.assign([1.5, -0.5, 2.0, 0.5, 1.0])
-    stored = compute_maps(first, cases=[case], folder=tmp_path)["a"]
+    stored = _stored(first, cases=[case], folder=tmp_path)["a"]
     exact = _whole_maps(first, case=case)
     assert exact.min() < -0.1 and exact.max() > 1.1  # no probabilities
     inside = np.zeros(exact.shape[:-1], dtype=bool)
@@ -119,19 +126,31 @@ def _flipped(tile: np.ndarray, *, case) -> bool:
     return not ((values[:, :, :-1] == tile[row, column, 0]) & (values[:, :, 1:] == tile[row, column + 1, 0])).any()
 
 
-def test_maps_are_kept_for_the_same_network_and_made_anew_for_another(cohort, tmp_path: Path) -> None:
+def test_maps_are_kept_for_the_same_network_and_voxels_alone(cohort, tmp_path: Path) -> None:
     first, other = (_spread(build_model("two_path", style=STYLE), seed=seed) for seed in (1, 2))
-    compute_maps(first, cases=cohort, folder=tmp_path)
+    _stored(first, cases=cohort, folder=tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
     assert len(stamps) == 2
-    again = compute_maps(first, cases=cohort, folder=tmp_path)
+    again = _stored(first, cases=cohort, folder=tmp_path)
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
-    changed = compute_maps(other, cases=cohort, folder=tmp_path)
+    brighter = [cohort[0], replace(cohort[1], image=cohort[1].image * 2)]
+    changed = _stored(first, cases=brighter, folder=tmp_path)
+    np.testing.assert_array_equal(changed["a"], again["a"])
+    assert np.abs(changed["b"].astype(float) - again["b"]).max() > 1e-3
+    changed = _stored(other, cases=cohort, folder=tmp_path)
     assert np.abs(changed["a"].astype(float) - again["a"]).max() > 1e-3
-    compute_maps(first, cases=cohort, folder=tmp_path, data_key="other voxels")
-    left = set(tmp_path.rglob("*.npy"))
-    assert len(left) == 4  # of the two used last
-    assert not left & set(stamps)
+    assert len(list(tmp_path.rglob("*.npy"))) == 5
+
+
+def test_three_trainings_at_once_keep_their_own_maps(cohort, tmp_path: Path) -> None:
+    """With room for none of them: each network's maps stay while they are in use, and go when they are not."""
+    networks = [_spread(build_model("two_path", style=STYLE), seed=seed) for seed in (1, 2, 3)]
+    with contextlib.ExitStack() as held:
+        for network in networks:
+            held.enter_context(stored_maps(network, cases=cohort, folder=tmp_path, limit=1))
+        assert len(list(tmp_path.rglob("*.npy"))) == 6
+    with stored_maps(networks[1], cases=cohort, folder=tmp_path, limit=1):
+        assert {path.parent.name for path in tmp_path.rglob("*.npy")} == {network_digest(networks[1])[:16]}
 
 
 def test_a_full_disk_is_one_line(cohort, tmp_path: Path, monkeypatch) -> None:
@@ -140,6 +159,6 @@ def test_a_full_disk_is_one_line(cohort, tmp_path: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(
-        UserError, match=r"a\.npy: CNN 1's maps cannot be written .*No space left on device.*free some space"
+        UserError, match=r"a-\w+\.npy: CNN 1's maps cannot be written .*No space left on device.*free some space"
     ):
-        compute_maps(build_model("two_path", style=STYLE), cases=cohort[:1], folder=tmp_path)
+        _stored(build_model("two_path", style=STYLE), cases=cohort[:1], folder=tmp_path)

@@ -1,6 +1,7 @@
 """One experiment from cases to a network: what CNN 1 is, both procedures and samplers, joint training."""
 
-from collections.abc import Callable
+import ast
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import brats_cascade
+from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.two_path import Style
+from brats_cascade.training import fingerprint
+from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.descent import Descent
 from brats_cascade.training.experiment import Trained, train_experiment
 from brats_cascade.training.recipe import Recipe
@@ -21,7 +26,7 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
-    """train(architecture, first=None, folder="work", precision="float32", key="", **changes of the recipe)."""
+    """train(architecture, first=None, folder="work", precision="float32", shared="", **changes of the recipe)."""
     sets = {"phase1": draw_centres(cohort, count=200, equal=True), "phase2": draw_centres(cohort, count=200)}
 
     def call(
@@ -30,13 +35,16 @@ def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
         first: Any = None,
         folder: str = "work",
         precision: str = "float32",
-        key: str = "",
+        shared: str = "",
+        cases: Sequence[TrainingCase] = cohort,
+        validation: Sequence[TrainingCase] = cohort[:1],
         **changes: Any,
     ) -> Trained:
         return train_experiment(
-            architecture, train=cohort, validation=cohort[:1], patch_sets=sets, classes=(0, 1, 2, 3, 4),
+            architecture, train=cases, validation=validation, patch_sets=sets, classes=(0, 1, 2, 3, 4),
             style=Style(width=0.05, precision=precision), recipe=replace(RECIPE, **changes), first=first,
-            folder=tmp_path / folder, data_key=key, first_style=first and Style(width=0.05),
+            folder=tmp_path / folder, shared=tmp_path / shared if shared else None,
+            first_style=first and Style(width=0.05),
         )  # fmt: skip
 
     return call
@@ -87,19 +95,22 @@ def test_phase_2_can_be_left_out(train) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["two_path", "mf_cascade"])
-def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(train, caplog, architecture: str) -> None:
+def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(
+    train, cohort, caplog, architecture: str
+) -> None:
     first = train("two_path", folder="first").network if architecture == "mf_cascade" else None
     common = {"first": first, "steps": 4, "checks": 2}
-    apart = train(architecture, folder="apart/work", phase2_steps=0, **common)  # no key: nothing is shared
-    whole = train(architecture, folder="two", key="k", **common)
+    apart = train(architecture, folder="apart/work", phase2_steps=0, **common)  # nothing is shared
+    whole = train(architecture, folder="two", shared="kept", **common)
     with caplog.at_level("INFO"):
-        taken = train(architecture, folder="one", key="k", phase2_steps=0, **common)
+        taken = train(architecture, folder="one", shared="kept", phase2_steps=0, **common)
         assert "going on from phase 1, step 4" in caplog.text
         caplog.clear()
-        for changes in ({"flip": False}, {"key": "other voxels"}, {"steps": 5}):
-            train(architecture, folder="changed", **{"key": "k", "phase2_steps": 0, **common, **changes})
-            train(architecture, folder="changed two", **{"key": "k", **common, **changes})
-        train(architecture, folder="two again", key="k", **common)  # a training with both phases always trains
+        other = [cohort[0], replace(cohort[1], image=cohort[1].image * np.float32(1.001))]
+        for changes in ({"flip": False}, {"cases": other}, {"validation": cohort[1:]}):
+            train(architecture, folder="changed", **{"shared": "kept", "phase2_steps": 0, **common, **changes})
+            train(architecture, folder="changed two", **{"shared": "kept", **common, **changes})
+        train(architecture, folder="two again", shared="kept", **common)  # a training with both phases always trains
         assert "going on" not in caplog.text
     without = [{**row, "seconds": 0} for row in taken.progress.history]
     assert without == [pytest.approx({**row, "seconds": 0}, abs=1e-6) for row in apart.progress.history]
@@ -113,7 +124,7 @@ def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(train
     )
 
 
-def test_changed_voxels_or_patch_sets_or_first_cnn_start_anew(train, caplog) -> None:
+def test_other_settings_or_validation_cases_start_anew(train, cohort, caplog) -> None:
     train("two_path")
     with caplog.at_level("INFO"):
         train("two_path")
@@ -121,8 +132,56 @@ def test_changed_voxels_or_patch_sets_or_first_cnn_start_anew(train, caplog) -> 
         caplog.clear()
         train("two_path", checkpoint_steps=7)  # does not decide the outcome
         assert "starts anew" not in caplog.text
-        train("two_path", flip=False)
+        caplog.clear()
+        train("two_path", validation=cohort[1:])  # the test patient until now: it chooses other weights
         assert "starts anew" in caplog.text
+
+
+def test_all_that_decides_the_outcome_is_in_the_fingerprint(cohort, draw_centres, monkeypatch) -> None:
+    sets = {"phase1": draw_centres(cohort, count=50), "phase2": draw_centres(cohort, count=60)}
+    other = replace(cohort[1], labels=np.where(cohort[1].labels == 4, np.uint8(2), cohort[1].labels))
+    first = [build_model("two_path", style=Style(width=0.05)) for _ in range(2)]
+    common = {
+        "train": cohort, "validation": cohort[:1], "patch_sets": sets, "classes": (0, 1, 2, 3, 4), "style": Style(),
+        "recipe": RECIPE, "first": first[0], "first_style": Style(width=0.05),
+    }  # fmt: skip
+    changes: list[dict[str, Any]] = [
+        {"train": cohort[:1]}, {"train": [cohort[0], other]}, {"train": cohort[::-1]},
+        {"train": [cohort[0], replace(cohort[1], image=cohort[1].image * np.float32(1.001))]},
+        {"validation": cohort[1:]}, {"validation": [other]}, {"validation": [replace(cohort[0], name="c")]},
+        {"patch_sets": {**sets, "phase1": sets["phase1"][::-1]}}, {"classes": (0, 1, 2, 4)},
+        {"style": Style(precision="bfloat16")}, {"recipe": replace(RECIPE, seed=2)},
+        {"recipe": replace(RECIPE, descent=replace(RECIPE.descent, learning_rate=0.1))},
+        {"first": first[1]}, {"first": None}, {"first_style": None},
+    ]  # fmt: skip
+    found = [fingerprint.fingerprint("mf_cascade", **{**common, **change}) for change in [{}, *changes]]
+    found.append(fingerprint.fingerprint("input_cascade", **common))
+    same = fingerprint.fingerprint("mf_cascade", **{**common, "recipe": replace(RECIPE, checkpoint_steps=7)})
+    assert same == found[0]
+    for computed in ("jax and the same code", "the same backend and other code"):
+        monkeypatch.setattr(fingerprint, "computed_with", lambda computed=computed: computed)
+        found.append(fingerprint.fingerprint("mf_cascade", **common))
+    assert len(set(found)) == len(changes) + 4
+
+
+def test_the_fingerprint_holds_every_module_that_training_imports() -> None:
+    """Read from the imports themselves, those inside functions included."""
+    package, found = Path(brats_cascade.__path__[0]), set()
+    waiting = [package / "training/experiment.py"]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("brats_cascade"):
+                base = package.parent / str(node.module).replace(".", "/")
+                names = [base, *(base / alias.name for alias in node.names)]
+                waiting += [name.with_suffix(".py") for name in names if name.with_suffix(".py").is_file()]
+    decisive = {path.relative_to(package).as_posix() for path in found} - {"errors.py", "shared.py"}
+    assert len(decisive) > 20
+    missing = [name for name in decisive if not any(f"{name}/".startswith(f"{part}/") for part in fingerprint.SOURCES)]
+    assert missing == []
 
 
 def test_a_name_that_stands_for_nothing_is_refused() -> None:

@@ -32,7 +32,7 @@ def _start(folder: Path, **variables: str) -> subprocess.Popen[str]:
 def _kill_at(folder: Path, *, phase: int, step: int) -> None:
     """Starts a training and kills it as soon as its checkpoint says that it is past a step."""
     process = _start(folder)
-    path = folder / ".work/two_path/checkpoint.npz"
+    path = folder / ".work/train/two_path/checkpoint.npz"
     until = time.monotonic() + 240
     while time.monotonic() < until:
         if path.is_file():
@@ -64,14 +64,14 @@ def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
     whole, killed = make_project("whole"), make_project("killed")
     _finish(whole)
     _kill_at(killed, phase=1, step=15)
-    opened = json.loads((killed / ".work/two_path/run.json").read_text())["run_id"]
+    opened = json.loads((killed / ".work/train/two_path/run.json").read_text())["run_id"]
     _kill_at(killed, phase=2, step=10)
     log = _finish(killed)
     assert "going on from phase 2, step 1" in log or "going on from phase 2, step 2" in log
     expected, found = (pd.read_csv(folder / "models/two_path/history.csv") for folder in (whole, killed))
     assert list(found["step"]) == [30, 60, 70, 80]
     pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-6, check_dtype=False)
-    assert not (killed / ".work/two_path").exists()
+    assert not (killed / ".work/train/two_path").exists()
 
     from mlflow import MlflowClient
 
@@ -93,7 +93,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
 def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project) -> None:
     folder = make_project("changed")
     _kill_at(folder, phase=1, step=5)
-    note = folder / ".work/two_path/run.json"
+    note = folder / ".work/train/two_path/run.json"
     opened = json.loads(note.read_text())["run_id"]
     yaml = YAML(typ="safe")
     tree = yaml.load(folder / "params.yaml")

@@ -40,7 +40,6 @@ class Objective:
         root: The project's folder.
         work: Folder of the study's checkpoints.
         parent: MLflow's run of the study, "" for none.
-        data_key: Hash of the volumes.
         begun: Called once a trial's number is known.
         train: The training; another one in tests and benchmarks.
         failures: Trials that failed in a row, and why the last one did.
@@ -52,7 +51,6 @@ class Objective:
     root: Path
     work: Path
     parent: str = ""
-    data_key: str = ""
     begun: Callable[[], None] = lambda: None
     train: Callable[..., Outcome] = train_trial
     failures: list[str] = field(default_factory=list)
@@ -131,10 +129,7 @@ class Objective:
             if prunes and fresh and trial.should_prune():
                 raise optuna.TrialPruned(f"behind after validation round {reported}")
 
-        outcome = self.train(
-            self.plan, train, material=self.material, root=self.root, folder=folder, data_key=self.data_key,
-            on_check=on_check,
-        )  # fmt: skip
+        outcome = self.train(self.plan, train, material=self.material, root=self.root, folder=folder, on_check=on_check)
         if not math.isfinite(outcome.complete):
             raise ArithmeticError(f"the score is {outcome.complete}")
         facts: dict[str, Any] = {

@@ -98,7 +98,6 @@ def run_sweep(
             "trials": trials,
             "deadline": deadline,
             "parent": run.id,
-            "data_key": hashes.get("data/volumes", ""),
         }
         environments = [
             worker_environment(index, workers=count, gpus=gpus, cores=cores, environment=_environment())

@@ -40,7 +40,6 @@ def train_trial(
     material: Material,
     root: Path,
     folder: Path,
-    data_key: str,
     on_check: OnCheck,
 ) -> Outcome:
     """Trains with the settings of one trial and scores the result.
@@ -51,7 +50,6 @@ def train_trial(
         material: What to train on.
         root: The project's folder.
         folder: Of the checkpoints; a training that was killed goes on from there.
-        data_key: Hash of the volumes.
         on_check: Called with the history after every validation round; may raise to end the training.
 
     Returns:
@@ -85,7 +83,7 @@ def train_trial(
         first=first,
         first_style=first_style,
         folder=folder,
-        data_key=data_key,
+        shared=root / ".work",
         on_check=on_check,
     )
     geometry = GEOMETRY[plan.entry.architecture]

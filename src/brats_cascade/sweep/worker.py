@@ -34,7 +34,7 @@ def work(orders: Mapping[str, Any]) -> int:
 
     Args:
         orders: study, storage, plan (`Plan.as_dict`), root, work (the study's folder), trials (in all), deadline (epoch
-            seconds or None), parent (MLflow's run of the study), data_key.
+            seconds or None), parent (MLflow's run of the study).
 
     Returns:
         Exit status: 0, or AGAIN.
@@ -53,9 +53,7 @@ def work(orders: Mapping[str, Any]) -> int:
     storage = open_storage(orders["storage"], heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
     study = open_study(orders["study"], storage=storage, plan=plan)
     start_backend()
-    objective = Objective(
-        orders["study"], plan, open_material(root), root, folder, parent=orders["parent"], data_key=orders["data_key"]
-    )
+    objective = Objective(orders["study"], plan, open_material(root), root, folder, parent=orders["parent"])
     return run_trials(study, objective, plan=plan, trials=orders["trials"], deadline=orders["deadline"])
 
 

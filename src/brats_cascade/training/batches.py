@@ -1,5 +1,7 @@
 """What the training loop is given: cases, batches, samplers, and batches made ahead in a thread."""
 
+import functools
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +31,15 @@ class TrainingCase:
     brain: np.ndarray
     labels: np.ndarray
     maps: np.ndarray | None = None
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hash of the voxels, brain and labels; reads them all, once."""
+        digest = hashlib.sha256()
+        for array in (self.image, self.brain, self.labels):
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

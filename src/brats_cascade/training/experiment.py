@@ -1,7 +1,7 @@
 """One experiment from opened cases to a trained network: weights, samplers, CNN 1's maps, all phases."""
 
-import hashlib
-import json
+import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from brats_cascade import models, training
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, Geometry, build_second, first_maps, join_cascade
 from brats_cascade.models.fold import fold_two_path
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.batches import Sampler, TrainingCase
 from brats_cascade.training.class_weights import case_weights
-from brats_cascade.training.cnn1_maps import compute_maps, network_digest
+from brats_cascade.training.cnn1_maps import stored_maps
 from brats_cascade.training.devices import ONE_DEVICE, Devices
+from brats_cascade.training.fingerprint import fingerprint
 from brats_cascade.training.loop import Watch
 from brats_cascade.training.patches import PatchSampler
 from brats_cascade.training.phases import Phase, train_phases
@@ -68,7 +68,7 @@ def train_experiment(
     first: keras.Model | None,
     first_style: Style | None = None,
     folder: Path,
-    data_key: str = "",
+    shared: Path | None = None,
     on_check: OnCheck | None = None,
     devices: Devices = ONE_DEVICE,
 ) -> Trained:
@@ -85,8 +85,8 @@ def train_experiment(
         first: A cascade's trained CNN 1; without one a cascade with `recipe.cascade` "frozen" trains its own first, by
             the same recipe, and "joint" starts from a new one.
         first_style: That CNN 1's; with it its maps are computed faster.
-        folder: For the checkpoints and CNN 1's maps.
-        data_key: Stands for the voxels, such as a hash of the volume store; other data starts anew.
+        folder: For the checkpoints.
+        shared: For what trainings share, CNN 1's maps and finished phases 1; None keeps this training's own in `folder`.
         on_check: Called with the history after every validation round of the last CNN.
         devices: What computes.
 
@@ -98,16 +98,17 @@ def train_experiment(
     if architecture in CASCADES and first is None and not joint:
         within = train_experiment(
             "two_path", train=train, validation=validation, patch_sets=patch_sets, classes=classes, style=style,
-            recipe=recipe, first=None, folder=folder / "cnn1", data_key=data_key, devices=devices,
+            recipe=recipe, first=None, folder=folder / "cnn1", shared=shared, devices=devices,
         )  # fmt: skip
         first, first_style = within.network, style
     keras.utils.set_random_seed(recipe.seed)
-    decisive = (
-        architecture, classes, style, [case.name for case in train], data_key,
-        [pd.util.hash_pandas_object(table).sum() for table in patch_sets.values()],
-        first and network_digest(first),
+    key = functools.partial(
+        fingerprint, architecture, train=train, validation=validation, patch_sets=patch_sets, classes=classes,
+        style=style, first=first, first_style=first_style,
     )  # fmt: skip
-    fingerprint = _fingerprint(*decisive, replace(recipe, checkpoint_steps=0))
+    outcome, kept = key(recipe=recipe), None
+    if shared is not None and devices is ONE_DEVICE and recipe.procedure != "single":
+        kept = shared / "phase1" / f"{key(recipe=_phase1_of(recipe))[:32]}.npz"
     started = time.perf_counter()
     shape = {"modalities": train[0].image.shape[-1], "classes": len(classes)}
     geometry, joined = CNN2, 0
@@ -117,29 +118,28 @@ def train_experiment(
             network = build_model(architecture, style=style, first=first, **shape)
         else:
             network = build_second(architecture, style=style, **shape)
-    if first is not None and not joint:
-        joined = GEOMETRY[architecture].joined
-        # Cascades of one CNN 1 share its maps; without a key for the voxels they could be another cohort's.
-        place = (folder.parent if data_key else folder) / "cnn1_maps"
-        seen = first_maps(first, second=network)
-        if seen is first and first_style is not None:
-            seen = fold_two_path(first, style=first_style)
-        maps = compute_maps(seen, cases=[*train, *validation], folder=place, data_key=data_key)
-        train, validation = ([replace(case, maps=maps[case.name]) for case in some] for some in (train, validation))
-    phases, frame = _plan(
-        train, patch_sets=patch_sets, classes=classes, geometry=geometry, joined=joined, recipe=recipe
-    )
-    watch = Watch(
-        lambda: validation_scores(network, cases=validation, classes=classes, geometry=geometry, joined=joined),
-        checkpoint_steps=recipe.checkpoint_steps,
-        patience=recipe.patience,
-        on_check=on_check,
-    )
-    progress = train_phases(
-        network, phases=phases, descent=recipe.descent, watch=watch, folder=folder, fingerprint=fingerprint,
-        start_bias=recipe.start_bias, devices=devices,
-        kept=_kept_phase(recipe, decisive=decisive, folder=folder) if data_key and devices is ONE_DEVICE else None,
-    )  # fmt: skip
+    with contextlib.ExitStack() as held:
+        if first is not None and not joint:
+            joined = GEOMETRY[architecture].joined
+            seen = first_maps(first, second=network)
+            if seen is first and first_style is not None:
+                seen = fold_two_path(first, style=first_style)
+            place = (shared or folder) / "cnn1_maps"
+            maps = held.enter_context(stored_maps(seen, cases=[*train, *validation], folder=place))
+            train, validation = ([replace(case, maps=maps[case.name]) for case in some] for some in (train, validation))
+        phases, frame = _plan(
+            train, patch_sets=patch_sets, classes=classes, geometry=geometry, joined=joined, recipe=recipe
+        )
+        watch = Watch(
+            lambda: validation_scores(network, cases=validation, classes=classes, geometry=geometry, joined=joined),
+            checkpoint_steps=recipe.checkpoint_steps,
+            patience=recipe.patience,
+            on_check=on_check,
+        )
+        progress = train_phases(
+            network, phases=phases, descent=recipe.descent, watch=watch, folder=folder, fingerprint=outcome,
+            start_bias=recipe.start_bias, devices=devices, kept=kept,
+        )  # fmt: skip
     computed = time.perf_counter() - started + (0.0 if within is None else within.computed)
     if first is not None and not joint:
         network = join_cascade(architecture, first=first, second=network)
@@ -180,14 +180,6 @@ def _plan(
     return phases, frame
 
 
-def _kept_phase(recipe: Recipe, *, decisive: Sequence[object], folder: Path) -> Path | None:
-    """Where a phase 1 of the paper's procedure stays for the experiments that stop after it; None with the other one."""
-    if recipe.procedure == "single":
-        return None
-    alone = replace(recipe, checkpoint_steps=0, phase2_steps=0, descent=replace(recipe.descent, phase2_rate=1.0))
-    code = [path.read_bytes() for of in (models, training) for path in sorted(Path(of.__path__[0]).glob("*.py"))]
-    return folder.parent / "phase1" / f"{_fingerprint(*decisive, alone, code, keras.backend.backend())[:32]}.npz"
-
-
-def _fingerprint(*parts: object) -> str:
-    return hashlib.sha256(json.dumps([repr(part) for part in parts]).encode()).hexdigest()
+def _phase1_of(recipe: Recipe) -> Recipe:
+    """What of a recipe decides its phase 1."""
+    return replace(recipe, phase2_steps=0, descent=replace(recipe.descent, phase2_rate=1.0))

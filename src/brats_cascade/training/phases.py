@@ -10,6 +10,7 @@ import numpy as np
 
 from brats_cascade.models.cascade import output_layer, score_model
 from brats_cascade.models.layers import WideOutput
+from brats_cascade.shared import in_use
 from brats_cascade.training.batches import Sampler
 from brats_cascade.training.checkpoint import Checkpoint, assign_values, read_checkpoint
 from brats_cascade.training.descent import Descent
@@ -19,7 +20,7 @@ from brats_cascade.training.progress import Progress
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.npz"
-KEPT = 12  # finished phases 1; at the paper's width one takes about 15 MB
+LIMIT = 2**30  # bytes of finished phases 1; at the paper's width one takes about 15 MB
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def train_phases(
     path = folder / CHECKPOINT
     found, progress = _resume(path, fingerprint=fingerprint)
     if found is None and kept is not None and len(phases) == 1:
-        found, progress = _resume(kept, fingerprint=kept.stem)
+        with in_use(kept, limit=LIMIT):
+            found, progress = _resume(kept, fingerprint=kept.stem)
     for phase in phases:
         if phase.number < progress.phase:
             continue
@@ -96,16 +98,10 @@ def train_phases(
             shift_bias(network, masses=[np.ones(bias.shape[0]), phase.sampler.label_masses()])
         loop.run(phase.sampler, steps=phase.steps, checks=phase.checks)
         if kept is not None and phase.number == 1 and len(phases) > 1:
-            loop.keep(kept)
-            _forget_others(kept.parent)
+            with in_use(kept, limit=LIMIT):
+                loop.keep(kept)
         assign_values(network.variables, loop.best)
     return progress
-
-
-def _forget_others(folder: Path) -> None:
-    """Leaves the newest of the kept phases, so that the disk does not fill."""
-    for path in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
-        path.unlink(missing_ok=True)
 
 
 def _resume(path: Path, *, fingerprint: str) -> tuple[Checkpoint | None, Progress]:

@@ -1,0 +1,119 @@
+"""Folders that several processes write to, such as CNN 1's maps: what one of them uses is not deleted by another."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: nothing is locked there, so nothing is deleted either
+    fcntl = None  # type: ignore[assignment]
+
+LOCKS = ".locks"
+
+
+@contextlib.contextmanager
+def in_use(entry: Path, *, limit: int) -> Iterator[None]:
+    """Keeps one entry of a shared folder until the block ends, and deletes others where all together exceed a size.
+
+    The entry used longest ago goes first; those in use stay, whatever their size. The lock ends with the process, a kill
+    included.
+
+    Args:
+        entry: A file or a folder of that shared folder, there already or not yet.
+        limit: Bytes that the shared folder's entries may take together.
+    """
+    with contextlib.ExitStack() as stack:
+        lock = stack.enter_context(_own_lock(entry))
+        if lock is not None:
+            _make_room(entry, limit=limit)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                _make_room(entry, limit=limit)
+
+
+@contextlib.contextmanager
+def _own_lock(entry: Path) -> Iterator[IO[bytes] | None]:
+    """The entry's lock, shared with others that use it; None where the file system has no locks."""
+    lock = None
+    with contextlib.suppress(OSError), _turn(entry.parent):
+        lock = _opened(entry)
+        if not _locked(lock, exclusive=False):
+            lock.close()
+            lock = None
+    try:
+        yield lock
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def _make_room(entry: Path, *, limit: int) -> None:
+    """Deletes what was used longest ago until the rest fits, but neither the entry itself nor what is in use."""
+    with contextlib.suppress(OSError), _turn(entry.parent):
+        if entry.exists():
+            os.utime(entry)
+        entries = [path for path in entry.parent.iterdir() if path.name[0] != "."]  # a dot: a file being written
+        sizes, used = {path: _size(path) for path in entries}, {path: _used(path) for path in entries}
+        total = sum(sizes.values())
+        for path in sorted(set(entries) - {entry}, key=lambda path: used[path]):
+            if total <= limit:
+                return
+            with _opened(path) as lock:
+                if _locked(lock, exclusive=True):
+                    _delete(path)
+                    Path(lock.name).unlink(missing_ok=True)
+                    total -= sizes[path]
+
+
+@contextlib.contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """One process at a time takes entries and deletes others."""
+    (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+    with (folder / LOCKS / ".turn").open("ab") as turn:
+        if fcntl is not None:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+
+
+def _opened(entry: Path) -> IO[bytes]:
+    return (entry.parent / LOCKS / entry.name).open("a+b")
+
+
+def _locked(lock: IO[bytes], *, exclusive: bool) -> bool:
+    """Takes a lock without waiting for it, and says whether it could."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file or of all files below a folder; others may be writing to it meanwhile."""
+    total = 0
+    for part in [path, *path.rglob("*")]:
+        with contextlib.suppress(OSError):
+            total += part.stat().st_size if part.is_file() else 0
+    return total
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,88 @@
+"""Everything that decides what a training ends with, as one hash: checkpoints and finished phases 1 are kept under it."""
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import pandas as pd
+
+import brats_cascade
+from brats_cascade.models.two_path import Style
+from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.recipe import Recipe
+
+# What training imports of this package (a test compares).
+SOURCES = ("models", "training", "data/windows.py", "inference/dense.py", "labels.py")
+
+
+def fingerprint(
+    architecture: str,
+    *,
+    train: Sequence[TrainingCase],
+    validation: Sequence[TrainingCase],
+    patch_sets: Mapping[str, pd.DataFrame],
+    classes: Sequence[int],
+    style: Style,
+    recipe: Recipe,
+    first: keras.Model | None,
+    first_style: Style | None,
+) -> str:
+    """A hash of everything that decides a training's outcome.
+
+    The validation cases are part of it: they decide which weights are kept. So are the code, the backend and (in the styles)
+    the precision. The steps between checkpoints and the devices are not.
+
+    Args:
+        architecture: As `train_experiment` takes it, and so are the others.
+        train: The training cases.
+        validation: The validation cases.
+        patch_sets: Tables of centres.
+        classes: Canonical label of each class.
+        style: The network's settings.
+        recipe: The training's settings.
+        first: CNN 1, or None.
+        first_style: Its settings, or None.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    parts = {
+        "architecture": architecture,
+        "train": [(case.name, case.digest) for case in train],
+        "validation": [(case.name, case.digest) for case in validation],
+        "patch_sets": {name: _table_digest(table) for name, table in sorted(patch_sets.items())},
+        "classes": [int(label) for label in classes],
+        "style": style,
+        "recipe": replace(recipe, checkpoint_steps=0),
+        "first": first and network_digest(first),
+        "first_style": first_style,
+        "computed": computed_with(),
+    }
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def network_digest(network: keras.Model) -> str:
+    """A hash of a network's weights, its name, and what its outputs are computed with."""
+    precision = network.get_layer("output").compute_dtype
+    digest = hashlib.sha256(f"{network.name} {precision} {computed_with()}".encode())
+    for value in network.get_weights():
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def computed_with() -> str:
+    """Backend, Keras's version, and a hash of the code that trains."""
+    package, digest = Path(brats_cascade.__path__[0]), hashlib.sha256()
+    for source in SOURCES:
+        path = package / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(package).as_posix()} ".encode() + file.read_bytes())
+    return f"{keras.backend.backend()} {keras.__version__} {digest.hexdigest()}"
+
+
+def _table_digest(table: pd.DataFrame) -> str:
+    return hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy().tobytes()).hexdigest()

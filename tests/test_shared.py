@@ -1,0 +1,106 @@
+"""Entries of a folder that several processes share: what one uses stays, the rest is kept below a size."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from brats_cascade.shared import in_use
+
+# One worker after another makes its entry, in pieces, while the others make theirs with room for two entries at most.
+WORKER = """
+import sys, time
+from pathlib import Path
+from brats_cascade.shared import in_use
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+for round in range(5):
+    own = folder / f"{name}{round % 2}"
+    with in_use(own, limit=2500):
+        own.mkdir(exist_ok=True)
+        for number in range(10):
+            (own / f"{number}.npy").write_bytes(b"x" * 100)
+            time.sleep(0.003)
+        assert len(list(own.iterdir())) == 10, own
+"""
+
+
+def _put(entry: Path, *, size: int, used: int) -> Path:
+    entry.mkdir(parents=True)
+    (entry / "maps.npy").write_bytes(b"x" * size)
+    os.utime(entry, (used, used))
+    return entry
+
+
+def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
+    old, older, new = (_put(tmp_path / name, size=100, used=used) for name, used in (("b", 2), ("a", 1), ("c", 3)))
+    with in_use(tmp_path / "d", limit=250):
+        assert (older.exists(), old.exists(), new.exists()) == (False, True, True)
+        _put(tmp_path / "d", size=100, used=4)
+    assert (old.exists(), new.exists()) == (False, True)
+    with in_use(new, limit=250):
+        pass
+    file = tmp_path / "file.npz"
+    with in_use(file, limit=250):
+        file.write_bytes(b"x" * 100)
+    assert not (tmp_path / "d").exists() and new.exists() and file.exists()  # `new` was used again since
+
+
+def test_what_is_in_use_stays_whatever_its_size(tmp_path: Path) -> None:
+    entries = [tmp_path / name for name in "abc"]
+    ready, done = threading.Barrier(4), threading.Event()
+
+    def hold(entry: Path) -> None:
+        with in_use(entry, limit=1):
+            _put(entry, size=100, used=1)
+            ready.wait(20)
+            done.wait(20)
+
+    threads = [threading.Thread(target=hold, args=(entry,)) for entry in entries]
+    for thread in threads:
+        thread.start()
+    ready.wait(20)
+    with in_use(tmp_path / "d", limit=1):
+        assert all((entry / "maps.npy").is_file() for entry in entries)
+    done.set()
+    for thread in threads:
+        thread.join()
+    with in_use(tmp_path / "d", limit=1):
+        assert not any(entry.exists() for entry in entries)
+        assert {path.name for path in (tmp_path / ".locks").iterdir()} == {".turn", "d"}
+
+
+def test_four_processes_do_not_delete_what_another_writes(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", WORKER, str(tmp_path)]
+    workers = [subprocess.Popen([*words, name], stderr=subprocess.PIPE, text=True) for name in "abcd"]
+    for worker in workers:
+        errors = worker.communicate(timeout=60)[1]
+        assert worker.returncode == 0, errors
+    sizes = [sum(path.stat().st_size for path in entry.iterdir()) for entry in tmp_path.glob("[a-d]?")]
+    assert 1000 <= sum(sizes) <= 2500
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    _put(tmp_path / "a", size=100, used=1)
+    code = (
+        "import sys, time; from pathlib import Path; from brats_cascade.shared import in_use\n"
+        "with in_use(Path(sys.argv[1]), limit=1): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a")], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"held\n"
+        with in_use(tmp_path / "b", limit=1):
+            assert (tmp_path / "a").exists()
+        process.send_signal(signal.SIGKILL)
+    with in_use(tmp_path / "b", limit=1):
+        assert not (tmp_path / "a").exists()
+
+
+def test_without_locks_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _put(tmp_path / "a", size=100, used=1)
+    monkeypatch.setattr("brats_cascade.shared.fcntl", None)
+    with in_use(tmp_path / "b", limit=1):
+        assert (tmp_path / "a").exists()
