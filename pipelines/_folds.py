@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from brats_cascade.costs import read_facts
+from brats_cascade.costs import read_cases, read_facts
 from brats_cascade.errors import UserError
 from brats_cascade.tracking.notes import read_note
 
@@ -21,7 +21,7 @@ class Fold:
         row: Its number, its cases by part, which of them are for validation, training seconds and labelled pixels (those of
             a CNN 1 included), validation Dice, MLflow run, machine and commit.
         made: architecture, release and classes of the network.
-        cases: metrics/E/cases.csv: one row per unseen case.
+        cases: From `costs.read_cases`: one row per unseen case.
     """
 
     row: dict[str, Any]
@@ -39,7 +39,7 @@ def gather_fold(place: Path, *, order: Sequence[str], fold: int) -> Fold:
     """
     name = order[-1]
     records = [run_in_fold(place, name=one) for one in order]
-    splits, scores = _read(place / "data/splits.json"), _read(place / "metrics" / f"{name}.json")
+    splits, scores = _read(place / "data/splits.json"), _read(place / "metrics" / name / "summary.json")
     row = {
         "fold": fold,
         **{part: len(splits[part]) for part in ("train", "validation", "test")},
@@ -52,7 +52,7 @@ def gather_fold(place: Path, *, order: Sequence[str], fold: int) -> Fold:
         "git_commit": records[-1]["git_commit"],
     }
     made = {key: records[-1][key] for key in ("architecture", "release", "classes")}
-    return Fold(row, made, _cases(place / "metrics" / name / "cases.csv"))
+    return Fold(row, made, read_cases(place, name=name))
 
 
 def run_in_fold(place: Path, *, name: str) -> dict[str, Any]:
@@ -105,7 +105,8 @@ def summarise_folds(folds: Sequence[Fold], *, name: str, seed: int) -> tuple[pd.
         seed: Of the bootstrap.
 
     Returns:
-        All cases with their fold, and the summary: "scores" as metrics/E.json over all cases, "folds", and how it was made.
+        All cases with their fold, and the summary: "scores" over all cases as in metrics/E/summary.json, "folds", and how it
+        was made.
 
     Raises:
         UserError: A case is in two folds.

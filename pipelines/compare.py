@@ -1,15 +1,14 @@
-"""Puts all experiments side by side: metrics/comparison.json, reports/index.html, and the champion in MLflow's registry."""
+"""Puts all experiments side by side: reports/comparison.json, reports/index.html, and the champion in MLflow's registry."""
 
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from _stage import run
 
 from brats_cascade.config import Params
-from brats_cascade.costs import read_facts
+from brats_cascade.costs import forget_costs_of_others, read_cases, read_facts
 from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
@@ -22,24 +21,26 @@ from brats_cascade.tracking.notes import read_note
 
 VOLUMES, MODELS, METRICS = Path("data/volumes"), Path("models"), Path("metrics")
 SPLITS = Path("data/splits.json")
-PAGE = Path("reports/index.html")
+PAGE, COMPARISON = Path("reports/index.html"), Path("reports/comparison.json")
 PHANTOM = Path("data/raw/phantom")
 
 
 def main(params: Params) -> None:
     """Scores the threshold baseline, compares, writes the page, and registers the best on validation."""
-    files = {name: METRICS / f"{name}.json" for name in params.experiments}
+    files = {name: METRICS / name / "summary.json" for name in params.experiments}
     summaries = {name: _read(path) for name, path in files.items() if path.is_file()}
     if not summaries:
         raise UserError(f"{METRICS}: no experiment has been evaluated; expected {', '.join(map(str, files.values()))}")
     splits = _read(SPLITS)
     baseline = threshold_baseline(splits)
     champion = best_on_validation(summaries)
-    cases = {name: pd.read_csv(METRICS / name / "cases.csv", dtype={"case": str, "patient": str}) for name in summaries}
+    for name in params.experiments:
+        forget_costs_of_others(Path(), name=name)
+    cases = {name: read_cases(Path(), name=name) for name in summaries}
     paired = against(champion, tables=cases) if champion else None
     compared = comparison(summaries, baseline=baseline, champion=champion, paired=paired)
-    (METRICS / "comparison.json").write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
     PAGE.parent.mkdir(parents=True, exist_ok=True)
+    COMPARISON.write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
     phantom = Path(params.data.source) == PHANTOM
     page = build_report(Path(), experiments=list(params.experiments), baseline=baseline, phantom=phantom)
     PAGE.write_text(page, encoding="utf-8")
@@ -69,7 +70,7 @@ def _register(name: str, *, splits: dict[str, Any], summary: dict[str, Any], pha
     sets = {part: len(splits[part]) for part in ("train", "validation", "test")}
     version = register_champion(
         folder,
-        scores=METRICS / f"{name}.json",
+        scores=METRICS / name / "summary.json",
         card=model_card(record, summary=summary, contract=contract, sets=sets, phantom=phantom),
         run_id=record["run_id"],
         tags={"experiment": name, "validation_dice": summary["validation"]["dice"], "git_commit": record["git_commit"]},

@@ -1,4 +1,4 @@
-"""Segments and scores the unseen patients with one trained experiment: metrics/E.json, its tables and figures."""
+"""Segments and scores the unseen patients with one trained experiment: metrics/E.json, metrics/E and its figures."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from _cost import computing
 from _stage import experiment_named, run
 from tqdm import tqdm
 
+from brats_cascade import costs
 from brats_cascade.backend import start_backend
 from brats_cascade.config import EvaluateParams, Params
 
@@ -40,7 +41,7 @@ def main(params: Params, name: str) -> None:
     choice = _choose(splits["validation"], segment=segment, options=params.evaluate, name=name)
     logging.info("%s: post-processing chosen on validation %s", name, choice.rule)
     scored, seconds = _score(splits["test"], segment=segment, rule=choice.rule, name=name)
-    cases = pd.DataFrame([one.row for one in scored]).assign(seconds=seconds)
+    cases = pd.DataFrame([one.row for one in scored])
     slices = pd.concat([one.slices for one in scored], ignore_index=True)
     nine = nine_slices(slices, case=str(cases["case"].iloc[int(cases["complete_truth_cm3"].argmax())]))
     summary = {
@@ -53,6 +54,10 @@ def main(params: Params, name: str) -> None:
     tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning}
     figures = _figures(scored, cases=cases, slices=slices, name=name)
     pictures = _write(name, summary=summary, tables=tables, figures=figures)
+    costs.keep_costs(
+        Path(), name=name, what="evaluation", result=costs.scores_of(Path(), name=name), costs={"seconds": seconds}
+    )
+    tables["cases"] = cases.assign(seconds=list(seconds.values()))
     _log(name, summary=summary, tables=tables, pictures=pictures)
     logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
 
@@ -89,30 +94,36 @@ def _choose(names: Sequence[str], *, segment: Any, options: EvaluateParams, name
     return choose_rule(tallies, rules=all_rules({key: getattr(options, key) for key in THRESHOLDS}))
 
 
-def _score(names: Sequence[str], *, segment: Any, rule: Any, name: str) -> tuple[list[Any], list[float]]:
-    """The unseen cases scored, and the seconds that each segmentation took."""
+def _score(names: Sequence[str], *, segment: Any, rule: Any, name: str) -> tuple[list[Any], dict[str, float]]:
+    """The unseen cases scored, and the seconds that the segmentation of each took."""
     from brats_cascade.data.store import open_case
     from brats_cascade.evaluation.unseen import score_unseen
     from brats_cascade.inference.segment import most_probable
 
-    scored, seconds = [], []
+    scored, seconds = [], {}
     for case in (open_case(VOLUMES / one) for one in tqdm(names, desc=f"{name}: unseen cases", unit="case")):
         started = time.perf_counter()
         probabilities = segment(case)
         labels = most_probable(probabilities)
-        seconds.append(round(time.perf_counter() - started, 2))
+        seconds[case.name] = round(time.perf_counter() - started, 2)
         scored.append(score_unseen(case, labels=labels, probabilities=probabilities, rule=rule))
     return scored, seconds
 
 
 def _figures(scored: Sequence[Any], *, cases: "pd.DataFrame", slices: "pd.DataFrame", name: str) -> dict[str, Any]:
-    """Overlay and per-slice curve of the best, the median and the worst case."""
+    """Curves of the training, and overlay and per-slice curve of the best, the median and the worst case."""
+    import pandas as pd
+
     from brats_cascade.data.store import open_case
-    from brats_cascade.evaluation.figures import slice_curve
+    from brats_cascade.evaluation.figures import class_weight_figure, learning_curves, slice_curve
     from brats_cascade.evaluation.summary import pick_cases
 
     by_name = {one.row["case"]: one for one in scored}
-    figures: dict[str, Any] = {}
+    history, weights = (pd.read_csv(MODELS / name / f"{table}.csv") for table in ("history", "class_weights"))
+    figures: dict[str, Any] = {
+        "learning_curves": learning_curves(history, title=name),
+        "class_weights": class_weight_figure(weights, title=name),
+    }
     for rank, case in pick_cases(cases).items():
         title = f"{name}: {rank} case, {case}"
         figures[f"{rank}_overlay"] = by_name[case].draw(open_case(VOLUMES / case), title=title)
@@ -125,16 +136,14 @@ def _write(
 ) -> dict[str, Path]:
     """Writes metrics and figures; gives where the pictures are."""
     from brats_cascade.evaluation.figures import write_figures
+    from brats_cascade.evaluation.summary import headline
 
     (METRICS / name).mkdir(parents=True, exist_ok=True)
     for key, table in tables.items():
         table.to_csv(METRICS / name / f"{key}.csv", index=False)
-    (METRICS / f"{name}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    pictures = write_figures(FIGURES / name, figures=figures)
-    # The numbers behind the pictures, and what tells DVC's compare stage that scores have changed.
-    tables["cases"].drop(columns="seconds").to_csv(FIGURES / name / "cases.csv", index=False)
-    (FIGURES / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return pictures
+    for path, content in ((METRICS / name / "summary.json", summary), (METRICS / f"{name}.json", headline(summary))):
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return write_figures(FIGURES / name, figures=figures)
 
 
 def _log(name: str, *, summary: dict[str, Any], tables: dict[str, "pd.DataFrame"], pictures: dict[str, Path]) -> None:

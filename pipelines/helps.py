@@ -2,7 +2,7 @@
 
 Not a DVC stage: it takes three times as long as segmenting the validation patients with every trained experiment. It writes
 reports/helps/plain.json, or n4.json where ingest.n4 is true: with both there `brats-cascade record` also says what N4
-changes. No post-processing: that has its own with and without in metrics/E.json.
+changes. No post-processing: that has its own with and without in metrics/E/summary.json.
 """
 
 import json
@@ -70,7 +70,7 @@ def best_of_each(params: Params, *, names: list[str]) -> list[str]:
 
     found = {}
     for architecture in PAPERS:
-        paths = {name: Path(f"metrics/{name}.json") for name in names}
+        paths = {name: Path(f"metrics/{name}/summary.json") for name in names}
         known = {
             name: json.loads(path.read_text(encoding="utf-8"))["validation"]["dice"]
             for name, path in paths.items()

@@ -116,7 +116,6 @@ def _finish(
     """Everything is in files before anything is logged: a tracking server that is away costs nothing."""
     import pandas as pd
 
-    from brats_cascade.evaluation.figures import class_weight_figure, learning_curves, write_figures
     from brats_cascade.models.files import save_trained
     from brats_cascade.tracking.notes import keep_note
 
@@ -127,11 +126,6 @@ def _finish(
     first = None if trained.first is None else _history(trained.first)
     if first is not None:
         first.to_csv(folder / "history_cnn1.csv", index=False)
-    drawn = {
-        "learning_curves": learning_curves(history, title=record["experiment"]),
-        "class_weights": class_weight_figure(trained.weights, title=record["experiment"]),
-    }
-    pictures = write_figures(folder / "figures", figures=drawn)
     (folder / costs.RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     weights = costs.weights_of(Path(), name=name)
     costs.keep_costs(Path(), name=name, what="training", result=weights, costs=spent)
@@ -141,7 +135,6 @@ def _finish(
         tracked.log_history(pd.DataFrame(trained.first.history), prefix="cnn1/")
     tracked.log_tags({"weights": weights})
     tracked.log_class_weights(trained.weights)
-    tracked.log_figures(pictures)
     counts = {key: record[key] for key in ("labelled_pixels", "parameters")}
     tracked.log_scores({"seconds": spent["seconds"], **counts}, prefix="training")
     tracked.log_model(trained.network, metadata=contract.as_dict())

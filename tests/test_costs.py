@@ -2,7 +2,17 @@ import json
 
 import pytest
 
-from brats_cascade.costs import costs_path, keep_costs, read_facts, weights_of
+from brats_cascade.commands.results import run as results
+from brats_cascade.costs import (
+    costs_path,
+    forget_costs_of_others,
+    keep_costs,
+    read_cases,
+    read_facts,
+    scores_of,
+    weights_of,
+)  # fmt: skip
+from brats_cascade.errors import UserError
 from brats_cascade.tracking.notes import keep_note, read_note
 
 
@@ -45,7 +55,7 @@ def test_dvc_shows_the_seconds_alone(project):
 
     keep(project, seconds=10.5)
     plain = json.loads(costs_path(project, name="E").read_text())
-    assert _extract_metrics(plain, "") == {"E": {"seconds": 10.5}}
+    assert _extract_metrics(plain, "") == {"seconds": 10.5}
 
 
 def test_every_network_has_a_note_of_its_own_run_also_where_dvc_runs_in_a_folder_of_its_own(
@@ -59,3 +69,40 @@ def test_every_network_has_a_note_of_its_own_run_also_where_dvc_runs_in_a_folder
     train(tmp_path / "queued", weights=b"weights")
     assert read_note("E", root=tmp_path / "queued") == {"run_id": "first", "logged": True}
     assert read_note("E", root=project) == {"run_id": "second", "logged": False}
+
+
+def test_the_costs_of_the_stages_come_in_the_pipelines_order(tmp_path):
+    with pytest.raises(UserError, match="no stage has run"):
+        results(tmp_path, costs=True)
+    (tmp_path / ".work/cost").mkdir(parents=True)
+    for stage, argument, seconds in (("train", "E", 240.0), ("ingest", "", 12.44), ("sweep", "", 1.0)):
+        note = {
+            "stage": stage,
+            "argument": argument,
+            "seconds": seconds,
+            "peak_memory_mb": 1234.0,
+            "when": "2026-01-01",
+        }
+        (tmp_path / f".work/cost/{stage}.json").write_text(json.dumps(note))
+    _, *rows, _ = (line.split() for line in results(tmp_path, costs=True).splitlines())
+    assert rows == [["ingest", "12.4", "1.23", "2026-01-01"], ["train", "E", "240.0", "1.23", "2026-01-01"]]
+
+
+def test_the_time_of_a_case_is_known_while_the_costs_belong_to_its_scores(project):
+    def score(dice):
+        (project / "metrics/E").mkdir(parents=True, exist_ok=True)
+        (project / "metrics/E/cases.csv").write_text(f"case,patient,complete_dice\n007,7,{dice}\n")
+
+    score(0.5)
+    result = scores_of(project, name="E")
+    keep_costs(project, name="E", what="evaluation", result=result, costs={"seconds": {"007": 2.5}})
+    keep(project, seconds=10.5)
+    assert read_cases(project, name="E")[["case", "seconds"]].to_numpy().tolist() == [["007", 2.5]]
+    before = costs_path(project, name="E").read_text()
+    forget_costs_of_others(project, name="E")
+    assert costs_path(project, name="E").read_text() == before
+    score(0.6)  # what DVC has brought back from its cache, without a run
+    assert read_cases(project, name="E")["seconds"].isna().all()
+    train(project, weights=b"others")
+    forget_costs_of_others(project, name="E")
+    assert json.loads(costs_path(project, name="E").read_text()) == {"seconds": None, "processes": []}

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from brats_cascade.costs import read_facts
+from brats_cascade.costs import read_cases, read_facts
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -70,8 +70,8 @@ def test_every_stage_leaves_its_files(project: Path) -> None:
     splits = json.loads((project / "data/splits.json").read_text())
     assert sorted(splits["train"] + splits["validation"] + splits["test"]) == sorted(verdict["accepted"])
     for name in EXPERIMENTS:
-        scores = json.loads((project / f"metrics/{name}.json").read_text())
-        cases = pd.read_csv(project / f"metrics/{name}/cases.csv")
+        scores = json.loads((project / f"metrics/{name}/summary.json").read_text())
+        cases = read_cases(project, name=name)
         assert list(cases["case"]) == splits["test"]
         assert scores["complete"]["dice"] == pytest.approx(cases["complete_dice"].mean())
         history = pd.read_csv(project / f"models/{name}/history.csv")
@@ -84,7 +84,7 @@ def test_every_stage_leaves_its_files(project: Path) -> None:
     assert list(pd.read_csv(project / "models/own_cnn1/history_cnn1.csv")["step"]) == [6, 9]
     page = (project / "reports/index.html").read_text()
     assert all(name in page for name in EXPERIMENTS)
-    compared = json.loads((project / "metrics/comparison.json").read_text())
+    compared = json.loads((project / "reports/comparison.json").read_text())
     assert 0 < compared["baseline"]["complete"]["dice"] < 1
 
 
@@ -114,7 +114,7 @@ def test_mlflow_holds_each_run_with_the_same_scores(project: Path, monkeypatch: 
     first = pd.read_csv(project / "models/own_cnn1/history_cnn1.csv")
     for name, run in runs.items():
         assert run.info.status == "FINISHED"
-        scores = json.loads((project / f"metrics/{name}.json").read_text())
+        scores = json.loads((project / f"metrics/{name}/summary.json").read_text())
         for region in ("complete", "core", "enhancing"):
             assert run.data.metrics[f"test/{region}/dice"] == pytest.approx(scores[region]["dice"])
         assert run.data.params["train.tile"] == "16"

@@ -238,14 +238,13 @@ SUMMARY = {
 
 @pytest.mark.slow
 def test_dvc_and_mlflow_hold_the_same_numbers(project, tmp_path):
-    """`dvc metrics show` of metrics/E.json against the run's metrics: every number of one is in the other."""
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "E.json").write_text(json.dumps(SUMMARY))
-    for words in (["init", "--no-scm", "-q"], ["metrics", "show", "metrics/E.json", "--json"]):
+    """`dvc metrics show` of a metrics/E/summary.json against the run's metrics: every number of one is in the other."""
+    (tmp_path / "summary.json").write_text(json.dumps(SUMMARY))
+    for words in (["init", "--no-scm", "-q"], ["metrics", "show", "summary.json", "--json"]):
         done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     [shown] = json.loads(done.stdout).values()
-    theirs = flatten(shown["data"]["metrics/E.json"]["data"])
+    theirs = flatten(shown["data"]["summary.json"]["data"])
     with tracking.start_run("E", root=project, finish=True) as run:
         run.log_summary(SUMMARY)
     logged = run.client.get_run(run.id).data
@@ -262,7 +261,6 @@ def test_dvc_and_mlflow_hold_the_same_numbers(project, tmp_path):
 
 def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     import keras
-    from matplotlib.figure import Figure
 
     from brats_cascade.models.build import build_model
     from brats_cascade.models.files import Contract, save_trained
@@ -278,8 +276,6 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     pd.DataFrame({"case": ["007"], "slice": [1], "weight_0": [1.5]}).to_csv(
         tmp_path / "models" / "E" / "class_weights.csv", index=False
     )
-    (tmp_path / "models" / "E" / "figures").mkdir()
-    Figure(figsize=(1, 1)).savefig(tmp_path / "models" / "E" / "figures" / "learning_curves.png")
     (tmp_path / "models" / "E" / "record.json").write_text(json.dumps({"parameters": 7, "labelled_pixels": 9}))
     weights = weights_of(tmp_path, name="E")
     keep_costs(tmp_path, name="E", what="training", result=weights, costs={"seconds": 3.5})
@@ -296,8 +292,6 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     assert values(run, "class_weights/mean") == [(0, 1.5)]
     assert stored.data.tags["mlflow.note.content"] == "words"
     assert [entry.dataset.name for entry in stored.inputs.dataset_inputs] == ["data/volumes"]
-    pictures = {item.path for item in run.client.list_artifacts(run.id, "figures")}
-    assert pictures == {"figures/learning_curves.png"}
     [output] = stored.outputs.model_outputs
     again = tracking.load_model(f"models:/{output.model_id}", root=project)
     for mine, theirs in zip(again.get_weights(), network.get_weights(), strict=True):

@@ -207,11 +207,13 @@ def sweep(
 
 
 @app.command()
-def results() -> None:
+def results(
+    costs: Annotated[bool, typer.Option("--costs", help="Time and memory of the stages instead.")] = False,
+) -> None:
     """The table of results of the last `dvc repro`, and where to look next."""
     from brats_cascade.commands.results import run
 
-    typer.echo(run(Path.cwd()))
+    typer.echo(run(Path.cwd(), costs=costs))
 
 
 @app.command()

@@ -1,15 +1,29 @@
 """What two runs with the same result do not share: seconds, memory, machine and commit, in metrics/costs/E.json.
 
 The file is in git and is no DVC output. It is rewritten only when the result that it belongs to has changed, so that a run that
-reproduces a model leaves git clean, and the report, which shows these numbers, is reproduced too.
+reproduces a model leaves git clean, and the report, which shows these numbers, is reproduced too. DVC shows its
+`seconds`, those of the training, among the metrics.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+STAGES = (
+    "phantom",
+    "ingest",
+    "validate",
+    "split",
+    "patches",
+    "train",
+    "evaluate",
+    "compare",
+)  # in the pipeline's order
 RECORD, NETWORK = "record.json", "model.keras"
 
 
@@ -33,6 +47,11 @@ def weights_of(root: Path, *, name: str) -> str:
     return fingerprint(root / "models" / name / NETWORK)
 
 
+def scores_of(root: Path, *, name: str) -> str:
+    """Stands for the scores of an experiment's unseen cases; empty if there are none."""
+    return fingerprint(_cases_path(root, name=name))
+
+
 def read_facts(root: Path, *, name: str) -> dict[str, Any]:
     """All that is known of an experiment's training: models/E/record.json and its costs.
 
@@ -53,6 +72,24 @@ def read_facts(root: Path, *, name: str) -> dict[str, Any]:
     return {**json.loads(path.read_text(encoding="utf-8")), **own}
 
 
+def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
+    """The scores of an experiment's unseen cases, metrics/E/cases.csv.
+
+    Args:
+        root: The project's folder.
+        name: The experiment.
+
+    Returns:
+        One row per case, with the seconds of its segmentation in the column `seconds`; NaN if the costs belong to other scores.
+    """
+    import pandas as pd
+
+    cases = pd.read_csv(_cases_path(root, name=name), dtype={"case": str, "patient": str})
+    costs = _read(root, name=name).get("evaluation", {})
+    seconds = costs["seconds"] if costs.get("result") == scores_of(root, name=name) else {}
+    return cases.assign(seconds=cases["case"].map(seconds).astype(float))
+
+
 def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[str, Any]) -> None:
     """Writes what a process has cost, unless the costs of the same result are there already.
 
@@ -61,15 +98,39 @@ def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[
         name: The experiment.
         what: "training" or "evaluation".
         result: Stands for what the process has computed.
-        costs: Plain values; those of a training hold `seconds`.
+        costs: Plain values. `seconds` of a training is a number, that of an evaluation a mapping of cases to numbers.
     """
     known = _read(root, name=name)
     if known.get(what, {}).get("result") == result:
         return
     known[what] = {"what": what, "result": result, **costs}
+    _write(root, name=name, known=known)
+
+
+def forget_costs_of_others(root: Path, *, name: str) -> None:
+    """Drops the costs of another network or other scores: DVC has brought these ones back from its cache, not a run.
+
+    Args:
+        root: The project's folder.
+        name: The experiment.
+    """
+    known, results = (
+        _read(root, name=name),
+        {"training": weights_of(root, name=name), "evaluation": scores_of(root, name=name)},
+    )
+    kept = {what: costs for what, costs in known.items() if costs["result"] == results.get(what)}
+    if kept != known:
+        _write(root, name=name, known=kept)
+
+
+def _cases_path(root: Path, *, name: str) -> Path:
+    return root / "metrics" / name / "cases.csv"
+
+
+def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> None:
     path = costs_path(root, name=name)
     # DVC shows as a metric every number and every text that is not in a list: only the seconds shall be one.
-    plain = {name: {"seconds": known.get("training", {}).get("seconds"), "processes": list(known.values())}}
+    plain = {"seconds": known.get("training", {}).get("seconds"), "processes": list(known.values())}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
@@ -78,6 +139,6 @@ def _read(root: Path, *, name: str) -> dict[str, dict[str, Any]]:
     """What -> its costs; empty without the file, or if it is damaged: it is written again then."""
     try:
         plain = json.loads(costs_path(root, name=name).read_text(encoding="utf-8"))
-        return {one["what"]: one for one in plain[name]["processes"]}
+        return {one["what"]: one for one in plain["processes"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from brats_cascade.costs import keep_costs, scores_of
 from brats_cascade.evaluation.figures import new_figure, write_figures
 from brats_cascade.evaluation.overlays import overlay
 from brats_cascade.evaluation.regions import score_case
@@ -33,16 +34,17 @@ def write_metrics(root, *, name, seed):
         truth[2:10, 4:12, 4 : 10 + number], truth[4:7, 6:9, 6:9] = 2, 4
         found = np.where(generator.random(truth.shape) < 0.1, 0, truth).astype(np.uint8)
         scores = score_case(truth, found, spacing=(1, 1, 1))
-        facts = {"case": case, "patient": case, "grade": "high" if number else "low", "seconds": 4.2}
+        facts = {"case": case, "patient": case, "grade": "high" if number else "low"}
         rows.append({**facts, **scores})
         table = slice_table(truth, found)
         table.insert(0, "case", case)
         tables.append(table.assign(**{EARLIER_WORK_COLUMN: 0.987}))
     cases = pd.DataFrame(rows)
     summary = summarise(cases, seed=1)
-    write_json(root / f"metrics/{name}.json", summary)
-    (root / f"metrics/{name}").mkdir()
+    write_json(root / f"metrics/{name}/summary.json", summary)
     cases.to_csv(root / f"metrics/{name}/cases.csv", index=False)
+    seconds = dict.fromkeys(CASES, 4.2)
+    keep_costs(root, name=name, what="evaluation", result=scores_of(root, name=name), costs={"seconds": seconds})
     slices = pd.concat(tables)
     slices.to_csv(root / f"metrics/{name}/slices.csv", index=False)
     largest = cases["case"].iloc[int(cases["complete_truth_cm3"].argmax())]
@@ -129,7 +131,7 @@ def test_the_whole_page(tmp_path):
     drawn = {"best_overlay": overlay(image), "best_slices": new_figure(1, 1), "worst_slices": new_figure(1, 2)}
     write_figures(tmp_path / "reports/figures/first", figures=drawn, dpi=40)
     curves = {"learning_curves": new_figure(2, 1), "class_weights": new_figure(2, 2)}
-    charts = write_figures(tmp_path / "models/first/figures", figures=curves, dpi=40)
+    charts = write_figures(tmp_path / "reports/figures/first", figures=curves, dpi=40)
     charts |= {name: tmp_path / f"reports/figures/first/{name}.png" for name in ("best_slices", "worst_slices")}
     page = build_report(tmp_path, experiments=["first", "second", "third"], baseline=BASELINE, phantom=True)
     tags = read(page)

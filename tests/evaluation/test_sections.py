@@ -7,7 +7,6 @@ import pandas as pd
 from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
 from brats_cascade.evaluation.sections import (
     ablation_section,
-    cost_section,
     nine_slices_table,
     paired_section,
     postprocess_section,
@@ -61,17 +60,6 @@ def test_post_processing_shows_scores_without_and_with():
     assert first["rule"] == "removes components below 50 mm3"
     assert (first["validation"], first["complete"], first["hd95"]) == ("0.650 → 0.700", "0.500 → 0.800", "9.0 → 5.0")
     assert postprocess_section([{"name": "old", "summary": {}}]) == []
-
-
-def test_costs_come_in_the_pipelines_order(tmp_path: Path):
-    for stage, seconds in (("train", 240.0), ("ingest", 12.4), ("sweep", 1.0)):
-        note = {"stage": stage, "argument": "", "seconds": seconds, "peak_memory_mb": 1234.0, "when": "2026-01-01"}
-        (tmp_path / f"{stage}.json").write_text(json.dumps(note))
-    rows = cost_section(tmp_path)
-    assert [(row["stage"], row["time"], row["memory"]) for row in rows] == [
-        ("ingest", "12 s", "1.23 GB"), ("train", "4.0 min", "1.23 GB"),
-    ]  # fmt: skip
-    assert cost_section(tmp_path / "none") == []
 
 
 def test_a_warning_of_many_cases_is_told_once(tmp_path: Path):

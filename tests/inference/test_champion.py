@@ -46,8 +46,8 @@ def own_store(project, monkeypatch):
 @pytest.fixture(scope="module")
 def registered(project, trained):
     """The champion's version, registered twice, and its MLflow run."""
-    scores = project / "metrics" / "E.json"
-    scores.parent.mkdir()
+    scores = project / "metrics" / "E" / "summary.json"
+    scores.parent.mkdir(parents=True)
     scores.write_text(json.dumps(SUMMARY))
     with tracking.start_run("E", tags={"experiment": "E"}, root=project, finish=True) as run:
         pass

@@ -76,8 +76,10 @@ def test_the_rule_of_the_models_own_evaluation_is_used_unless_one_is_given(
     case = write_nifti_case(tmp_path / "in", "Brats18_A_1")
     model = tmp_path / "models" / "E"
     shutil.copytree(trained(), model)
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "E.json").write_text('{"postprocess": {"min_component": 70.0, "skull_distance": 0.0}}')
+    (tmp_path / "metrics" / "E").mkdir(parents=True)
+    (tmp_path / "metrics" / "E" / "summary.json").write_text(
+        '{"postprocess": {"min_component": 70.0, "skull_distance": 0.0}}'
+    )
     run([case], models=[str(model)], out=tmp_path / "a")
     assert "removes components below 70 mm3 (chosen on validation)" in capsys.readouterr().err
     run([case], models=[str(model)], out=tmp_path / "b", thresholds={"min_component": 0.0, "skull_distance": None})

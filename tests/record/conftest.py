@@ -16,7 +16,7 @@ def project(tmp_path: Path) -> Path:
     write_experiment(tmp_path, "short", architecture="input_cascade", validation=0.6)
     write_experiment(tmp_path, "plain_unet", architecture="unet", validation=0.85, offset=0.05)
     names = ("one", "two", "short", "plain_unet")
-    (tmp_path / "metrics/comparison.json").write_text(json.dumps({"experiments": {name: {} for name in names}}))
+    (tmp_path / "reports/comparison.json").write_text(json.dumps({"experiments": {name: {} for name in names}}))
     splits = {
         "seed": 5, "train": ["D", "E"], "validation": ["F"], "test": ["A", "B", "C"],
         "patients": {"train": ["D"], "validation": ["F"], "test": ["A", "B", "C"]},

@@ -7,6 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from brats_cascade.commands.record import run
+from brats_cascade.costs import keep_costs, scores_of
 
 REGIONS = ("complete", "core", "enhancing")
 CASES = {"A": ("high", 0.9), "B": ("high", 0.6), "C": ("low", 0.3)}
@@ -30,7 +31,7 @@ def write_experiment(
             "data_hashes": {"data/volumes": "123"},
         },
         f"models/{name}/model.json": {"n4": False},
-        f"metrics/{name}.json": {
+        f"metrics/{name}/summary.json": {
             **{region: scores(0.6 + offset) for region in REGIONS}, "enhancing_high_grade": high, "patients": 3,
             "validation": {"dice": validation, "dice_without": validation - 0.05, "cases": 1}, "postprocess": rule,
         },
@@ -39,7 +40,7 @@ def write_experiment(
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(json.dumps(content))
     rows = [
-        {"case": case, "patient": case, "grade": grade, "seconds": 3.5}
+        {"case": case, "patient": case, "grade": grade}
         | {f"{region}_dice": dice + offset for region in REGIONS}
         | {f"{region}_ppv": 0.9 for region in REGIONS}
         | {f"{region}_sensitivity": dice for region in REGIONS}
@@ -47,8 +48,9 @@ def write_experiment(
         for case, (grade, dice) in CASES.items()
     ]
     rows[2]["enhancing_truth_cm3"] = 0.4
-    (root / f"metrics/{name}").mkdir()
     pd.DataFrame(rows).to_csv(root / f"metrics/{name}/cases.csv", index=False)
+    seconds = dict.fromkeys(CASES, 3.5)
+    keep_costs(root, name=name, what="evaluation", result=scores_of(root, name=name), costs={"seconds": seconds})
     nine = {"case": "A", "slice": range(40, 49), "complete_f1": 0.812, "earlier_work_pixel_agreement": 0.987}
     pd.DataFrame(nine).to_csv(root / f"metrics/{name}/nine_slices.csv", index=False)
     for rank in ("best", "median", "worst"):
@@ -71,7 +73,7 @@ def write_crossval(project: Path, folder: str, *, cases_of: str, **summary: obje
     """What `pipelines/crossval.py` leaves, with the cases of an experiment."""
     place = project / "reports/crossval" / folder
     place.mkdir(parents=True)
-    cases = pd.read_csv(project / f"metrics/{cases_of}/cases.csv")
+    cases = pd.read_csv(project / f"metrics/{cases_of}/cases.csv").assign(seconds=3.5)
     cases.assign(fold=[number % 2 for number in range(len(cases))]).to_csv(place / "cases.csv", index=False)
     fold = {"train": 2, "machine": "a computer", "labelled_pixels": 3e6, "validation": 1, "validation_dice": 0.7}
     record = {

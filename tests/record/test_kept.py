@@ -18,9 +18,9 @@ def test_results_of_earlier_runs_on_the_same_data_stay(project: Path, caplog) ->
     first = page_of(project)
     shutil.rmtree(project / "reports/figures/two")
     for name in ("one", "two"):
-        for path in (f"models/{name}/record.json", f"metrics/{name}.json", f"metrics/{name}/cases.csv"):
+        for path in (f"models/{name}/record.json", f"metrics/{name}/summary.json", f"metrics/{name}/cases.csv"):
             (project / path).unlink()
-    (project / "metrics/comparison.json").write_text(json.dumps({"experiments": {"short": {}, "plain_unet": {}}}))
+    (project / "reports/comparison.json").write_text(json.dumps({"experiments": {"short": {}, "plain_unet": {}}}))
     page = run("real", root=project, command="dvc repro again", readme=False).read_text()
     row = next(line for line in first.splitlines() if line.startswith("| InputCascadeCNN: two | 0.5"))
     assert row in page and "3.0 min" in row  # with the training of its CNN 1
@@ -47,7 +47,7 @@ def test_results_of_the_same_scans_stand_together_whatever_machine_ingested_them
     columns = {"case": ["A"], "patient": ["A"], "voxels_hash": ["1"], "label_0": [5]}
     pd.DataFrame(columns).to_parquet(project / "data/cases.parquet")
     lay(0.01, md5="123")
-    (project / "metrics/comparison.json").write_text(json.dumps({"experiments": {"one": {}}}))
+    (project / "reports/comparison.json").write_text(json.dumps({"experiments": {"one": {}}}))
     assert "| InputCascadeCNN: two |" in lay(0.01, md5="of another machine") and not caplog.text
     assert "| InputCascadeCNN: two |" not in lay(0.02, md5="123")  # the same scans, but clipped elsewhere
     assert "two.json: of other data" in caplog.text
@@ -63,7 +63,7 @@ def test_without_results_the_cure_is_named(tmp_path: Path) -> None:
 
 
 def test_the_page_of_kept_results_is_that_of_the_run(project: Path, tmp_path: Path) -> None:
-    (project / "metrics/comparison.json").write_text(
+    (project / "reports/comparison.json").write_text(
         json.dumps({"experiments": {"two": {}, "one": {}}, "baseline": {"complete": scores(0.678)}})
     )
     (project / "params.yaml").write_text("experiments: {one: {}, two: {}, untrained: {}}\n")

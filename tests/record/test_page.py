@@ -93,7 +93,7 @@ def test_experiments_that_differ_in_one_setting_are_compared(project: Path) -> N
     assert "## What each choice brings" in page_of(project) and "One phase or two?" not in page_of(project)
     write_experiment(project, "single", architecture="input_cascade", validation=0.5, offset=-0.15)
     compared = {"experiments": {name: {} for name in ("short", "plain_unet", "two", "one", "single")}}
-    (project / "metrics/comparison.json").write_text(json.dumps(compared))
+    (project / "reports/comparison.json").write_text(json.dumps(compared))
     text = page_of(project)
     assert "**One phase or two?**" in text
     sentence = "- short (phase2_steps 0) against single (phase2_steps 9): mean Dice complete 0.600 against 0.450;"

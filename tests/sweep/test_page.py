@@ -72,9 +72,9 @@ def test_a_sweep_that_found_nothing_better_says_so(make_project, tmp_path: Path)
 
 
 def test_a_promise_is_held_against_what_the_pipeline_found(make_project, tmp_path: Path) -> None:
-    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "hunt_best").mkdir(parents=True)
     text = '{"complete": {"dice": 0.8765}, "validation": {"complete": {"dice": 0.91, "dice_without": 0.8123}}}'
-    (tmp_path / "metrics" / "hunt_best.json").write_text(text)
+    (tmp_path / "metrics" / "hunt_best" / "summary.json").write_text(text)
     assert read_metrics(tmp_path, study="other") == {}
     metrics = read_metrics(tmp_path, study="hunt")
     study = optuna.create_study(study_name="hunt", direction="maximize")

@@ -85,7 +85,7 @@ class Stages:
             (cwd / "models" / words[2] / "record.json").write_text(json.dumps(run))
         elif words[1] == "evaluate":
             (cwd / "metrics" / words[2]).mkdir(parents=True, exist_ok=True)
-            (cwd / "metrics" / f"{words[2]}.json").write_text(json.dumps({"validation": {"dice": 0.5}}))
+            (cwd / "metrics" / words[2] / "summary.json").write_text(json.dumps({"validation": {"dice": 0.5}}))
             scores = ("dice", "ppv", "sensitivity", "specificity", "hd95", "truth_cm3")
             columns = {f"{region}_{score}": 0.25 * params.split.fold for region in REGIONS for score in scores}
             cases = pd.DataFrame({"case": test, "patient": test, "grade": "high", "seconds": 1.0, **columns})

@@ -1,25 +1,54 @@
-"""brats-cascade results: the last comparison as a table."""
+"""brats-cascade results: the last comparison as a table, and what the stages cost."""
 
 import json
 from pathlib import Path
 
+from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.comparison import text_table
 
 
-def run(root: Path) -> str:
-    """The table of metrics/comparison.json and where to look next.
+def run(root: Path, *, costs: bool = False) -> str:
+    """The table of reports/comparison.json and where to look next.
 
     Args:
         root: The project's root.
+        costs: Time and memory of the stages instead.
 
     Returns:
         Several lines.
 
     Raises:
-        UserError: Nothing has been compared yet.
+        UserError: Nothing has been compared yet; no stage has run here.
     """
-    path = root / "metrics" / "comparison.json"
+    if costs:
+        return _costs(root / ".work/cost")
+    path = root / "reports" / "comparison.json"
     if not path.is_file():
         raise UserError(f"{path}: not found; run `make repro` (or `dvc repro`) first, in the project's root")
     return text_table(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _costs(folder: Path) -> str:
+    """Time and memory of every stage's last run on this machine, in the pipeline's order.
+
+    Args:
+        folder: Of the notes that `pipelines/_stage.py` leaves, {stage, argument, seconds, peak_memory_mb, when}.
+    """
+    notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    notes = [note for note in notes if note.get("stage") in STAGES]
+    if not notes:
+        raise UserError(f"{folder}: no stage has run in this folder; run `make repro` (or `dvc repro`) first")
+    notes.sort(key=lambda note: (STAGES.index(note["stage"]), note["when"]))
+    rows = [(" ".join((note["stage"], note["argument"])), note) for note in notes]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(
+        [
+            f"{'stage'.ljust(width)}  {'seconds':>8}  {'memory, GB':>10}  finished",
+            *(
+                f"{name.ljust(width)}  {note['seconds']:>8.1f}  {note['peak_memory_mb'] / 1000:>10.2f}  {note['when']}"
+                for name, note in rows
+            ),
+            "The last run of every stage on this machine; memory is the most that the stage's own process held.",
+        ]
+    )

@@ -118,7 +118,7 @@ def score_threshold(threshold: Threshold, *, cases: Iterable[Volume]) -> "pd.Dat
 
 
 def baseline_summary(threshold: Threshold, *, scores: "pd.DataFrame") -> dict[str, Any]:
-    """Gathers the baseline's numbers for metrics/comparison.json.
+    """Gathers the baseline's numbers for reports/comparison.json.
 
     Args:
         threshold: From `fit_threshold`.

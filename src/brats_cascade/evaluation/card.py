@@ -16,7 +16,7 @@ def run_note(record: Mapping[str, Any], *, summary: Mapping[str, Any]) -> str:
 
     Args:
         record: What `costs.read_facts` knows of its training, with `run_id`.
-        summary: metrics/E.json.
+        summary: metrics/E/summary.json.
 
     Returns:
         Markdown.
@@ -58,7 +58,7 @@ def model_card(
 
     Args:
         record: What `costs.read_facts` knows of its training, with `run_id`.
-        summary: metrics/E.json.
+        summary: metrics/E/summary.json.
         contract: models/E/model.json.
         sets: Number of cases of each set: train, validation, test.
         phantom: True if it was trained on the embedded synthetic cohort.

@@ -78,7 +78,7 @@ class Choice:
     tried: int
 
     def as_dict(self, *, cases: int) -> dict[str, Any]:
-        """For metrics/E.json, under `validation`: `dice` and `dice_without` are the means over the regions."""
+        """For metrics/E/summary.json, under `validation`: `dice` and `dice_without` are the means over the regions."""
         return {
             **{region: {"dice": value, "dice_without": self.without[region]} for region, value in self.scores.items()},
             "dice": mean_of(self.scores),

@@ -1,4 +1,4 @@
-"""All experiments side by side: metrics/comparison.json, and the plain text table that ends a run."""
+"""All experiments side by side: reports/comparison.json, and the plain text table that ends a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ def comparison(
     """Gathers the numbers that compare experiments.
 
     Args:
-        summaries: Experiment -> metrics/E.json as read.
+        summaries: Experiment -> metrics/E/summary.json as read.
         baseline: From `baseline.baseline_summary`.
         champion: From `best_on_validation`.
         paired: From `paired.against`: the champion against each of the others.
@@ -54,7 +54,7 @@ def best_on_validation(summaries: Mapping[str, Mapping[str, Any]]) -> str | None
     """The experiment with the highest validation Dice, mean over regions; its test score has no say.
 
     Args:
-        summaries: Experiment -> metrics/E.json as read.
+        summaries: Experiment -> metrics/E/summary.json as read.
 
     Returns:
         Its name, of equal ones the first; None where none was scored on validation.
@@ -67,7 +67,7 @@ def text_table(compared: Mapping[str, Any]) -> str:
     """Writes the comparison as plain text, with where to look next.
 
     Args:
-        compared: From `comparison`, or metrics/comparison.json as read.
+        compared: From `comparison`, or reports/comparison.json as read.
 
     Returns:
         Several lines, no trailing newline.

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade.costs import read_facts, weights_of
+from brats_cascade.costs import read_cases, read_facts, weights_of
 from brats_cascade.evaluation import figures, paper
 from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
 from brats_cascade.evaluation.embed import drawn, photograph, picture, read_json, read_table, records
 from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.sections import (
     ablation_section,
-    cost_section,
     duration,
     nine_slices_table,
     paired_section,
@@ -36,12 +35,12 @@ def build_report(
     baseline: Mapping[str, Any] | None = None,
     phantom: bool = False,
 ) -> str:
-    """Builds the page. Every file is optional but the experiments' metrics/E.json; what is missing is left out.
+    """Builds the page. Every file is optional but the experiments' metrics/E/summary.json; what is missing is left out.
 
     Args:
         root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
-            metrics/{data.json,E.json,E/{cases,nine_slices}.csv}, .work/cost, reports/figures/E/*.png and
-            models/E/{history.csv,record.json,figures/*.png}, metrics/costs/E.json.
+            metrics/{data.json,E/{summary.json,cases.csv,nine_slices.csv}}, reports/figures/E/*.png and
+            models/E/{history.csv,record.json}, metrics/costs/E.json.
         experiments: Their names, in the order shown; one without metrics is named as not evaluated.
         baseline: From `baseline.baseline_summary`.
         phantom: True if the data is the embedded phantom; the page says what that means.
@@ -76,7 +75,6 @@ def build_report(
         ablation=ablation_section(done),
         paired=paired_section(headline["name"] if headline else None, done=done),
         postprocess=postprocess_section(done),
-        costs=cost_section(root / ".work/cost"),
         strip=picture(figures.dice_strip(tables)) if tables else None,
         earlier=nine_slices_table(done),
         no_match=NO_MATCH_MM,
@@ -86,9 +84,9 @@ def build_report(
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     """Everything the page shows of one experiment."""
     run = read_facts(root, name=name)
-    summary = read_json(root / f"metrics/{name}.json")
+    summary = read_json(root / f"metrics/{name}/summary.json")
     history = read_table(root / f"models/{name}/history.csv")
-    cases = read_table(root / f"metrics/{name}/cases.csv")
+    cases = read_cases(root, name=name) if (root / f"metrics/{name}/cases.csv").is_file() else None
     return {
         "name": name,
         "run": run,
@@ -102,8 +100,8 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
         "facts": _facts(run, cases=cases),
         "params": _params(run),
         "validation": _validation_score(summary, history=history),
-        "curves": drawn(root / f"models/{name}/figures/learning_curves.png"),
-        "weights": drawn(root / f"models/{name}/figures/class_weights.png"),
+        "curves": drawn(root / f"reports/figures/{name}/learning_curves.png"),
+        "weights": drawn(root / f"reports/figures/{name}/class_weights.png"),
         "cases": cases,
         "case_rows": [] if cases is None else records(cases),
         "nine_slices": read_table(root / f"metrics/{name}/nine_slices.csv"),
@@ -155,7 +153,7 @@ def _params(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _facts(run: Mapping[str, Any], *, cases: "pd.DataFrame | None") -> dict[str, str]:
     """The plain facts of a run: from its record and costs, and the time per brain from the table of cases."""
-    brains = None if cases is None or "seconds" not in cases else float(cases["seconds"].mean())
+    brains = None if cases is None or cases["seconds"].isna().all() else float(cases["seconds"].mean())
     facts = {
         "architecture": run.get("architecture"),
         "builds on": run.get("builds_on"),

@@ -1,8 +1,6 @@
-"""Sections of the report that look at all experiments at once: nine slices, ablation, post-processing, costs."""
+"""Sections of the report that look at all experiments at once: nine slices, ablation, post-processing."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from brats_cascade.evaluation.ablation import Experiment, answers, tumour_calls
@@ -10,8 +8,6 @@ from brats_cascade.evaluation.embed import missing
 from brats_cascade.evaluation.paired import against, in_short
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.inference.postprocess import Rule
-
-STAGES = ("phantom", "ingest", "validate", "split", "patches", "train", "evaluate", "compare")
 
 
 def nine_slices_table(done: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -68,29 +64,6 @@ def postprocess_section(done: Iterable[Mapping[str, Any]]) -> list[dict[str, str
             }
         )
     return rows
-
-
-def cost_section(folder: Path) -> list[dict[str, str]]:
-    """Time and memory of every stage's last run on this machine, in the pipeline's order.
-
-    Args:
-        folder: Of the notes that `pipelines/_stage.py` leaves, {stage, argument, seconds, peak_memory_mb, when}.
-    """
-    notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    notes = [note for note in notes if note.get("stage") in STAGES]
-    notes.sort(key=lambda note: (STAGES.index(note["stage"]), note["when"]))
-    return [
-        {
-            "stage": note["stage"],
-            "argument": note["argument"],
-            "time": duration(note["seconds"]),
-            "seconds": str(round(note["seconds"], 1)),
-            "memory": f"{note['peak_memory_mb'] / 1000:.2f} GB",
-            "megabytes": str(round(note["peak_memory_mb"])),
-            "when": note["when"],
-        }
-        for note in notes
-    ]
 
 
 def duration(seconds: float) -> str:

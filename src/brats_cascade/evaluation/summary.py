@@ -1,4 +1,4 @@
-"""From the scores of single cases to the few numbers that stand for an experiment (metrics/E.json)."""
+"""From the scores of single cases to the numbers that stand for an experiment: metrics/E/summary.json and metrics/E.json."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,23 @@ def summarise(cases: "pd.DataFrame", *, seed: int) -> dict[str, Any]:
     summary["cases"] = len(cases)
     summary["patients"] = int(cases["patient"].nunique())
     return summary
+
+
+def headline(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The five numbers that DVC lays side by side, metrics/E.json.
+
+    Args:
+        summary: metrics/E/summary.json.
+
+    Returns:
+        Mean Dice of each region and mean HD95 (mm) of the complete tumour over the unseen cases, and the mean Dice over regions
+        and validation cases.
+    """
+    return {
+        **{f"dice_{region}": summary[region]["dice"] for region in REGIONS},
+        "hd95_complete": summary["complete"]["hd95"],
+        "validation_dice": summary["validation"]["dice"],
+    }
 
 
 def without_postprocess(cases: "pd.DataFrame") -> dict[str, dict[str, float]]:

@@ -20,7 +20,7 @@ class Basis:
         command: What made it.
         experiments: The names of those that it compared.
         listed: The names of those in its params.yaml.
-        baseline: As in metrics/comparison.json, or None.
+        baseline: As in reports/comparison.json, or None.
         splits: data/splits.json; may be empty.
         cost: How long its stages took together; may be empty.
     """
@@ -45,7 +45,7 @@ def read_basis(root: Path, *, command: str) -> Basis:
     """
     from ruamel.yaml import YAML
 
-    source, params = root / "metrics" / "comparison.json", root / "params.yaml"
+    source, params = root / "reports" / "comparison.json", root / "params.yaml"
     compared = read_json(source)
     if not compared.get("experiments"):
         raise UserError(

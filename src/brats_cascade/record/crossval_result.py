@@ -53,7 +53,7 @@ class Crossval:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """As metrics/E.json, over all cases."""
+        """As metrics/E/summary.json, over all cases."""
         return dict(self.record["scores"])
 
     @property

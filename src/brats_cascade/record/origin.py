@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from brats_cascade.costs import STAGES
 from brats_cascade.evaluation.paper import PAPER_NOTE
-from brats_cascade.evaluation.sections import STAGES
 from brats_cascade.record.results import Result, read_json
 
 PHANTOM = "data/raw/phantom"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from brats_cascade import provenance
 from brats_cascade.config import ExperimentParams
-from brats_cascade.costs import read_facts
+from brats_cascade.costs import read_cases, read_facts
 from brats_cascade.record.crossval_result import Crossval
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Result:
         run: What `costs.read_facts` knows of its training, with `n4` of model.json, whether the bias field was corrected, and
             `scans`, what the networks were given on any machine: "voxels" (`provenance.scans_hash`) and how they were
             ingested.
-        summary: metrics/E.json.
-        cases: metrics/E/cases.csv, one row per unseen case.
+        summary: metrics/E/summary.json.
+        cases: From `costs.read_cases`, one row per unseen case.
         nine: metrics/E/nine_slices.csv, or None.
         first: The same of the experiment whose network is its CNN 1, or empty.
         command: What made it.
@@ -50,7 +50,7 @@ class Result:
     @property
     def training(self) -> float:
         """Seconds of training, those of a CNN 1 that it builds on included."""
-        return float(self.run["seconds"]) + float(self.first.get("seconds", 0))
+        return float(self.run.get("seconds", "nan")) + float(self.first.get("seconds", 0))
 
     @property
     def pixels(self) -> int:
@@ -121,8 +121,8 @@ def _read_result(root: Path, *, name: str) -> Result:
     return Result(
         name,
         {**run, "n4": bool(contract.get("n4")), "scans": scans},
-        read_json(metrics.with_suffix(".json")),
-        pd.read_csv(metrics / "cases.csv", dtype={"case": str, "patient": str}),
+        read_json(metrics / "summary.json"),
+        read_cases(root, name=name),
         pd.read_csv(nine, dtype={"case": str}) if nine.is_file() else None,
         read_facts(root, name=first) if place == "models" else {},
     )

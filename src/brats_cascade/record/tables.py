@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NETWORKS = {row.architecture: row.method for row in PAPER} | {"unet": "yardstick, plain U-Net"}
-FEWEST = 3  # patients for an interval, as in metrics/E.json
+FEWEST = 3  # patients for an interval, as in metrics/E/summary.json
 SCORES = {"dice": 3, "ppv": 2, "sensitivity": 2, "hd95": 1}  # and their decimals
 HEAD = (
     "", *(f"Dice {region}" for region in REGIONS), "Dice enhancing, high grade", "PPV", "sensitivity", "HD95, mm", "training",
@@ -36,7 +36,7 @@ def scores_table(
 
     Args:
         results: The experiments.
-        baseline: As in metrics/comparison.json.
+        baseline: As in reports/comparison.json.
         patients: The number of the split's unseen patients, on whom the baseline was scored.
         crossvals: The cross-validations.
 

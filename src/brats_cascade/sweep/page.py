@@ -34,7 +34,7 @@ def write_page(
         plan: What was searched.
         report: The pictures.
         words: The command that ran the sweep.
-        metrics: metrics/<study>_best.json, or empty where `dvc repro` has not trained the best settings yet.
+        metrics: metrics/<study>_best/summary.json, or empty where `dvc repro` has not trained the best settings yet.
     """
     trials = study.get_trials(deepcopy=False)
     where = study.user_attrs.get("where", {})
@@ -60,7 +60,7 @@ def write_page(
 
 def read_metrics(root: Path, *, study: str) -> dict[str, Any]:
     """What `dvc repro` found for the experiment that `--apply` made of a study, or nothing."""
-    path = root / "metrics" / f"{study}_best.json"
+    path = root / "metrics" / f"{study}_best" / "summary.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 

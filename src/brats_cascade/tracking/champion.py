@@ -31,7 +31,7 @@ def register_champion(
 
     Args:
         folder: models/E, with model.keras and model.json.
-        scores: metrics/E.json; the post-processing is read from it.
+        scores: metrics/E/summary.json; the post-processing is read from it.
         card: The model card, Markdown.
         run_id: The experiment's MLflow run; if it is gone, the latest with the tag `experiment` takes its place.
         tags: Tags of the version, to search by; with `experiment`, its name.

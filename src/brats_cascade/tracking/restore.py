@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def log_training(run: "Run", *, folder: Path) -> None:
-    """Logs history, class weights, figures, counts and the network of a folder models/E.
+    """Logs history, class weights, counts and the network of a folder models/E.
 
     Args:
         run: The new run.
@@ -24,8 +24,6 @@ def log_training(run: "Run", *, folder: Path) -> None:
     if (folder / "history_cnn1.csv").is_file():
         run.log_history(pd.read_csv(folder / "history_cnn1.csv"), prefix="cnn1/")
     run.log_class_weights(pd.read_csv(folder / "class_weights.csv", dtype={"case": str}))
-    pictures = sorted((folder / "figures").glob("*.png"))
-    run.log_figures({path.stem: path for path in pictures})
     counts = {key: record[key] for key in ("seconds", "labelled_pixels", "parameters") if key in record}
     run.log_scores(counts, prefix="training")
     network, contract = load_trained(folder)

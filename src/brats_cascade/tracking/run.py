@@ -49,7 +49,7 @@ class Run(QuietRun):
 
     @quietly
     def log_scores(self, scores: Mapping[str, Any], *, prefix: str = "test") -> None:
-        """Logs the numbers of metrics/E.json: `{"core": {"dice": 0.5}}` becomes `test/core/dice`.
+        """Logs the numbers of metrics/E/summary.json: `{"core": {"dice": 0.5}}` becomes `test/core/dice`.
 
         Args:
             scores: Nested numbers; the very dict that was written to the file.
@@ -60,7 +60,7 @@ class Run(QuietRun):
         self.log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()])
 
     def log_summary(self, summary: Mapping[str, Any]) -> None:
-        """Logs the very dict of metrics/E.json: `test/core/dice` ..., `validation/...`, and the rule as tags."""
+        """Logs the very dict of metrics/E/summary.json: `test/core/dice` ..., `validation/...`, and the rule as tags."""
         apart = ("validation", "postprocess")
         self.log_scores({key: value for key, value in summary.items() if key not in apart})
         self.log_scores(summary.get("validation", {}), prefix="validation")

@@ -25,7 +25,7 @@ ABOUT = {
         "One run per experiment of params.yaml, opened by training and finished by evaluation. Sort or compare by "
         "`validation/dice` (which chooses the champion) and `test/complete/dice`. Charts: `phase1/...`, `phase2/...` over the "
         "steps; `slice_complete_f1/CASE` over the slices (step = slice); `class_weights/mean` over the labels "
-        "(step = label). The numbers are those of metrics/*.json. Research software: not a medical device."
+        "(step = label). The numbers are those of metrics/*/summary.json. Research software: not a medical device."
     ),
 }
 
