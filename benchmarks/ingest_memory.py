@@ -46,7 +46,9 @@ def measure(cohort: Path, store: Path, workers: int) -> dict[str, float]:
     from brats_cascade.data.cases import find_cases
     from brats_cascade.data.ingest import ingest
 
-    table = ingest(find_cases(cohort), root=store, clip=0.01, workers=workers)
+    table = ingest(
+        find_cases(cohort), root=store, kept=store.with_name(f"{store.name}-kept"), clip=0.01, workers=workers
+    )
     assert table["stored"].all()
     if workers > 1:
         get_reusable_executor().shutdown(wait=True)  # only processes that have ended are counted

@@ -10,14 +10,14 @@ from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.unused import by_reason, note_unused
 
-VOLUMES = Path("data/volumes")
+VOLUMES, KEPT = Path("data/volumes"), Path(".work/ingest")
 TABLE = Path("data/cases.parquet")
 
 
 def main(params: Params) -> None:
     """Ingests every case found and writes the per-case table."""
     found = search(Path(params.data.source), layout=params.data.layout, from_params=True)
-    table = ingest(found.cases, root=VOLUMES, **params.ingest.model_dump())
+    table = ingest(found.cases, root=VOLUMES, kept=KEPT, **params.ingest.model_dump())
     note_unused(table, unused=found.unused)
     table.to_parquet(TABLE, index=False)
     for line in by_reason(found.unused):

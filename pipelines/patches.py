@@ -9,6 +9,7 @@ from _stage import run
 
 from brats_cascade.config import Params
 from brats_cascade.data.export import export_patches
+from brats_cascade.data.kept import share_with_dvc
 from brats_cascade.data.patches import (
     CaseOnDemand,
     classes_of,
@@ -18,7 +19,7 @@ from brats_cascade.data.patches import (
     summarise,
 )
 
-VOLUMES = Path("data/volumes")
+VOLUMES, KEPT = Path("data/volumes"), Path(".work/ingest")
 SPLITS = Path("data/splits.json")
 PATCHES = Path("data/patches")
 SHARDS = PATCHES / "shards"
@@ -26,6 +27,7 @@ SHARDS = PATCHES / "shards"
 
 def main(params: Params) -> None:
     """Draws the centres of the training and the validation set."""
+    share_with_dvc(KEPT)  # DVC has put what ingest made into its cache by now
     splits = json.loads(SPLITS.read_text(encoding="utf-8"))
     sets = {name: [CaseOnDemand(VOLUMES / case) for case in splits[name]] for name in ("train", "validation", "test")}
     classes = classes_of([case for cases in sets.values() for case in cases])

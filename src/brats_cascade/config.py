@@ -52,6 +52,7 @@ class IngestParams(Stage):
     axis: Literal["axial", "coronal", "sagittal"] = "axial"
     workers: Positive
     scheduler: str = ""
+    keep_gb: Annotated[float, Field(ge=0)] = 20
 
 
 class SplitLists(Stage):

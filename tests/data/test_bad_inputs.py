@@ -32,12 +32,12 @@ def outcome(tmp_path_factory):
     os.chdir(tmp_path_factory.mktemp("bad"))  # so that the messages hold relative paths
     try:
         names = write_cohort(Path("cohort").absolute())
-        table = ingest(find_cases(Path("cohort")), root=Path("store"), clip=0.01, workers=2)
+        table = ingest(find_cases(Path("cohort")), root=Path("store"), kept=Path("kept"), clip=0.01, workers=2)
         verdict = judge_cases(table, docs=Path("docs"))
         stored = list_cases(Path("store"))
         entries = sorted(entry.name for entry in Path("store").iterdir())
         # Again, over what is there: a case that has gone bad leaves the store, one that is good stays.
-        again = ingest(find_cases(Path("cohort")), root=Path("store"), clip=0.01, workers=1)
+        again = ingest(find_cases(Path("cohort")), root=Path("store"), kept=Path("kept"), clip=0.01, workers=1)
     finally:
         os.chdir(here)
     assert again.equals(table)
@@ -82,15 +82,18 @@ def unreadable(monkeypatch):
                 nifti(case, "t1").chmod(0)
             if place == "folder":
                 case.chmod(0)
-        (folder / "store").mkdir()
         folder.chmod(0o755)
-        (folder / "store").chmod(0o777)
+        for name in ("store", "kept"):
+            (folder / name).mkdir()
+            (folder / name).chmod(0o777)
         monkeypatch.chdir(folder)
         root = os.geteuid() == 0
         if root:  # may read everything: become somebody else for a moment
             os.seteuid(65534)
         try:
-            table = ingest(find_cases(Path()), root=Path("store"), clip=0.01, workers=1).set_index("case")
+            table = ingest(find_cases(Path()), root=Path("store"), kept=Path("kept"), clip=0.01, workers=1).set_index(
+                "case"
+            )
             entries = sorted(entry.name for entry in Path("store").iterdir())
         finally:
             if root:

@@ -51,7 +51,7 @@ def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monke
     text, bad = run(cohort, workers=1)
     assert sorted(cohort.rglob("*")) == before  # nothing is written there
     shown = verdicts(text)
-    table = ingest(find_cases(cohort), root=tmp_path / "store", clip=0.01, workers=1)
+    table = ingest(find_cases(cohort), root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=1)
     verdict = validate_cases(table, docs=tmp_path / "docs")
     assert set(shown) == set(table["case"])
     aside, warned = dict(verdict.set_aside), dict(verdict.warnings)
@@ -72,7 +72,7 @@ def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monke
 
 def test_a_survey_is_the_ingests_table(cohort, tmp_path):
     cases = find_cases(cohort)
-    stored = ingest(cases, root=tmp_path, clip=0.01, workers=1)
+    stored = ingest(cases, root=tmp_path, kept=tmp_path / "kept", clip=0.01, workers=1)
     looked = survey(cases, workers=1)
     assert not looked["stored"].any()
     assert looked.drop(columns="stored").equals(stored.drop(columns="stored"))

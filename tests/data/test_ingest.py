@@ -23,7 +23,9 @@ TILTED = np.array([[0.0, 0, -2.0, 30], [1.0, 0, 0, -4], [0, 1.5, 0, 9], [0, 0, 0
 
 
 def run(source, store, *, clip=0.01, workers=1):
-    return ingest(find_cases(source), root=store, clip=clip, workers=workers).set_index("case")
+    return ingest(
+        find_cases(source), root=store, kept=store.with_name(f"{store.name}-kept"), clip=clip, workers=workers
+    ).set_index("case")
 
 
 def change(path, edit):
@@ -200,8 +202,8 @@ def test_a_kill_in_the_middle_keeps_what_was_done(tmp_path, monkeypatch, write_n
     real = module.write_case
 
     def write_case(root, *, name, **rest):
-        if name == "B":
-            (root / ".B.half").mkdir()
+        if root.name == "B":
+            (tmp_path / "store" / ".B.half").mkdir()
             raise KeyboardInterrupt
         return real(root, name=name, **rest)
 

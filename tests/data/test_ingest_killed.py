@@ -25,7 +25,7 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
 cases = find_cases(Path(sys.argv[1]))
 print("ready", flush=True)
-ingest(cases, root=Path(sys.argv[2]), clip=0.01, workers=int(sys.argv[3]))
+ingest(cases, root=Path(sys.argv[2]), kept=Path(sys.argv[2] + "-kept"), clip=0.01, workers=int(sys.argv[3]))
 """
 
 
@@ -78,10 +78,11 @@ def test_kills_at_any_moment_lose_and_redo_nothing(tmp_path, rng, workers):
         if process.returncode == 0:
             if kills == KILLS:
                 break
+            shutil.rmtree(tmp_path / "store-kept")
             shutil.rmtree(store)  # too late to kill it: from the start, until it has been killed often enough
             before = {}
     assert kills == KILLS and len(list_cases(store)) == COUNT
-    ingest(find_cases(tmp_path / "in"), root=tmp_path / "quiet", clip=0.01, workers=1)
+    ingest(find_cases(tmp_path / "in"), root=tmp_path / "quiet", kept=tmp_path / "quiet-kept", clip=0.01, workers=1)
     for path in (tmp_path / "quiet").rglob("*.*"):
         assert path.read_bytes() == (store / path.relative_to(tmp_path / "quiet")).read_bytes()
     assert sorted(entry.name for entry in store.iterdir()) == list_cases(store)

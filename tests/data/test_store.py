@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,9 @@ def test_what_goes_in_comes_out_memory_mapped(tmp_path, rng):
     folder = store.write_case(tmp_path, name="a b", meta={"offset": [1, 2, 3]}, **given)
     case = store.open_case(folder)
     assert case.name == "a b"
+    assert case.meta.pop("arrays") == {
+        path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.glob("*.npy")
+    }
     assert case.meta == {"offset": [1, 2, 3]}
     for part, values in given.items():
         stored = getattr(case, part)
@@ -35,7 +40,7 @@ def test_a_case_without_truth(tmp_path, rng):
 def test_replacing_a_case_leaves_nothing_of_the_old_one(tmp_path, rng):
     store.write_case(tmp_path, name="a", meta={"n": 1}, **arrays(rng))
     folder = store.write_case(tmp_path, name="a", meta={"n": 2}, **arrays(rng, labels=False))
-    assert store.open_case(folder).meta == {"n": 2}
+    assert store.open_case(folder).meta["n"] == 2
     assert store.open_case(folder).labels is None
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 

@@ -24,7 +24,7 @@ pytestmark = [
 def cohort(tmp_path_factory):
     """The volume store of all real cases, both releases, and their table."""
     root = tmp_path_factory.mktemp("volumes")
-    return root, ingest(find_cases(DATA), root=root, clip=0.01, workers=2)
+    return root, ingest(find_cases(DATA), root=root, kept=root.with_name("kept"), clip=0.01, workers=2)
 
 
 def test_the_patient_of_two_releases_is_found_and_kept_once(cohort, tmp_path):

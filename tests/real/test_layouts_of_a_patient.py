@@ -41,7 +41,7 @@ def test_check_and_ingest_take_every_layout(cohort, tmp_path, monkeypatch):
     assert run(root / "own" / "list")[1] == 0
     cases = [*find_cases(root / "all"), *find_cases(root / "own" / "list")]
     assert sorted(case.name for case in cases) == sorted(name for *_, name in LAYOUTS.values())
-    table = ingest(cases, root=tmp_path / "store", clip=0.01, workers=2).set_index("case")
+    table = ingest(cases, root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=2).set_index("case")
     assert table["stored"].all()
     five = np.bincount(truth.ravel(), minlength=5)
     merged = {"merged": (1, 3), "merged-2023": (1, 3), "decathlon": (1, 3)}

@@ -74,7 +74,7 @@ def test_z_scores_inside_the_brain(cases):
 
 @pytest.mark.slow
 def test_the_whole_cohort_in_two_processes(cases, tmp_path):
-    table = ingest(list(cases.values()), root=tmp_path, clip=0.01, workers=2)
+    table = ingest(list(cases.values()), root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=2)
     assert table["stored"].all()
     assert (table["problem"] == "").all()
     assert table["voxels_hash"].nunique() == 14

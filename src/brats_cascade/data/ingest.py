@@ -1,7 +1,9 @@
 """Fills the volume store from a list of cases, several at a time, and tells what is in them as a table."""
 
+import contextlib
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,10 +13,11 @@ import pandas as pd
 
 from brats_cascade.data import facts as measure
 from brats_cascade.data.cases import Case
+from brats_cascade.data.kept import kept_cases, key_of, trim
 from brats_cascade.data.prepare import VERSION, CaseError, PreparedCase, prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.spread import run_cases
-from brats_cascade.data.store import delete_case, list_cases, read_meta, sweep, write_case
+from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, sweep, write_case
 from brats_cascade.data.writeback import restore_labels, write_segmentation
 
 __all__ = ["CaseError", "PreparedCase", "ingest", "prepare_case", "restore_labels", "survey", "write_segmentation"]
@@ -26,27 +29,31 @@ def ingest(
     cases: Sequence[Case],
     *,
     root: Path,
+    kept: Path,
     clip: float,
     n4: bool = False,
     zscore: str = "brain",
     axis: str = "axial",
     workers: int,
     scheduler: str = "",
+    keep_gb: float = 20,
 ) -> pd.DataFrame:
-    """Brings the store in line with the cases: new and changed ones are made, removed ones deleted, the rest left.
+    """Brings the store in line with the cases: each is taken from those kept, or made and kept; all others leave the store.
 
     A case that cannot be used never stops the others; its row says why. Killed and started again, it goes on where it
-    was.
+    was. Kept arrays that are no longer as they were written are made again.
 
     Args:
         cases: From find_cases.
         root: The store; nobody else may be writing to it.
+        kept: Folder of cases that were made once, see data.kept; best on the store's file system.
         clip: Share of the brain's intensities cut at either end of each modality.
         n4: As Recipe.
         zscore: As Recipe.
         axis: As Recipe.
         workers: Processes.
         scheduler: Address of a Dask scheduler whose workers see the same folders; "" for processes of this machine.
+        keep_gb: What kept cases that are not among these may take, gigabytes.
 
     Returns:
         The per-case table, see facts.COLUMNS.
@@ -60,17 +67,13 @@ def ingest(
     for name in set(list_cases(root)) - {case.name for case in cases}:
         log.info("%s: no longer in the source, deleted from %s", name, root)
         delete_case(root, name=name)
-    rows, waiting = [], []
-    for case in cases:
-        row = _unchanged(case, root=root, recipe=recipe)
-        if row is None:
-            waiting.append(case)
-        else:
-            rows.append(row)
-    if rows:
-        log.info("%d of %d cases are unchanged", len(rows), len(cases))
-    work = partial(_ingest_one, root=root, recipe=recipe)
-    rows.extend(run_cases(work, waiting, workers=workers, scheduler=scheduler, title="ingest"))
+    work = partial(_ingest_one, root=root, kept=kept, recipe=recipe)
+    rows = run_cases(work, cases, workers=workers, scheduler=scheduler, title="ingest")
+    taken = sum(row.get("taken", False) for row in rows)
+    if taken:
+        log.info("%d of %d cases were ingested before", taken, len(cases))
+    metas = {name: read_meta(root / name) or {} for name in list_cases(root)}
+    trim(kept, used=[kept / name / key_of(meta) for name, meta in metas.items()], gigabytes=keep_gb)
     return measure.table(rows)
 
 
@@ -84,21 +87,26 @@ def survey(cases: Sequence[Case], *, workers: int) -> pd.DataFrame:
     Returns:
         The table that `ingest` would return, but for `stored`.
     """
-    work = partial(_ingest_one, root=None, recipe=Recipe(clip=0.01))
+    work = partial(_ingest_one, root=None, kept=None, recipe=Recipe(clip=0.01))
     return measure.table(run_cases(work, cases, workers=workers, title="check"))
 
 
-def _ingest_one(case: Case, *, root: Path | None, recipe: Recipe) -> dict[str, Any]:
-    """Makes one case, stores it where there is a store, and returns its row; whatever goes wrong ends in the row."""
+def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Recipe) -> dict[str, Any]:
+    """Takes or makes one case, stores it where there is a store, and returns its row; whatever goes wrong ends in it."""
     try:
+        row = _take(case, root=root, kept=kept, recipe=recipe) if root and kept else None
+        if row is not None:
+            return row
         prepared = prepare_case(case, **recipe.as_dict())
         facts = {**prepared.facts, "stored": root is not None}
-        if root is not None:
+        if root and kept:
             # Neither places nor times: equal files give equal bytes in the store, wherever and whenever it is made.
             lasting = {key: value for key, value in facts.items() if key not in ("folder", "namesake", "volumes")}
             meta = {**prepared.meta, "facts": lasting}
             arrays = {part: getattr(prepared, part) for part in ("image", "brain", "labels")}
-            write_case(root, name=case.name, meta=meta, **arrays)
+            folder = write_case(kept / case.name, name=key_of(meta), meta=meta, **arrays)
+            if not place_case(folder, root, name=case.name):
+                raise OSError(f"{folder}: written, but read back otherwise")
         return facts
     except CaseError as error:
         row = {**error.facts, "problem": str(error)}
@@ -111,21 +119,27 @@ def _ingest_one(case: Case, *, root: Path | None, recipe: Recipe) -> dict[str, A
     return row
 
 
-def _unchanged(case: Case, *, root: Path, recipe: Recipe) -> dict[str, Any] | None:
-    """The row of a case that is stored and would come out the same, or None."""
-    meta = read_meta(root / case.name)
-    if meta is None or case.problems:
+def _take(case: Case, *, root: Path, kept: Path, recipe: Recipe) -> dict[str, Any] | None:
+    """Puts a case that would come out the same as a kept one into the store and returns its row, or None."""
+    if case.problems:
         return None
     identity = measure.identity(case)
     due = {"version": VERSION, **recipe.as_dict()}
     due |= {key: identity[key] for key in ("patient", "grade", "release", "scheme")}
     files = {**case.images, **({"truth": case.truth} if case.truth is not None else {})}
-    sources = meta.get("sources", {})
-    if any(meta.get(key) != value for key, value in due.items()) or set(files) != set(sources):
-        return None
-    if not all(_same_files(path, records=sources[part]) for part, path in files.items()):
-        return None
-    return {**meta["facts"], **identity, "stored": True}
+    for folder, meta in kept_cases(kept, name=case.name):
+        sources = meta.get("sources", {})
+        if any(meta.get(key) != value for key, value in due.items()) or set(files) != set(sources):
+            continue
+        if not all(_same_files(path, records=sources[part]) for part, path in files.items()):
+            continue
+        if place_case(folder, root, name=case.name):
+            with contextlib.suppress(OSError):
+                os.utime(folder)  # the last use
+            return {**meta["facts"], **identity, "stored": True, "taken": True}
+        log.warning("%s: what was kept of it is no longer as it was written; it is made again", case.name)
+        delete_case(folder.parent, name=folder.name)
+    return None
 
 
 def _same_files(path: Path, *, records: Sequence[dict[str, Any]]) -> bool:

@@ -22,7 +22,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS
 
 # Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
-VERSION = 3
+VERSION = 4
 BIASED = ("t1", "t1c")  # the modalities that N4 corrects (paper section 4)
 
 

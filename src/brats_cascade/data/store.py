@@ -3,16 +3,18 @@
     <root>/<case>/image.npy   float32 (slices, rows, columns, modalities), cropped to the brain's box
                   brain.npy   bool    (slices, rows, columns)
                   labels.npy  uint8   (slices, rows, columns), canonical; only where there is truth
-                  meta.json   where it came from and how it was made
+                  meta.json   where it came from, how it was made, and the MD5 of every array's file
 
 A folder whose name starts with "." is one that was being written when its process was killed.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import numpy as np
 from brats_cascade.errors import UserError
 
 META = "meta.json"
+ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that DVC knows it by
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,78 @@ def write_case(
     Returns:
         The case's folder.
     """
-    folder = root / name
-    draft = root / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
-    try:
-        draft.mkdir(parents=True)
+    with _draft(root, name=name) as draft:
         np.save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
         np.save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))
         if labels is not None:
             np.save(draft / "labels.npy", np.ascontiguousarray(labels, dtype=np.uint8))
-        (draft / META).write_text(json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+        whole = {**meta, ARRAYS: {path.name: md5_of(path) for path in sorted(draft.iterdir())}}
+        text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False)
+        (draft / META).write_text(f"{text}\n", encoding="utf-8")
+    return root / name
+
+
+def place_case(source: Path, root: Path, *, name: str) -> bool:
+    """Puts a case that another folder holds into a store, as hard links where the file system has them.
+
+    Args:
+        source: The case's folder; every array of it is read and compared with its hash.
+        root: The store.
+        name: The case's name in it; files that are those of `source` already are left.
+
+    Returns:
+        Whether the case is whole; otherwise the store is as it was.
+    """
+    try:
+        hashes = (read_meta(source) or {})[ARRAYS]
+        if {file: md5_of(source / file) for file in hashes} != hashes or not hashes:
+            return False
+        files = {META, *hashes}
+        with contextlib.suppress(FileNotFoundError):
+            there = {path.name for path in (root / name).iterdir()}
+            if there == files and all((root / name / file).samefile(source / file) for file in files):
+                return True
+        with _draft(root, name=name) as draft:
+            for file in files:
+                _link(source / file, draft / file)
+    except (FileNotFoundError, KeyError, TypeError):  # no meta of ours, or taken away by another process
+        return False
+    return True
+
+
+def md5_of(path: Path) -> str:
+    """The hash of a file that DVC gives it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _link(source: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, path)
+
+
+@contextlib.contextmanager
+def _draft(root: Path, *, name: str) -> Iterator[Path]:
+    """A hidden folder that takes the place of the case once it is filled, and is gone after a failure."""
+    draft = root / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
+    try:
+        draft.mkdir(parents=True)
+        yield draft
         for _ in range(3):
             delete_case(root, name=name)
             try:
-                return draft.replace(folder)
+                draft.replace(root / name)
+                return
             except OSError:  # a worker that outlived its killed parent has just written the same case
                 continue
     finally:
         # Still there only after a failure, a full disk for example: DVC would version what is left in the store.
         shutil.rmtree(draft, ignore_errors=True)
-    raise UserError(f"{folder}: another process keeps writing this case; wait for it to end, then run again")
+    raise UserError(f"{root / name}: another process keeps writing this case; wait for it to end, then run again")
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
