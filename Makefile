@@ -38,7 +38,7 @@ test: $(STAMP) ## linter, type checker and the tests
 	@$(BIN)/python -m pytest
 
 ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
-	@echo "The runs: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
+	@$(BIN)/python -c 'from brats_cascade.tracking.view import link; print("The runs:", link())' 2>/dev/null
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 bench: $(STAMP) ## the benchmarks, into docs/results/speed.md

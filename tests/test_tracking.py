@@ -312,3 +312,14 @@ def test_the_pages_open_for_training_runs(project):
         experiment = run.client.get_experiment_by_name("brats-cascade")
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert "not a medical device" in experiment.tags["mlflow.note.content"]
+
+
+def test_a_programming_error_is_no_failure_of_mlflow(project):
+    with tracking.start_run("mistake", root=project, finish=True) as run:
+        with pytest.raises(AttributeError):
+            run.log_tags(7)
+        with pytest.raises(KeyError):
+            run.log_history(pd.DataFrame({"loss": [1.0]}))  # no column `phase`
+        assert run.online
+    with pytest.raises(AttributeError):
+        tracking.start_run("mistake", root=project, tags=7).__enter__()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.tracking.model import load_model, model_metadata
+from brats_cascade.tracking.quiet import is_store_failure
 from brats_cascade.tracking.run import Run
 from brats_cascade.tracking.store import EXPERIMENT, open_store, project_root, tracking_uri
 
@@ -120,6 +121,8 @@ def find_run(run_id: str, *, root: Path | None = None) -> str:
         runs = runs or client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
         return str(runs[0].info.run_id) if runs else ""
     except Exception as error:
+        if not is_store_failure(error):
+            raise
         log.debug("run %s could not be looked for: %s", run_id, error)
         return ""
 
@@ -135,6 +138,8 @@ def _create(name: str, *, tags: Mapping[str, Any] | None, params: Mapping[str, A
             own["mlflow.source.git.commit"] = own["git_commit"]
         run_id = client.create_run(experiment, tags=own, run_name=name).info.run_id
     except Exception as error:
+        if not is_store_failure(error):
+            raise
         run.go_offline(error)
         return run
     run = Run(run_id, client=client, uri=uri)
@@ -160,6 +165,8 @@ def _find(run_id: str, *, root: Path | None) -> Run | None:
             return None
         problem: Exception = error
     except Exception as error:
+        if not is_store_failure(error):
+            raise
         problem = error
     run = Run(run_id, client=None, uri=uri)
     run.go_offline(problem)
@@ -175,6 +182,8 @@ def _find_replacement(run_id: str, *, root: Path | None) -> Run | None:
         runs = client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
         return _find(str(runs[0].info.run_id), root=root) if runs else None
     except Exception as error:
+        if not is_store_failure(error):
+            raise
         log.debug("no replacement of run %s could be looked for: %s", run_id, error)
         return None
 

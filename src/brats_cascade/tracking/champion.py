@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade.inference.chosen import SCORES
 from brats_cascade.tracking.model import requirements
+from brats_cascade.tracking.quiet import is_store_failure
 from brats_cascade.tracking.store import EXPERIMENT, open_store, tracking_uri
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def register_champion(
             client, uri=tracking_uri(root), folder=folder, scores=scores, card=card, run_id=run_id, tags=tags
         )
     except Exception as error:
+        if not is_store_failure(error):
+            raise
         reason = " ".join(str(error).split())[:200]
         log.warning("the champion was not registered in MLflow (%s: %s)", type(error).__name__, reason)
         return None

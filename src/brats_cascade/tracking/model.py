@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.errors import UserError
-from brats_cascade.tracking.store import tracking_uri
+from brats_cascade.tracking.store import opened_uri, tracking_uri
 
 if TYPE_CHECKING:
     import keras
@@ -82,13 +82,13 @@ def load_model(uri: str, *, root: Path | None = None) -> "keras.Model":
     Raises:
         UserError: The store has no such model, or cannot be reached.
     """
-    import mlflow
+    from brats_cascade.models.build import load_network
 
-    import brats_cascade.models.layers  # noqa: F401  (registers the custom layers)
-
-    mlflow.set_tracking_uri(tracking_uri(root))
-    with _explained(uri, root=root):
-        return _keras_flavour().load_model(uri, load_model_kwargs={"compile": False})
+    # Not through mlflow.keras, which finds nothing in a folder whose name looks like an encoded one, `a%20b`.
+    folder = fetch_folder(uri, holding="model.keras", root=root)
+    if folder is None:
+        raise UserError(f"{uri}: a model without a network of Keras; expected one that this project has logged")
+    return load_network(folder / "model.keras")
 
 
 def model_metadata(uri: str, *, root: Path | None = None) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def model_metadata(uri: str, *, root: Path | None = None) -> dict[str, Any]:
     import mlflow
 
     _keras_flavour()
-    mlflow.set_tracking_uri(tracking_uri(root))
+    mlflow.set_tracking_uri(opened_uri(root))
     with _explained(uri, root=root):
         return dict(mlflow.models.get_model_info(uri).metadata or {})
 
@@ -128,7 +128,7 @@ def fetch_folder(uri: str, *, holding: str, root: Path | None = None) -> Path | 
     """
     import mlflow
 
-    mlflow.set_tracking_uri(tracking_uri(root))
+    mlflow.set_tracking_uri(opened_uri(root))
     with _explained(uri, root=root):
         place = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     return next((path.parent for path in sorted(place.rglob(holding))), None)

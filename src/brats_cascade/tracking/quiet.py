@@ -12,12 +12,23 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _BATCH = 1000  # metrics in one request, MLflow's limit over HTTP
+# Whose exceptions say that a store failed: MLflow's, its database's, and the clients' of its artifact stores.
+_STORES = frozenset(
+    {"mlflow", "sqlalchemy", "sqlite3", "alembic", "requests", "urllib3", "psycopg", "psycopg2", "pymysql", "botocore", "boto3",
+     "azure", "google", "paramiko"}
+)  # fmt: skip
 
 log = logging.getLogger("brats_cascade.tracking.run")
 
 
+def is_store_failure(error: BaseException) -> bool:
+    """Whether the store has failed; anything else is a mistake in the program, which must be seen."""
+    kinds = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, OSError) or not kinds.isdisjoint(_STORES)
+
+
 def quietly(method: Callable[..., None]) -> Callable[..., None]:
-    """Makes a logging call that cannot fail: after the first failure the run is silent."""
+    """Makes a logging call that a store which fails cannot stop: after its first failure the run is silent."""
 
     @functools.wraps(method)
     def call(self: "QuietRun", *args: Any, **kwargs: Any) -> None:
@@ -26,6 +37,8 @@ def quietly(method: Callable[..., None]) -> Callable[..., None]:
         try:
             method(self, *args, **kwargs)
         except Exception as error:
+            if not is_store_failure(error):
+                raise
             self.go_offline(error)
 
     return call

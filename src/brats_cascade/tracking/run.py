@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.entries import history_entries, slice_entries, weight_entries, weight_table
-from brats_cascade.tracking.quiet import QuietRun, quietly
+from brats_cascade.tracking.quiet import QuietRun, is_store_failure, quietly
 
 if TYPE_CHECKING:
     import keras
@@ -176,5 +176,7 @@ class Run(QuietRun):
                 pip_requirements=pip_requirements,
             )
         except Exception as error:
+            if not is_store_failure(error):
+                raise
             self.go_offline(error)
             return ""

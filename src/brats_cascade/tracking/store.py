@@ -2,9 +2,11 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from brats_cascade.tracking.moved import follow, lock
+from brats_cascade.tracking.view import TAG, shared_view
 
 # Read by MLflow when it is imported, which this package does inside its functions.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -44,33 +46,51 @@ def tracking_uri(root: Path | None = None) -> str:
     Returns:
         An MLflow tracking URI.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root(root) / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_written(_own(root))}"
+
+
+def opened_uri(root: Path | None = None) -> str:
+    """`tracking_uri`, with the project's own database told of a move first."""
+    if own_database(root):
+        follow(_own(root), experiment=EXPERIMENT)
+    return tracking_uri(root)
+
+
+def own_database(root: Path | None = None) -> bool:
+    """Whether runs go to the project's own mlflow.db, and not to a server or another database."""
+    from urllib.parse import unquote
+
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")  # MLflow itself sets it, once a model was logged
+    path = Path(unquote(given.removeprefix("sqlite:///"))) if given.startswith("sqlite:///") else None
+    return not given or (path is not None and path.resolve() == _own(root))
+
+
+def _own(root: Path | None) -> Path:
+    return project_root(root) / "mlflow.db"
+
+
+def _written(path: Path) -> str:
+    """The path as SQLAlchemy takes it in a URL: %20 would be decoded, and a question mark end it."""
+    from urllib.parse import quote
+
+    text = str(path)
+    if not set("%?") & set(text):
+        return text
+    short = os.path.relpath(path)  # from a folder of the project, without the names above it
+    return short if not set("%?") & set(short) else quote(text)
 
 
 def open_store(root: Path | None) -> tuple["MlflowClient", str]:
     """The client and the experiment's id; a new local database is made by one process at a time."""
     from mlflow import MlflowClient
 
-    uri, folder = tracking_uri(root), project_root(root)
-    local = not os.environ.get("MLFLOW_TRACKING_URI")
-    with _lock(folder / "mlruns") if local else contextlib.nullcontext():
+    uri, folder, local = opened_uri(root), project_root(root), own_database(root)
+    with lock(folder / "mlruns") if local else contextlib.nullcontext():
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
+            if experiment.tags.get(TAG) != shared_view():
+                client.set_experiment_tag(experiment.experiment_id, TAG, shared_view())
             return client, experiment.experiment_id
         place = (folder / "mlruns" / EXPERIMENT).as_uri() if local else None
-        return client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=ABOUT)
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Waits for its turn; on systems without file locks it does not."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        return client, client.create_experiment(EXPERIMENT, artifact_location=place, tags={**ABOUT, TAG: shared_view()})
