@@ -17,6 +17,11 @@ _FETCHED = re.compile(
     r"<script\b.*?</script\s*>|<footer\b.*?</footer\s*>|<link\b[^>]*>|<img\b[^>]*>", flags=re.DOTALL | re.IGNORECASE
 )
 _FETCHED_BY_STYLE = re.compile(r"url\(\s*[\"']?(?:https?:)?//[^)]*\)|@import[^;]*//[^;]*;", flags=re.IGNORECASE)
+# What tells one run from another with the same result: a random id in the names of anchors, and times.
+_OF_ONE_RUN = re.compile(
+    r"(?<=-collapse-body)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{8}T\d{6}\.\d{6}Z"
+    r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?: ?UTC|[+-]\d\d:?\d\d|Z)?"
+)
 _HOME = '<!DOCTYPE html><meta charset=utf-8><meta http-equiv=refresh content="0;url={0}"><a href="{0}">Data check</a>\n'
 
 _STYLE = """
@@ -37,6 +42,8 @@ i.fas{font-style:normal;font-weight:600} .tab-pane{display:block}
 def make_offline(site: Path, *, home: str) -> None:
     """Rewrites the pages of a data docs site so that opening one fetches nothing, and leads its way home elsewhere.
 
+    Times and random ids are taken out, so that a second run writes the same pages.
+
     The site's own index.html lists its pages by a script, so it would be empty: it becomes a step to `home`.
 
     Args:
@@ -46,6 +53,7 @@ def make_offline(site: Path, *, home: str) -> None:
     shutil.rmtree(site / "static", ignore_errors=True)
     for page in sorted(site.rglob("*.html")):
         text = _FETCHED_BY_STYLE.sub("none", _FETCHED.sub("", page.read_text(encoding="utf-8")))
+        text = _OF_ONE_RUN.sub("", text)
         page.write_text(text.replace("</head>", f"<style>{_STYLE}</style></head>", 1), encoding="utf-8")
     (site / "index.html").write_text(_HOME.format(home), encoding="utf-8")
 

@@ -3,12 +3,16 @@
 import logging
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from brats_cascade.data.rules import Rule
+
+# Every run has the same name and time, and they are in the pages' paths: a second run writes the same files.
+RUN, NO_TIME = "check", datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> list[set[str]]:
@@ -29,6 +33,7 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
     import great_expectations as gx
     import great_expectations.expectations as gxe
     from great_expectations.checkpoint import UpdateDataDocsAction
+    from great_expectations.core.run_identifier import RunIdentifier
 
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)  # set to INFO on import
     context: Any = gx.get_context(mode="ephemeral")
@@ -52,7 +57,8 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
         actions=[UpdateDataDocsAction(name="docs", site_names=["docs"])],
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["case"]},
     )
-    outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": facts})
+    run_id = RunIdentifier(run_name=RUN, run_time=NO_TIME)
+    outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": facts}, run_id=run_id)
     (report,) = outcome.run_results.values()
     return _read_report(report, rules=rules)
 
