@@ -64,8 +64,10 @@ def train_entry(
     """
     import pandas as pd
 
+    from brats_cascade.data.store import open_case
     from brats_cascade.models.cascade import CASCADES
     from brats_cascade.models.files import Contract, load_trained
+    from brats_cascade.models.training_data import SETS, describe_training
     from brats_cascade.training.devices import ONE_DEVICE
     from brats_cascade.training.experiment import train_experiment
 
@@ -102,6 +104,7 @@ def train_entry(
     else:
         first_style = None if first_contract is None else first_contract.style
     seen = params.ingest
+    facts = {name: [open_case(VOLUMES / case).meta["facts"] for case in splits[name]] for name in SETS}
     return trained, Contract(
         entry.architecture,
         classes,
@@ -112,6 +115,7 @@ def train_entry(
         n4=seen.n4,
         zscore=seen.zscore,
         axis=seen.axis,
+        data=describe_training(facts, source=Path(params.data.source).name),
     )
 
 

@@ -40,6 +40,7 @@ def main(params: Params, name: str) -> None:
     splits = json.loads(SPLITS.read_text(encoding="utf-8"))
     choice = _choose(splits["validation"], segment=segment, options=params.evaluate, name=name)
     logging.info("%s: post-processing chosen on validation %s", name, choice.rule)
+    _warn_of_misfits(splits["test"], contract=member.contract)
     scored, seconds = _score(splits["test"], segment=segment, rule=choice.rule, name=name)
     cases = pd.DataFrame([one.row for one in scored])
     slices = pd.concat([one.slices for one in scored], ignore_index=True)
@@ -60,6 +61,17 @@ def main(params: Params, name: str) -> None:
     tables["cases"] = cases.assign(seconds=list(seconds.values()))
     _log(name, summary=summary, tables=tables, pictures=pictures)
     logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
+
+
+def _warn_of_misfits(names: Sequence[str], *, contract: Any) -> None:
+    """Says which test cases the network was not made for, or was trained on: models/E may come from elsewhere."""
+    from brats_cascade.data.store import open_case
+    from brats_cascade.inference.fit import all_misfits, describe_misfits
+
+    for name in names:
+        misfits = all_misfits([contract], facts=open_case(VOLUMES / name).meta["facts"])
+        if misfits:
+            logging.warning("%s: %s", name, describe_misfits(misfits))
 
 
 def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], "np.ndarray"]:

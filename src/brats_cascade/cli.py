@@ -43,14 +43,14 @@ def predict(
     cases: Annotated[
         list[Path], typer.Argument(help="Folders of cases, or folders that hold many.", metavar="CASE_DIR...")
     ],
+    out: Annotated[Path, typer.Option(help="Folder for <case>_seg.nii.gz.")],
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="A folder models/EXPERIMENT or an MLflow URI (models:/brats-cascade@champion, runs:/...); "
-            "several are averaged."
+            "several are averaged. Default: the champion."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for <case>_seg.nii.gz.")],
+    ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write the probability of every label.")
     ] = False,
@@ -90,6 +90,13 @@ def predict(
     allow_merged: Annotated[
         bool, typer.Option("--allow-merged", help="Accept a model that knows fewer labels than the case's release.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse a case that differs from the model's training data, or that the model was trained on.",
+        ),
+    ] = False,
     scheme: Annotated[
         str,
         typer.Option(help="Label numbers of the files: auto (the release's), five, merged, merged-2023 or decathlon."),
@@ -106,7 +113,7 @@ def predict(
     wanted = {"probabilities": probabilities, "uncertainty": uncertainty, "overlay": overlay, "montage": montage}
     failed = run(
         cases,
-        models=model,
+        models=model or (),
         out=out,
         kinds=["seg", *(kind for kind, yes in wanted.items() if yes)],
         precision=precision,
@@ -119,6 +126,7 @@ def predict(
         },
         flips=flips,
         allow_merged=allow_merged,
+        strict=strict,
         scheme=scheme,
         overwrite=overwrite,
         workers=workers,
@@ -139,6 +147,12 @@ def evaluate(
         str, typer.Option(help="How the truth numbers its labels: auto, five, merged, merged-2023 or decathlon.")
     ] = "auto",
     prediction_scheme: Annotated[str, typer.Option(help="The same for the predictions; auto: as the truth.")] = "auto",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Leave out what predict has marked as made by a model that may not fit the case."
+        ),
+    ] = False,
 ) -> None:
     """Score segmentations against their ground truth: Dice, PPV, sensitivity, specificity, HD95, volumes.
 
@@ -146,7 +160,9 @@ def evaluate(
     """
     from brats_cascade.commands.evaluate import run
 
-    text, failed = run(truth, prediction=prediction, out=out, scheme=scheme, prediction_scheme=prediction_scheme)
+    text, failed = run(
+        truth, prediction=prediction, out=out, scheme=scheme, prediction_scheme=prediction_scheme, strict=strict
+    )
     typer.echo(text)
     if failed:
         raise typer.Exit(1)

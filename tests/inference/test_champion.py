@@ -12,6 +12,7 @@ import pytest
 
 from brats_cascade import tracking
 from brats_cascade.commands.model import open_models
+from brats_cascade.commands.predict import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.card import NOT_A_DEVICE, model_card
@@ -104,6 +105,18 @@ def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trai
     ours, _ = load_trained(trained())
     for mine, theirs in zip(member.network.get_weights(), ours.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_predict_without_a_model_takes_it(registered, trained, write_nifti_case, tmp_path, capsys):
+    case = write_nifti_case(tmp_path / "in", "Brats18_A_1")
+    assert run([case], out=tmp_path / "out") == 0
+    err = capsys.readouterr().err
+    assert (
+        f"model models:/{NAME}@{ALIAS}: experiment E, version 1" in err and "below 3 mm3 (chosen on validation)" in err
+    )
+    assert run([case], models=[str(trained())], out=tmp_path / "own", thresholds={"min_component": 3.0}) == 0
+    one, other = ((tmp_path / place / "Brats18_A_1_seg.nii.gz").read_bytes() for place in ("out", "own"))
+    assert one == other
 
 
 def test_an_alias_that_is_not_there_is_one_line(registered):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from layouts import case_facts
 from ruamel.yaml import YAML
 
 from brats_cascade.data.store import write_case
@@ -87,6 +88,7 @@ def make_project(tmp_path: Path, make_case, draw_centres):
         cases = [make_case(letter, seed=seed) for seed, letter in enumerate("abc")]
         for case in cases:
             meta = {"case": case.name, "offset": [0, 0, 0], "shape": list(case.brain.shape), "spacing": [1.0, 1.0, 1.0]}
+            meta["facts"] = case_facts(case.name)
             write_case(
                 folder / "data/volumes",
                 name=case.name,

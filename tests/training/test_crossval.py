@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from layouts import case_facts
 from ruamel.yaml import YAML
 
 from brats_cascade.config import Params, load_params
@@ -35,7 +36,7 @@ def project(make_project: Callable[[str], Path], make_case, monkeypatch: pytest.
         meta = {"case": name, "offset": [0, 0, 0], "shape": list(case.brain.shape), "spacing": [1.0, 1.0, 1.0]}
         write_case(
             folder / "data/volumes", name=name, image=case.image, brain=case.brain, labels=case.labels,
-            meta=meta | facts[name],
+            meta=meta | facts[name] | {"facts": case_facts(name)},
         )  # fmt: skip
     rows = [{"case": name, "voxels_hash": name, **facts[name]} for name in NAMES]
     pd.DataFrame(rows).to_parquet(folder / "data/cases.parquet")

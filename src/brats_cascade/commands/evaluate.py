@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from brats_cascade.data.writeback import MISFITS, read_misfits
 from brats_cascade.errors import UserError
+from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.pairing import Pairs, pair_labels
 from brats_cascade.evaluation.regions import EMPTY_REGIONS
-from brats_cascade.evaluation.score_files import SAME, notes, schemes_of, score_pair
+from brats_cascade.evaluation.score_files import MISFITS_SEEN, SAME, notes, schemes_of, score_pair
 from brats_cascade.evaluation.summary import summarise
 from brats_cascade.labels import REGIONS, SCHEMES
 
@@ -20,7 +22,13 @@ SEED = 1  # of the bootstrap
 
 
 def run(
-    truth: Path, *, prediction: Path, out: Path, scheme: str = "auto", prediction_scheme: str = "auto"
+    truth: Path,
+    *,
+    prediction: Path,
+    out: Path,
+    scheme: str = "auto",
+    prediction_scheme: str = "auto",
+    strict: bool = False,
 ) -> tuple[str, int]:
     """Scores every prediction that has a ground truth.
 
@@ -30,6 +38,7 @@ def run(
         out: .json or .csv.
         scheme: Key of labels.SCHEMES, or "auto": that of the release, else told by the numbers that occur.
         prediction_scheme: Likewise; "auto" is that of the truth.
+        strict: Leave out predictions in which `predict` noted that the case may not fit the model.
 
     Returns:
         A table as text, and the number of predictions that could not be scored. Truths without a prediction are
@@ -44,7 +53,7 @@ def run(
         if name != "auto" and name not in SCHEMES:
             raise UserError(f"{option}: expected auto or one of {', '.join(SCHEMES)}, got {name!r}")
     pairs = pair_labels(truth, prediction=prediction)
-    rows, broken = _score_all(pairs, scheme=scheme, prediction_scheme=prediction_scheme)
+    rows, broken = _score_all(pairs, scheme=scheme, prediction_scheme=prediction_scheme, strict=strict)
     reasons = {**broken, **pairs.reasons}
     failed = {*broken, *pairs.failed}
     for reason in _brief(reasons, failed=failed):
@@ -54,23 +63,36 @@ def run(
     remarks = notes(rows)
     for remark in remarks:
         print(f"note: {remark}", file=sys.stderr)
-    table = pd.DataFrame(rows).drop(columns=SAME)
+    table = pd.DataFrame(rows).drop(columns=[SAME, MISFITS_SEEN])
     _write(out, table=table, reasons=reasons, remarks=remarks)
     return _text(table, out=out, left=len(reasons)), len(failed)
 
 
-def _score_all(pairs: Pairs, *, scheme: str, prediction_scheme: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _score_all(
+    pairs: Pairs, *, scheme: str, prediction_scheme: str, strict: bool
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """A row for every pair that can be scored, and the reasons of those that cannot."""
     guessed, broken = schemes_of(pairs.truths.values(), given=scheme)
     rows: list[dict[str, Any]] = []
     for name in tqdm(sorted(guessed), desc="evaluate", unit="case", disable=None):
         theirs = guessed[name] if prediction_scheme == "auto" else prediction_scheme
         try:
+            if strict:
+                _refuse_misfit(pairs.predictions[name])
             rows.append(score_pair(pairs.truths[name], pairs.predictions[name], schemes=(guessed[name], theirs)))
         except UserError as error:
             message = str(error)
             broken[name] = message if message.startswith(name) else f"{name}: {message}"
     return rows, broken
+
+
+def _refuse_misfit(prediction: Labelled) -> None:
+    words = read_misfits(prediction.path)
+    if words:
+        raise UserError(
+            f"{prediction.path}: --strict: its model may not fit the case ({'; '.join(MISFITS[word] for word in words)}); "
+            "predict it with another model"
+        )
 
 
 def _write(out: Path, *, table: pd.DataFrame, reasons: Mapping[str, str], remarks: Sequence[str]) -> None:

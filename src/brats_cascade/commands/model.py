@@ -1,5 +1,6 @@
 """Models by folder, file or MLflow URI, and the post-processing that was chosen for them."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,34 @@ def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Memb
     members = [member for member, _ in opened]
     check_members(members)
     return members, opened[0][1]
+
+
+def champion() -> str:
+    """The URI of the registered champion, for a prediction without --model; stderr tells which experiment it is.
+
+    Raises:
+        UserError: There is none, or MLflow cannot be reached.
+    """
+    from mlflow import MlflowClient
+
+    from brats_cascade.tracking import tracking_uri
+    from brats_cascade.tracking.champion import ALIAS, NAME
+
+    reference, cure = f"models:/{NAME}@{ALIAS}", "give --model models/EXPERIMENT"
+    try:
+        _check_store(reference)
+        version = MlflowClient(tracking_uri=tracking_uri()).get_model_version_by_alias(NAME, ALIAS)
+    except UserError:
+        raise UserError(f"no --model given, and no MLflow database here that could name the champion; {cure}") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"no --model given, and MLflow at {tracking_uri()} names no champion ({reason}); {cure}, or run `dvc repro`, "
+            "which registers it"
+        ) from None
+    name = version.tags.get("experiment", "unknown")
+    print(f"model {reference}: experiment {name}, version {version.version}", file=sys.stderr)
+    return reference
 
 
 def _open(reference: str, *, precision: str) -> tuple[Member, Rule | None]:

@@ -14,6 +14,7 @@ from brats_cascade.data.cases import Case, find_cases
 from brats_cascade.data.spread import run_cases
 from brats_cascade.errors import UserError
 from brats_cascade.inference.finished import foreign_file, is_finished, refuse_input_folders
+from brats_cascade.inference.fit import Misfit, describe_misfits
 from brats_cascade.inference.kinds import target
 from brats_cascade.inference.postprocess import OFF, Rule
 from brats_cascade.inference.volumes import NAME as VOLUMES
@@ -35,12 +36,13 @@ class Job:
     rule: Rule
     flips: bool
     allow_merged: bool
+    strict: bool
 
 
 def run(
     folders: Sequence[Path],
     *,
-    models: Sequence[str],
+    models: Sequence[str] = (),
     out: Path,
     kinds: Sequence[str] = ("seg",),
     precision: str = "float32",
@@ -48,6 +50,7 @@ def run(
     thresholds: Mapping[str, float | None] | None = None,
     flips: bool = False,
     allow_merged: bool = False,
+    strict: bool = False,
     scheme: str = "auto",
     overwrite: bool = False,
     workers: int = 1,
@@ -57,7 +60,7 @@ def run(
 
     Args:
         folders: Of one case or of many each.
-        models: Folders or MLflow URIs; the probabilities of several are averaged.
+        models: Folders or MLflow URIs; the probabilities of several are averaged. None: the registered champion.
         out: Where the files go.
         kinds: What to write, keys of `inference.kinds.KINDS`.
         precision: "float32" or "bfloat16".
@@ -65,6 +68,7 @@ def run(
         thresholds: Attributes of `Rule`; None takes what evaluation chose for the first model.
         flips: Also segment the mirror image, and average.
         allow_merged: As in `predict_case`.
+        strict: Likewise.
         scheme: Key of labels.SCHEMES for what is written; "auto" is that of each case's release.
         overwrite: Redo cases whose files are there.
         workers: Processes of this machine, each with its own copy of the networks.
@@ -84,7 +88,11 @@ def run(
     _complete_volumes(finished, out=out)
     waiting = [case for case in cases if case not in finished]
     if finished:
-        print(f"{len(finished)} of {len(cases)} cases are in {out} already (--overwrite redoes them)", file=sys.stderr)
+        checked = "without a look at how they fit the model; " if strict else ""
+        print(
+            f"{len(finished)} of {len(cases)} cases are in {out} already ({checked}--overwrite redoes them)",
+            file=sys.stderr,
+        )
     if not waiting:
         return 0
 
@@ -98,17 +106,24 @@ def run(
     if not scheduler:  # on a cluster other machines compute
         warn_if_slow(precision, training=False)
     _opened.cache_clear()
+    if not models:
+        from brats_cascade.commands.model import champion
+
+        models = [champion()]
     _, chosen = _opened(tuple(models), precision)
     given = {name: value for name, value in (thresholds or {}).items() if value is not None}
     rule = replace(chosen or OFF, **given)
     source = "as given" if given else "chosen on validation" if chosen else "no choice is recorded for this model"
     print(f"post-processing {rule} ({source})", file=sys.stderr)
-    job = Job(tuple(models), out, tuple(kinds), precision, slices, rule, flips, allow_merged)
-    keep = partial(_keep, out=out)
+    job = Job(tuple(models), out, tuple(kinds), precision, slices, rule, flips, allow_merged, strict)
+    keep = partial(_keep, out=out, told=set())
     rows = run_cases(
         partial(segment_one, job=job), waiting, workers=workers, scheduler=scheduler, title="predict", each=keep
     )
     failed = sum("error" in row for row in rows)
+    apart = sum(bool(row.get("misfits")) for row in rows)
+    if apart > 1:
+        print(f"{apart} of {len(rows) - failed} cases may not fit the model (--strict refuses them)", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(waiting)} cases could not be segmented", file=sys.stderr)
     return failed
@@ -122,7 +137,7 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
         job: How.
 
     Returns:
-        "case", "path" and the volumes; or "case" and "error": what is wrong with the case, one line.
+        "case", "path", the volumes and "misfits"; or "case" and "error": what is wrong with the case, one line.
 
     Raises:
         WriteError: Nothing can be written; every other case would fail the same way.
@@ -135,11 +150,13 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
     try:
         _refuse_foreign(case, job=job)
         prediction = predict_case(
-            case, members=members, slices=job.slices, rule=job.rule, flips=job.flips, allow_merged=job.allow_merged
-        )
+            case, members=members, slices=job.slices, rule=job.rule, flips=job.flips, allow_merged=job.allow_merged,
+            strict=job.strict,
+        )  # fmt: skip
         row["path"] = str(write_prediction(prediction, case=case, out=job.out, kinds=job.kinds))
         voxel = math.prod(prediction.prepared.meta["spacing"])
         row |= region_volumes(prediction.labels, voxel_mm3=voxel)
+        row["misfits"] = prediction.misfits
     except WriteError:
         raise
     except UserError as error:
@@ -156,12 +173,18 @@ def _refuse_foreign(case: Case, *, job: Job) -> None:
         )
 
 
-def _keep(row: dict[str, Any], *, out: Path) -> None:
-    """Reports a case as soon as it is done, and puts its volumes into the table."""
+def _keep(row: dict[str, Any], *, out: Path, told: set[Misfit]) -> None:
+    """Reports a case as soon as it is done, and puts its volumes into the table.
+
+    Of cases that differ from the training in the same ways, the first is warned of.
+    """
     if "error" in row:
         tqdm.write(f"error: {row['error']}", file=sys.stderr)
         return
     _write_volumes(out, rows=[row])
+    if not told.issuperset(row["misfits"]):
+        told.update(row["misfits"])
+        tqdm.write(f"warning: {row['case']}: {describe_misfits(row['misfits'])}", file=sys.stderr)
     tqdm.write(row["path"])
 
 

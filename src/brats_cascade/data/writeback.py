@@ -1,7 +1,7 @@
 """Puts labels of the cropped canonical frame back into a case's own grid, orientation and numbers."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,13 @@ from brats_cascade.data.recipe import AXES
 from brats_cascade.labels import SCHEMES, recode
 
 SIGNED = "brats-cascade predict"
+DIGITS = 32  # of the digest behind it
+# How a case may differ from what a network was trained on: the word in the file -> what it says of the cases.
+MISFITS: Mapping[str, str] = {
+    "phantom": "phantoms predicted by a model of real scans, or the reverse",
+    "spacing": "voxels of another size than in the model's training",
+    "patient": "patients of the model's own training or validation set",
+}
 
 
 def restore_labels(labels_cropped: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
@@ -33,7 +40,13 @@ def restore_labels(labels_cropped: np.ndarray, meta: Mapping[str, Any]) -> np.nd
 
 
 def write_segmentation(
-    path: Path, labels_cropped: np.ndarray, *, case: Case, meta: Mapping[str, Any], signed: bool = False
+    path: Path,
+    labels_cropped: np.ndarray,
+    *,
+    case: Case,
+    meta: Mapping[str, Any],
+    signed: bool = False,
+    misfits: Iterable[str] = (),
 ) -> None:
     """Writes a segmentation on the grid of the case's scans, in the label numbers of `case.scheme`.
 
@@ -45,6 +58,7 @@ def write_segmentation(
         case: The case; the header of its first modality is kept, and that file's type if it is one of whole numbers.
         meta: The case's meta.
         signed: Whether to put `signature` into a NIfTI header.
+        misfits: Keys of MISFITS to put behind it.
 
     Raises:
         UserError: The case's files cannot be read any more, or `path` has another suffix.
@@ -53,11 +67,26 @@ def write_segmentation(
     like = case.images[MODALITIES[0]]
     axes = 4 if case.channels else 3
     whole_numbers = read_image(like, axes=axes).dtype.kind in "iu"
-    note = signature(labels) if signed else ""
+    words = ",".join(word for word in MISFITS if word in misfits)
+    note = f"{signature(labels)} {words}".rstrip() if signed else ""
     write_labels(path, labels, like=like, axes=axes, dtype=None if whole_numbers else np.uint8, note=note)
 
 
 def signature(voxels: np.ndarray) -> str:
     """What `predict` writes into `descrip` of its NIfTI headers: its name, and a digest that any later edit breaks."""
     digest = hashlib.sha256(np.ascontiguousarray(voxels.T, dtype="<f4").data).hexdigest()
-    return f"{SIGNED} {digest[:32]}"
+    return f"{SIGNED} {digest[:DIGITS]}"
+
+
+def read_misfits(path: Path) -> list[str]:
+    """The keys of MISFITS that `predict` wrote into a segmentation's header; none for a file that it did not write."""
+    import nibabel
+
+    try:
+        header: Any = nibabel.load(path).header
+        note = header["descrip"].item().decode("latin-1")
+    except Exception:  # another format, or a damaged file, of which its reader will tell
+        return []
+    if not note.startswith(SIGNED):
+        return []
+    return [word for word in note[len(SIGNED) + 1 + DIGITS :].strip().split(",") if word in MISFITS]

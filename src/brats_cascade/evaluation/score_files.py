@@ -8,11 +8,13 @@ import numpy as np
 
 from brats_cascade.data.images import canonical_spacing, read_image, to_canonical
 from brats_cascade.data.truth import whole_labels
+from brats_cascade.data.writeback import MISFITS, read_misfits
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.regions import NO_MATCH_MM, score_case
 from brats_cascade.labels import REGIONS, SCHEMES, recode
 
+MISFITS_SEEN = "misfits"  # column: what `predict` noted in the file, keys of writeback.MISFITS
 SAME = "same_as_truth"  # column: prediction and ground truth are equal voxel for voxel, and hold tumour
 
 
@@ -57,7 +59,7 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
         schemes: Keys of labels.SCHEMES, the truth's and the prediction's.
 
     Returns:
-        case, patient, grade, the columns of `regions.score_case`, and `SAME`.
+        case, patient, grade, the columns of `regions.score_case`, `SAME` and `MISFITS_SEEN`.
 
     Raises:
         UserError: A file cannot be read, holds labels that its scheme does not know, or both do not lie on one grid.
@@ -81,11 +83,12 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
         )
     facts = {"case": truth.case, "patient": truth.patient, "grade": truth.grade}
     same = bool(true.any()) and np.array_equal(true, found)
-    return {**facts, **score_case(true, found, spacing=spacing), SAME: same}
+    scores = score_case(true, found, spacing=spacing)
+    return {**facts, **scores, SAME: same, MISFITS_SEEN: read_misfits(prediction.path)}
 
 
 def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader of the scores must know: regions that were empty, and predictions that equal the truth.
+    """What a reader of the scores must know: empty regions, predictions that equal the truth, models that may not fit.
 
     Args:
         rows: From `score_pair`.
@@ -110,9 +113,20 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         )
     same = [str(row["case"]) for row in rows if row[SAME]]
     if same:
-        named = ", ".join(same[:3]) + (f" and {len(same) - 3} more" if len(same) > 3 else "")
-        said.append(f"equal to the ground truth voxel for voxel: {named}; make sure that these are not copies of it")
+        said.append(
+            f"equal to the ground truth voxel for voxel: {_some(same)}; make sure that these are not copies of it"
+        )
+    for word, text in MISFITS.items():
+        held = [str(row["case"]) for row in rows if word in row[MISFITS_SEEN]]
+        if held:
+            said.append(
+                f"{text}: {_some(held)}; these scores do not tell how the model does on cases like its training's"
+            )
     return said
+
+
+def _some(cases: Sequence[str]) -> str:
+    return ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
 
 
 def _scheme_with(numbers: set[int]) -> str:

@@ -33,7 +33,7 @@ def is_ours(path: Path) -> bool:
     try:
         image: Any = nibabel.load(path)
         note = image.header["descrip"].item().decode("utf-8", "replace")
-        return note.startswith(SIGNED) and note == signature(np.asarray(image.dataobj))
+        return note.startswith(SIGNED) and note.startswith(signature(np.asarray(image.dataobj)))
     except Exception:  # nibabel's readers raise anything for a damaged file, and that is none of ours
         return False
 

@@ -59,7 +59,12 @@ def write_prediction(prediction: Prediction, *, case: Case, out: Path, kinds: Se
         "overlay": lambda path: _draw(path, kind="overlay", prediction=prediction, title=case.name),
         "montage": lambda path: _draw(path, kind="montage", prediction=prediction, title=case.name),
         "seg": lambda path: write_segmentation(
-            path, prediction.labels, case=case, meta=prediction.prepared.meta, signed=True
+            path,
+            prediction.labels,
+            case=case,
+            meta=prediction.prepared.meta,
+            signed=True,
+            misfits=[misfit.kind for misfit in prediction.misfits],
         ),
     }
     open_folder(out)

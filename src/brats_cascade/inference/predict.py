@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brats_cascade import MODALITIES
 from brats_cascade.data.cases import Case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
 from brats_cascade.errors import UserError
+from brats_cascade.inference.fit import Misfit, all_misfits, check_fit, describe_misfits
 from brats_cascade.inference.postprocess import OFF, Rule, apply_rule
 from brats_cascade.inference.segment import Member, check_members, label_probabilities, most_probable
-from brats_cascade.labels import NON_ENHANCING, SCHEMES
-from brats_cascade.models.files import Contract
 
 
 @dataclass(frozen=True)
@@ -23,11 +21,13 @@ class Prediction:
         prepared: The case as the networks saw it.
         labels: Canonical labels of the brain's box, uint8 (slices, rows, columns).
         probabilities: float32 (slices, rows, columns, 5), one per canonical label; the mean over networks and flips.
+        misfits: In what the case differs from what the networks were trained on.
     """
 
     prepared: PreparedCase
     labels: np.ndarray
     probabilities: np.ndarray
+    misfits: tuple[Misfit, ...] = ()
 
 
 def predict_case(
@@ -38,6 +38,7 @@ def predict_case(
     rule: Rule = OFF,
     flips: bool = False,
     allow_merged: bool = False,
+    strict: bool = False,
 ) -> Prediction:
     """Segments a case from its files.
 
@@ -48,6 +49,7 @@ def predict_case(
         rule: The post-processing.
         flips: Also segment the mirror image, and average.
         allow_merged: Accept a network that does not tell apart what the case's release does.
+        strict: Refuse a case that differs from what the networks were trained on, or that one of them was trained on.
 
     Returns:
         The prediction.
@@ -59,31 +61,9 @@ def predict_case(
     for member in members:
         check_fit(member.contract, case=case, allow_merged=allow_merged)
     prepared = prepare_case(case, **members[0].contract.preprocessing, with_truth=False)
+    misfits = all_misfits((member.contract for member in members), facts=prepared.facts)
+    if strict and misfits:
+        raise UserError(f"{case.name}: {describe_misfits(misfits)}; give another --model, or leave out --strict")
     probabilities = label_probabilities(members, image=prepared.image, brain=prepared.brain, slices=slices, flips=flips)
     labels = apply_rule(most_probable(probabilities), brain=prepared.brain, spacing=prepared.meta["spacing"], rule=rule)
-    return Prediction(prepared, labels, probabilities)
-
-
-def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> None:
-    """Refuses a network for a case that it was not made for.
-
-    Args:
-        contract: The network's.
-        case: The case.
-        allow_merged: As in `predict_case`.
-
-    Raises:
-        UserError: Other modalities or a coarser set of classes; says what to do.
-    """
-    if tuple(contract.modalities) != MODALITIES:
-        raise UserError(
-            f"{case.name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
-            f"{', '.join(contract.modalities)}; give a model that this project trained"
-        )
-    told_apart = SCHEMES[case.scheme].canonical_labels
-    if NON_ENHANCING in told_apart and NON_ENHANCING not in contract.classes and not allow_merged:
-        raise UserError(
-            f"{case.name}: its release ({case.release}) tells necrosis and non-enhancing tumour apart, the model knows "
-            f"the classes {list(contract.classes)} only; give a model trained on five labels, or add --allow-merged to get "
-            "both as label 1"
-        )
+    return Prediction(prepared, labels, probabilities, misfits)

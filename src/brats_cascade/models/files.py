@@ -13,6 +13,7 @@ import keras
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model, load_network
 from brats_cascade.models.cascade import GEOMETRY, Geometry
+from brats_cascade.models.training_data import TrainingData
 from brats_cascade.models.two_path import Style
 
 NETWORK, CONTRACT = "model.keras", "model.json"
@@ -33,6 +34,7 @@ class Contract:
         n4: Whether T1 and T1c had their bias field corrected.
         zscore: Over what the z-score was taken, as `prepare_case` has it.
         axis: Across what the slices were cut, likewise.
+        data: What it was trained on; None where that was not recorded.
     """
 
     architecture: str
@@ -44,6 +46,7 @@ class Contract:
     n4: bool = False
     zscore: str = "brain"
     axis: str = "axial"
+    data: TrainingData | None = None
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -67,7 +70,7 @@ class Contract:
             TypeError: A key too many or too few.
         """
         plain = dict(values)
-        first = plain.pop("first_style")
+        first, data = plain.pop("first_style"), plain.pop("data", None)
         return cls(
             **{
                 **plain,
@@ -75,6 +78,7 @@ class Contract:
                 "modalities": tuple(plain["modalities"]),
                 "style": Style(**plain["style"]),
                 "first_style": None if first is None else Style(**first),
+                "data": None if data is None else TrainingData.from_dict(data),
             }
         )
 

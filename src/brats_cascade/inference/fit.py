@@ -1,0 +1,100 @@
+"""Whether a case is one that a network was made for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.cases import Case
+from brats_cascade.data.releases import PHANTOM
+from brats_cascade.errors import UserError
+from brats_cascade.labels import NON_ENHANCING, SCHEMES
+from brats_cascade.models.training_data import AXES, TrainingData
+
+if TYPE_CHECKING:
+    from brats_cascade.models.files import Contract
+
+CLOSE = 1.1  # spacings whose ratio is below this are taken for equal: releases round theirs
+
+
+class Misfit(NamedTuple):
+    """One way in which a case differs from what a network was trained on.
+
+    Attributes:
+        kind: A key of writeback.MISFITS, or "unknown" where the model does not say what it was trained on.
+        text: The same in words, without the case's name.
+    """
+
+    kind: str
+    text: str
+
+
+def check_fit(contract: "Contract", *, case: Case, allow_merged: bool = False) -> None:
+    """Refuses a network for a case that it cannot segment at all.
+
+    Args:
+        contract: The network's.
+        case: The case.
+        allow_merged: As in `predict_case`.
+
+    Raises:
+        UserError: Other modalities or a coarser set of classes; says what to do.
+    """
+    if tuple(contract.modalities) != MODALITIES:
+        raise UserError(
+            f"{case.name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
+            f"{', '.join(contract.modalities)}; give a model that this project trained"
+        )
+    told_apart = SCHEMES[case.scheme].canonical_labels
+    if NON_ENHANCING in told_apart and NON_ENHANCING not in contract.classes and not allow_merged:
+        raise UserError(
+            f"{case.name}: its release ({case.release}) tells necrosis and non-enhancing tumour apart, the model knows "
+            f"the classes {list(contract.classes)} only; give a model trained on five labels, or add --allow-merged to get "
+            "both as label 1"
+        )
+
+
+def find_misfits(data: TrainingData | None, *, facts: Mapping[str, Any]) -> list[Misfit]:
+    """Compares a case with what a network was trained on.
+
+    Args:
+        data: The network's record, or None where it has none.
+        facts: The case's, as `prepare_case` measures them.
+
+    Returns:
+        What does not fit; empty for a case like those of the training that is none of them.
+    """
+    if data is None:
+        return [Misfit("unknown", "the model does not say what it was trained on")]
+    found = []
+    if (facts["release"] == PHANTOM) not in {release == PHANTOM for release in data.releases}:
+        mine, theirs = ("a phantom", "real scans") if facts["release"] == PHANTOM else ("a real scan", "phantoms")
+        found.append(Misfit("phantom", f"it is {mine}, the model was trained on {theirs} ({data.source})"))
+    spacing = [facts[f"spacing_{axis}"] for axis in AXES]
+    limits = [data.spacing[axis] for axis in AXES]
+    if not all(low / CLOSE < size < high * CLOSE for size, (low, high) in zip(spacing, limits, strict=True)):
+        mine = " x ".join(f"{size:.3g}" for size in spacing)
+        theirs = " x ".join(f"{low:.3g}" if low == high else f"{low:.3g}-{high:.3g}" for low, high in limits)
+        found.append(Misfit("spacing", f"its voxels measure {mine} mm, those of the training {theirs} mm"))
+    return [*found, *_acquaintance(data, facts=facts)]
+
+
+def all_misfits(contracts: Iterable["Contract"], *, facts: Mapping[str, Any]) -> tuple[Misfit, ...]:
+    """`find_misfits` of several networks, each misfit once."""
+    found = [misfit for contract in contracts for misfit in find_misfits(contract.data, facts=facts)]
+    return tuple(dict.fromkeys(found))
+
+
+def describe_misfits(misfits: Sequence[Misfit]) -> str:
+    """The misfits as one line, to be put behind the case's name."""
+    return f"may not fit the model: {'; '.join(misfit.text for misfit in misfits)}"
+
+
+def _acquaintance(data: TrainingData, *, facts: Mapping[str, Any]) -> list[Misfit]:
+    """Whether the network knows this scan, or another one of this patient."""
+    for seen in data.cases:
+        if seen.voxels and seen.voxels == facts["voxels_hash"]:
+            return [Misfit("patient", f"these very scans are {seen.case} of the model's {seen.set} set")]
+    for seen in data.cases:
+        if (seen.release, seen.patient) == (facts["release"], facts["patient"]):
+            return [Misfit("patient", f"patient {seen.patient} is in the model's {seen.set} set")]
+    return []
