@@ -1,0 +1,112 @@
+"""`dvc exp run` with a preset, killed in ingest and in training: the same line goes on, and gives what a quiet run gives."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from tiny import change, dvc, environment, git, make_project
+
+PRESET = """# @package _global_
+defaults: [_only, _self_]
+train: {steps: 8, checkpoint_steps: 1}
+sweep: {experiment: small}
+experiments:
+  small: {architecture: two_path, builds_on: data/patches}
+"""
+# One of the user's own values before the preset, one behind it, each against the preset or params.yaml.
+LINE = ("exp", "run", "-S", "train.steps=7", "-S", "+conf/preset=tiny", "-S", "ingest.n4=true", "train@small")
+
+
+def kept(project: Path) -> dict[str, tuple[int, int]]:
+    """Every case that was ingested, and when."""
+    found = sorted((project / ".work/ingest").glob("*/*/meta.json"))
+    return {str(path.relative_to(project)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+def outs(project: Path) -> dict[str, str]:
+    """Output -> hash, of the stages that the line runs."""
+    stages: dict[str, Any] = YAML(typ="safe").load(project / "dvc.lock")["stages"]
+    return {out["path"]: out["md5"] for name, stage in stages.items() if name != "validate" for out in stage["outs"]}
+
+
+def kill_when(project: Path, ready: Callable[[], bool]) -> None:
+    """Starts the line and kills all its processes as a lost machine would."""
+    words = [sys.executable, "pipelines/_warm.py", "dvc", *LINE]
+    log = project / "killed.log"
+    with log.open("w") as file, subprocess.Popen(
+        words, cwd=project, env=environment(), stdout=file, stderr=file, start_new_session=True
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 300
+        while not ready():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_the_same_line_goes_on_after_kills_and_going_back_ingests_nothing_twice(tmp_path: Path) -> None:
+    project, quiet = (
+        make_project(tmp_path / name, experiments={"two_path": None}, ingest={"workers": 1})
+        for name in ("killed", "quiet")
+    )
+    for folder in (project, quiet):
+        (folder / "conf/preset/tiny.yaml").write_text(PRESET)
+        git(folder, "add", "conf")
+        git(folder, "commit", "-qm", "preset")
+    kill_when(project, lambda: len(kept(project)) >= 2)
+    first = kept(project)
+    assert 2 <= len(first) < 5
+    kill_when(project, (project / ".work/train/small/checkpoint.npz").exists)
+    assert not (project / "models/small").exists()
+    ingested = kept(project)
+    assert len(ingested) == 5 and first.items() <= ingested.items()
+    changed = git(project, "diff", "-U0", "HEAD", "params.yaml").splitlines()
+    assert [line for line in changed if line[:3] in ("-  ", "+  ")] == [
+        *(
+            "-  n4: false",
+            "+  n4: true",
+            "-  steps: 6",
+            "+  steps: 7",
+            "-  checkpoint_steps: 50",
+            "+  checkpoint_steps: 1",
+        ),
+        *("-  experiment: two_path", "+  experiment: small", "-  two_path:", "+  small:"),
+    ]
+    text = (project / "params.yaml").read_text()
+    dvc(project, *LINE)
+    dvc(quiet, *LINE)
+    assert outs(project) == outs(quiet) and len(outs(project)) == 6
+    assert (
+        kept(project) == ingested
+        and text == (project / "params.yaml").read_text() == (quiet / "params.yaml").read_text()
+    )
+
+    # Back to what is committed, and there again: for DVC the one line, for the user's eye the same files.
+    git(project, "checkout", "-q", "params.yaml")
+    git(project, "clean", "-qf", "dvc.lock")
+    dvc(project, "repro", "ingest")
+    plain = {name: stamp for name, stamp in kept(project).items() if name not in ingested}
+    assert len(plain) == 5
+    dvc(project, *LINE)
+    assert outs(project) == outs(quiet)
+    # Four bytes in the store are overwritten: DVC notices, and neither its cache nor ingest hands them on.
+    path = next((project / "data/volumes").glob("*/image.npy"))
+    before = path.read_bytes()
+    path.write_bytes(before[:-4] + b"\x01\x02\x03\x04")
+    dvc(project, "repro", "ingest")
+    assert path.read_bytes() == before and outs(project) == outs(quiet)
+    path.write_bytes(before[:-4] + b"\x01\x02\x03\x04")
+    dvc(project, "repro", "--no-run-cache", "ingest")
+    assert path.read_bytes() == before and outs(project) == outs(quiet)
+    # Another value, and one patient fewer and back, by plain repro.
+    change(project, ingest={"n4": False})
+    dvc(project, "repro", "ingest")
+    assert kept(project) == ingested | plain
