@@ -17,7 +17,7 @@ VSD = dict(zip(MODALITIES, ("Flair", "T1", "T1c", "T2"), strict=True))
 
 # Layout -> (release, label scheme, grade, name of the case, path of each part).
 LAYOUTS = {
-    "brats2012": ("brats2012", "five", "high", "BRATS_HG0001"),
+    "brats2012": ("brats2012", "edema-core", "high", "BRATS_HG0001"),
     "brats2013": ("brats2013", "five", "low", "LG_0001"),
     "brats2013 simulated": ("brats2013", "five", "high", "simulated_HG_0001"),
     "brats2015": ("brats2015", "five", "high", "brats_2013_pat0001_1"),

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from brats_cascade.labels import DECATHLON, FIVE, MERGED, MERGED_2023, SCHEMES, class_lookup, recode, region_mask
+from brats_cascade.labels import (
+    DECATHLON,
+    EDEMA_CORE,
+    FIVE,
+    MERGED,
+    MERGED_2023,
+    SCHEMES,
+    class_lookup,
+    recode,
+    region_mask,
+)
 
 ALL = np.arange(5, dtype=np.uint8)
 
@@ -22,12 +32,25 @@ def test_a_scheme_survives_there_and_back(scheme) -> None:
     np.testing.assert_array_equal(recode(canonical, table=scheme.from_canonical), own)
 
 
-@pytest.mark.parametrize("scheme", [FIVE, MERGED, MERGED_2023, DECATHLON], ids=lambda scheme: scheme.name)
+WHOLE = [FIVE, MERGED, MERGED_2023, DECATHLON]
+
+
+@pytest.mark.parametrize("scheme", WHOLE, ids=lambda scheme: scheme.name)
 def test_every_region_means_the_same_in_every_scheme(scheme) -> None:
     """Writing canonical labels in a release's numbers and reading them back keeps every region, whatever was merged."""
     again = recode(recode(ALL, table=scheme.from_canonical), table=scheme.to_canonical)
     for region in ("complete", "core", "enhancing"):
         np.testing.assert_array_equal(region_mask(again, region=region), region_mask(ALL, region=region))
+
+
+def test_2012_tells_edema_from_core_and_not_what_enhances() -> None:
+    own = recode(ALL, table=EDEMA_CORE.from_canonical)
+    assert own.tolist() == [0, 2, 1, 2, 2]
+    again = recode(own, table=EDEMA_CORE.to_canonical)
+    for region in ("complete", "core"):
+        np.testing.assert_array_equal(region_mask(again, region=region), region_mask(ALL, region=region))
+    assert EDEMA_CORE.regions == ("complete", "core")
+    assert all(scheme.regions == ("complete", "core", "enhancing") for scheme in WHOLE)
 
 
 def test_the_decathlon_numbers() -> None:

@@ -99,7 +99,9 @@ def predict(
     ] = False,
     scheme: Annotated[
         str,
-        typer.Option(help="Label numbers of the files: auto (the release's), five, merged, merged-2023 or decathlon."),
+        typer.Option(
+            help="Label numbers of the files: auto (the release's), five, edema-core, merged, merged-2023 or decathlon."
+        ),
     ] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Segment again what predict has written to --out already.")
@@ -144,7 +146,10 @@ def evaluate(
     prediction: Annotated[Path, typer.Option(help="A folder of segmentations, ours or anybody's, or one file.")],
     out: Annotated[Path, typer.Option(help="The table: .json (with means and intervals) or .csv.")],
     scheme: Annotated[
-        str, typer.Option(help="How the truth numbers its labels: auto, five, merged, merged-2023 or decathlon.")
+        str,
+        typer.Option(
+            help="How the truth numbers its labels: auto, five, edema-core, merged, merged-2023 or decathlon."
+        ),
     ] = "auto",
     prediction_scheme: Annotated[str, typer.Option(help="The same for the predictions; auto: as the truth.")] = "auto",
     strict: Annotated[

@@ -4,7 +4,7 @@ Inside the project a label volume is always canonical: uint8 with the paper's fi
 exist only at the edge, where files are read and written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -51,7 +51,19 @@ class LabelScheme:
         """The canonical labels that this scheme can tell apart, ascending."""
         return tuple(sorted(set(self.to_canonical.values())))
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that this scheme can tell: none of their numbers stands for a label outside the region too."""
 
+        def own(labels: Iterable[int]) -> set[int]:
+            return {self.from_canonical[label] for label in labels}
+
+        return tuple(name for name, labels in REGIONS.items() if not own(labels) & own(set(LABELS) - set(labels)))
+
+
+# BRATS 2012: 1 edema, 2 core. Of the core it is not known which part enhances, so it is kept as necrosis: that scores
+# complete and core rightly, and the region enhancing is not available (`regions`).
+EDEMA_CORE = LabelScheme("edema-core", {0: 0, 1: 2, 2: 1}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 2})
 # BRATS 2013 and 2015 use the paper's own five labels.
 FIVE = LabelScheme("five", {i: i for i in range(5)}, {i: i for i in range(5)})
 # BraTS 2017-2021: necrosis and non-enhancing tumour are one label, 1; 3 does not occur.
@@ -62,7 +74,7 @@ MERGED_2023 = LabelScheme("merged-2023", {0: 0, 1: 1, 2: 2, 3: 4}, {0: 0, 1: 1, 
 DECATHLON = LabelScheme("decathlon", {0: 0, 1: 2, 2: 1, 3: 4}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 3})
 
 SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
-    {scheme.name: scheme for scheme in (FIVE, MERGED, MERGED_2023, DECATHLON)}
+    {scheme.name: scheme for scheme in (FIVE, EDEMA_CORE, MERGED, MERGED_2023, DECATHLON)}
 )
 
 

@@ -167,7 +167,7 @@ BAD: dict[str, tuple[str, Damage]] = {
     "a label of another release": ("brats2017", voxels("seg", put(3, "int16"))),
     "negative label": ("brats2017", voxels("seg", put(-1, "int16"))),
     "fractional label": ("brats2017", voxels("seg", put(1.5, "float32"))),
-    "labels numbered in one of two ways": ("brats2012", lambda folder: _relabel(folder)),
+    "a truth of 2012 numbered as in 2013": ("brats2012", lambda folder: _relabel(folder)),
     "truth of another shape": ("brats2017", voxels("seg", lambda array: array[..., :-1])),
     "no truth": ("brats2017", no_truth),
     "a modality is missing": ("brats2017", no_modality),
@@ -181,7 +181,8 @@ BAD: dict[str, tuple[str, Damage]] = {
 def _relabel(folder: Path) -> None:
     image = SimpleITK.ReadImage(str(mha(folder, "truth")))
     array = SimpleITK.GetArrayFromImage(image)
-    changed = SimpleITK.GetImageFromArray(np.where(array > 2, 0, array))
+    array[5, 6, 5:7] = (3, 4)
+    changed = SimpleITK.GetImageFromArray(array)
     changed.CopyInformation(image)
     SimpleITK.WriteImage(changed, str(mha(folder, "truth")))
 

@@ -10,11 +10,12 @@ import SimpleITK
 from layouts import LAYOUTS, paths, tiny_volumes, write_layout
 
 from brats_cascade import MODALITIES
+from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest, prepare_case, write_segmentation
 from brats_cascade.data.store import open_case
 from brats_cascade.errors import UserError
-from brats_cascade.labels import SCHEMES, recode
+from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
 
 # x runs along -z, y along x, z along y; spacings of their own.
 SWAPPED = np.array([[0.0, 1.0, 0, 30], [0, 0, -1.5, -4], [-2.0, 0, 0, 9], [0, 0, 0, 1]])
@@ -111,16 +112,29 @@ def test_all_layouts_in_one_folder(tmp_path):
 # ---- BRATS 2012
 
 
-def test_a_truth_of_2012_that_may_be_numbered_in_two_ways_is_refused(tmp_path):
-    images, labels = tiny_volumes()
-    write_layout(tmp_path, "brats2012", images=images, labels=np.where(labels > 2, 0, labels))
+def test_a_truth_of_2012_is_edema_and_core(tmp_path):
+    """REFERENCE.md section 6: 1 edema, 2 core."""
+    images, _ = tiny_volumes()
+    brain = (images["flair"] > 0).nonzero()
+    own = np.zeros(images["flair"].shape, dtype="uint8")
+    own[tuple(axis[:30] for axis in brain)], own[tuple(axis[30:50] for axis in brain)] = 1, 2
+    canonical = np.where(own == 1, 2, np.where(own == 2, 4, 0)).astype("uint8")
+    write_layout(tmp_path, "brats2012", images=images, labels=canonical)
     (case,) = find_cases(tmp_path)
-    with pytest.raises(UserError, match=r"holds the tumour labels \[1, 2\] only, .* expected also one of \[3, 4\]"):
-        prepare_case(case, clip=0.01)
-    assert prepare_case(case, clip=0.01, with_truth=False).labels is None
-    healthy = tmp_path / "healthy"
-    write_layout(healthy, "brats2012", images=images, labels=np.zeros_like(labels))
-    assert prepare_case(find_cases(healthy)[0], clip=0.01).facts["labels"] == "0"
+    np.testing.assert_array_equal(read(case.truth)[0], own)
+    prepared = prepare_case(case, clip=0.01)
+    sizes = {region: int(region_mask(prepared.labels, region=region).sum()) for region in REGIONS}
+    assert sizes == {"complete": 50, "core": 20, "enhancing": 0}
+    assert SCHEMES[case.scheme].regions == ("complete", "core")  # so that 0 is nowhere taken for a measurement
+
+
+def test_a_truth_of_2012_is_not_trained_with(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    images, labels = tiny_volumes()
+    write_layout(tmp_path / "in", "brats2012", images=images, labels=labels)
+    text, bad = run(tmp_path / "in")
+    assert bad == 0 and "1 for predict only" in text
+    assert "its truth has no label for enhancing tumour: usable for predict and evaluate only" in text
 
 
 def test_the_grade_of_2012_is_in_the_name(tmp_path):

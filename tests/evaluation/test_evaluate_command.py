@@ -7,10 +7,12 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from layouts import BRATS_AFFINE, tiny_volumes, write_layout
 from sklearn.metrics import f1_score
 
 from brats_cascade.commands.evaluate import run
 from brats_cascade.errors import UserError
+from brats_cascade.labels import SCHEMES, recode
 
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])
 
@@ -121,7 +123,10 @@ def test_the_scheme_is_told_by_the_numbers_where_that_is_possible(tmp_path) -> N
         ({"out": "t.txt"}, r"expected a name ending in \.json or \.csv, got \.txt"),
         ({"truth": "nowhere"}, "nowhere: no such file or folder"),
         ({"prediction": "empty"}, "empty: no segmentation found"),
-        ({"scheme": "six"}, "--scheme: expected auto or one of five, merged, merged-2023, decathlon, got 'six'"),
+        (
+            {"scheme": "six"},
+            "--scheme: expected auto or one of five, edema-core, merged, merged-2023, decathlon, got 'six'",
+        ),
     ],
 )
 def test_wrong_arguments_are_one_line(change, message, tmp_path, monkeypatch) -> None:
@@ -250,3 +255,54 @@ def test_a_listing_is_a_truth_and_a_broken_one_is_told(tmp_path, write_nifti_cas
     listing.write_text("case\n")
     with pytest.raises(UserError, match="listing"):
         run(tmp_path, prediction=tmp_path / "found", out=tmp_path / "t.json")
+
+
+def test_of_2012_complete_and_core_are_scored_and_enhancing_is_not_available(tmp_path, capsys) -> None:
+    """The cohort lies in its release's layout; predictions hold 1 edema, 2 core, or labels that tell more."""
+    out = tmp_path / "t.json"
+    for seed, name in enumerate(("BRATS_HG0001", "BRATS_LG0002")):
+        images, _ = tiny_volumes()
+        truth = recode(labels(seed, numbers=(0, 1, 2, 3), shape=(12, 14, 10)), table={0: 0, 1: 2, 2: 1, 3: 4})
+        write_layout(tmp_path / "w", "brats2012", images=images, labels=truth, affine=AFFINE)
+        for path in (tmp_path / "w" / "BRATS_HG0001").iterdir():
+            (tmp_path / "in" / name).mkdir(parents=True, exist_ok=True)
+            path.rename(tmp_path / "in" / name / path.name.replace("BRATS_HG0001", name))
+        found = labels(seed + 50, numbers=(0, 1, 2, 2), shape=(12, 14, 10))
+        write(tmp_path / "found" / f"{name}_seg.nii.gz", found)
+        finer = np.where(found == 2, 4, np.where(found == 1, 2, 0))
+        write(tmp_path / "finer" / f"{name}_seg.nii.gz", finer)
+    text, failed = run(tmp_path / "in", prediction=tmp_path / "found", out=out)
+    assert failed == 0
+    assert "enhancing: not available for 2 of 2 cases" in capsys.readouterr().err
+    for seed, row in enumerate(scores(out).values()):
+        truth = labels(seed, numbers=(0, 1, 2, 3), shape=(12, 14, 10))
+        found = labels(seed + 50, numbers=(0, 1, 2, 2), shape=(12, 14, 10))
+        # Of `truth` 2 was written as edema, which is 1 in 2012, and 1 and 3 as core.
+        assert row["complete_dice"] == pytest.approx(f1_score((truth > 0).ravel(), (found > 0).ravel()))
+        core = f1_score((np.isin(truth, (2, 3))).ravel(), (found == 2).ravel())
+        assert row["core_dice"] == pytest.approx(core)
+        assert all(value is None for key, value in row.items() if key.startswith("enhancing_"))
+    summary = json.loads(out.read_text())["summary"]
+    assert summary["enhancing"]["dice"] is None and summary["core"]["dice"] > 0
+    assert all(" / -   " in line for line in text.splitlines()[1:5])
+    run(tmp_path / "in", prediction=tmp_path / "found", out=tmp_path / "t.csv")
+    assert pd.read_csv(tmp_path / "t.csv")["enhancing_dice"].isna().all()
+
+    run(tmp_path / "in", prediction=tmp_path / "finer", out=tmp_path / "u.json", prediction_scheme="merged")
+    for name, row in scores(tmp_path / "u.json").items():
+        assert row["core_dice"] == scores(out)[name]["core_dice"]
+        assert row["enhancing_dice"] is None and row["enhancing_truth_cm3"] is None
+        assert row["enhancing_predicted_cm3"] == row["core_predicted_cm3"] > 0  # the prediction does tell it
+
+
+def test_where_only_some_truths_tell_a_region_its_mean_is_that_of_these(tmp_path, write_nifti_case) -> None:
+    case = write_nifti_case(tmp_path / "in" / "HGG", "Brats18_A_1")
+    truth = nibabel.load(case / "Brats18_A_1_seg.nii.gz")
+    write(tmp_path / "found" / "Brats18_A_1.nii.gz", np.asarray(truth.dataobj), affine=truth.affine)
+    images, old = tiny_volumes()
+    write_layout(tmp_path / "in", "brats2012", images=images, labels=old)
+    own = recode(old, table=SCHEMES["edema-core"].from_canonical)
+    write(tmp_path / "found" / "BRATS_HG0001.nii.gz", own, affine=BRATS_AFFINE)
+    run(tmp_path / "in", prediction=tmp_path / "found", out=tmp_path / "t.json")
+    summary = json.loads((tmp_path / "t.json").read_text())["summary"]
+    assert summary["enhancing"]["dice"] == summary["core"]["dice"] == 1 and summary["cases"] == 2

@@ -11,7 +11,7 @@ import pandas as pd
 from brats_cascade.data.cases import search
 from brats_cascade.data.checks import Verdict, judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
-from brats_cascade.data.rules import NO_TRUTH
+from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
 from brats_cascade.data.unused import by_reason, note_unused, noted_unused
 
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
@@ -29,7 +29,7 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
 
     Returns:
         The table as text, and the number of bad cases: those that the pipeline sets aside for more than having no
-        truth.
+        truth to train with.
 
     Raises:
         UserError: No such folder, layout or case.
@@ -39,7 +39,7 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
     note_unused(facts, unused=found.unused)
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))
-    return render(facts, verdict=verdict), len(verdict.set_aside) - len(_truthless(verdict))
+    return render(facts, verdict=verdict), len(verdict.set_aside) - len(_untrainable(verdict))
 
 
 def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -> str:
@@ -53,26 +53,26 @@ def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -
     Returns:
         Text without a line break at its end.
     """
-    aside, warned, truthless = dict(verdict.set_aside), dict(verdict.warnings), _truthless(verdict)
+    aside, warned, untrainable = dict(verdict.set_aside), dict(verdict.warnings), _untrainable(verdict)
     rows = []
     for fact in facts.to_dict("records"):
         name = str(fact["case"])
         word = "warning" if name in warned else "ok"
         if name in aside:
-            word = "predict only" if name in truthless else "set aside"
+            word = "predict only" if name in untrainable else "set aside"
         reason = aside.get(name) or warned.get(name) or ""
         cells = (name, fact["grade"], fact["release"], _shape(fact), _spacing(fact), fact["labels"] or "-", word)
         rows.append((*map(str, cells), reason.removeprefix(f"{name}: ")))
     rows.sort(key=lambda row: (_ORDER.index(row[6]), row[0]))
     summary = (
         f"{len(facts)} cases: {len(facts) - len(aside)} usable for training ({len(warned)} with a warning), "
-        f"{len(truthless)} for predict only, {len(aside) - len(truthless)} set aside"
+        f"{len(untrainable)} for predict only, {len(aside) - len(untrainable)} set aside"
     )
     mixed = mixed_labels(facts[facts["case"].isin(verdict.accepted)])
     notes = [f"Mixed labels: {mixed}; data.labels: merge trains on four classes, refuse stops."] if mixed else []
     notes += _seen_not_used(facts)
     table = _table(rows, width=width or shutil.get_terminal_size((140, 40)).columns)
-    return "\n".join([*table, "", *notes, _volumes(facts, verdict=verdict, truthless=truthless), summary])
+    return "\n".join([*table, "", *notes, _volumes(facts, verdict=verdict, untrainable=untrainable), summary])
 
 
 def _seen_not_used(facts: pd.DataFrame) -> list[str]:
@@ -83,9 +83,9 @@ def _seen_not_used(facts: pd.DataFrame) -> list[str]:
     return [*shown, f"seen, not used: {left} more reasons"] if left > 0 else shown
 
 
-def _volumes(facts: pd.DataFrame, *, verdict: Verdict, truthless: set[str]) -> str:
+def _volumes(facts: pd.DataFrame, *, verdict: Verdict, untrainable: set[str]) -> str:
     """What became of every volume; the counts add up."""
-    predict_only = int(facts.loc[facts["case"].isin(truthless), "volumes"].sum())
+    predict_only = int(facts.loc[facts["case"].isin(untrainable), "volumes"].sum())
     counts = verdict.volumes
     return (
         f"{sum(counts.values())} volumes: {counts['used']} usable for training, {predict_only} for predict only, "
@@ -93,9 +93,10 @@ def _volumes(facts: pd.DataFrame, *, verdict: Verdict, truthless: set[str]) -> s
     )
 
 
-def _truthless(verdict: Verdict) -> set[str]:
-    """The cases whose only fault is that they have no truth."""
-    return {case for case, reason in verdict.set_aside if reason == f"{case}: {NO_TRUTH}"}
+def _untrainable(verdict: Verdict) -> set[str]:
+    """The cases whose only fault is that their truth is missing, or too coarse to train with."""
+    reasons = (NO_TRUTH, NO_ENHANCING)
+    return {case for case, reason in verdict.set_aside if reason in [f"{case}: {fault}" for fault in reasons]}
 
 
 def _shape(fact: dict[Any, Any]) -> str:

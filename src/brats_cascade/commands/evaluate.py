@@ -1,6 +1,7 @@
 """brats-cascade evaluate: anybody's segmentations against their ground truth."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,9 +109,19 @@ def _write(out: Path, *, table: pd.DataFrame, reasons: Mapping[str, str], remark
             "notes": remarks,
             "empty_regions": EMPTY_REGIONS,
         }
-        out.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(_null_for_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
+        out.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
+
+
+def _null_for_nan(content: Any) -> Any:
+    """JSON has no NaN: what is not available becomes null."""
+    if isinstance(content, dict):
+        return {key: _null_for_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_null_for_nan(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content
 
 
 def _text(table: pd.DataFrame, *, out: Path, left: int) -> str:
@@ -123,12 +134,16 @@ def _text(table: pd.DataFrame, *, out: Path, left: int) -> str:
     width = max(len(name) for name in [*table["case"].astype(str), "median"])
     rows: list[tuple[str, Mapping[Any, Any]]] = [(str(row["case"]), row) for row in table.to_dict("records")]
     for name, row in [*rows, ("mean", mean), ("median", median)]:
-        dice = " / ".join(f"{row[f'{region}_dice']:.3f}" for region in REGIONS)
+        dice = " / ".join(_score(row[f"{region}_dice"]) for region in REGIONS)
         lines.append(f"{name.ljust(width)}   {dice}   {row['complete_hd95']:.1f}")
     if "dice_low" in summary["complete"]:
         low, high = summary["complete"]["dice_low"], summary["complete"]["dice_high"]
         lines.append(f"95 % interval of the mean complete Dice over patients: {low:.3f} to {high:.3f}")
     return "\n".join([*lines, str(out)])
+
+
+def _score(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _brief(reasons: Mapping[str, str], *, failed: set[str], several: int = 3) -> list[str]:

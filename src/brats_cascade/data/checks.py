@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from brats_cascade import MODALITIES
@@ -15,7 +16,7 @@ from brats_cascade.data.expectations import failing_cases
 from brats_cascade.data.rules import Rule, all_rules
 from brats_cascade.data.unused import noted_unused
 from brats_cascade.errors import UserError
-from brats_cascade.labels import FIVE, LABELS, SCHEMES
+from brats_cascade.labels import FIVE, LABELS, REGIONS, SCHEMES
 
 LOGGER = logging.getLogger(__name__)
 
@@ -183,7 +184,8 @@ def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
 def _facts(cases: pd.DataFrame) -> pd.DataFrame:
     """The columns that the rules look at, in plain types: text without nulls, "yes"/"no"/"", float64.
 
-    Two are worked out here: the share of the tumour that lies outside the brain, and a case's twin.
+    Three are worked out here: the share of the tumour that lies outside the brain, whether the truth tells all regions
+    apart, and a case's twin.
     """
     facts = pd.DataFrame({name: cases[name].astype("object").fillna("").astype(str) for name in _TEXTS})
     facts["modalities"] = facts["modalities"].map(_in_our_order)
@@ -194,6 +196,8 @@ def _facts(cases: pd.DataFrame) -> pd.DataFrame:
     outside = pd.to_numeric(cases["tumour_outside_brain"]).astype("float64")
     tumour = cases[[f"label_{label}" for label in LABELS if label]].astype("float64").sum(axis=1)
     facts["tumour_outside"] = (outside / tumour).where(tumour > 0)
+    whole = facts["scheme"].map(lambda scheme: scheme not in SCHEMES or SCHEMES[scheme].regions == tuple(REGIONS))
+    facts["regions"] = np.where(whole | (facts["has_truth"] != "yes"), "all", "some")
     facts["twin"] = _twins(facts, hashes=cases["voxels_hash"].astype("object").fillna("").astype(str))
     return facts.sort_values(["case", "folder"], kind="stable").reset_index(drop=True)
 

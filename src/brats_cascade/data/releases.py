@@ -44,8 +44,6 @@ class Release:
         grade: Its first group, matched on the start of the case's name, is a key of GRADE_FOLDERS; "" where names do
             not tell the grade.
         own_folder: False where the cases share one folder: then `{case}` is the case's name, looked for in `files`.
-        telling_labels: A truth without any of these may be numbered in another way, and is refused; () for a release
-            with one way.
     """
 
     name: str
@@ -59,7 +57,6 @@ class Release:
     name_of: Callable[[Path], str] = field(default=_folder_name)
     grade: str = ""
     own_folder: bool = True
-    telling_labels: tuple[int, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -133,12 +130,10 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
     {
         release.name: release
         for release in (
-            # Described as "4-label" without its numbers: read as 2013's. Copies with 1 edema and 2 core are said to go
-            # round as well; a truth with neither 3 nor 4 may be one of those.
             Release(
                 name="brats2012",
                 layout="BRATS_HG0001/BRATS_HG0001_{FLAIR,T1,T1C,T2,truth}.mha",
-                scheme="five",
+                scheme="edema-core",
                 files={
                     "flair": "{case}_FLAIR",
                     "t1": "{case}_T1",
@@ -149,7 +144,6 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 suffixes=(".mha",),
                 case=r"(?:Sim)?BRATS_[HL]G\d+",
                 grade=r"(?:Sim)?BRATS_([HL]G)",
-                telling_labels=(3, 4),
             ),
             # The layout of BRATS 2013; "Phantom" in its names keeps synthetic patients apart from real ones.
             Release(

@@ -9,6 +9,7 @@ from brats_cascade import MODALITIES
 BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
 LARGEST_TUMOUR = 600.0  # cm3
 NO_TRUTH = "no truth: usable for predict only"
+NO_ENHANCING = "its truth has no label for enhancing tumour: usable for predict and evaluate only"
 TUMOUR_OUTSIDE = 0.01  # share of the tumour's voxels that may lie outside the brain
 POSSIBLE_SPACING = (0.3, 5.0)  # mm
 USUAL_SPACING = (0.8, 1.2)  # mm, every BraTS release has 1 mm
@@ -201,6 +202,12 @@ def _truth_rules() -> tuple[Rule, ...]:
             "yes",
             text="The case has a truth file (training needs one).",
             reason=lambda row: NO_TRUTH,
+        ),
+        _equals(
+            "regions",
+            "all",
+            text="The truth tells all regions apart (training needs that).",
+            reason=lambda row: NO_ENHANCING,
         ),
         _between(
             "tumour_cm3",

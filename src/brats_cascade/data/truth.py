@@ -1,13 +1,12 @@
 """The truth of a case: its release's numbers become the paper's labels, and are counted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brats_cascade.data.cases import Case
-from brats_cascade.data.releases import RELEASES
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, SCHEMES
 
@@ -56,7 +55,7 @@ def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, 
         The release's number -> voxels, for the numbers that occur.
 
     Raises:
-        UserError: Unknown labels, or such as do not tell in which of two ways they are numbered.
+        UserError: Unknown labels.
     """
     known = SCHEMES[case.scheme].to_canonical
     flat = truth.ravel(order="K")
@@ -68,18 +67,24 @@ def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, 
     unknown = sorted(set(found) - set(known))
     if unknown:
         facts["unknown_labels"] = ",".join(str(label) for label in unknown)
-        raise UserError(
-            f"{path}: expected labels {sorted(known)} ({case.scheme}), received also {unknown}; set data.layout to the "
-            "release these files come from, or mend the truth"
-        )
-    telling = RELEASES[case.release].telling_labels if case.release in RELEASES else ()
-    if telling and set(found) - {0} and not set(found) & set(telling):
-        raise UserError(
-            f"{path}: holds the tumour labels {sorted(set(found) - {0})} only, which {case.release} has been numbered "
-            f"with in two ways: expected also one of {list(telling)}; say which numbers these are in a listing "
-            "(docs/data.md)"
-        )
+        raise UserError(f"{path}: holds the labels {sorted(found)}, {_cure(case, found=found)}")
     return found
+
+
+def _cure(case: Case, *, found: Iterable[int]) -> str:
+    """What these labels do not fit, and how to name a scheme that they fit."""
+    expected = f"expected {sorted(SCHEMES[case.scheme].to_canonical)} ({case.scheme})"
+    fitting = schemes_with(found)
+    if not fitting:
+        return f"{expected}: no numbering that is known has these; correct the truth"
+    if case.release == "list":
+        return f"{expected}: change the labels column to {' or '.join(fitting)}, or correct the truth"
+    return f"{expected}: correct the truth, or name the case in a listing with labels {' or '.join(fitting)} (docs/data.md)"
+
+
+def schemes_with(found: Iterable[int]) -> list[str]:
+    """The schemes in which these numbers may occur."""
+    return [name for name, scheme in SCHEMES.items() if set(found) <= set(scheme.to_canonical)]
 
 
 def canonical_labels(truth: np.ndarray, *, scheme: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Scores a file of labels against another: how both are numbered, whether both lie on one grid, and how well they agree."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from brats_cascade.data.truth import whole_labels
 from brats_cascade.data.writeback import MISFITS, read_misfits
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import Labelled
-from brats_cascade.evaluation.regions import NO_MATCH_MM, score_case
+from brats_cascade.evaluation.regions import NO_MATCH_MM, SCORES, score_case
 from brats_cascade.labels import REGIONS, SCHEMES, recode
 
 MISFITS_SEEN = "misfits"  # column: what `predict` noted in the file, keys of writeback.MISFITS
@@ -59,7 +60,8 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
         schemes: Keys of labels.SCHEMES, the truth's and the prediction's.
 
     Returns:
-        case, patient, grade, the columns of `regions.score_case`, `SAME` and `MISFITS_SEEN`.
+        case, patient, grade, the columns of `regions.score_case` (NaN for a region that one of the schemes cannot
+        tell), `SAME` and `MISFITS_SEEN`.
 
     Raises:
         UserError: A file cannot be read, holds labels that its scheme does not know, or both do not lie on one grid.
@@ -83,8 +85,23 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
         )
     facts = {"case": truth.case, "patient": truth.patient, "grade": truth.grade}
     same = bool(true.any()) and np.array_equal(true, found)
-    scores = score_case(true, found, spacing=spacing)
+    scores = score_case(true, found, spacing=spacing) | _not_available(*schemes)
     return {**facts, **scores, SAME: same, MISFITS_SEEN: read_misfits(prediction.path)}
+
+
+def _not_available(truth: str, prediction: str) -> dict[str, float]:
+    """NaN for every score of a region that one of the two schemes cannot tell, and for the volume that it lacks."""
+    told = [SCHEMES[name].regions for name in (truth, prediction)]
+    kept = [
+        {"truth_cm3"} if region in told[0] else {"predicted_cm3"} if region in told[1] else set() for region in REGIONS
+    ]
+    return {
+        f"{region}_{score}": math.nan
+        for region, volume in zip(REGIONS, kept, strict=True)
+        if not all(region in regions for regions in told)
+        for score in SCORES
+        if score not in volume
+    }
 
 
 def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -98,7 +115,12 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     said = []
     for region in REGIONS:
-        empty = [(row[f"{region}_truth_cm3"] == 0, row[f"{region}_predicted_cm3"] == 0) for row in rows]
+        scored = [row for row in rows if not math.isnan(row[f"{region}_dice"])]
+        if len(scored) < len(rows):
+            said.append(
+                f"{region}: not available for {len(rows) - len(scored)} of {len(rows)} cases, whose labels do not tell it"
+            )
+        empty = [(row[f"{region}_truth_cm3"] == 0, row[f"{region}_predicted_cm3"] == 0) for row in scored]
         counts = {
             "in both": (True, True),
             "in the ground truth alone": (True, False),
@@ -106,8 +128,8 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         }
         parts = [f"{words} for {empty.count(kind)}" for words, kind in counts.items() if kind in empty]
         if parts:
-            said.append(f"{region}: empty {', '.join(parts)} of {len(rows)} cases")
-    if said:
+            said.append(f"{region}: empty {', '.join(parts)} of {len(scored)} cases")
+    if any(": empty" in line for line in said):
         said.append(
             f"a region that is empty in both counts as Dice 1 and HD95 0, in one alone as Dice 0 and HD95 {NO_MATCH_MM:.2f} mm"
         )

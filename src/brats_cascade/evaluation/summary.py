@@ -1,5 +1,6 @@
 """From the scores of single cases to the numbers that stand for an experiment: metrics/E/summary.json and metrics/E.json."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ def summarise(cases: "pd.DataFrame", *, seed: int) -> dict[str, Any]:
     Returns:
         Per region `{dice, ppv, sensitivity, specificity, hd95}` (means), the same with `_median`, and the 95 %
         bootstrap interval of the mean Dice over patients, `dice_low` and `dice_high` (left out below three patients);
+        NaN for a region that is available for no case, and cases for which it is not are left out;
         the same under `enhancing_high_grade` for the high-grade cases (left out if there are none), because low-grade tumours
         often hold no enhancing part and an empty region scores 1 or 0; and the counts `cases` and `patients`.
 
@@ -138,10 +140,11 @@ def flatten(tree: Mapping[str, Any], *, separator: str = "/") -> dict[str, float
 
 def _of_region(cases: "pd.DataFrame", *, region: str, seed: int) -> dict[str, float]:
     numbers: dict[str, float] = {}
+    cases = cases[cases[f"{region}_dice"].notna()]
     for score in SUMMARISED:
         values = cases[f"{region}_{score}"].to_numpy(dtype=float)
-        numbers[score] = float(values.mean())
-        numbers[f"{score}_median"] = float(np.median(values))
+        numbers[score] = float(values.mean()) if len(values) else math.nan
+        numbers[f"{score}_median"] = float(np.median(values)) if len(values) else math.nan
     patients = cases["patient"].to_numpy(dtype=str)
     if len(np.unique(patients)) >= 3:
         numbers["dice_low"], numbers["dice_high"] = bootstrap_interval(

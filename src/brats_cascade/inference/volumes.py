@@ -34,12 +34,14 @@ def region_volumes(labels: np.ndarray, *, voxel_mm3: float) -> dict[str, str]:
 
 
 def volumes_of_file(path: Path, *, case: Case) -> dict[str, str]:
-    """The row of a segmentation that `predict` wrote for this case."""
+    """The row of a segmentation that `predict` wrote for this case; "" for a region that its numbers do not tell."""
     import nibabel
 
     image: Any = nibabel.load(path)
     labels = recode(np.asarray(image.dataobj), table=SCHEMES[case.scheme].to_canonical)
-    return {"case": case.name, **region_volumes(labels, voxel_mm3=abs(float(np.linalg.det(image.affine[:3, :3]))))}
+    volumes = region_volumes(labels, voxel_mm3=abs(float(np.linalg.det(image.affine[:3, :3]))))
+    told = SCHEMES[case.scheme].regions
+    return {"case": case.name, **volumes, **{f"{region}_cm3": "" for region in REGIONS if region not in told}}
 
 
 def read_volumes(out: Path) -> dict[str, Row]:
