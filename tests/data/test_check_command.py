@@ -59,7 +59,7 @@ def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monke
     assert {case for case, (word, _) in shown.items() if word == "warning"} == set(warned)
     for case, reason in {**aside, **warned}.items():
         assert shown[case][1] == reason.removeprefix(f"{case}: ")
-    assert shown["Brats18_Z_1"] == ("predict only", "no truth: usable for predict only")
+    assert shown["Brats18_Z_1"] == ("predict only", "no ground truth: can be segmented, but not used for training")
     assert shown["Brats18_Y_1"][0] == "set aside" and "same voxels as Brats18_X_1" in shown["Brats18_Y_1"][1]
     assert "truncated" in shown["BraTS2021_00001"][1]
     assert bad == 2

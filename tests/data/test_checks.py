@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.checks import cohort_numbers, validate_cases
+from brats_cascade.data.checks import cohort_numbers, judge_case, validate_cases
 from brats_cascade.data.data_docs import make_offline
 from brats_cascade.data.expectations import _read_report, failing_cases
 from brats_cascade.data.rules import Rule, all_rules
@@ -92,7 +92,7 @@ def test_every_broken_rule_is_named_and_only_errors_set_aside(tmp_path):
         "f_empty": "0.2%",
         "g_skull": "97.0%",
         "h_label": "labels 5,7, unknown to the scheme 'merged'",
-        "i_no_truth": "no truth: usable for predict only",
+        "i_no_truth": "no ground truth: can be segmented",
         "j_huge": "700 cm3",
         "k_constant": "t2 is constant",
         "l_scale": "t1c runs from 3 to 3e+09",
@@ -103,10 +103,18 @@ def test_every_broken_rule_is_named_and_only_errors_set_aside(tmp_path):
     for case, word in words.items():
         assert word in reasons[case] and case in reasons[case] and "\n" not in reasons[case]
     assert reasons["b_truncated"] == rows[1]["problem"]  # and nothing about the facts that nobody could read
+    for row in rows:  # one case alone is judged as Great Expectations judges the cohort
+        errors, doubts = judge_case(row, truth=True)
+        if row["case"] not in ("b_truncated", "o_phantom", "s.two"):
+            told = reasons.get(row["case"]) or dict(verdict.warnings).get(row["case"], "")
+            assert told == (f"{row['case']}: {'; '.join(errors or doubts)}" if errors or doubts else "")
+    assert judge_case(rows[1], truth=True)[0][0] == rows[1]["problem"]
+    assert judge_case(good_case("x", has_truth=False, tumour_cm3=np.nan)) == ((), ())  # to be segmented
     warnings = dict(verdict.warnings)
     assert set(warnings) == {"n_no_tumour", "o_phantom", "p_flat", "r_outside", "s.two"}
     assert "the case in elsewhere/s has the same name" in warnings["s.two"]
     assert warnings["o_phantom"].count("2 x 2 x 2 mm") == 1  # broken on three axes, told once
+    assert "most cases have 1 x 1 x 1 mm" in warnings["o_phantom"] and verdict.notes == ()
     assert "50.0% of its tumour" in warnings["r_outside"]
     numbers = cohort_numbers(pd.DataFrame(rows), verdict=verdict)
     assert numbers == {
@@ -129,8 +137,40 @@ def test_of_twins_the_first_usable_by_name_stays(tmp_path):
     verdict = validate_cases(pd.DataFrame(rows), docs=tmp_path)
     assert verdict.accepted == ("b", "m")
     reasons = dict(verdict.set_aside)
-    assert "same voxels as m" in reasons["z"] and "no truth" in reasons["a"]
+    assert "same voxels as m" in reasons["z"] and "no ground truth" in reasons["a"]
     assert reasons["x"] == "x: bad" and reasons["y"] == "y: bad"
+
+
+BAD_FACTS = {
+    "brain": {"brain_fraction": 0.97},
+    "scale": {"t1c_max": 3e9},
+    "constant": {"t2_std": 0.0},
+    "spacing": {"spacing_slice": 40.0},
+    "huge": {"tumour_cm3": 700.0},
+    "grid": {"same_grid": False},
+    "labels": {"scheme": "edema-core"},
+}
+
+
+def test_a_twin_stays_where_a_rule_sets_the_other_aside(tmp_path):
+    rows = []
+    for fault, facts in BAD_FACTS.items():
+        rows += [good_case(f"{fault}_a", voxels_hash=fault, **facts), good_case(f"{fault}_b", voxels_hash=fault)]
+    verdict = validate_cases(pd.DataFrame(rows), docs=tmp_path)
+    assert verdict.accepted == tuple(sorted(f"{fault}_b" for fault in BAD_FACTS))
+    assert {case for case, _ in verdict.set_aside} == {f"{fault}_a" for fault in BAD_FACTS}
+
+
+@pytest.mark.parametrize(("release", "notes"), [("phantom", 0), ("brats2013", 1)])
+def test_a_spacing_that_all_cases_share_is_told_once_and_breaks_no_rule(tmp_path, release, notes):
+    size = {f"spacing_{axis}": 2.75 for axis in ("slice", "row", "column")}
+    rows = [good_case(f"{number}", release=release, **size) for number in range(4)]
+    verdict = validate_cases(pd.DataFrame(rows), docs=tmp_path)
+    assert len(verdict.accepted) == 4 and verdict.warnings == () and len(verdict.notes) == notes
+    entry = (tmp_path / "index.html").read_text()
+    assert entry.count("2.75 x 2.75 x 2.75 mm") == notes
+    page = next((tmp_path / "great_expectations").rglob("validations/**/*.html")).read_text()
+    assert re.search(r"Status:</span> <i [^>]*></i> Succeeded", page) and "fa-times" not in page.partition("<body")[2]
 
 
 def test_cases_of_one_name_are_both_set_aside(tmp_path):

@@ -134,7 +134,10 @@ def test_a_truth_of_2012_is_not_trained_with(tmp_path, monkeypatch):
     write_layout(tmp_path / "in", "brats2012", images=images, labels=labels)
     text, bad = run(tmp_path / "in")
     assert bad == 0 and "1 for predict only" in text
-    assert "its truth has no label for enhancing tumour: usable for predict and evaluate only" in text
+    assert (
+        "its ground truth does not mark enhancing tumour: can be segmented and scored, but not used for training"
+        in text
+    )
 
 
 def test_the_grade_of_2012_is_in_the_name(tmp_path):

@@ -37,7 +37,8 @@ def test_check_and_ingest_take_every_layout(cohort, tmp_path, monkeypatch):
     root, truth = cohort
     text, bad = run(root / "all")
     assert bad == 0, text
-    assert text.splitlines()[-1].startswith("9 cases: 8 usable for training (8 with a warning")  # 3 mm
+    assert text.splitlines()[-1].startswith("9 cases: 8 usable for training (0 with a warning")
+    assert text.count("note: spacing 3 x 3 x 3 mm") == 1
     assert run(root / "own" / "list")[1] == 0
     cases = [*find_cases(root / "all"), *find_cases(root / "own" / "list")]
     assert sorted(case.name for case in cases) == sorted(name for *_, name in LAYOUTS.values())

@@ -70,6 +70,7 @@ def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -
     )
     mixed = mixed_labels(facts[facts["case"].isin(verdict.accepted)])
     notes = [f"Mixed labels: {mixed}; data.labels: merge trains on four classes, refuse stops."] if mixed else []
+    notes += [f"note: {note}" for note in verdict.notes]
     notes += _seen_not_used(facts)
     table = _table(rows, width=width or shutil.get_terminal_size((140, 40)).columns)
     return "\n".join([*table, "", *notes, _volumes(facts, verdict=verdict, untrainable=untrainable), summary])

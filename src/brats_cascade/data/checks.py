@@ -13,11 +13,14 @@ import pandas as pd
 from brats_cascade import MODALITIES
 from brats_cascade.data.data_docs import make_offline, write_entry_page
 from brats_cascade.data.expectations import failing_cases
-from brats_cascade.data.rules import Rule, all_rules
+from brats_cascade.data.facts import table
+from brats_cascade.data.releases import PHANTOM
+from brats_cascade.data.rules import SPREAD, Rule, Spacing, all_rules, case_rules, in_mm
 from brats_cascade.data.unused import noted_unused
 from brats_cascade.errors import UserError
 from brats_cascade.labels import FIVE, LABELS, REGIONS, SCHEMES
 
+USUAL_SPACING = 1.0  # mm, of every BraTS release
 LOGGER = logging.getLogger(__name__)
 
 _TEXTS = (
@@ -41,6 +44,7 @@ class Verdict:
         warnings: (case, reason) for accepted cases worth a look, by name.
         volumes: How many files were seen: "used", "set_aside" (those of such cases) and "not_used" (of no case).
         unused: (file, reason) for every volume that belongs to no case, by name.
+        notes: What is worth knowing of the cohort as a whole, one line each.
     """
 
     accepted: tuple[str, ...]
@@ -48,6 +52,7 @@ class Verdict:
     warnings: tuple[tuple[str, str], ...]
     volumes: Mapping[str, int] = field(default_factory=dict)
     unused: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The content of data/verdict.json."""
@@ -55,6 +60,7 @@ class Verdict:
             "accepted": list(self.accepted),
             "set_aside": [{"case": case, "reason": reason} for case, reason in self.set_aside],
             "warnings": [{"case": case, "reason": reason} for case, reason in self.warnings],
+            "notes": list(self.notes),
             "volumes": dict(self.volumes),
             "not_used": [{"file": file, "reason": reason} for file, reason in self.unused],
         }
@@ -79,6 +85,8 @@ def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") ->
     if cases.empty:
         raise UserError("data/cases.parquet holds no cases: set data.source to a folder that holds some")
     verdict = judge_cases(cases, docs=docs)
+    for note in verdict.notes:
+        LOGGER.warning("%s", note)
     for _, reason in verdict.set_aside:
         LOGGER.warning("set aside: %s", reason)
     if not verdict.accepted:
@@ -99,16 +107,63 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
         The verdict. A case whose files could not be read has that problem as its only reason.
     """
     facts = _facts(cases)
-    rules = all_rules()
+    spacing = _most_common_spacing(facts)
+    rules = all_rules(spacing=spacing)
     shutil.rmtree(docs, ignore_errors=True)
     site = docs / "great_expectations"
     failing = failing_cases(facts, rules=rules, site=site)
     make_offline(site, home="../index.html")
     verdict = _account(cases, verdict=_judge(facts, rules=rules, failing=failing))
+    verdict = replace(verdict, notes=_notes(facts, spacing=spacing))
     write_entry_page(
-        docs, facts=facts, set_aside=verdict.set_aside, warnings=verdict.warnings, unused=noted_unused(cases)
+        docs,
+        facts=facts,
+        set_aside=verdict.set_aside,
+        warnings=verdict.warnings,
+        notes=verdict.notes,
+        unused=noted_unused(cases),
     )
     return verdict
+
+
+def judge_case(facts: Mapping[str, Any], *, truth: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Judges one case by the rules that need no cohort, without Great Expectations.
+
+    Args:
+        facts: The case's row as `prepare_case` returns it; what is missing is unknown.
+        truth: Whether to apply the rules about its ground truth, which a prediction does not need.
+
+    Returns:
+        Why the validate stage would set it aside, and what it would warn of: reasons without the case's name, each
+        once; empty for a case that is in order.
+    """
+    (row,) = _records(_plain(table([facts])))
+    broken = [rule for rule in case_rules(truth=truth) if rule.broken_by(row)]
+    errors, warnings = (
+        tuple(dict.fromkeys(rule.reason(row) for rule in broken if rule.severity == severity))
+        for severity in ("critical", "warning")
+    )
+    return errors, warnings
+
+
+def _most_common_spacing(facts: pd.DataFrame) -> Spacing:
+    """The lower median along each axis, mm; 1 mm where nothing is known."""
+    known = facts[["spacing_slice", "spacing_row", "spacing_column"]].dropna()
+    if known.empty:
+        return 1.0, 1.0, 1.0
+    slices, rows, columns = (float(size) for size in known.quantile(0.5, interpolation="lower"))
+    return slices, rows, columns
+
+
+def _notes(facts: pd.DataFrame, *, spacing: Spacing) -> tuple[str, ...]:
+    """One line where the cohort's spacing is not that of the BraTS releases, unless it is the phantom's own."""
+    usual = all(abs(size - USUAL_SPACING) <= SPREAD * USUAL_SPACING for size in spacing)
+    if usual or (facts["release"] == PHANTOM).all():
+        return ()
+    return (
+        f"spacing {in_mm(spacing)}, where the BraTS releases have {USUAL_SPACING:g} mm: a network trained on these cases "
+        "fits others of this spacing only",
+    )
 
 
 def _account(cases: pd.DataFrame, *, verdict: Verdict) -> Verdict:
@@ -182,10 +237,17 @@ def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
 
 
 def _facts(cases: pd.DataFrame) -> pd.DataFrame:
-    """The columns that the rules look at, in plain types: text without nulls, "yes"/"no"/"", float64.
+    """The columns that the rules look at, every case with its twin, by name."""
+    facts = _plain(cases)
+    facts["twin"] = _twins(facts, hashes=cases["voxels_hash"].astype("object").fillna("").astype(str))
+    return facts.sort_values(["case", "folder"], kind="stable").reset_index(drop=True)
 
-    Three are worked out here: the share of the tumour that lies outside the brain, whether the truth tells all regions
-    apart, and a case's twin.
+
+def _plain(cases: pd.DataFrame) -> pd.DataFrame:
+    """What is known of single cases in plain types: text without nulls, "yes"/"no"/"", float64.
+
+    Two columns are worked out here: the share of the tumour that lies outside the brain, and whether the truth tells
+    all regions apart.
     """
     facts = pd.DataFrame({name: cases[name].astype("object").fillna("").astype(str) for name in _TEXTS})
     facts["modalities"] = facts["modalities"].map(_in_our_order)
@@ -198,8 +260,11 @@ def _facts(cases: pd.DataFrame) -> pd.DataFrame:
     facts["tumour_outside"] = (outside / tumour).where(tumour > 0)
     whole = facts["scheme"].map(lambda scheme: scheme not in SCHEMES or SCHEMES[scheme].regions == tuple(REGIONS))
     facts["regions"] = np.where(whole | (facts["has_truth"] != "yes"), "all", "some")
-    facts["twin"] = _twins(facts, hashes=cases["voxels_hash"].astype("object").fillna("").astype(str))
-    return facts.sort_values(["case", "folder"], kind="stable").reset_index(drop=True)
+    return facts
+
+
+def _records(facts: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(column): value for column, value in row.items()} for row in facts.to_dict("records")]
 
 
 def _in_our_order(modalities: str) -> str:
@@ -210,9 +275,11 @@ def _in_our_order(modalities: str) -> str:
 def _twins(facts: pd.DataFrame, *, hashes: pd.Series) -> pd.Series:
     """For every row the case with the same voxels that is kept instead of it, "" if there is none.
 
-    Of the rows with one hash the first by name stays, those usable for training before the others.
+    Of the rows with one hash the first by name stays, those that no rule sets aside before the others.
     """
-    usable = (facts["problem"] == "") & (facts["has_truth"] == "yes") & (facts["unknown_labels"] == "")
+    critical = [rule for rule in case_rules(truth=True) if rule.severity == "critical"]
+    sound = [not any(rule.broken_by(row) for rule in critical) for row in _records(facts)]
+    usable = pd.Series(sound, index=facts.index) & ~facts["case"].duplicated(keep=False)
     order = facts.assign(_hash=hashes, _later=~usable).sort_values(["_later", "case", "folder"], kind="stable")
     known = order[order["_hash"] != ""]
     first = known.groupby("_hash")["case"].transform("first")

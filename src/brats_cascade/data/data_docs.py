@@ -64,6 +64,7 @@ def write_entry_page(
     facts: pd.DataFrame,
     set_aside: Sequence[tuple[str, str]],
     warnings: Sequence[tuple[str, str]],
+    notes: Sequence[str] = (),
     unused: Sequence[Unused] = (),
 ) -> None:
     """Writes index.html: every case, what became of it and why, and the way to Great Expectations' own pages.
@@ -73,6 +74,7 @@ def write_entry_page(
         facts: One row per case with the columns case, grade, release and folder.
         set_aside: (case, reason) of the cases not used.
         warnings: (case, reason) of the cases used with a warning.
+        notes: Lines about the cohort as a whole.
         unused: The volumes that belong to no case.
     """
     aside, warned = dict(set_aside), dict(warnings)
@@ -95,6 +97,7 @@ def write_entry_page(
         "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Data check</title>"
         f"<style>{_STYLE}</style></head>"
         f"<body><h1>Data check: {used} of {len(facts)} cases are used</h1>"
+        f"{''.join(f'<p class=warned>{html.escape(note)}</p>' for note in notes)}"
         f"<p>Each rule with the values that broke it (Great Expectations):</p><ul>{links}</ul>"
         "<table><thead><tr><th>case</th><th>grade</th><th>release</th><th>verdict</th><th>reason and cure</th></tr>"
         f"</thead><tbody>{''.join(text for _, text in rows)}</tbody></table>{_list_unused(unused)}</body></html>\n"

@@ -1,5 +1,6 @@
 """The rules every case must meet, each one built-in expectation of Great Expectations."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,16 +9,17 @@ from brats_cascade import MODALITIES
 
 BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
 LARGEST_TUMOUR = 600.0  # cm3
-NO_TRUTH = "no truth: usable for predict only"
-NO_ENHANCING = "its truth has no label for enhancing tumour: usable for predict and evaluate only"
+NO_TRUTH = "no ground truth: can be segmented, but not used for training"
+NO_ENHANCING = "its ground truth does not mark enhancing tumour: can be segmented and scored, but not used for training"
 TUMOUR_OUTSIDE = 0.01  # share of the tumour's voxels that may lie outside the brain
 POSSIBLE_SPACING = (0.3, 5.0)  # mm
-USUAL_SPACING = (0.8, 1.2)  # mm, every BraTS release has 1 mm
+SPREAD = 0.2  # share of a cohort's spacing by which a case may differ from it
 LARGEST_INTENSITY = 1e6  # scanners write 16-bit integers; more means a wrong scale factor or byte order
 
 _SPACINGS = ("spacing_slice", "spacing_row", "spacing_column")
 
 Row = Mapping[str, Any]
+Spacing = tuple[float, float, float]
 Reason = Callable[[Row], str]
 Severity = Literal["critical", "warning"]
 
@@ -40,10 +42,39 @@ class Rule:
     reason: Reason
     severity: Severity = "critical"
 
+    def broken_by(self, row: Row) -> bool:
+        """Whether a row breaks the rule; Great Expectations says the same of a table (test)."""
+        given = self.arguments
+        if self.expectation == "ExpectColumnValuesToBeInSet":
+            return row[given["column"]] not in given["value_set"]
+        if self.expectation == "ExpectColumnValuesToNotBeNull":
+            return math.isnan(row[given["column"]])
+        if self.expectation == "ExpectColumnPairValuesAToBeGreaterThanB":
+            return row[given["column_A"]] <= row[given["column_B"]]  # not with NaN, which is unknown
+        if self.expectation == "ExpectColumnValuesToBeBetween":
+            value = row[given["column"]]
+            low, high = given.get("min_value", -math.inf), given.get("max_value", math.inf)
+            return value < low or value > high or (given.get("strict_min", False) and value == low)
+        raise NotImplementedError(self.expectation)
 
-def all_rules() -> tuple[Rule, ...]:
-    """Every rule; a case's reasons are listed in this order."""
-    return (*_file_rules(), *_brain_rules(), *_intensity_rules(), *_spacing_rules(), *_truth_rules(), *_twin_rules())
+
+def all_rules(*, spacing: Spacing = (1.0, 1.0, 1.0)) -> tuple[Rule, ...]:
+    """Every rule; a case's reasons are listed in this order.
+
+    Args:
+        spacing: What most cases of the cohort have, mm, along slices, rows and columns.
+    """
+    return (*case_rules(truth=True), *_cohort_rules(spacing))
+
+
+def case_rules(*, truth: bool) -> tuple[Rule, ...]:
+    """The rules that a case meets or breaks whatever cohort it is in.
+
+    Args:
+        truth: Whether to have those about its ground truth, which a prediction does not need.
+    """
+    scans = (*_file_rules(), *_brain_rules(), *_intensity_rules(), *_spacing_rules())
+    return (*scans, *_truth_rules()) if truth else scans
 
 
 def _equals(column: str, value: str, *, text: str, reason: Reason, severity: Severity = "critical") -> Rule:
@@ -149,32 +180,29 @@ def _intensity_rules_of(name: str) -> tuple[Rule, ...]:
 
 
 def _spacing_rules() -> tuple[Rule, ...]:
-    def reason(row: Row, expected: tuple[float, float], cure: str) -> str:
-        spacing = " x ".join(f"{row[column]:.3g}" for column in _SPACINGS)
-        return f"spacing {spacing} mm (slice, row, column), expected {expected[0]} to {expected[1]}: {cure}"
+    def reason(row: Row) -> str:
+        low, high = POSSIBLE_SPACING
+        return f"spacing {in_mm(_spacing_of(row))}, expected {low} to {high}: correct the header or resample"
 
-    impossible = [
+    return tuple(
         _between(
             column,
             min_value=POSSIBLE_SPACING[0],
             max_value=POSSIBLE_SPACING[1],
             text=f"{column} is possible for an MR volume.",
-            reason=lambda row: reason(row, POSSIBLE_SPACING, "correct the header or resample"),
+            reason=reason,
         )
         for column in _SPACINGS
-    ]
-    unusual = [
-        _between(
-            column,
-            min_value=USUAL_SPACING[0],
-            max_value=USUAL_SPACING[1],
-            text=f"{column} is near the 1 mm of the BraTS releases.",
-            reason=lambda row: reason(row, USUAL_SPACING, "do not mix it with cases of other spacings"),
-            severity="warning",
-        )
-        for column in _SPACINGS
-    ]
-    return (*impossible, *unusual)
+    )
+
+
+def in_mm(spacing: Spacing) -> str:
+    """Sizes of a voxel for a message."""
+    return " x ".join(f"{size:.3g}" for size in spacing) + " mm (slice, row, column)"
+
+
+def _spacing_of(row: Row) -> Spacing:
+    return row["spacing_slice"], row["spacing_row"], row["spacing_column"]
 
 
 def _truth_rules() -> tuple[Rule, ...]:
@@ -233,8 +261,21 @@ def _truth_rules() -> tuple[Rule, ...]:
     )
 
 
-def _twin_rules() -> tuple[Rule, ...]:
+def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:
     return (
+        *(
+            _between(
+                column,
+                min_value=(1 - SPREAD) * size,
+                max_value=(1 + SPREAD) * size,
+                text=f"{column} is near the {size:.3g} mm that most cases have.",
+                reason=lambda row: (
+                    f"spacing {in_mm(_spacing_of(row))}, most cases have {in_mm(spacing)}: resample it, or take it out"
+                ),
+                severity="warning",
+            )
+            for column, size in zip(_SPACINGS, spacing, strict=True)
+        ),
         Rule(
             "ExpectColumnValuesToBeUnique",
             {"column": "case"},
