@@ -13,6 +13,7 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest, survey
+from brats_cascade.data.stops import dvc_stops_at
 from brats_cascade.errors import UserError
 
 
@@ -130,3 +131,25 @@ def test_the_command_line_exits_with_1_for_a_bad_case(cohort, tmp_path):
     none = check(tmp_path / "absent")
     assert none.returncode == 1 and none.stderr.startswith("error: ") and len(none.stderr.splitlines()) == 1
     assert json.dumps(sorted(os.listdir(tmp_path))) == "[]"  # noqa: PTH208
+
+
+def test_what_dvc_could_not_hash_is_told(monkeypatch, tmp_path):
+    cohort, closed = tmp_path / "my cohort", tmp_path / "my cohort/HGG/closed.txt"
+    closed.parent.mkdir(parents=True)
+    closed.write_text("text")
+    assert dvc_stops_at(cohort) == []
+    (cohort / "one").symlink_to("gone")
+    (cohort / "HGG/to itself").symlink_to("to itself")
+    (cohort / "HGG/up").symlink_to("..")
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and real(path, mode))
+    dead, unreadable = dvc_stops_at(cohort)
+    assert dead.startswith(
+        f"2 links to nothing, first {cohort}/one -> gone: dvc repro would stop there with [Errno 2]; "
+    )
+    assert unreadable.startswith(
+        f"1 file without permission to read, first {closed}: dvc repro would stop there with ["
+    )
+    subprocess.run(["bash", "-ec", dead.split("remove them with: ")[1]], check=True)
+    assert sorted(path.name for path in cohort.rglob("*")) == ["HGG", "closed.txt", "up"]
+    assert dvc_stops_at(tmp_path / "cases.csv") == []

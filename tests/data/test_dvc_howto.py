@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from layouts import tiny_volumes, write_layout
-from tiny import ROOT, environment, git, make_project
+from tiny import ROOT, change, dvc, environment, git, make_project, shell
 
 PAGE = ROOT / "docs" / "data.md"
+PARTS = ("flair", "t1", "t1ce", "t2")
 
 
 def write_case(place: Path, name: str) -> None:
@@ -34,7 +35,7 @@ def test_the_commands_of_the_how_to(tmp_path: Path) -> None:
         ELSEWHERE=str(tmp_path / "elsewhere"), BRATS_CASCADE_LOG="INFO",
     )  # fmt: skip
 
-    def shell(commands: str, *, cwd: Path = project) -> str:
+    def script(commands: str, *, cwd: Path = project) -> str:
         done = subprocess.run(
             ["bash", "-ec", commands], cwd=cwd, env=variables, capture_output=True, text=True, timeout=500
         )
@@ -42,20 +43,53 @@ def test_the_commands_of_the_how_to(tmp_path: Path) -> None:
         return done.stdout + done.stderr
 
     clean: Callable[[], str] = lambda: git(project, "status", "--porcelain")  # noqa: E731
-    shell(first)
+    script(first)
     assert len([path for path in (tmp_path / "remote").rglob("*") if path.is_file()]) == 16  # three cases, one list
-    assert "3 cases found, 3 stored" in shell(used) and clean() == ""
-    text = shell(changed)
+    assert "3 cases found, 3 stored" in script(used) and clean() == ""
+    text = script(changed)
     assert "3 of 4 cases were ingested before" in text and clean() == ""
     added = text.split("Added:")[1].split("Modified:")[0].split()
     assert len([word for word in added if "data/raw/cohort/HGG/Brats18_N_1/" in word]) == 5
     assert re.search(r"metrics/data.json +accepted +3 +4 +1", text)
-    text = shell(elsewhere, cwd=tmp_path)
+    text = script(elsewhere, cwd=tmp_path)
     assert "Running stage" not in text and "Data and pipelines are up to date" in text
     copy = tmp_path / "copy"
     names = [f"Brats18_{name}_1" for name in "ABC"]
     assert sorted(path.name for path in (copy / "data/raw/cohort/HGG").iterdir()) == names
     assert sorted(path.name for path in (copy / "data/volumes").iterdir()) == names
     assert git(copy, "status", "--porcelain") == ""
-    shell(imported)
+    script(imported)
     assert (project / "data/raw/imported/HGG/Brats18_E_1/Brats18_E_1_t1.nii.gz").is_file() and clean() == ""
+
+
+@pytest.mark.slow
+def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", experiments={"two_path": None}, data={"source": "cohort"})
+    cohort = project / "cohort"
+    for name in "AB":
+        write_case(cohort, name)
+    link = cohort / "HGG/Brats18_A_1/Brats18_A_1_t1.nii.gz"
+    link.unlink()
+    link.symlink_to("gone.nii.gz")
+    (cohort / "notes.txt").symlink_to("nowhere")
+    (cohort / "HGG/up").symlink_to("..")  # does no harm
+    said = dvc(project, "repro", "ingest", status=255)
+    assert "[Errno 2] No such file or directory" in said
+    checked = shell(project, "brats-cascade", "data", "check", "cohort", status=1, COLUMNS="1000").splitlines()
+    assert checked[0].startswith("2 links to nothing, first cohort/notes.txt -> nowhere: dvc repro would stop")
+    assert any(line.startswith("Brats18_A_1 ") and "a link to gone.nii.gz: No such file" in line for line in checked)
+    # A listing outside the folder: DVC hashes it alone, and the case is set aside with its reason.
+    rows = ["case,labels,flair,t1,t1c,t2"]
+    for name in ("Brats18_A_1", "Brats18_B_1"):
+        rows.append(",".join([name, "merged", *(f"cohort/HGG/{name}/{name}_{part}.nii.gz" for part in PARTS)]))
+    (project / "cases.csv").write_text("\n".join(rows) + "\n")
+    change(project, data={"source": "cases.csv"})
+    said = dvc(project, "repro", "ingest")
+    assert "Brats18_A_1: no file for t1: expected cohort/" in said and "2 cases found, 1 stored" in said
+    # The command that the check prints: only the links go.
+    before = sorted(path for path in cohort.rglob("*") if path.exists())
+    shell(project, "bash", "-ec", checked[0].split("remove them with: ")[1])
+    assert sorted(cohort.rglob("*")) == before
+    change(project, data={"source": "cohort"})
+    said = dvc(project, "repro", "ingest")
+    assert "Brats18_A_1: no file for t1: expected Brats18_A_1_t1.nii.gz" in said and "2 cases found, 1 stored" in said

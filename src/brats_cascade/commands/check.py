@@ -12,6 +12,7 @@ from brats_cascade.data.cases import search
 from brats_cascade.data.checks import Verdict, judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
 from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
+from brats_cascade.data.stops import dvc_stops_at
 from brats_cascade.data.unused import by_reason, note_unused, noted_unused
 
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
@@ -28,8 +29,8 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
         workers: Processes.
 
     Returns:
-        The table as text, and the number of bad cases: those that the pipeline sets aside for more than having no
-        truth to train with.
+        The table as text, and the number of problems: cases that the pipeline sets aside for more than having no
+        truth to train with, and kinds of files at which DVC would stop.
 
     Raises:
         UserError: No such folder, layout or case.
@@ -39,7 +40,8 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
     note_unused(facts, unused=found.unused)
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))
-    return render(facts, verdict=verdict), len(verdict.set_aside) - len(_untrainable(verdict))
+    text, stops = render(facts, verdict=verdict), dvc_stops_at(Path(path))
+    return "\n".join([*stops, text]), len(verdict.set_aside) - len(_untrainable(verdict)) + len(stops)
 
 
 def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -> str:

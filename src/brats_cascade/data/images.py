@@ -46,6 +46,9 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
     try:
         data = path.read_bytes()
     except OSError as error:
+        if path.is_symlink():
+            what = f"a link to {path.readlink()}: {error.strerror}"
+            raise ImageError(path, f"cannot be read ({what}); repair the link, or remove it") from None
         raise ImageError(path, f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
     if not data:
         raise ImageError(path, "expected a volume, received a file of 0 bytes; copy or download it again")
