@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from bad_inputs import BAD, nifti, write_cohort
 from layouts import tiny_volumes, write_layout
@@ -131,13 +133,38 @@ def left_out(folder, monkeypatch, write_nifti_case):
         yield what, by_reason(search(Path()).unused)[0]
 
 
+LISTED = "case,labels,flair,t1,t1c,t2,truth\n"
+LISTINGS = {
+    "another encoding": (LISTED + "Jörg,five,f,t,c,2,s\n").encode("cp1252"),
+    "a row with too many values": (LISTED + "a,five,f,t,c,2,truth, corrected.nii\n").encode(),
+    "another separator in a row than in the header": (LISTED + "a;five;f;t;c;2;s\n").encode(),
+    "an unknown column": (LISTED.replace("truth", "seg") + "a,five,f,t,c,2,s\n").encode(),
+    "no value in a column that is needed": (LISTED + "a,five,f,t,,2,s\n").encode(),
+    "a scheme that does not exist": (LISTED + "a,brats,f,t,c,2,truth.nii.gz\n").encode(),
+}
+
+
+def listings(folder, monkeypatch):
+    """What is wrong -> what is told of a listing."""
+    for number, (what, content) in enumerate(LISTINGS.items()):
+        (folder / f"{number}").mkdir(parents=True)
+        monkeypatch.chdir(folder / f"{number}")
+        _, labels = tiny_volumes()
+        nibabel.Nifti1Image(np.where(labels == 3, 1, labels).astype("int16"), np.eye(4)).to_filename("truth.nii.gz")
+        Path("cases.csv").write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            find_cases(Path("cases.csv"))
+        yield what, str(caught.value)
+
+
 def test_the_page_is_up_to_date(outcome, tmp_path, monkeypatch, write_nifti_case):
     (tmp_path / "empty").mkdir()
     lines = [(what, reason) for what, (_, reason) in outcome[0].items()]
     lines.append(("a file that may not be read", unreadable(monkeypatch)[0]))
     lines.append(("a folder with no case", folder_of_no_case(tmp_path / "empty")))
+    told = listings(tmp_path / "listings", monkeypatch)
     left = left_out(tmp_path / "left", monkeypatch, write_nifti_case)
-    page = "\n".join([*HEAD, *_rows(lines), *UNUSED, *_rows(left), ""])
+    page = "\n".join([*HEAD, *_rows(lines), *UNUSED, *_rows(left), *OF_LISTINGS, *_rows(told), ""])
     if os.environ.get("UPDATE_DOCS"):
         PAGE.write_text(page, encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page, "UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py"
@@ -162,6 +189,7 @@ HEAD = (
     "",
     *TABLE,
 )
+OF_LISTINGS = ("", "## Listings", "", *TABLE)
 UNUSED = (
     "",
     "## Volumes that belong to no case",

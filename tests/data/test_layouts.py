@@ -1,5 +1,6 @@
 """Every layout, from files to the store and back: written-out samples of all releases."""
 
+import gzip
 import json
 import shutil
 
@@ -244,7 +245,7 @@ HEADER = "case,flair,t1,t1c,t2,truth,labels\n"
         ("", "no case found in this listing"),
         (HEADER, "no case found in this listing"),
         ("case,flair\na,b\n", r"cases.csv: case 1: t1, t1c, t2, labels missing"),
-        (HEADER + "a,f,t,c,2,s,five\nb,f,t,c,2,s,six\n", r"case 2: labels: expected one of five, .*received 'six'"),
+        (HEADER + "a,f,t,c,2,s,five\nb,f,t,c,2,s,six\n", r"case 2: labels: expected one of five .*received 'six'"),
         (HEADER + "a,f,t,c,2,s\n", "expected 7 values as the header has"),
         (HEADER + "a,f,t,c,2,s,five,x\n", "expected 7 values as the header has"),
         (HEADER + "a,f,t,c,2,s,five\na,f,t,c,2,s,five\n", "case 'a' is listed twice"),
@@ -252,12 +253,98 @@ HEADER = "case,flair,t1,t1c,t2,truth,labels\n"
         (HEADER.replace("flair", "Flair") + "a,f,t,c,2,s,five\n", "unknown column 'Flair'; did you mean flair"),
         (HEADER.replace("truth", "grade") + "a,f,t,c,2,HGG,five\n", "grade: expected one of high, low, unknown"),
         (HEADER + '"a,f,t,c,2,s,five\n', "the listing cannot be read"),
+        (HEADER.replace("truth", "case") + "a,f,t,c,2,s,five\n", "the column 'case' is there twice"),
+        (HEADER + "a,f,t,c,2,s/x,y.nii,five\n", "expected 7 values as the header has, received 8: .* quotation marks"),
+        (HEADER + "a;f;t;c;2;s;five\n", "expected 7 values as the header has, received 1: separate all of them by ','"),
     ],
 )
 def test_a_listing_that_is_none(tmp_path, text, message):
     (tmp_path / "cases.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         find_cases(tmp_path)
+
+
+def as_text(separator=",", *, start="", tail="", line="\n"):
+    """One case as a spreadsheet saves it; `tail` stands behind every line."""
+    row = {"case": "mine", "labels": "five", **paths("list")}
+    lines = [start, separator.join(row) + tail, separator.join(row.values()) + tail, tail.replace(" ", "") and tail * 7]
+    return line.join(text for text in lines if text) + line
+
+
+SAVED = {
+    "Excel's empty rows and columns": as_text(tail=",,").encode(),
+    "semicolons": as_text(";").encode(),
+    "semicolons and empty columns": as_text(";", tail=";;;").encode(),
+    "tabs": as_text("\t").encode(),
+    "a sep= line": as_text("|", start="sep=|").encode(),
+    "a quoted sep= line": as_text(";", start='"sep=;"', line="\r\n").encode(),
+    "UTF-16 with a mark": as_text("\t", line="\r\n").encode("utf-16"),
+    "UTF-16 without a mark": as_text("\t").encode("utf-16-le"),
+    "UTF-16, the other order": as_text(";").encode("utf-16-be"),
+    "UTF-8 with a mark": as_text().encode("utf-8-sig"),
+    "spaces around values": as_text(" , ").encode(),
+}
+
+
+@pytest.mark.parametrize("saved", SAVED.values(), ids=list(SAVED))
+def test_a_listing_is_read_however_a_spreadsheet_saves_it(tmp_path, saved):
+    images, labels = tiny_volumes()
+    write_layout(tmp_path, "list", images=images, labels=labels)
+    (usual,) = find_cases(tmp_path)
+    (tmp_path / "cases.csv").write_bytes(saved)
+    (case,) = find_cases(tmp_path)
+    assert (case.name, case.images, case.truth) == ("mine", usual.images, usual.truth) and not case.problems
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_null_in_a_json_listing_is_an_empty_value(tmp_path, encoding):
+    images, labels = tiny_volumes()
+    write_layout(tmp_path, "list", images=images, labels=labels)
+    (tmp_path / "cases.csv").unlink()
+    row = {"case": 7, "labels": "five", "patient": None, "grade": None, **paths("list"), "truth": None}
+    (tmp_path / "cases.json").write_text(json.dumps([row]), encoding=encoding)
+    (case,) = find_cases(tmp_path)
+    assert (case.name, case.patient, case.grade, case.truth) == ("7", "7", "unknown", None)
+    (tmp_path / "cases.json").write_text(json.dumps([{**row, "t1c": None}]), encoding=encoding)
+    with pytest.raises(UserError, match="case 1: t1c missing"):
+        find_cases(tmp_path)
+
+
+def test_another_encoding_is_refused_with_the_cure(tmp_path):
+    (tmp_path / "cases.csv").write_bytes((HEADER + "Jörg,f,t,c,2,s,five\n").encode("cp1252"))
+    with pytest.raises(UserError, match=r"byte 35 is neither UTF-8 nor UTF-16\); save it as CSV UTF-8"):
+        find_cases(tmp_path)
+
+
+def test_the_labels_column_is_told_with_the_files_own_numbers(tmp_path):
+    images, labels = tiny_volumes()
+    write_layout(tmp_path, "list", images=images, labels=np.where(labels == 3, 1, labels).astype("uint8"))
+    listing = (tmp_path / "cases.csv").read_text()
+    (tmp_path / "cases.csv").write_text(listing.replace("five", "brats"))
+    with pytest.raises(
+        UserError, match=r"received 'brats'; .*of truth\.nii\.gz holds 0 1 2 4, which fits five or merged"
+    ):
+        find_cases(tmp_path)
+    (tmp_path / "cases.csv").write_text(listing.replace("five", "merged-2023"))
+    (case,) = find_cases(tmp_path)
+    words = r"\[0, 1, 2, 4\], expected \[0, 1, 2, 3\] \(merged-2023\): change the labels column to five or merged"
+    with pytest.raises(UserError, match=f"holds the labels {words}"):
+        prepare_case(case, clip=0.01)
+
+
+@pytest.mark.parametrize(("name", "packed"), [("A_t1.nii.gz", False), ("A_t1.nii", True)])
+def test_a_plain_file_named_as_compressed_is_read_and_the_reverse(tmp_path, write_nifti_case, name, packed):
+    folder = write_nifti_case(tmp_path, "A")
+    (case,) = find_cases(tmp_path)
+    before = prepare_case(case, clip=0.01)
+    data = gzip.decompress((folder / "A_t1.nii.gz").read_bytes())
+    (folder / "A_t1.nii.gz").unlink()
+    (folder / name).write_bytes(gzip.compress(data) if packed else data)
+    (case,) = find_cases(tmp_path)
+    after = prepare_case(case, clip=0.01)
+    np.testing.assert_array_equal(after.image, before.image)
+    write_segmentation(tmp_path / "out.nii.gz", after.labels, case=case, meta=after.meta)
+    assert nibabel.load(tmp_path / "out.nii.gz").shape == (12, 14, 10)
 
 
 @pytest.mark.parametrize("text", ["{", '{"case": "a"}', "[1]", '"x"', "[" * 100_000])

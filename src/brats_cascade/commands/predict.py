@@ -10,7 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from brats_cascade.data.cases import Case, find_cases
+from brats_cascade.data.case import Case
+from brats_cascade.data.cases import find_cases
 from brats_cascade.data.spread import run_cases
 from brats_cascade.errors import UserError
 from brats_cascade.inference.finished import foreign_file, is_finished, refuse_input_folders

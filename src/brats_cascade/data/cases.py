@@ -4,49 +4,17 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.case import Case
 from brats_cascade.data.decathlon import read_channels
 from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release
 from brats_cascade.data.unused import Unused, by_reason, explain, is_volume, lone_truth
 from brats_cascade.errors import UserError
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One scan of one patient: where its files are, nothing read yet.
-
-    Attributes:
-        name: Unique in its cohort; also the name of its folder in the volume store.
-        patient: Two cases with the same patient must not be parted by a split.
-        grade: "high", "low" or "unknown".
-        release: Key of releases.RELEASES, or "list" for a case of a listing.
-        scheme: Key of labels.SCHEMES, for the truth and for what is written back.
-        folder: The case's folder.
-        images: Modality -> file. A modality that is missing or found twice is left out.
-        truth: The truth's file, or None.
-        problems: What is wrong with the files, one line each; empty for a case that can be read.
-        channels: Modality -> its place along the fourth axis of its file; empty where every file holds one modality.
-        namesake: Folder of another case that had the same name before both got one of their own, or "".
-        files: Every file that was taken for a part of the case, one that is doubled included.
-    """
-
-    name: str
-    patient: str
-    grade: str
-    release: str
-    scheme: str
-    folder: Path
-    images: Mapping[str, Path]
-    truth: Path | None
-    problems: tuple[str, ...]
-    channels: Mapping[str, int] = field(default_factory=dict)
-    namesake: str = ""
-    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.intensities import Intensities
 from brats_cascade.labels import LABELS
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from brats_cascade.data import facts as measure
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.kept import kept_cases, key_of, trim
 from brats_cascade.data.prepare import VERSION, CaseError, PreparedCase, prepare_case
 from brats_cascade.data.recipe import Recipe

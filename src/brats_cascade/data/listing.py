@@ -4,15 +4,19 @@ One row or object per case: `case`, `flair`, `t1`, `t1c`, `t2` and `labels` (a k
 `truth`, `patient` and `grade` (high, low) may be left out or empty. Paths are relative to the listing.
 """
 
-import csv
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from brats_cascade import MODALITIES
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
+from brats_cascade.data.images import read_image
+from brats_cascade.data.spreadsheet import read_rows, read_text
+from brats_cascade.data.truth import schemes_with, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES
 
@@ -56,13 +60,11 @@ def read_listing(path: Path) -> list[Case]:
 
 
 def _rows(path: Path) -> Sequence[Mapping[str, Any]]:
+    if path.suffix.lower() == ".csv":
+        return read_rows(path, columns=KNOWN)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            rows: Any = list(csv.DictReader(text.splitlines(), strict=True))
-        else:
-            rows = json.loads(text)
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        rows: Any = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: the listing cannot be read ({error}); see docs/data.md for its form") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path}: expected a list with one object per case; see docs/data.md for its form")
@@ -71,11 +73,7 @@ def _rows(path: Path) -> Sequence[Mapping[str, Any]]:
 
 def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     where = f"{path}: case {number}"
-    if None in row or any(value is None for value in row.values()):
-        raise UserError(
-            f"{where}: expected {len(row) - (None in row)} values as the header has, received another number"
-        )
-    values = {str(key).strip(): str(value).strip() for key, value in row.items()}
+    values = {str(key).strip(): "" if value is None else str(value).strip() for key, value in row.items()}
     for key in values:
         if key not in KNOWN:
             near = difflib.get_close_matches(key, KNOWN, n=1)
@@ -88,7 +86,9 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     if Path(name).name != name or name.startswith("."):
         raise UserError(f"{where}: expected a name that a folder can have, received {name!r}")
     if scheme not in SCHEMES:
-        raise UserError(f"{where}: labels: expected one of {', '.join(SCHEMES)}, received {scheme!r}")
+        known = ", ".join(f"{name} ({_in_words(one.to_canonical)})" for name, one in SCHEMES.items())
+        hint = _truth_in_words(path.parent / values["truth"]) if values.get("truth") else ""
+        raise UserError(f"{where}: labels: expected one of {known}, received {scheme!r}{hint}")
     if grade not in GRADES:
         raise UserError(f"{where}: grade: expected one of {', '.join(GRADES)}, received {grade!r}")
     files = {part: path.parent / values[part] for part in (*MODALITIES, "truth") if values.get(part)}
@@ -109,3 +109,17 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
         problems=problems,
         files=tuple(file for file in dict.fromkeys(files.values()) if file.is_file()),
     )
+
+
+def _truth_in_words(path: Path) -> str:
+    """What a truth's numbers say about its scheme; "" for a file that cannot be read."""
+    try:
+        numbers = np.unique(whole_labels(read_image(path).array, path=path)).tolist()
+    except UserError:
+        return ""
+    fitting = schemes_with(numbers)
+    return f"; {path} holds {_in_words(numbers)}" + (f", which fits {' or '.join(fitting)}" if fitting else "")
+
+
+def _in_words(numbers: Iterable[int]) -> str:
+    return " ".join(str(number) for number in sorted(numbers))

@@ -11,7 +11,7 @@ import numpy as np
 from brats_cascade import MODALITIES
 from brats_cascade.data import facts as measure
 from brats_cascade.data.bias import correct_bias
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.images import canonical_spacing, to_canonical
 from brats_cascade.data.intensities import describe
 from brats_cascade.data.preprocess import bounding_box, brain_mask, clip_values, z_score

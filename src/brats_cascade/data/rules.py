@@ -208,7 +208,7 @@ def _spacing_of(row: Row) -> Spacing:
 def _truth_rules() -> tuple[Rule, ...]:
     def unknown(row: Row) -> str:
         found = f"its truth holds the labels {row['unknown_labels']}, unknown to the scheme {row['scheme']!r}"
-        return f"{found}: correct the truth file or set data.layout"
+        return f"{found}: correct the truth, or name the case in a listing with another scheme"
 
     def huge(row: Row) -> str:
         found = f"its tumour measures {row['tumour_cm3']:.0f} cm3, expected at most {LARGEST_TUMOUR:.0f}"

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.images import from_canonical, read_image, write_labels
 from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.recipe import AXES

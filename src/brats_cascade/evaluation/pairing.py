@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from brats_cascade.data.cases import Case, find_cases
+from brats_cascade.data.case import Case
+from brats_cascade.data.cases import find_cases
 from brats_cascade.data.listing import find_listing
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, signature
 from brats_cascade.errors import UserError
 from brats_cascade.inference.kinds import target

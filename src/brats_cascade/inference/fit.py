@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.releases import PHANTOM
 from brats_cascade.errors import UserError
 from brats_cascade.labels import NON_ENHANCING, SCHEMES

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
 from brats_cascade.errors import UserError
 from brats_cascade.inference.kinds import target

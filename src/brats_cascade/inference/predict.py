@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import Misfit, all_misfits, check_fit, describe_misfits

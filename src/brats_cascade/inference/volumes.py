@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from brats_cascade.data.cases import Case
+from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
 
