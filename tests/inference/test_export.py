@@ -1,16 +1,21 @@
-"""Every offered format gives the network's own probabilities."""
+"""Every offered format gives the network's own probabilities, where its README says that it opens."""
 
 import errno
 import importlib.util
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from clean_python import link_packages, run_clean
 
 from brats_cascade.commands.export import run
 from brats_cascade.errors import UserError
 from brats_cascade.inference import export
-from brats_cascade.inference.export import FORMATS, largest_difference, load_exported
+from brats_cascade.inference.export import FORMATS, largest_difference
+from brats_cascade.inference.export_readme import readme
 from brats_cascade.models.build import build_model
 from brats_cascade.models.files import Contract, load_trained, save_trained
 from brats_cascade.models.two_path import Style
@@ -20,24 +25,65 @@ onnx = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("form", ["keras", "saved_model", pytest.param("onnx", marks=onnx)])
-def test_an_exported_cascade_computes_the_same(form, tmp_path):
+FORMS = ["keras", "saved_model", pytest.param("onnx", marks=onnx)]
+# What each README names as needed, here as pip would install it; the keras form needs this project, too.
+NEEDED = {
+    "keras": ("keras", "tensorflow"),
+    "saved_model": ("tensorflow",),
+    "onnx": ("onnxruntime",),
+}
+CALLS = {
+    "keras": "network.predict_on_batch(batch)",
+    "saved_model": "network.serve(batch).numpy()",
+    "onnx": "network.run(None, {network.get_inputs()[0].name: batch})[0]",
+}
+
+
+@pytest.fixture(scope="module")
+def cascade(tmp_path_factory):
+    """A tiny InputCascadeCNN as training writes it, and its probabilities of a batch of another shape than the check's."""
     style = Style(width=0.04)
     network = build_model("input_cascade", style=style)
     rng = np.random.default_rng(0)
     for weight in network.trainable_variables:
         weight.assign(rng.normal(0, 0.05, weight.shape))
     contract = Contract("input_cascade", (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, style)
-    save_trained(tmp_path / "E", network=network, contract=contract)
-    path = run(str(tmp_path / "E"), out=tmp_path / "out", form=form)
-    assert path == tmp_path / "out" / FORMATS[form]
-    assert Contract.from_dict(json.loads((tmp_path / "out" / "model.json").read_text())) == contract
-    batch = rng.normal(size=(3, 70, 67, 4)).astype(np.float32)  # another shape than the check's
+    folder = tmp_path_factory.mktemp("models") / "E"
+    save_trained(folder, network=network, contract=contract)
+    batch = rng.normal(size=(3, 70, 67, 4)).astype(np.float32)
     expected = network.predict_on_batch(batch)
     assert expected.shape == (3, 6, 3, 5) and expected.std() > 1e-3
-    np.testing.assert_allclose(load_exported(path, form=form)(batch), expected, atol=1e-5)
+    return folder, contract, batch, expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_an_exported_cascade_opens_elsewhere_as_its_readme_says_and_computes_the_same(form, cascade, tmp_path):
+    folder, contract, batch, expected = cascade
+    out = tmp_path / "out"
+    path = run(str(folder), out=out, form=form)
+    assert path == out / FORMATS[form]
+    assert Contract.from_dict(json.loads((out / "model.json").read_text())) == contract
+    packages = link_packages(tmp_path / "packages", requirements=NEEDED[form])
+    if form == "keras":
+        (packages / "brats_cascade").symlink_to(Path(export.__file__).parents[1])
+    np.save(out / "batch.npy", batch)
+    [code] = re.findall("```python\n(.*?)```", (out / "README.md").read_text(), flags=re.DOTALL)
+    more = f"batch = np.load('batch.npy')\nnp.savez('out.npz', readme=probabilities, batch={CALLS[form]})"
+    run_clean(packages, code + more, cwd=out)
+    with np.load(out / "out.npz") as answers:
+        assert answers["readme"].shape == (1, 1, 1, 5)
+        np.testing.assert_allclose(answers["batch"], expected, atol=1e-5)
     with pytest.raises(UserError, match="is there already"):
-        run(str(tmp_path / "E"), out=tmp_path / "out", form=form)
+        run(str(folder), out=out, form=form)
+
+
+def test_the_readme_names_the_order_of_modalities_and_labels(cascade):
+    contract = replace(cascade[1], classes=(0, 1, 2, 4), modalities=("t1", "flair", "t2", "t1c"))
+    text = " ".join(readme(contract, form="saved_model").split())
+    assert "Channels: t1, flair, t2, t1c." in text
+    assert "0 everything else, 1 necrosis and non-enhancing tumour, 2 edema, 3 enhancing tumour." in text
+    assert "(batch, rows - 64, columns - 64, 4)" in text
 
 
 def test_another_network_is_told_apart(trained):
@@ -78,5 +124,7 @@ def test_wrong_options_are_one_line(trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--format: expected one of keras, saved_model, onnx, received 'pmml'"):
         run(str(trained()), out=tmp_path, form="pmml")
     monkeypatch.setattr(export, "ONNX_NEEDS", ("no_such_package",))
-    with pytest.raises(UserError, match=r"no_such_package not installed; run: pip install 'brats-cascade\[onnx\]'"):
+    with pytest.raises(
+        UserError, match=r"not installed; run: pip install 'brats-cascade\[onnx\]', or take --format saved"
+    ):
         run(str(trained()), out=tmp_path, form="onnx")

@@ -1,5 +1,6 @@
 """brats-cascade export: a trained network for other programs."""
 
+import os
 from pathlib import Path
 
 
@@ -17,8 +18,10 @@ def run(model: str, *, out: Path, form: str) -> Path:
     Raises:
         UserError: As `open_models` and `export_network`.
     """
-    from brats_cascade.backend import start_backend
+    from brats_cascade.backend import check_backend, start_backend
 
+    check_backend()
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # JAX cannot export windows of any side; weights are the same in both
     start_backend()
     from brats_cascade.commands.model import open_models
     from brats_cascade.inference.export import export_network

@@ -1,7 +1,7 @@
 """A trained network for other programs: a Keras file, TensorFlow's SavedModel, or ONNX; each checked against the network.
 
 Whatever the format, the network is the same function: float32 (batch, rows, columns, modalities), z-scored, to class
-probabilities of a window smaller by the patch's side less 1. model.json beside it says what else a user must know.
+probabilities of a window smaller by the patch's side less 1. README.md and model.json beside it say what a user must know.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from brats_cascade.errors import UserError
+from brats_cascade.inference.export_readme import README, readme
 from brats_cascade.models.files import CONTRACT, NETWORK, Contract, save_trained
 
 FORMATS = {"keras": NETWORK, "saved_model": "saved_model", "onnx": "model.onnx"}
@@ -30,7 +31,7 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
 
     Args:
         network: In float32.
-        contract: Its contract, written beside it as model.json.
+        contract: Its contract, written beside it as model.json, and explained in README.md.
         out: Folder, made if it is not there.
         form: A key of FORMATS.
 
@@ -51,6 +52,7 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write(network, contract=contract, path=path, form=form)
+        (out / README).write_text(readme(contract, form=form), encoding="utf-8")
     except Exception as error:
         _remove(path)  # what is half written would be "there already" the next time
         if not isinstance(error, OSError) and not type(error).__module__.startswith("tensorflow."):
@@ -112,8 +114,9 @@ def _remove(path: Path) -> None:
 
 
 def _check_onnx() -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise UserError("--format onnx: expected Keras on TensorFlow; set KERAS_BACKEND=tensorflow")
     absent = [name for name in ONNX_NEEDS if importlib.util.find_spec(name) is None]
     if absent:
-        raise UserError(f"--format onnx: {', '.join(absent)} not installed; run: pip install 'brats-cascade[onnx]'")
+        raise UserError(
+            f"--format onnx: {', '.join(absent)} not installed; run: pip install 'brats-cascade[onnx]', or take "
+            "--format saved_model, which needs no code of this project either"
+        )
