@@ -141,7 +141,7 @@ def _finish(
     tracked.log_class_weights(trained.weights)
     counts = {key: record[key] for key in ("labelled_pixels", "parameters")}
     tracked.log_scores({"seconds": spent["seconds"], **counts}, prefix="training")
-    tracked.log_model(trained.network, metadata=contract.as_dict())
+    tracked.log_model(trained.network, metadata=contract.as_dict(), folder=folder)
     tracked.log_file(folder / "model.json")
     keep_note(name, run_id=tracked.id, logged=tracked.online)
 

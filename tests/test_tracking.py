@@ -132,13 +132,14 @@ def test_an_exception_marks_the_run_failed(project):
     assert run.client.get_run(run.id).info.status == "FAILED"
 
 
-def test_a_model_comes_back_and_predicts_the_same(project):
+def test_a_model_comes_back_and_predicts_the_same(project, tmp_path):
     import keras
 
     image = keras.Input((None, None, 4))
     model = keras.Model(image, keras.layers.Conv2D(5, 3, activation="softmax")(image))
+    model.save(tmp_path / "model.keras")
     with tracking.start_run("model", root=project, finish=True) as run:
-        uri = run.log_model(model, metadata={"classes": (0, 1, 2, 3, 4)}, pip_requirements=["keras"])
+        uri = run.log_model(model, metadata={"classes": (0, 1, 2, 3, 4)}, folder=tmp_path, pip_requirements=["keras"])
         assert run.online
     pixels = np.random.default_rng(0).normal(size=(2, 6, 7, 4)).astype(np.float32)
     again = tracking.load_model(uri, root=project)
@@ -183,7 +184,7 @@ def test_an_unreachable_server_costs_one_line_and_nothing_else(monkeypatch, capl
     with tracking.start_run("offline", params={"a": 1}, root=tmp_path) as run:
         run.log_history(history())
         run.log_scores({"core": {"dice": 0.5}})
-        assert run.log_model(None, metadata={}) == ""
+        assert run.log_model(None, metadata={}, folder=tmp_path) == ""
     assert (run.id, run.online) == ("", False)
     with tracking.resume_run("f" * 32, name="offline", root=tmp_path) as run:
         run.log_slices(pd.DataFrame())

@@ -8,8 +8,8 @@ from brats_cascade.errors import UserError
 from brats_cascade.inference.chosen import read_rule
 from brats_cascade.inference.postprocess import Rule
 from brats_cascade.inference.segment import Member, check_members
-from brats_cascade.models.files import CONTRACT, NETWORK, Contract
-from brats_cascade.models.fold import for_inference, load_for_inference
+from brats_cascade.models.files import CONTRACT, NETWORK
+from brats_cascade.models.fold import load_for_inference
 
 SCHEMES = ("models:/", "runs:/")
 
@@ -71,20 +71,13 @@ def _open(reference: str, *, precision: str) -> tuple[Member, Rule | None]:
             )
         folder = path if path.is_dir() else path.parent
         return _load(path, precision=precision), read_rule(folder.resolve())
-    from brats_cascade.tracking.model import fetch_folder, load_model, model_metadata
+    from brats_cascade.tracking.model import fetch_folder
 
     _check_store(reference)
     fetched = fetch_folder(reference, holding=CONTRACT)
-    if fetched is not None:
-        return _load(fetched, precision=precision), read_rule(fetched)
-    network = load_model(reference)
-    try:
-        contract = Contract.from_dict(model_metadata(reference))
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"--model {reference}: not logged by this project ({error}); expected its classes and style"
-        ) from None
-    return Member(for_inference(network, contract=contract, precision=precision), contract), None
+    if fetched is None:
+        raise UserError(f"--model {reference}: not logged by this project; expected a model with {CONTRACT} in it")
+    return _load(fetched, precision=precision), read_rule(fetched)
 
 
 def _load(path: Path, *, precision: str) -> Member:

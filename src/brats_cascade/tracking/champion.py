@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import brats_cascade
 from brats_cascade.inference.chosen import SCORES
 from brats_cascade.tracking.model import requirements
 from brats_cascade.tracking.quiet import is_store_failure
@@ -113,7 +114,10 @@ def _current(client: "MlflowClient") -> Any:
 
 
 def _log(client: "MlflowClient", *, uri: str, folder: Path, run_id: str) -> str:
-    """Logs the folder as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled."""
+    """Logs the folder as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled.
+
+    The project's own code goes along, so that the model opens wherever its requirements are installed.
+    """
     import mlflow
     import numpy as np
     import pandas as pd
@@ -153,6 +157,7 @@ def _log(client: "MlflowClient", *, uri: str, folder: Path, run_id: str) -> str:
             run_id=run_id,
             python_model=str(Path(__file__).with_name("serving.py")),
             artifacts={"model": str(folder)},
+            code_paths=[str(Path(brats_cascade.__file__).parent)],
             signature=signature,
             input_example=pd.DataFrame({"image": [small.tolist()]}),
             pip_requirements=requirements(*NEEDED),

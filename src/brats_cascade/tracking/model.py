@@ -1,7 +1,8 @@
-"""Networks in MLflow: logged with a signature, loaded again by URI."""
+"""Networks in MLflow: logged with a signature, in a form that opens without this project, loaded again by URI."""
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import warnings
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
 
+NETWORK_FOLDER = "network"  # in a logged model: the files of models/EXPERIMENT
+NEEDS = "pip install brats-cascade from its checkout, then import brats_cascade.models.build before loading"
+
 
 def log_network(
     model: "keras.Model",
@@ -25,9 +29,16 @@ def log_network(
     client: "MlflowClient",
     uri: str,
     metadata: Mapping[str, Any],
+    folder: Path,
     pip_requirements: Sequence[str] | None = None,
 ) -> str:
-    """Logs a network to a run; see `Run.log_model`, which cannot fail."""
+    """Logs a network to a run; see `Run.log_model`, which cannot fail.
+
+    It is logged twice: as TensorFlow's SavedModel, which MLflow opens where this project is not installed, and in
+    `network/` as training wrote it, for this project. JAX cannot write a SavedModel of a cascade (its windows are of any
+    side), so under JAX MLflow holds a Keras file and a tag names what opens it.
+    """
+    import keras
     import mlflow
     import numpy as np
 
@@ -37,7 +48,7 @@ def log_network(
 
     pixels = np.dtype(np.float32)
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.input_shape[-1]), name="image")]),
+        inputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.input_shape[-1]))]),
         outputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.output_shape[-1]))]),
     )
     # Made here, because Model.log by itself puts the model into the experiment that happens to be active.
@@ -45,17 +56,24 @@ def log_network(
     place = client.create_logged_model(
         run.info.experiment_id, name="model", source_run_id=run_id, params=dict(run.data.params)
     )
+    for path in sorted(folder.glob("model.*")):  # model.json and model.keras
+        client.log_model_artifact(place.model_id, str(path), NETWORK_FOLDER)
+    portable = keras.backend.backend() == "tensorflow"
+    if not portable:
+        client.set_logged_model_tags(place.model_id, {"needs": NEEDS})
     mlflow.set_tracking_uri(uri)  # Model.log knows no client
-    info = Model.log(
-        artifact_path=None,
-        model_id=place.model_id,
-        flavor=flavour,
-        run_id=run_id,
-        model=model,
-        signature=signature,
-        metadata=json.loads(json.dumps(metadata)),  # plain lists, as they come back
-        pip_requirements=list(pip_requirements or requirements()),
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras prints every variable of what it exports
+        info = Model.log(
+            artifact_path=None,
+            model_id=place.model_id,
+            flavor=flavour,
+            run_id=run_id,
+            model=model,
+            save_exported_model=portable,
+            signature=signature,
+            metadata=json.loads(json.dumps(metadata)),  # plain lists, as they come back
+            pip_requirements=list(pip_requirements or requirements()),
+        )
     return str(info.model_uri)
 
 
@@ -65,7 +83,7 @@ def requirements(*names: str) -> list[str]:
     Args:
         names: The others.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     return [f"{name}=={version(name)}" for name in ("keras", backend, *names)]
 
 

@@ -27,5 +27,5 @@ def log_training(run: "Run", *, folder: Path) -> None:
     counts = {key: record[key] for key in ("seconds", "labelled_pixels", "parameters") if key in record}
     run.log_scores(counts, prefix="training")
     network, contract = load_trained(folder)
-    run.log_model(network, metadata=contract.as_dict())
+    run.log_model(network, metadata=contract.as_dict(), folder=folder)
     run.log_file(folder / "model.json")

@@ -150,13 +150,19 @@ class Run(QuietRun):
         self.client.log_artifact(self.id, str(path), folder)
 
     def log_model(
-        self, model: "keras.Model", *, metadata: Mapping[str, Any], pip_requirements: Sequence[str] | None = None
+        self,
+        model: "keras.Model",
+        *,
+        metadata: Mapping[str, Any],
+        folder: Path,
+        pip_requirements: Sequence[str] | None = None,
     ) -> str:
         """Logs a network with a signature whose batch, rows and columns are free.
 
         Args:
             model: One image input (batch, rows, columns, modalities), one output.
             metadata: Plain values kept with the model: classes, architecture, modalities ...
+            folder: models/E, whose model.keras and model.json go along.
             pip_requirements: What loading it needs; the installed keras and its backend by default.
 
         Returns:
@@ -173,6 +179,7 @@ class Run(QuietRun):
                 client=self.client,
                 uri=self._uri,
                 metadata=metadata,
+                folder=folder,
                 pip_requirements=pip_requirements,
             )
         except Exception as error:
