@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # One setting for OpenMP and BLAS keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup repro test ui bench lock clean-venv
+.PHONY: help setup versions repro test ui bench lock clean-venv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -27,7 +27,10 @@ $(STAMP): requirements.txt pyproject.toml
 
 setup: $(STAMP) ## the pinned environment in .venv
 
-repro: $(STAMP) ## the whole pipeline (dvc repro), then the table of results
+versions: # DVC refuses to run in a folder without git, such as a ZIP download
+	@test -e .git || grep -qsE 'no_scm *= *[Tt]rue' .dvc/config.local .dvc/config || { echo 'error: no git repository here (a ZIP download?), so DVC runs nothing; run  git init && git add -A && git commit -m start  and then  make repro' >&2; exit 1; }
+
+repro: versions $(STAMP) ## the whole pipeline (dvc repro), then the table of results
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python pipelines/_warm.py $(BIN)/dvc repro
 	@$(BIN)/brats-cascade results
 

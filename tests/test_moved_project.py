@@ -39,9 +39,11 @@ def log_and_register(root):
 
     image = keras.Input((None, None, 4))
     network = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+    (root / "models").mkdir(exist_ok=True)
+    network.save(root / "models" / "model.keras")
     with tracking.start_run("first", root=root, finish=True) as run:
         run.log_file(Path(__file__), folder="files")
-        uri = run.log_model(network, metadata={"classes": [0, 1]}, pip_requirements=["keras"])
+        uri = run.log_model(network, metadata={"classes": [0, 1]}, folder=root / "models", pip_requirements=["keras"])
         assert run.online
     if not run.client.search_registered_models("name = 'm'"):
         run.client.create_registered_model("m")

@@ -1,5 +1,6 @@
 """brats-cascade doctor: what is here, and what would not work and why."""
 
+import configparser
 import importlib.metadata
 import os
 import platform
@@ -97,6 +98,29 @@ def _precision() -> list[str]:
     return [in_words(bfloat16_times(training=training), training=training) for training in (True, False)]
 
 
+def versions(root: Path, problems: list[str]) -> str:
+    """Whether git keeps the project's versions; DVC refuses to work where nobody told it that git does not.
+
+    Args:
+        root: The project's root.
+        problems: Gets a line where it is neither a git repository nor meant to be none.
+
+    Returns:
+        One line.
+    """
+    if (root / ".git").exists():
+        return f"git, commit {provenance.git_commit(root)}"
+    config = configparser.ConfigParser(interpolation=None)
+    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"], encoding="utf-8")
+    if config.get("core", "no_scm", fallback="false").lower() == "true":
+        return "no git: `dvc repro` works; `dvc exp`, `dvc metrics diff` and `dvc plots diff` do not"
+    problems.append(
+        f"{root}: no git repository (a ZIP download?), so DVC runs nothing; run `git init && git add -A && "
+        "git commit -m start`, or `dvc config --local core.no_scm true` to work without versions and without `dvc exp`"
+    )
+    return "none"
+
+
 def _project(root: Path, problems: list[str]) -> None:
     from brats_cascade.config import load_params
     from brats_cascade.data.cases import find_cases
@@ -106,6 +130,7 @@ def _project(root: Path, problems: list[str]) -> None:
     except UserError as error:
         problems.append(str(error))
         return
+    print(f"versions            {versions(root, problems)}")
     source = root / params.data.source
     if params.data.source == "data/raw/phantom" and not source.exists():
         print(f"data source         {params.data.source} (the embedded phantom cohort; `dvc repro` makes it)")

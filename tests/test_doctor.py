@@ -1,0 +1,45 @@
+"""What doctor and make say in a folder without git, as a ZIP download is."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from brats_cascade.commands.doctor import versions
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_folder_without_git_is_a_problem_with_both_cures(tmp_path: Path) -> None:
+    problems: list[str] = []
+    assert versions(tmp_path, problems) == "none"
+    [line] = problems
+    assert f"{tmp_path}: no git repository (a ZIP download?)" in line and "\n" not in line
+    assert "git init && git add -A" in line and "dvc config --local core.no_scm true" in line
+
+
+def test_dvc_may_be_told_to_do_without_git(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc")
+    (tmp_path / ".dvc" / "config.local").write_text("['remote \"x\"']\n    url = a%20b\n[core]\n    no_scm = true\n")
+    problems: list[str] = []
+    assert versions(tmp_path, problems).startswith("no git: `dvc repro` works; `dvc exp`")
+    assert problems == []
+
+
+def test_a_clone_names_its_commit(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    problems: list[str] = []
+    assert versions(tmp_path, problems).startswith("git, commit ") and problems == []
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_repro_without_git_is_one_line_before_anything_is_installed(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    done = subprocess.run(["make", "repro"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and done.stdout == ""
+    first, *others = done.stderr.splitlines()
+    assert first.startswith("error: no git repository here (a ZIP download?)") and "git init && git add -A" in first
+    assert len(others) == 1 and others[0].startswith("make")  # make's own "*** Error 1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Makefile"]
