@@ -8,6 +8,7 @@ from _stage import run
 from brats_cascade.config import Params
 from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest
+from brats_cascade.data.stops import dvc_overlooks
 from brats_cascade.data.unused import by_reason, note_unused
 
 VOLUMES, KEPT = Path("data/volumes"), Path(".work/ingest")
@@ -22,6 +23,8 @@ def main(params: Params) -> None:
     table.to_parquet(TABLE, index=False)
     for line in by_reason(found.unused):
         logging.warning("seen, not used: %s", line)
+    for line in dvc_overlooks(Path(params.data.source)):
+        logging.warning("%s", line)
     for problem in table.loc[table["problem"] != "", "problem"]:
         logging.warning("%s", problem)
     logging.info("%d cases found, %d stored in %s", len(table), int(table["stored"].sum()), VOLUMES)

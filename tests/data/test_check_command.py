@@ -13,7 +13,7 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest, survey
-from brats_cascade.data.stops import dvc_stops_at
+from brats_cascade.data.stops import AGAIN, dvc_overlooks, dvc_stops_at
 from brats_cascade.errors import UserError
 
 
@@ -152,4 +152,13 @@ def test_what_dvc_could_not_hash_is_told(monkeypatch, tmp_path):
     )
     subprocess.run(["bash", "-ec", dead.split("remove them with: ")[1]], check=True)
     assert sorted(path.name for path in cohort.rglob("*")) == ["HGG", "closed.txt", "up"]
+    (line,) = dvc_overlooks(cohort)
+    assert line.startswith(
+        f"1 link to a folder, first {cohort}/HGG/up -> ..: DVC does not look behind such links; link"
+    )
+    (cohort / "HGG/up").unlink()
+    assert dvc_overlooks(cohort) == []
+    (tmp_path / "cases.csv").write_text("case\n")
     assert dvc_stops_at(tmp_path / "cases.csv") == []
+    (line,) = dvc_overlooks(tmp_path / "cases.csv")
+    assert line.endswith("DVC looks at the listing, not at the scans it names; after a change of these run: " + AGAIN)

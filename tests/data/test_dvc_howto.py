@@ -1,6 +1,7 @@
 """The commands of docs/data.md, run as they stand there, in a copy of this project with its own .gitignore and stages."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     link.unlink()
     link.symlink_to("gone.nii.gz")
     (cohort / "notes.txt").symlink_to("nowhere")
-    (cohort / "HGG/up").symlink_to("..")  # does no harm
+    (cohort / "HGG/up").symlink_to("..")
     said = dvc(project, "repro", "ingest", status=255)
     assert "[Errno 2] No such file or directory" in said
     checked = shell(project, "brats-cascade", "data", "check", "cohort", status=1, COLUMNS="1000").splitlines()
@@ -93,3 +94,13 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     change(project, data={"source": "cohort"})
     said = dvc(project, "repro", "ingest")
     assert "Brats18_A_1: no file for t1: expected Brats18_A_1_t1.nii.gz" in said and "2 cases found, 1 stored" in said
+    # A folder that is a link: DVC does not notice what happens behind it, which is said with the command that helps.
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(cohort / "HGG/Brats18_B_1", tmp_path / "elsewhere/Brats18_B_1")
+    (cohort / "HGG/Brats18_B_1").symlink_to(tmp_path / "elsewhere/Brats18_B_1")
+    said = dvc(project, "repro", "ingest")
+    assert "2 links to a folder, first cohort/HGG/Brats18_B_1 -> " in said and "2 cases found, 1 stored" in said
+    (tmp_path / "elsewhere/Brats18_B_1/Brats18_B_1_t1.nii.gz").unlink()
+    assert "Running stage" not in dvc(project, "repro", "ingest")
+    said = dvc(project, *said.split("of the scans run: dvc ")[1].splitlines()[0].split())
+    assert "2 cases found, 0 stored" in said

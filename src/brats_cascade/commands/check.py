@@ -12,7 +12,7 @@ from brats_cascade.data.cases import search
 from brats_cascade.data.checks import Verdict, judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
 from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
-from brats_cascade.data.stops import dvc_stops_at
+from brats_cascade.data.stops import dvc_overlooks, dvc_stops_at
 from brats_cascade.data.unused import by_reason, note_unused, noted_unused
 
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
@@ -41,7 +41,9 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))
     text, stops = render(facts, verdict=verdict), dvc_stops_at(Path(path))
-    return "\n".join([*stops, text]), len(verdict.set_aside) - len(_untrainable(verdict)) + len(stops)
+    return "\n".join([*stops, *dvc_overlooks(Path(path)), text]), len(verdict.set_aside) - len(
+        _untrainable(verdict)
+    ) + len(stops)
 
 
 def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -> str:

@@ -1,53 +1,69 @@
-"""Files at which DVC would stop before the first stage: it hashes everything in data.source, not the volumes alone."""
+"""What DVC makes of data.source: it hashes all its files before the first stage, stops at some, and overlooks others."""
 
 import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+AGAIN = "dvc repro --force --single-item ingest"
+
 
 def dvc_stops_at(source: Path) -> list[str]:
     """Says which files DVC cannot hash, and what to do.
 
     Args:
-        source: A folder of cases. Of a listing DVC hashes the listing alone, so that nothing is said about its scans.
+        source: A folder of cases, or a listing.
 
     Returns:
         One line per kind of file.
     """
-    if not source.is_dir():
-        return []
     dead, closed = [], []
-    for path in _everything(source):
+    for path in _files(source):
         if not path.exists():
             dead.append(path)
-        elif not path.is_dir() and not os.access(path, os.R_OK):
+        elif not os.access(path, os.R_OK):
             closed.append(path)
     lines = []
+    place = shlex.quote(str(source))
     if dead:
         lines.append(
             f"{_count(dead, 'link')} to nothing, first {dead[0]} -> {dead[0].readlink()}: dvc repro would stop there with "
-            f"[Errno 2]; repair the links, or remove them with: {_removal(source)}"
+            f"[Errno 2]; repair the links, or remove them with: find -H {place} -type l ! -exec test -e {{}} \\; -delete"
         )
     if closed:
         lines.append(
             f"{_count(closed, 'file')} without permission to read, first {closed[0]}: dvc repro would stop there with "
-            f"[Errno 13]; give yourself permission with: chmod -R u+rX {shlex.quote(str(source))}"
+            f"[Errno 13]; give yourself permission with: chmod -R u+rX {place}"
         )
     return lines
 
 
-def _everything(source: Path) -> Iterator[Path]:
-    """Files and links in a fixed order; links to folders are followed, each folder is entered once."""
-    entered = {os.path.realpath(source)}
-    for folder, subfolders, files in os.walk(source, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if os.path.realpath(Path(folder) / name) not in entered)
-        entered.update(os.path.realpath(Path(folder) / name) for name in subfolders)
-        yield from (Path(folder) / name for name in sorted(files))
+def dvc_overlooks(source: Path) -> list[str]:
+    """Says which scans DVC does not look at, so that it takes a changed cohort for the one it knows.
+
+    Args:
+        source: A folder of cases, or a listing.
+
+    Returns:
+        One line per kind of source.
+    """
+    if source.is_file():
+        return [f"{source}: DVC looks at the listing, not at the scans it names; after a change of these run: {AGAIN}"]
+    links = [path for path in _files(source, folders=True) if path.is_dir()]
+    if not links:
+        return []
+    return [
+        f"{_count(links, 'link')} to a folder, first {links[0]} -> {links[0].readlink()}: DVC does not look behind such "
+        f"links; link the files instead, or after a change of the scans run: {AGAIN}"
+    ]
 
 
-def _removal(source: Path) -> str:
-    return rf"find -H {shlex.quote(str(source))} -type l ! -exec test -e {{}} \; -delete"
+def _files(source: Path, *, folders: bool = False) -> Iterator[Path]:
+    """Files and links to files, or links to folders with them; like DVC it does not enter links to folders."""
+    for folder, subfolders, files in os.walk(source):
+        subfolders.sort()
+        links = [name for name in subfolders if folders and (Path(folder) / name).is_symlink()]
+        yield from (Path(folder) / name for name in sorted([*files, *links]))
 
 
 def _count(paths: list[Path], what: str) -> str:
