@@ -36,12 +36,13 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     for name in arguments:
         parser.add_argument(name)
-    given = parser.parse_args()
-    status = run_warm() if heavy else None
-    if status is not None:
-        sys.exit(status)
     try:
-        params: Params = load_params(Path("params.yaml"))
+        if not {"-h", "--help"} & set(sys.argv):
+            params: Params = load_params(Path("params.yaml"))  # first, so that names with spaces are refused as such
+        given = parser.parse_args()
+        status = run_warm() if heavy else None
+        if status is not None:
+            sys.exit(status)
         words = [getattr(given, name) for name in arguments]
         if heavy and words:
             _warn_of_slow_precision(params, words)

@@ -1,6 +1,8 @@
 """params.yaml: what is accepted, and the one line that a mistake gets."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,15 @@ def test_a_name_that_is_no_stage_and_no_folder_is_refused(tmp_path: Path, name) 
         load_params(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
     assert str(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [["a", "b"], ["-x"]])  # as DVC starts the stages of `a b` and `-x`
+def test_a_stage_refuses_the_name_before_its_own_words(tmp_path: Path, words: list[str]) -> None:
+    _params(tmp_path, lambda tree: tree["experiments"].update({" ".join(words): dict(tree["experiments"]["two_path"])}))
+    command = [sys.executable, str(ROOT / "pipelines/train.py"), *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"the name {' '.join(words)!r} cannot be used" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["a", "Two-Path_3", "phase1", "crossval", "ablation", "sweep", "train", "x" * 100])

@@ -3,40 +3,42 @@ import pytest
 
 from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
-from brats_cascade.sweep.apply import apply_trial
+from brats_cascade.params_file import read_tree, write_params
+from brats_cascade.sweep.apply import apply_best
 from brats_cascade.sweep.plan import plan_of
 
 
-def finished(params, value=0.81234):
+def finished(params, *, value=0.81234, default=None):
+    """A study `hunt` with one trial of these settings, after one with the experiment's own where `default` is its score."""
     space = {
         key: optuna.distributions.CategoricalDistribution([choice]) if isinstance(choice, str)
         else optuna.distributions.FloatDistribution(0, 1) for key, choice in params.items()
     }  # fmt: skip
-    trial = optuna.create_trial(params=params, distributions=space, value=value)
-    trial.number = 7
-    return trial
+    study = optuna.create_study(study_name="hunt", direction="maximize")
+    if default is not None:
+        study.add_trial(optuna.create_trial(value=default, user_attrs={"default": True}))
+    study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
+    return {"study": study, "best": study.best_trial}
 
 
 @pytest.fixture
 def params_file(make_project):
-    """The shipped params.yaml with a sweep of `two_path` whose trials have 9 steps."""
+    """The shipped params.yaml, in the form it is written in, with a sweep of `two_path` whose trials have 9 steps."""
     path = make_project(fixed={"steps": 9}) / "params.yaml"
+    write_params(path, read_tree(path))
     return path
 
 
 def test_the_best_trial_becomes_an_experiment_and_every_other_line_stays(params_file):
-    before = params_file.read_text()
+    before = params_file.read_text().splitlines()
     plan = plan_of(load_params(params_file))
-    trial = finished({"learning_rate": 0.00123456789, "optimizer": "sgd", "optimizer.sgd.momentum": 0.8})
-    assert apply_trial(params_file, trial=trial, plan=plan, study="hunt") == "hunt_best"
-    after = params_file.read_text()
-    kept = [line for line in before.splitlines() if line not in after.splitlines()]
-    assert kept == []
-    added = after.splitlines()
-    for line in before.splitlines():
-        added.remove(line)
-    assert added[0] == "  hunt_best:" and all(line.startswith("    ") for line in added[1:])
-    assert "# study hunt, trial 7: complete Dice 0.8123 on the validation patients" in after
+    found = finished({"learning_rate": 0.00123456789, "optimizer": "sgd", "optimizer.sgd.momentum": 0.8}, default=0.5)
+    told = apply_best(params_file, plan=plan, **found)
+    assert told == "params.yaml: experiment hunt_best is this trial; `dvc repro` trains and evaluates it"
+    after = params_file.read_text().splitlines()
+    start = after.index("  hunt_best:")
+    block = [line for line in after[start:] if line in ("  hunt_best:",) or line.startswith("    ")]
+    assert len(block) == 7 and after[:start] + after[start + len(block) :] == before
     params = load_params(params_file)
     found = params.experiments["hunt_best"]
     assert (found.architecture, found.builds_on) == ("two_path", "data/patches")
@@ -45,34 +47,45 @@ def test_the_best_trial_becomes_an_experiment_and_every_other_line_stays(params_
     assert params.experiments["two_path"].train == params.train
 
 
-def test_applying_again_replaces_it(params_file):
+def test_applying_a_better_trial_replaces_the_experiment(params_file):
     plan = plan_of(load_params(params_file))
-    apply_trial(params_file, trial=finished({"learning_rate": 0.5}), plan=plan, study="hunt")
-    apply_trial(params_file, trial=finished({"learning_rate": 0.25}, value=0.9), plan=plan, study="hunt")
-    text = params_file.read_text()
-    assert text.count("hunt_best:") == 1 and text.count("# study hunt") == 1
+    apply_best(params_file, plan=plan, **finished({"learning_rate": 0.5}))
+    apply_best(params_file, plan=plan, **finished({"learning_rate": 0.25}, value=0.9))
+    assert params_file.read_text().count("hunt_best:") == 1
     assert load_params(params_file).experiments["hunt_best"].train.learning_rate == 0.25
 
 
-def test_an_experiments_own_overrides_and_comments_stay(make_project):
-    path = make_project() / "params.yaml"
-    own = (
-        "  two_path:\n    architecture: two_path\n    builds_on: data/patches     # the sets\n    l2: 0.5  # its own\n"
-    )
-    head, _, tail = path.read_text().partition("experiments:\n")
-    tail = tail[tail.index("sweep:") :] if "sweep:" in tail else ""
-    path.write_text(head + tail + "experiments:\n" + own + "  # the last one\n  wide:\n" + own.partition("\n")[2])
-    plan = plan_of(load_params(path))
-    apply_trial(path, trial=finished({"learning_rate": 0.5}), plan=plan, study="hunt")
-    text = path.read_text()
-    assert text.startswith(head) and own in text and "  # the last one\n  wide:\n" in text
-    assert load_params(path).experiments["hunt_best"].train.l2 == 0.5
+@pytest.mark.parametrize("value", [0.7, 0.8])  # worse than the experiment's own settings, and as good
+def test_where_nothing_better_was_found_nothing_is_written(params_file, value):
+    before = params_file.read_text()
+    found = finished({"learning_rate": 0.5}, value=value, default=0.8)
+    told = apply_best(params_file, plan=plan_of(load_params(params_file)), **found)
+    assert told == "params.yaml: left as it is; no trial is better than trial 0, the settings of two_path"
+    assert params_file.read_text() == before
+
+
+def test_settings_that_an_experiment_has_already_are_not_written_twice(params_file):
+    plan = plan_of(load_params(params_file))
+    found = finished({"learning_rate": 0.5})
+    apply_best(params_file, plan=plan, **found)
+    before = params_file.read_text()
+    told = apply_best(params_file, plan=plan, **found)
+    assert told == "params.yaml: left as it is; experiment hunt_best has the settings of trial 0 already"
+    assert params_file.read_text() == before
+
+
+def test_an_experiments_own_overrides_stay(params_file):
+    tree = read_tree(params_file)
+    tree["experiments"]["two_path"]["l2"] = 0.5
+    write_params(params_file, tree)
+    apply_best(params_file, plan=plan_of(load_params(params_file)), **finished({"learning_rate": 0.5}))
+    assert load_params(params_file).experiments["hunt_best"].train.l2 == 0.5
 
 
 def test_what_would_not_be_read_back_leaves_the_file_alone(params_file):
     before = params_file.read_text()
     plan = plan_of(load_params(params_file))
-    with pytest.raises(UserError, match=r"left as it was; trial 7 does not fit in: .*learning_rate"):
-        apply_trial(params_file, trial=finished({"learning_rate": 0.0}), plan=plan, study="hunt")
+    with pytest.raises(UserError, match=r"left as it was; trial 0 does not fit in: .*learning_rate"):
+        apply_best(params_file, plan=plan, **finished({"learning_rate": 0.0}))
     assert params_file.read_text() == before
     assert [entry.name for entry in params_file.parent.iterdir() if entry.name.startswith(".params")] == []

@@ -15,6 +15,7 @@ from brats_cascade.sweep.devices import count_workers, visible_gpus, worker_envi
 from brats_cascade.sweep.lost import give_up_lost
 from brats_cascade.sweep.objective import host_name
 from brats_cascade.sweep.plan import Plan, plan_of
+from brats_cascade.sweep.run import run_sweep
 from brats_cascade.sweep.settings import recipe_of, style_of
 from brats_cascade.sweep.space import suggest
 from brats_cascade.sweep.standing import best, counted, reason_of, stale_for
@@ -67,6 +68,7 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
     assert starts and [entry.state.name for entry in study.trials] == ["WAITING"]
     make_study("s", storage=storage, plan=plan, data_key="x")
     assert len(study.trials) == 1  # the first trial is queued once
+    study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
     with pytest.raises(UserError, match="study 's': the data differs"):
         make_study("s", storage=storage, plan=plan, data_key="y")
     path = root / "params.yaml"
@@ -76,6 +78,33 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
     path.write_text(path.read_text().replace("heartbeat: 1", "heartbeat: 1\n  second: parameters"))
     with pytest.raises(UserError, match=r"sweep\.second differs"):
         make_study("s", storage=storage, plan=plan_at(root), data_key="x")
+
+
+def test_a_study_without_a_trial_is_made_anew_for_other_settings(make_project, tmp_path):
+    """A command that was mistyped, or whose params.yaml was, does not stand in the way of the right one."""
+    root = make_project()
+    storage, path = open_storage(f"sqlite:///{tmp_path / 'o.db'}"), root / "params.yaml"
+    make_study("s", storage=storage, plan=plan_at(root), data_key="x")
+    path.write_text(path.read_text().replace("heartbeat: 1", "heartbeat: 1\n  second: parameters\n  fixed: {steps: 9}"))
+    study, starts = make_study("s", storage=storage, plan=plan_at(root), data_key="y")
+    assert starts and [entry.state.name for entry in study.trials] == ["WAITING"]
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert study.user_attrs == {"identity": plan_at(root).identity(), "data": "y"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"workers": "two"}, "--workers: expected a number"),
+        ({"name": "2024"}, "--study: the name '2024' cannot be used"),
+    ],
+)
+def test_a_wrong_option_leaves_no_study(make_project, wrong, message):
+    root = make_project()
+    settings = {"name": "s", "trials": 1, "storage": f"sqlite:///{root / 'o.db'}", "root": root, "tell": print, **wrong}
+    with pytest.raises(UserError, match=message):
+        run_sweep(plan_at(root), **settings)
+    assert not (root / "o.db").exists() and not (root / "mlflow.db").exists()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")

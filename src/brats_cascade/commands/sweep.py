@@ -9,7 +9,7 @@ from pathlib import Path
 
 from brats_cascade.backend import check_backend
 from brats_cascade.config import load_params
-from brats_cascade.sweep.apply import apply_trial
+from brats_cascade.sweep.apply import apply_best
 from brats_cascade.sweep.page import COMMAND, read_metrics, write_page
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.run import line_of, run_sweep
@@ -72,7 +72,6 @@ def run(
         return
     tell("best: " + line_of(done.best))
     if apply:
-        name = apply_trial(root / "params.yaml", trial=done.best, plan=plan, study=study)
-        tell(f"params.yaml: experiment {name} is this trial; `dvc repro` trains and evaluates it")
+        tell(apply_best(root / "params.yaml", study=done.study, best=done.best, plan=plan))
     else:
         tell("the same command with --apply writes it into params.yaml as an experiment")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
+from brats_cascade.params_file import problem_of_name
 from brats_cascade.sweep import records
 from brats_cascade.sweep.crew import Crew
 from brats_cascade.sweep.devices import count_workers, usable_cores, visible_gpus, worker_environment
@@ -55,7 +56,7 @@ def run_sweep(
 
     Args:
         plan: What is searched.
-        name: Of the study; letters, digits, `-`, `_`.
+        name: Of the study.
         trials: How many the study should have in all, over all commands and hosts.
         storage: As for `open_storage`.
         workers: A number of processes, or "auto".
@@ -69,12 +70,13 @@ def run_sweep(
     Raises:
         UserError: The study cannot be opened or was made for something else, or no worker can work.
     """
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise UserError(f"--study: expected letters, digits, - and _, received {name!r}")
+    if problem := problem_of_name(name):
+        raise UserError(f"--study: {problem}")
     if not plan.space:
         raise UserError("params.yaml: sweep.space is empty; say what to search (docs/sweeps.md)")
     deadline = None if timeout is None else time.time() + timeout
     gpus, cores = visible_gpus(_environment()), usable_cores()
+    most = count_workers(workers, gpus=len(gpus), cores=cores, memory=_free_memory())
     refuse_missing(root, cnn1=plan.entry.cnn1)
     hashes = provenance.data_hashes(root)
     opened = open_storage(storage, heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
@@ -83,7 +85,7 @@ def run_sweep(
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
     so_far = study.get_trials(deepcopy=False)
     left = trials - len(counted(so_far)) + sum(trial.state.name == "RUNNING" for trial in so_far)
-    count = min(count_workers(workers, gpus=len(gpus), cores=cores, memory=_free_memory()), max(left, 0))
+    count = min(most, max(left, 0))
     folder = root / ".work" / "sweep" / name
     if count:
         where = {"commit": provenance.git_commit(root), "machine": provenance.machine(), "workers": count}

@@ -1,11 +1,13 @@
 """The Optuna study of a plan: made once, opened by every worker, refused where it was made for something else."""
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from brats_cascade.errors import UserError
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.space import point_of
+from brats_cascade.sweep.standing import counted
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -19,6 +21,8 @@ IDENTITY, DATA = "identity", "data"
 def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str = "") -> "tuple[Study, bool]":
     """Makes a study, with the experiment's own settings as its first trial, or opens it again.
 
+    A study in which no trial has begun, such as one of a command that was mistyped, is made anew.
+
     Args:
         name: Of the study.
         storage: From `open_storage`.
@@ -29,19 +33,25 @@ def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str =
         The study, and whether the experiment's settings lie in the space and so are its first trial.
 
     Raises:
-        UserError: The study was made for another experiment, other fixed settings, another space or other data.
+        UserError: Its trials were made for another experiment, other fixed settings, another space or other data.
     """
     import optuna
 
-    study = optuna.create_study(study_name=name, storage=storage, directions=plan.directions, load_if_exists=True)
-    if list(study.directions) != [optuna.study.StudyDirection[word.upper()] for word in plan.directions]:
-        raise _other(name, what="sweep.second")
-    for key, value in ((IDENTITY, plan.identity()), (DATA, data_key)):
-        known = study.user_attrs.get(key)
-        if known is None:
+    def opened() -> "Study":
+        return optuna.create_study(study_name=name, storage=storage, directions=plan.directions, load_if_exists=True)
+
+    study, wanted = opened(), {IDENTITY: plan.identity(), DATA: data_key}
+    if differs := _difference(study, plan=plan, wanted=wanted):
+        if counted(study.get_trials(deepcopy=False)):
+            raise UserError(
+                f"study {name!r}: {differs} differs from what its trials were made with, so that scores would not compare; "
+                "give --study another name"
+            )
+        optuna.delete_study(study_name=name, storage=storage)  # no trial has begun, so nothing is lost
+        study = opened()
+    for key, value in wanted.items():
+        if key not in study.user_attrs:
             study.set_user_attr(key, value)
-        elif known != value:
-            raise _other(name, what="the data" if key == DATA else "sweep, the experiment or train in params.yaml")
     if study.metric_names is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -99,8 +109,9 @@ def make_pruner(plan: Plan) -> "BasePruner":
     return optuna.pruners.MedianPruner(n_startup_trials=sweep.startup, n_warmup_steps=2)  # rounds count from 1
 
 
-def _other(name: str, *, what: str) -> UserError:
-    return UserError(
-        f"study {name!r}: {what} differs from what its trials were made with, so that scores would not compare; give "
-        "--study another name"
-    )
+def _difference(study: "Study", *, plan: Plan, wanted: Mapping[str, str]) -> str:
+    """What a study was made with and this command does not have, or ""."""
+    if [direction.name.lower() for direction in study.directions] != plan.directions:
+        return "sweep.second"
+    words = {IDENTITY: "sweep, the experiment or train in params.yaml", DATA: "the data"}
+    return next((words[key] for key in wanted if study.user_attrs.get(key, wanted[key]) != wanted[key]), "")
