@@ -13,6 +13,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.sweep import storage as storage_module
 from brats_cascade.sweep.devices import count_workers, visible_gpus, worker_environment
 from brats_cascade.sweep.lost import give_up_lost
+from brats_cascade.sweep.material import open_material
 from brats_cascade.sweep.objective import host_name
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
@@ -21,6 +22,7 @@ from brats_cascade.sweep.space import suggest
 from brats_cascade.sweep.standing import best, counted, reason_of, stale_for
 from brats_cascade.sweep.storage import open_storage, shown
 from brats_cascade.sweep.study import make_pruner, make_study, open_study
+from brats_cascade.sweep.trial import train_trial
 
 ROOT = Path(__file__).parents[2]
 START = datetime.datetime(2025, 1, 1)
@@ -213,3 +215,31 @@ def test_settings_reach_the_network_and_the_training_as_in_the_train_stage():
     own = load_params(ROOT / "params.yaml").train
     for train in (own, own.model_copy(update={"start": "paper", "momentum": 0.7, "width": 0.5, "steps": 3})):
         assert style_of(train) == stage_style(train) and recipe_of(train) == stage_recipe(train)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_trials_and_the_same_scores(make_project, tmp_path):
+    """Two studies, trained and not simulated: settings, scores of every case and validation curves, to the last bit."""
+    root = make_project()
+    plan, material = plan_at(root), open_material(root)
+
+    def swept(name):
+        storage, curves = open_storage(f"sqlite:///{tmp_path / name}.db"), []
+        make_study(name, storage=storage, plan=plan)
+
+        def objective(trial):
+            train = plan.train_with(suggest(trial, plan.space))
+            found = train_trial(
+                plan, train, material=material, root=root, folder=tmp_path / name / str(trial.number),
+                on_check=lambda rows: curves.append([{**row, "seconds": 0} for row in rows]),
+            )  # fmt: skip
+            curves.append(found.cases)
+            return found.complete
+
+        study = open_study(name, storage=storage, plan=plan)
+        study.optimize(objective, n_trials=2)
+        return [(trial.params, trial.values) for trial in study.trials], curves
+
+    one = swept("one")
+    assert one == swept("other")
+    assert len(one[0]) == 2 and one[0][0] != one[0][1] and len(one[1]) == 6

@@ -1,5 +1,6 @@
 """A training killed (SIGKILL) in the middle of an epoch and started again with the same command."""
 
+import hashlib
 import json
 import os
 import signal
@@ -103,6 +104,24 @@ def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project)
     assert "of other settings or data; the training starts anew" in log
     assert read_note("two_path", root=folder)["run_id"] not in ("", opened)
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [4, 6]
+
+
+@pytest.mark.slow
+def test_two_trainings_with_one_seed_are_equal_to_the_last_bit(make_project) -> None:
+    """In processes of their own, on two threads each: what models/E holds is the same file by file."""
+    found = []
+    for name in ("one", "other"):
+        folder = make_project(name)
+        yaml = YAML(typ="safe")
+        tree = yaml.load(folder / "params.yaml")
+        tree["train"].update(
+            {"steps": 4, "phase2_steps": 2, "checks": 1, "normalisation": "batch", "optimizer": "adam"}
+        )
+        yaml.dump(tree, folder / "params.yaml")
+        _finish(folder, TF_NUM_INTRAOP_THREADS="2", OMP_NUM_THREADS="2")
+        files = {path.relative_to(folder / "models"): path for path in (folder / "models").rglob("*") if path.is_file()}
+        found.append({path: hashlib.sha256(file.read_bytes()).hexdigest() for path, file in files.items()})
+    assert len(found[0]) >= 5 and found[0] == found[1]
 
 
 @pytest.mark.slow
