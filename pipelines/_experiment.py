@@ -84,6 +84,7 @@ def train_entry(
                 "on this data"
             )
     style = style_of(entry.train)
+    facts = {name: [open_case(VOLUMES / case).meta["facts"] for case in splits[name]] for name in SETS}
     trained = train_experiment(
         entry.architecture,
         train=_open(splits["train"]),
@@ -104,7 +105,6 @@ def train_entry(
     else:
         first_style = None if first_contract is None else first_contract.style
     seen = params.ingest
-    facts = {name: [open_case(VOLUMES / case).meta["facts"] for case in splits[name]] for name in SETS}
     return trained, Contract(
         entry.architecture,
         classes,

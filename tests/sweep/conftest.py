@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from layouts import case_facts
 from ruamel.yaml import YAML
 
 from brats_cascade.data.store import write_case
@@ -38,9 +39,8 @@ def write_tiny_case(root: Path, name: str, *, seed: int) -> None:
     image[..., 0] += 3.0 * (labels > 0)
     image[..., 2] += 3.0 * (labels == 4)
     image[~brain] = 0
-    write_case(
-        root, name=name, image=image, brain=brain, labels=labels, meta={"case": name, "patient": f"patient-{name}"}
-    )
+    meta = {"case": name, "patient": f"patient-{name}", "facts": case_facts(name)}
+    write_case(root, name=name, image=image, brain=brain, labels=labels, meta=meta)
 
 
 @pytest.fixture(scope="session")
