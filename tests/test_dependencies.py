@@ -17,7 +17,7 @@ NO_PART_OF_ANY_RESULT = {
     "pipelines/_stage.py": "arguments, logging, errors",
     "pipelines/_warm.py": "where the process comes from",
     "pipelines/_cost.py": "notes of time and memory, in .work",
-    "src/brats_cascade/__init__.py": "the version, and the four modalities' fixed order",
+    "src/brats_cascade/__init__.py": "the version, the four modalities' fixed order, the phantom's name",
     "src/brats_cascade/backend.py": "starts Keras",
     "src/brats_cascade/config.py": "the values come through params.yaml, which DVC compares",
     "src/brats_cascade/params_file.py": "likewise",

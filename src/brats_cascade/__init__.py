@@ -4,3 +4,5 @@ __version__ = "0.1.0"
 
 # Channel order of every image in this project (paper section 1).
 MODALITIES = ("flair", "t1", "t1c", "t2")
+# The release of the synthetic patients, by which they are told from real ones.
+PHANTOM = "phantom"

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from brats_cascade import PHANTOM
+
 # Stands for a file that holds all four modalities along its fourth axis.
 ALL_FOUR = "all four"
-PHANTOM = "phantom"  # the release of the synthetic patients
 # Names of the folders that sort cases by grade, and what case names have for it.
 GRADE_FOLDERS: Mapping[str, str] = MappingProxyType({"HGG": "high", "HG": "high", "LGG": "low", "LG": "low"})
 

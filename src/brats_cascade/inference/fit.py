@@ -1,13 +1,9 @@
-"""Whether a case is one that a network was made for."""
+"""In what a case differs from those that a network was trained on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from brats_cascade import MODALITIES
-from brats_cascade.data.case import Case
-from brats_cascade.data.releases import PHANTOM
-from brats_cascade.errors import UserError
-from brats_cascade.labels import NON_ENHANCING, SCHEMES
+from brats_cascade import PHANTOM
 from brats_cascade.models.training_data import AXES, TrainingData
 
 if TYPE_CHECKING:
@@ -26,31 +22,6 @@ class Misfit(NamedTuple):
 
     kind: str
     text: str
-
-
-def check_fit(contract: "Contract", *, case: Case, allow_merged: bool = False) -> None:
-    """Refuses a network for a case that it cannot segment at all.
-
-    Args:
-        contract: The network's.
-        case: The case.
-        allow_merged: As in `predict_case`.
-
-    Raises:
-        UserError: Other modalities or a coarser set of classes; says what to do.
-    """
-    if tuple(contract.modalities) != MODALITIES:
-        raise UserError(
-            f"{case.name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
-            f"{', '.join(contract.modalities)}; give a model that this project trained"
-        )
-    told_apart = SCHEMES[case.scheme].canonical_labels
-    if NON_ENHANCING in told_apart and NON_ENHANCING not in contract.classes and not allow_merged:
-        raise UserError(
-            f"{case.name}: its release ({case.release}) tells necrosis and non-enhancing tumour apart, the model knows "
-            f"the classes {list(contract.classes)} only; give a model trained on five labels, or add --allow-merged to get "
-            "both as label 1"
-        )
 
 
 def find_misfits(data: TrainingData | None, *, facts: Mapping[str, Any]) -> list[Misfit]:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
 from brats_cascade.errors import UserError
-from brats_cascade.inference.fit import Misfit, all_misfits, check_fit, describe_misfits
+from brats_cascade.inference.fit import Misfit, all_misfits, describe_misfits
 from brats_cascade.inference.postprocess import OFF, Rule, apply_rule
 from brats_cascade.inference.segment import Member, check_members, label_probabilities, most_probable
+from brats_cascade.labels import NON_ENHANCING, SCHEMES
+from brats_cascade.models.files import Contract
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,28 @@ def predict_case(
     probabilities = label_probabilities(members, image=prepared.image, brain=prepared.brain, slices=slices, flips=flips)
     labels = apply_rule(most_probable(probabilities), brain=prepared.brain, spacing=prepared.meta["spacing"], rule=rule)
     return Prediction(prepared, labels, probabilities, misfits)
+
+
+def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> None:
+    """Refuses a network for a case that it cannot segment at all.
+
+    Args:
+        contract: The network's.
+        case: The case.
+        allow_merged: As in `predict_case`.
+
+    Raises:
+        UserError: Other modalities or a coarser set of classes; says what to do.
+    """
+    if tuple(contract.modalities) != MODALITIES:
+        raise UserError(
+            f"{case.name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
+            f"{', '.join(contract.modalities)}; give a model that this project trained"
+        )
+    told_apart = SCHEMES[case.scheme].canonical_labels
+    if NON_ENHANCING in told_apart and NON_ENHANCING not in contract.classes and not allow_merged:
+        raise UserError(
+            f"{case.name}: its release ({case.release}) tells necrosis and non-enhancing tumour apart, the model knows "
+            f"the classes {list(contract.classes)} only; give a model trained on five labels, or add --allow-merged to get "
+            "both as label 1"
+        )
