@@ -39,7 +39,10 @@ def bare(case):
 def truth_alone(case):
     for part in NIFTI[:-1]:
         (case / f"Brats18_A_1_{part}.nii.gz").unlink()
-    return 1, "a truth without its scans: add Brats18_A_1_flair.nii.gz, Brats18_A_1_t1.nii.gz, Brats18_A_1_t1ce.nii.gz"
+    return (
+        1,
+        "a ground truth without its scans: add Brats18_A_1_flair.nii.gz, Brats18_A_1_t1.nii.gz, Brats18_A_1_t1ce.nii.gz",
+    )
 
 
 def foreign(case):
@@ -73,9 +76,9 @@ LEFT_OUT = {
     "(1) in the name": numbered,
     "(1) before .gz": numbered_by_a_browser,
     "names without that of the case": bare,
-    "a truth alone": truth_alone,
+    "a ground truth alone": truth_alone,
     "a format that is not read": foreign,
-    "another ending than that of the release": other_ending,
+    "a different ending from that of the release": other_ending,
     "an archive": packed,
-    "names of no layout": nonsense,
+    "names that fit no layout": nonsense,
 }

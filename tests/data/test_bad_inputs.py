@@ -24,7 +24,7 @@ from brats_cascade.errors import UserError
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad-input.md"
 GOOD = "Brats18_ABC_1"
-STORED = {"no truth", "no air around the head", "intensities beyond any scanner", "spacing that no scan has"}
+STORED = {"no ground truth", "background that is not 0", "intensities beyond any scanner", "impossible spacing"}
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def listings(folder, monkeypatch):
 def test_the_page_is_up_to_date(outcome, tmp_path, monkeypatch, write_nifti_case):
     (tmp_path / "empty").mkdir()
     lines = [(what, reason) for what, (_, reason) in outcome[0].items()]
-    lines.append(("a file that may not be read", unreadable(monkeypatch)[0]))
+    lines.append(("a file without read permission", unreadable(monkeypatch)[0]))
     lines.append(("a folder with no case", folder_of_no_case(tmp_path / "empty")))
     told = listings(tmp_path / "listings", monkeypatch)
     left = left_out(tmp_path / "left", monkeypatch, write_nifti_case)

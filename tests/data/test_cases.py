@@ -42,8 +42,8 @@ def test_a_missing_modality_is_named_with_its_cure(tmp_path, write_nifti_case):
     assert tuple(case.images) == ("flair", "t1", "t2")
     (problem,) = case.problems
     assert problem == (
-        f"Brats18_A_1: no file for t1c: expected Brats18_A_1_t1ce.nii.gz in {tmp_path / 'Brats18_A_1'}; "
-        "add it, or take the case out"
+        f"Brats18_A_1: t1c is missing: expected Brats18_A_1_t1ce.nii.gz in {tmp_path / 'Brats18_A_1'}; "
+        "add the file or remove the case"
     )
 
 
@@ -80,7 +80,7 @@ def test_equal_names_become_unique_and_that_is_said(tmp_path, caplog, write_nift
     assert [case.name for case in cases] == ["Brats18_A_1.a_HGG", "Brats18_A_1.b_HGG"]
     assert {case.patient for case in cases} == {"Brats18_A"}
     assert [case.namesake for case in cases] == [str(tmp_path / f"{place}/HGG/Brats18_A_1") for place in "ba"]
-    assert cases[0].problems[0].startswith("Brats18_A_1.a_HGG: no file for t2")
+    assert cases[0].problems[0].startswith("Brats18_A_1.a_HGG: t2 is missing")
     assert "2 cases have this name" in caplog.text
 
 

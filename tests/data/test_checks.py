@@ -217,7 +217,7 @@ def test_pages_name_the_cases_and_fetch_nothing(tmp_path):
     assert not list((tmp_path / "docs").rglob("*.css"))
     for page in pages:
         assert not fetches.search(page.read_text(encoding="utf-8")), page
-    assert "The truth holds some tumour." in (tmp_path / "docs" / links[0]).read_text()
+    assert "The ground truth holds some tumour." in (tmp_path / "docs" / links[0]).read_text()
 
 
 def test_make_offline_keeps_text_and_links_and_leads_home(tmp_path):

@@ -86,14 +86,14 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     (project / "cases.csv").write_text("\n".join(rows) + "\n")
     change(project, data={"source": "cases.csv"})
     said = dvc(project, "repro", "ingest")
-    assert "Brats18_A_1: no file for t1: expected cohort/" in said and "2 cases found, 1 stored" in said
+    assert "Brats18_A_1: t1 is missing: expected cohort/" in said and "2 cases found, 1 stored" in said
     # The command that the check prints: only the links go.
     before = sorted(path for path in cohort.rglob("*") if path.exists())
     shell(project, "bash", "-ec", checked[0].split("remove them with: ")[1])
     assert sorted(cohort.rglob("*")) == before
     change(project, data={"source": "cohort"})
     said = dvc(project, "repro", "ingest")
-    assert "Brats18_A_1: no file for t1: expected Brats18_A_1_t1.nii.gz" in said and "2 cases found, 1 stored" in said
+    assert "Brats18_A_1: t1 is missing: expected Brats18_A_1_t1.nii.gz" in said and "2 cases found, 1 stored" in said
     # A folder that is a link: DVC does not notice what happens behind it, which is said with the command that helps.
     (tmp_path / "elsewhere").mkdir()
     shutil.move(cohort / "HGG/Brats18_B_1", tmp_path / "elsewhere/Brats18_B_1")

@@ -215,10 +215,10 @@ BAD_NIFTI = {
     "truncated gzip": (
         "a.nii.gz",
         GZ[: len(GZ) // 2],
-        r"truncated: its header promises 672 bytes of voxels \(6, 7, 8\)",
+        r"truncated: its header declares 672 bytes of voxel data \(6, 7, 8\)",
     ),
     "gzip cut in its header": ("a.nii.gz", GZ[:60], "truncated: expected a header of 348 bytes"),
-    "gzip without its end": ("a.nii.gz", GZ[:-8], "truncated: its gzip data has no end"),
+    "gzip without its end": ("a.nii.gz", GZ[:-8], "truncated: its gzip data is incomplete"),
     "gzip checksum": ("a.nii.gz", with_bytes(GZ, len(GZ) - 8, b"1234"), "its gzip data is damaged"),
     "no gzip": ("a.nii.gz", b"<html>not found</html>", r"not a NIfTI file \(its data starts with 3c 68 74 6d\)"),
     "gzip of something else": (
@@ -229,24 +229,24 @@ BAD_NIFTI = {
     "wrong magic": (
         "a.nii",
         with_bytes(NIFTI, 344, b"xxx\0"),
-        r"expected the NIfTI magic n\+1 or n\+2, received b'xxx'",
+        r"expected the NIfTI magic n\+1 or n\+2, found b'xxx'",
     ),
-    "truncated": ("a.nii", NIFTI[:-1], r"truncated: its header promises 672 bytes .*received 671"),
+    "truncated": ("a.nii", NIFTI[:-1], r"truncated: its header declares 672 bytes .*found 671"),
     "more than promised": ("a.nii", NIFTI + b"\0", "received more"),
-    "shape against data": ("a.nii", with_bytes(NIFTI, 42, b"\x09\0"), "truncated: its header promises 1008 bytes"),
+    "shape against data": ("a.nii", with_bytes(NIFTI, 42, b"\x09\0"), "truncated: its header declares 1008 bytes"),
     "impossible shape": ("a.nii.gz", gzip.compress(with_bytes(NIFTI, 42, b"\xff\x7f" * 3)), "the impossible shape"),
-    "negative shape": ("a.nii", with_bytes(NIFTI, 42, b"\xff\xff"), "impossible shape|makes no sense"),
+    "negative shape": ("a.nii", with_bytes(NIFTI, 42, b"\xff\xff"), "impossible shape|is invalid"),
     "unknown type": ("a.nii", with_bytes(NIFTI, 70, b"\x77\x77"), "makes no sense"),
     "offset": ("a.nii", with_bytes(NIFTI, 108, np.float32(7).tobytes()), "puts the voxels at byte 7"),
     "offset is no number": ("a.nii", with_bytes(NIFTI, 108, np.float32("nan").tobytes()), "makes no sense"),
-    "orientation": ("a.nii", with_bytes(NIFTI, 280, bytes(48)), "expected an orientation matrix that can be inverted"),
+    "orientation": ("a.nii", with_bytes(NIFTI, 280, bytes(48)), r"its affine .* is singular"),
     "four axes": (
         "a.nii.gz",
         gzip.compress(nifti_bytes(shape=(3, 4, 5, 2))),
         r"expected a 3-D volume, .*\(3, 4, 5, 2\)",
     ),
     "two axes": ("a.nii", nifti_bytes(shape=(3, 4)), "expected a 3-D volume"),
-    "complex": ("a.nii", nifti_bytes(dtype="complex64"), "expected one number per voxel, received type complex64"),
+    "complex": ("a.nii", nifti_bytes(dtype="complex64"), "expected one number per voxel, found type complex64"),
 }
 
 
@@ -272,11 +272,11 @@ def test_bad_nifti(tmp_path, capfd, kind):
     ("damage", "message"),
     [
         (lambda raw: b"", "0 bytes"),
-        (lambda raw: b"junk" * 300, "expected a MetaImage header, received bytes 6a 75"),
+        (lambda raw: b"junk" * 300, "expected a MetaImage header, found bytes 6a 75"),
         (lambda raw: raw[:40], "expected a MetaImage header"),
         (lambda raw: raw[: raw.index(b"LOCAL") + 6], "truncated"),
         (lambda raw: raw[:-100], "truncated"),
-        (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 9"), "truncated: its header promises 1008 bytes"),
+        (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 9"), "truncated: its header declares 1008 bytes"),
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 3"), "received more"),
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 x 6"), "header is damaged"),
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 -6"), "impossible shape"),
@@ -296,7 +296,7 @@ def test_bad_metaimage(tmp_path, capfd, compressed, damage, message):
 def test_metaimage_with_four_axes(tmp_path, capfd):
     image = SimpleITK.JoinSeries([SimpleITK.Image(3, 4, 5, SimpleITK.sitkInt16)] * 2)
     SimpleITK.WriteImage(image, str(tmp_path / "a.mha"))
-    assert_bad(tmp_path / "a.mha", r"expected a 3-D volume, received shape \(3, 4, 5, 2\)", capfd)
+    assert_bad(tmp_path / "a.mha", r"expected a 3-D volume, found shape \(3, 4, 5, 2\)", capfd)
 
 
 def test_damaged_compressed_voxels_that_simpleitk_takes_for_good(tmp_path, capfd):

@@ -174,8 +174,8 @@ def test_the_order_of_the_modalities_is_that_of_dataset_json(sample, tmp_path):
     [
         ("{", "expected the dataset.json of Task01_BrainTumour"),
         ("[]", "expected the dataset.json of Task01_BrainTumour"),
-        ('{"modality": {"0": "CT"}}', "expected the dataset.json of Task01_BrainTumour, received KeyError: 'ct'"),
-        ('{"modality": {"0": "FLAIR", "1": "T1w"}}', "expected the modalities FLAIR, T1w, t1gd and T2w, received 0 fl"),
+        ('{"modality": {"0": "CT"}}', "expected the dataset.json of Task01_BrainTumour, found KeyError: 'ct'"),
+        ('{"modality": {"0": "FLAIR", "1": "T1w"}}', "expected the modalities FLAIR, T1w, t1gd and T2w, found 0 fl"),
         (
             '{"modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}, "labels": {"0": "x", "1": "tumour"}}',
             "expected labels 1 edema, 2 non-enhancing, 3 enhancing",
@@ -195,9 +195,9 @@ def test_a_decathlon_file_without_four_modalities(sample, tmp_path):
     for volumes, message in (
         (
             np.stack([images["flair"]] * 2, axis=-1),
-            "expected t1c as number 2 along the fourth axis, received 2 volumes",
+            "expected t1c as number 2 along the fourth axis, found 2 volumes",
         ),
-        (images["flair"], r"expected a 4-D volume, received shape \(12, 14, 10\)"),
+        (images["flair"], r"expected a 4-D volume, found shape \(12, 14, 10\)"),
     ):
         nibabel.Nifti1Image(volumes, np.eye(4)).to_filename(case.images["flair"])
         with pytest.raises(UserError, match=message):
@@ -232,7 +232,7 @@ def test_a_file_of_a_listing_that_is_not_there_is_named(tmp_path):
     (tmp_path / "scans/of t1c.nii.gz").unlink()
     (case,) = find_cases(tmp_path, layout="list")
     (problem,) = case.problems
-    assert "mine: no file for t1c: expected" in problem and "as cases.csv says" in problem
+    assert "mine: t1c is missing: expected" in problem and "as cases.csv says" in problem
     assert "t1c" not in case.images
 
 
@@ -322,12 +322,12 @@ def test_the_labels_column_is_told_with_the_files_own_numbers(tmp_path):
     listing = (tmp_path / "cases.csv").read_text()
     (tmp_path / "cases.csv").write_text(listing.replace("five", "brats"))
     with pytest.raises(
-        UserError, match=r"received 'brats'; .*of truth\.nii\.gz holds 0 1 2 4, which fits five or merged"
+        UserError, match=r"received 'brats'; .*of truth\.nii\.gz holds 0, 1, 2, 4, which fits five or merged"
     ):
         find_cases(tmp_path)
     (tmp_path / "cases.csv").write_text(listing.replace("five", "merged-2023"))
     (case,) = find_cases(tmp_path)
-    words = r"\[0, 1, 2, 4\], expected \[0, 1, 2, 3\] \(merged-2023\): change the labels column to five or merged"
+    words = r"0, 1, 2, 4, expected 0, 1, 2, 3 \(merged-2023\): change the labels column to five or merged"
     with pytest.raises(UserError, match=f"holds the labels {words}"):
         prepare_case(case, clip=0.01)
 

@@ -56,7 +56,7 @@ def test_a_bad_case_does_not_stop_the_others_and_the_same_command_goes_on(
     assert run([source], models=[str(trained())], out=out) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert any("Brats18_A_1" in line and "t2" in line for line in errors)
-    assert any("Brats18_C_1: no file for t1c" in line for line in errors)
+    assert any("Brats18_C_1: t1c is missing" in line for line in errors)
     assert sorted(path.name for path in out.iterdir()) == ["Brats18_B_1_seg.nii.gz", "volumes.csv"]
     stamp = (out / "Brats18_B_1_seg.nii.gz").stat().st_mtime_ns
     broken.write_bytes(whole)

@@ -1,13 +1,16 @@
 """What predict writes is decided by the scans alone, and it replaces nothing that it did not write."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from layouts import tiny_volumes, write_layout
 
+from brats_cascade.commands.evaluate import run as evaluate
 from brats_cascade.commands.predict import run
 from brats_cascade.errors import UserError
 
@@ -78,6 +81,22 @@ def test_the_scheme_chooses_the_label_numbers(tmp_path, trained, write_nifti_cas
         np.testing.assert_array_equal(merged == own, decathlon == other)
     with pytest.raises(UserError, match=r"--scheme: expected auto or one of five, .* got 'six'"):
         run([case], models=[str(trained())], out=tmp_path / "out", scheme="six")
+
+
+def test_a_case_of_2012_is_predicted_and_scored_in_its_two_labels(tmp_path, trained) -> None:
+    images, labels = tiny_volumes()
+    write_layout(tmp_path / "in", "brats2012", images=images, labels=labels)
+    for scheme in ("auto", "five"):
+        assert run([tmp_path / "in"], models=[str(trained())], out=tmp_path / scheme, scheme=scheme) == 0
+    own, five = (read(tmp_path / scheme / "BRATS_HG0001_seg.nii.gz") for scheme in ("auto", "five"))
+    assert set(np.unique(own)) <= {0, 1, 2} and own.any()
+    np.testing.assert_array_equal(own == 1, five == 2)  # edema
+    np.testing.assert_array_equal(own == 2, np.isin(five, (1, 3, 4)))  # core
+    evaluate(tmp_path / "in", prediction=tmp_path / "auto", out=tmp_path / "t.json")
+    [row] = json.loads((tmp_path / "t.json").read_text())["cases"]
+    truth = np.isin(labels, (1, 3, 4))
+    expected = 2 * (truth & (own == 2)).sum() / (truth.sum() + (own == 2).sum())
+    assert row["core_dice"] == pytest.approx(expected) and row["enhancing_dice"] is None
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -77,9 +77,9 @@ def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple
         shape = shape[:-1]
     if len(shape) != axes:
         cure = "store each modality in its own file" if axes == 3 else "store the four modalities along a fourth axis"
-        raise ImageError(path, f"expected a {axes}-D volume, received shape {shape}; {cure}")
+        raise ImageError(path, f"expected a {axes}-D volume, found shape {shape}; {cure}")
     if min(shape) < 1 or int(np.prod(shape, dtype=np.float64)) > MAX_VOXELS:
-        raise ImageError(path, f"the header promises the impossible shape {shape}; copy or export the file again")
+        raise ImageError(path, f"the header declares the impossible shape {shape}; copy or export the file again")
     return shape
 
 
@@ -103,5 +103,5 @@ def checked_affine(affine: np.ndarray, *, path: Path) -> np.ndarray:
         sound = sound and abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-3
     if not sound:
         rows = np.round(affine[:3], 3).tolist()
-        raise ImageError(path, f"expected an orientation matrix that can be inverted, received {rows}; export it again")
+        raise ImageError(path, f"its affine {rows} is singular; export the file again")
     return affine

@@ -113,9 +113,9 @@ def _verify(data: bytes, *, path: Path) -> tuple[SourceFile, ...]:
         payload = _inflate(payload, size=size, path=path)
     if len(payload) != size:
         short = len(payload) < size
-        received = f"received {len(payload) if short else 'more'}; {_AGAIN}"
+        found = f"found {len(payload) if short else 'more'}; {_AGAIN}"
         raise ImageError(
-            path, f"{'truncated: ' if short else ''}its header promises {size} bytes of voxels {shape3}, {received}"
+            path, f"{'truncated: ' if short else ''}its header declares {size} bytes of voxel data {shape3}, {found}"
         )
     return files
 
@@ -125,7 +125,7 @@ def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes, Path | No
     at = data[: 2**16].find(_MARK)
     end = data.find(b"\n", at)
     if at < 0 or b"NDims" not in data[:at]:
-        raise ImageError(path, f"expected a MetaImage header, received bytes {data[:8].hex(' ')}; {_AGAIN}")
+        raise ImageError(path, f"expected a MetaImage header, found bytes {data[:8].hex(' ')}; {_AGAIN}")
     lines = data[: end if end >= 0 else len(data)].decode("latin-1").splitlines()
     header = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     where = header.get(_MARK.decode())
@@ -146,7 +146,7 @@ def _inflate(payload: bytes, *, size: int, path: Path) -> bytes:
     except ERRORS:
         raise ImageError(path, f"its compressed voxels are damaged; {_AGAIN}") from None
     if len(voxels) == size and not stream.eof:
-        raise ImageError(path, f"truncated: its compressed voxels have no end; {_AGAIN}")
+        raise ImageError(path, f"truncated: its compressed voxels are incomplete; {_AGAIN}")
     return voxels
 
 

@@ -41,20 +41,20 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
             affine = header.get_best_affine()
             offset = int(header["vox_offset"])
     except (HeaderDataError, ValueError, KeyError, OverflowError, TypeError, ArithmeticError) as error:
-        raise ImageError(path, f"its NIfTI header makes no sense ({error}); {_AGAIN}") from None
+        raise ImageError(path, f"its NIfTI header is invalid ({error}); {_AGAIN}") from None
     if dtype.kind not in "iuf":
-        raise ImageError(path, f"expected one number per voxel, received type {dtype}; export it as int16 or float32")
+        raise ImageError(path, f"expected one number per voxel, found type {dtype}; export it as int16 or float32")
     if not int(header["sizeof_hdr"]) <= offset <= 2**26:
         raise ImageError(path, f"its NIfTI header puts the voxels at byte {offset}; {_AGAIN}")
     size = int(np.prod(shape)) * dtype.itemsize
     body = start + stream.read(offset + size + 1 - len(start))
-    promise = f"its header promises {size} bytes of voxels {shape}"
+    promise = f"its header declares {size} bytes of voxel data {shape}"
     if len(body) < offset + size:
-        raise ImageError(path, f"truncated: {promise}, received {max(0, len(body) - offset)}; {_AGAIN}")
+        raise ImageError(path, f"truncated: {promise}, found {max(0, len(body) - offset)}; {_AGAIN}")
     if len(body) > offset + size:
-        raise ImageError(path, f"{promise}, received more; {_AGAIN}")
+        raise ImageError(path, f"{promise}, found more; {_AGAIN}")
     if not stream.complete:
-        raise ImageError(path, f"truncated: its gzip data has no end; {_AGAIN}")
+        raise ImageError(path, f"truncated: its gzip data is incomplete; {_AGAIN}")
     array = np.frombuffer(body, dtype=dtype, count=size // dtype.itemsize, offset=offset).reshape(shape, order="F")
     return _scaled(array, slope=slope, intercept=intercept), checked_affine(affine, path=path), dtype
 
@@ -90,7 +90,7 @@ def _header(start: bytes, *, path: Path) -> nibabel.Nifti1Header:
     header = _HEADERS[size](binaryblock=start[:size], endianness="<" if order == "little" else ">", check=False)
     magic = bytes(header["magic"])[:3]
     if magic not in (b"n+1", b"n+2"):
-        raise ImageError(path, f"expected the NIfTI magic n+1 or n+2, received {magic!r}; export one .nii.gz file")
+        raise ImageError(path, f"expected the NIfTI magic n+1 or n+2, found {magic!r}; export one .nii.gz file")
     return header
 
 

@@ -148,8 +148,8 @@ def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequ
             problems.append(f"{name}: two files for {part} in {folder}: {names}; keep one")
         elif not paths and part != "truth":
             problems.append(
-                f"{name}: no file for {part}: expected {release.expected(part, stem=stem)} in {folder}; "
-                "add it, or take the case out"
+                f"{name}: {part} is missing: expected {release.expected(part, stem=stem)} in {folder}; "
+                "add the file or remove the case"
             )
     single = {part: paths[0] for part, paths in files.items() if len(paths) == 1}
     channels: Mapping[str, int] = {}

@@ -37,14 +37,14 @@ def read_channels(folder: Path) -> tuple[Mapping[str, int], str]:
         numbers = {int(number): str(text).lower() for number, text in content.get("labels", {}).items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         kind = f"{type(error).__name__}: {error}"
-        return USUAL, f"{path}: expected the dataset.json of Task01_BrainTumour, received {kind}; download it again"
+        return USUAL, f"{path}: expected the dataset.json of Task01_BrainTumour, found {kind}; download it again"
     if set(channels) != set(MODALITIES) or sorted(channels.values()) != [0, 1, 2, 3]:
         found = ", ".join(f"{place} {name}" for name, place in channels.items())
-        return USUAL, f"{path}: expected the modalities FLAIR, T1w, t1gd and T2w, received {found}; download it again"
+        return USUAL, f"{path}: expected the modalities FLAIR, T1w, t1gd and T2w, found {found}; download it again"
     if numbers and not _as_usual(numbers):
         return (
             channels,
-            f"{path}: expected labels 1 edema, 2 non-enhancing, 3 enhancing, received {numbers}; use a listing",
+            f"{path}: expected labels 1 edema, 2 non-enhancing, 3 enhancing, found {numbers}; use a listing",
         )
     return channels, ""
 

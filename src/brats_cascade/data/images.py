@@ -51,7 +51,7 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
             raise ImageError(path, f"cannot be read ({what}); repair the link, or remove it") from None
         raise ImageError(path, f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
     if not data:
-        raise ImageError(path, "expected a volume, received a file of 0 bytes; copy or download it again")
+        raise ImageError(path, "the file is empty (0 bytes); copy or download it again")
     beside: tuple[SourceFile, ...] = ()
     if _has_suffix(path, _METAIMAGE):
         if axes != 3:

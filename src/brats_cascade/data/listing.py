@@ -6,7 +6,7 @@ One row or object per case: `case`, `flair`, `t1`, `t1c`, `t2` and `labels` (a k
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import read_image
 from brats_cascade.data.spreadsheet import read_rows, read_text
-from brats_cascade.data.truth import schemes_with, whole_labels
+from brats_cascade.data.truth import in_words, schemes_with, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES
 
@@ -86,14 +86,14 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     if Path(name).name != name or name.startswith("."):
         raise UserError(f"{where}: expected a name that a folder can have, received {name!r}")
     if scheme not in SCHEMES:
-        known = ", ".join(f"{name} ({_in_words(one.to_canonical)})" for name, one in SCHEMES.items())
-        hint = _truth_in_words(path.parent / values["truth"]) if values.get("truth") else ""
+        known = ", ".join(f"{name} ({in_words(one.to_canonical)})" for name, one in SCHEMES.items())
+        hint = _about_truth(path.parent / values["truth"]) if values.get("truth") else ""
         raise UserError(f"{where}: labels: expected one of {known}, received {scheme!r}{hint}")
     if grade not in GRADES:
         raise UserError(f"{where}: grade: expected one of {', '.join(GRADES)}, received {grade!r}")
     files = {part: path.parent / values[part] for part in (*MODALITIES, "truth") if values.get(part)}
     problems = tuple(
-        f"{name}: no file for {part}: expected {file}, as {path.name} says; add it, or correct the listing"
+        f"{name}: {part} is missing: expected {file}, as {path.name} says; add it, or correct the listing"
         for part, file in files.items()
         if not file.is_file()
     )
@@ -111,15 +111,11 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     )
 
 
-def _truth_in_words(path: Path) -> str:
+def _about_truth(path: Path) -> str:
     """What a truth's numbers say about its scheme; "" for a file that cannot be read."""
     try:
         numbers = np.unique(whole_labels(read_image(path).array, path=path)).tolist()
     except UserError:
         return ""
     fitting = schemes_with(numbers)
-    return f"; {path} holds {_in_words(numbers)}" + (f", which fits {' or '.join(fitting)}" if fitting else "")
-
-
-def _in_words(numbers: Iterable[int]) -> str:
-    return " ".join(str(number) for number in sorted(numbers))
+    return f"; {path} holds {in_words(numbers)}" + (f", which fits {' or '.join(fitting)}" if fitting else "")

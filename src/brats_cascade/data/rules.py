@@ -207,34 +207,36 @@ def _spacing_of(row: Row) -> Spacing:
 
 def _truth_rules() -> tuple[Rule, ...]:
     def unknown(row: Row) -> str:
-        found = f"its truth holds the labels {row['unknown_labels']}, unknown to the scheme {row['scheme']!r}"
-        return f"{found}: correct the truth, or name the case in a listing with another scheme"
+        found = f"its ground truth holds the labels {row['unknown_labels']}, unknown to the scheme {row['scheme']!r}"
+        return f"{found}: correct the ground truth, or name the case in a listing with another scheme"
 
     def huge(row: Row) -> str:
         found = f"its tumour measures {row['tumour_cm3']:.0f} cm3, expected at most {LARGEST_TUMOUR:.0f}"
-        return f"{found}: check the truth file and the spacing"
+        return f"{found}: check the ground truth and the spacing"
 
     def outside(row: Row) -> str:
         found = f"{row['tumour_outside']:.1%} of its tumour lies outside the brain, expected at most"
-        return f"{found} {TUMOUR_OUTSIDE:.0%}: check that the truth is this patient's and lies the same way up"
+        return (
+            f"{found} {TUMOUR_OUTSIDE:.0%}: check that the ground truth is this patient's and has the same orientation"
+        )
 
     return (
         _equals(
             "unknown_labels",
             "",
-            text="The truth holds only labels that the release knows.",
+            text="The ground truth holds only labels that the release knows.",
             reason=unknown,
         ),
         _equals(
             "has_truth",
             "yes",
-            text="The case has a truth file (training needs one).",
+            text="The case has a ground truth (training needs one).",
             reason=lambda row: NO_TRUTH,
         ),
         _equals(
             "regions",
             "all",
-            text="The truth tells all regions apart (training needs that).",
+            text="The ground truth tells all regions apart (training needs that).",
             reason=lambda row: NO_ENHANCING,
         ),
         _between(
@@ -247,8 +249,8 @@ def _truth_rules() -> tuple[Rule, ...]:
             "tumour_cm3",
             min_value=0,
             strict_min=True,
-            text="The truth holds some tumour.",
-            reason=lambda row: "its truth holds no tumour: check that it is this patient's file",
+            text="The ground truth holds some tumour.",
+            reason=lambda row: "its ground truth holds no tumour: check that it is this patient's file",
             severity="warning",
         ),
         _between(

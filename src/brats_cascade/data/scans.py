@@ -48,7 +48,7 @@ def _channel(image: Image, *, number: int, modality: str) -> Image:
     channels = image.array.shape[3]
     if number >= channels:
         raise UserError(
-            f"{image.path}: expected {modality} as number {number} along the fourth axis, received {channels} volumes; "
+            f"{image.path}: expected {modality} as number {number} along the fourth axis, found {channels} volumes; "
             "export it with all four modalities"
         )
     return replace(image, array=image.array[..., number])
@@ -63,14 +63,14 @@ def _check_grid(images: Mapping[str, Image], *, facts: dict[str, Any]) -> None:
     for image in images.values():
         if image.array.shape != first.array.shape:
             raise UserError(
-                f"{image.path}: expected the shape of {first.path.name}, {first.array.shape}, received "
-                f"{image.array.shape}; bring all files of the case onto one grid"
+                f"{image.path}: expected the shape of {first.path.name}, {first.array.shape}, found "
+                f"{image.array.shape}; resample all files of the case to one grid"
             )
         apart = np.abs(corners @ (image.affine - first.affine).T).max()
         if apart > 0.1 * spacing:
             raise UserError(
-                f"{image.path}: expected the orientation of {first.path.name}, received one that is {apart:.3g} mm "
-                "off; bring all files of the case onto one grid"
+                f"{image.path}: lies {apart:.3g} mm off {first.path.name}, or is turned against it; "
+                "resample all files of the case to one grid"
             )
     facts["same_grid"] = True
 

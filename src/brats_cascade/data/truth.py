@@ -10,6 +10,7 @@ from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, SCHEMES
 
+MOST_NUMBERS = 10  # of a message
 ROUNDED = 1e-3  # labels may be off by this much from a whole number
 
 
@@ -67,19 +68,27 @@ def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, 
     unknown = sorted(set(found) - set(known))
     if unknown:
         facts["unknown_labels"] = ",".join(str(label) for label in unknown)
-        raise UserError(f"{path}: holds the labels {sorted(found)}, {_cure(case, found=found)}")
+        raise UserError(f"{path}: holds the labels {in_words(found)}, {_cure(case, found=found)}")
     return found
 
 
 def _cure(case: Case, *, found: Iterable[int]) -> str:
     """What these labels do not fit, and how to name a scheme that they fit."""
-    expected = f"expected {sorted(SCHEMES[case.scheme].to_canonical)} ({case.scheme})"
+    expected = f"expected {in_words(SCHEMES[case.scheme].to_canonical)} ({case.scheme})"
     fitting = schemes_with(found)
     if not fitting:
-        return f"{expected}: no numbering that is known has these; correct the truth"
+        return f"{expected}: no numbering that is known has these; correct the ground truth"
     if case.release == "list":
-        return f"{expected}: change the labels column to {' or '.join(fitting)}, or correct the truth"
-    return f"{expected}: correct the truth, or name the case in a listing with labels {' or '.join(fitting)} (docs/data.md)"
+        return f"{expected}: change the labels column to {' or '.join(fitting)}, or correct the ground truth"
+    listing = f"name the case in a listing with labels {' or '.join(fitting)} (docs/data.md)"
+    return f"{expected}: correct the ground truth, or {listing}"
+
+
+def in_words(labels: Iterable[int]) -> str:
+    """Labels for a message; of an image that was taken for a truth the first ones."""
+    numbers = [str(number) for number in sorted(labels)]
+    more = f" and {len(numbers) - MOST_NUMBERS} more" if len(numbers) > MOST_NUMBERS else ""
+    return ", ".join(numbers[:MOST_NUMBERS]) + more
 
 
 def schemes_with(found: Iterable[int]) -> list[str]:

@@ -94,7 +94,7 @@ def lone_truth(release: Release, *, stem: str, folder: Path) -> str:
         The reason and the cure.
     """
     names = ", ".join(release.expected(part, stem=stem) for part in release.files if part != "truth")
-    return f"it is a truth without its scans: add {names} in {folder}"
+    return f"it is a ground truth without its scans: add {names} in {folder}"
 
 
 def by_reason(unused: Iterable[Unused]) -> list[str]:
