@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -89,6 +90,7 @@ def _import_keras(*, backend: str) -> None:
     finally:
         for name in hidden:
             del sys.modules[name]
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # it tells of every folder that a SavedModel is written to
 
 
 _unused: set[str] = set()  # what this module imported and nothing has computed with
