@@ -90,7 +90,7 @@ def _import_keras(*, backend: str) -> None:
     finally:
         for name in hidden:
             del sys.modules[name]
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # it tells of every folder that a SavedModel is written to
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # says where it writes a SavedModel
 
 
 _unused: set[str] = set()  # what this module imported and nothing has computed with
