@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from _cost import noted
@@ -70,3 +70,18 @@ def experiment_named(params: Params, name: str) -> ExperimentParams:
     if name not in params.experiments:
         raise UserError(f"params.yaml: no experiment {name!r}; known: {', '.join(params.experiments)}")
     return params.experiments[name]
+
+
+def stage_params(params: Params) -> dict[str, object]:
+    """The parameters of the stages before a training, flat, as a run has them; those of the phantom only where it is used."""
+    blocks: dict[str, object] = params.model_dump(include={"data", "ingest", "split", "patches"})
+    if params.data.source == "data/raw/phantom":
+        blocks["phantom"] = params.phantom.model_dump()
+    return _flat(blocks)
+
+
+def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found

@@ -13,11 +13,11 @@ from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
 from brats_cascade.evaluation.card import model_card
-from brats_cascade.evaluation.comparison import best_on_validation, comparison
+from brats_cascade.evaluation.comparison import comparison
 from brats_cascade.evaluation.paired import against
 from brats_cascade.evaluation.report import build_report
-from brats_cascade.tracking.champion import register_champion
-from brats_cascade.tracking.notes import read_note
+from brats_cascade.tracking.champion import Candidate, best, candidates_here, find_champion
+from brats_cascade.tracking.registry import point_to, register_champion
 
 VOLUMES, MODELS, METRICS = Path("data/volumes"), Path("models"), Path("metrics")
 SPLITS = Path("data/splits.json")
@@ -33,20 +33,24 @@ def main(params: Params) -> None:
         raise UserError(f"{METRICS}: no experiment has been evaluated; expected {', '.join(map(str, files.values()))}")
     splits = _read(SPLITS)
     baseline = threshold_baseline(splits)
-    champion = best_on_validation(summaries)
+    here = best(candidates_here(Path(), experiments=list(summaries)))
+    leading = here.experiment if here else None
     for name in params.experiments:
         forget_costs_of_others(Path(), name=name)
     cases = {name: read_cases(Path(), name=name) for name in summaries}
-    paired = against(champion, tables=cases) if champion else None
-    compared = comparison(summaries, baseline=baseline, champion=champion, paired=paired)
+    paired = against(leading, tables=cases) if leading else None
+    compared = comparison(summaries, baseline=baseline, best=leading, paired=paired)
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     COMPARISON.write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
     phantom = Path(params.data.source) == PHANTOM
     page = build_report(Path(), experiments=list(params.experiments), baseline=baseline, phantom=phantom)
     PAGE.write_text(page, encoding="utf-8")
     logging.info("%s: %d experiments, %.1f MB", PAGE, len(summaries), len(page) / 1e6)
-    if champion:
-        _register(champion, splits=splits, summary=summaries[champion], phantom=phantom)
+    champion = find_champion(Path(), experiments=list(summaries))
+    if champion and here and (champion.experiment, champion.dice) == (here.experiment, here.dice):
+        _register(champion, splits=splits, summary=summaries[champion.experiment], phantom=phantom)
+    elif champion:
+        point_to(champion.run_id)
 
 
 def threshold_baseline(splits: dict[str, Any]) -> dict[str, Any] | None:
@@ -62,18 +66,24 @@ def threshold_baseline(splits: dict[str, Any]) -> dict[str, Any] | None:
     return baseline_summary(threshold, scores=score_threshold(threshold, cases=unseen))
 
 
-def _register(name: str, *, splits: dict[str, Any], summary: dict[str, Any], phantom: bool) -> None:
-    """Gives the experiment the alias champion; without MLflow that costs one line."""
+def _register(champion: Candidate, *, splits: dict[str, Any], summary: dict[str, Any], phantom: bool) -> None:
+    """Gives an experiment of this folder the alias champion; without MLflow that costs one line."""
+    name = champion.experiment
     folder = MODELS / name
-    record = {"git_commit": "unknown", **read_facts(Path(), name=name), **read_note(name)}
+    record = {"git_commit": "unknown", **read_facts(Path(), name=name), "run_id": champion.run_id}
+    if not champion.run_id:
+        logging.warning(
+            "%s is in no run of MLflow: not registered; `dvc repro -f -s evaluate@%s compare` mends it", name, name
+        )
+        return
     contract = _read(folder / "model.json")
     sets = {part: len(splits[part]) for part in ("train", "validation", "test")}
     version = register_champion(
         folder,
         scores=METRICS / name / "summary.json",
         card=model_card(record, summary=summary, contract=contract, sets=sets, phantom=phantom),
-        run_id=record["run_id"],
-        tags={"experiment": name, "validation_dice": summary["validation"]["dice"], "git_commit": record["git_commit"]},
+        run_id=champion.run_id,
+        tags={"experiment": name, "validation_dice": champion.dice, "git_commit": record["git_commit"]},
     )
     if version is not None:
         logging.info("models:/brats-cascade@champion is version %s, %s", version, name)

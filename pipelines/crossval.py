@@ -130,7 +130,9 @@ def _log_children(place: Path, *, order: Sequence[str], keys: dict[str, str], pa
     for one in reversed(order):
         record, mark = run_in_fold(place, name=one), place / ".done" / f"logged-{one}"
         if text_of(mark) != keys[f"train-{one}"]:
-            with tracking.resume_run(record["run_id"], name=one, params=record["params"]) as child:
+            with tracking.resume_run(
+                record["run_id"], name=one, params=record["params"], reopen=False, seconds=record.get("seconds")
+            ) as child:
                 child.log_tags({"mlflow.parentRunId": parent, "crossval": "child", "git_commit": commit})
             mark.write_text(keys[f"train-{one}"], encoding="utf-8")
         parent = record["run_id"]

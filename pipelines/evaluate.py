@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from _cost import computing
-from _stage import experiment_named, run
+from _stage import experiment_named, run, stage_params
 from tqdm import tqdm
 
 from brats_cascade import costs
@@ -26,6 +26,7 @@ THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume")
 
 def main(params: Params, name: str) -> None:
     """Chooses the post-processing on validation, scores every test case once, and logs what it writes to MLflow."""
+    began = time.perf_counter()
     start_backend()
     import pandas as pd
 
@@ -59,7 +60,7 @@ def main(params: Params, name: str) -> None:
         Path(), name=name, what="evaluation", result=costs.scores_of(Path(), name=name), costs={"seconds": seconds}
     )
     tables["cases"] = cases.assign(seconds=list(seconds.values()))
-    _log(name, summary=summary, tables=tables, pictures=pictures)
+    _log(name, params=params, summary=summary, tables=tables, pictures=pictures, seconds=time.perf_counter() - began)
     logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
 
 
@@ -158,23 +159,33 @@ def _write(
     return write_figures(FIGURES / name, figures=figures)
 
 
-def _log(name: str, *, summary: dict[str, Any], tables: dict[str, "pd.DataFrame"], pictures: dict[str, Path]) -> None:
-    """Logs to the run that training opened; a run that is gone is made again from the files in models/NAME."""
-    from brats_cascade import tracking
+def _log(
+    name: str,
+    *,
+    params: Params,
+    summary: dict[str, Any],
+    tables: dict[str, "pd.DataFrame"],
+    pictures: dict[str, Path],
+    seconds: float,
+) -> None:
+    """Logs to the run that training opened, or below it; a run that is gone is made again from the files in models/NAME."""
     from brats_cascade.costs import read_facts
     from brats_cascade.evaluation.card import run_note
-    from brats_cascade.tracking.notes import keep_note, read_note
+    from brats_cascade.tracking.evaluated import evaluation_run
 
-    note = read_note(name)
-    record = {"git_commit": "unknown", **read_facts(Path(), name=name), **note}
-    tags = {key: record[key] for key in tracking.TAGS if key in record}
-    with tracking.resume_run(record["run_id"], name=name, tags=tags, params=record["params"]) as tracked:
-        if tracked.reopened or not note["logged"]:
-            tracked.log_training(MODELS / name)
-            keep_note(name, run_id=tracked.id, logged=tracked.online)
+    options, before = params.evaluate.model_dump(), stage_params(params)
+    with evaluation_run(name, options=options, summary=summary, params=before, seconds=seconds) as tracked:
+        if tracked is None:
+            logging.info("%s: MLflow holds this evaluation already", name)
+            return
+        facts = {**read_facts(Path(), name=name), "run_id": tracked.id}
         tracked.log_summary(summary)
-        tracked.log_note(run_note(record, summary=summary))
-        tracked.log_data(record.get("data_hashes", {}), source=record["params"].get("data.source", ""))
+        tracked.log_note(run_note(facts, summary=summary))
+        sets = json.loads(SPLITS.read_text(encoding="utf-8"))
+        volumes = facts.get("data_hashes", {}).get("data/volumes", "unknown")
+        tracked.log_data(
+            {part: sets[part] for part in ("train", "validation", "test")}, volumes=volumes, source=params.data.source
+        )
         tracked.log_slices(tables["slices"])
         tracked.log_table(tables["cases"], name="cases")
         tracked.log_table(tables["nine_slices"], name="nine_slices")

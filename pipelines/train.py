@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from _cost import count_arithmetic
-from _experiment import MODELS, tags_of, train_entry
-from _stage import experiment_named, run
+from _experiment import MODELS, SPLITS, tags_of, train_entry
+from _stage import experiment_named, run, stage_params
 
 from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
@@ -35,7 +35,12 @@ def main(params: Params, name: str) -> None:
     if not devices.writes:  # one of several workers; the first one keeps the books
         train_entry(params, entry, **settings)
         return
-    with _tracked(name, work=work, tags=tags, params=flat, root=root) as (tracked, sent):
+    with _tracked(name, work=work, tags=tags, params=flat, before=stage_params(params), root=root) as (tracked, sent):
+        if not sent.run_id:
+            tracked.expect_score()
+            sets = json.loads(SPLITS.read_text(encoding="utf-8"))
+            seen = {part: sets[part] for part in ("train", "validation")}
+            tracked.log_data(seen, volumes=hashes.get("data/volumes", "unknown"), source=params.data.source)
         trained, contract = train_entry(params, entry, **settings, on_check=lambda rows: sent.log(tracked, rows))
         count_arithmetic(trained.computed)
         parts = [trained.progress] if trained.first is None else [trained.progress, trained.first]
@@ -99,16 +104,18 @@ class _Sent:
 
 @contextlib.contextmanager
 def _tracked(
-    name: str, *, work: Path, tags: dict[str, Any], params: dict[str, Any], root: Path
+    name: str, *, work: Path, tags: dict[str, Any], params: dict[str, Any], before: dict[str, Any], root: Path
 ) -> Iterator[tuple[Any, _Sent]]:
     """A new run, or the one that a killed training of the same settings had opened."""
     from brats_cascade import tracking
 
     sent = _Sent(work / "run.json", params=params)
     if sent.run_id:
-        opened = tracking.resume_run(sent.run_id, name=name, tags=tags, params=params, root=root)
+        opened = tracking.resume_run(
+            sent.run_id, name=name, tags=tags, params={**before, **params}, root=root, finish=False
+        )
     else:
-        opened = tracking.start_run(name, tags=tags, params=params, root=root)
+        opened = tracking.start_run(name, tags=tags, params={**before, **params}, root=root)
     with opened as tracked:
         sent.keep(tracked)
         yield tracked, sent
@@ -143,6 +150,7 @@ def _finish(
     tracked.log_scores({"seconds": spent["seconds"], **counts}, prefix="training")
     tracked.log_model(trained.network, metadata=contract.as_dict(), folder=folder)
     tracked.log_file(folder / "model.json")
+    tracked.finish(seconds=spent["seconds"])
     keep_note(name, run_id=tracked.id, logged=tracked.online)
 
 

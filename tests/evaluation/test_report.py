@@ -40,7 +40,7 @@ def write_metrics(root, *, name, seed):
         table.insert(0, "case", case)
         tables.append(table.assign(**{EARLIER_WORK_COLUMN: 0.987}))
     cases = pd.DataFrame(rows)
-    summary = summarise(cases, seed=1)
+    summary = {**summarise(cases, seed=1), "validation": {"dice": 0.2 * seed}}
     write_json(root / f"metrics/{name}/summary.json", summary)
     cases.to_csv(root / f"metrics/{name}/cases.csv", index=False)
     seconds = dict.fromkeys(CASES, 4.2)

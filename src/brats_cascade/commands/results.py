@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
@@ -26,7 +27,24 @@ def run(root: Path, *, costs: bool = False) -> str:
     path = root / "reports" / "comparison.json"
     if not path.is_file():
         raise UserError(f"{path}: not found; run `make repro` (or `dvc repro`) first, in the project's root")
-    return text_table(json.loads(path.read_text(encoding="utf-8")))
+    compared = json.loads(path.read_text(encoding="utf-8"))
+    return text_table(compared, champion=_champion(root, compared=compared))
+
+
+def _champion(root: Path, *, compared: dict[str, Any]) -> str:
+    """One line about the champion of all finished runs on this data and split, by the rule that the registry follows."""
+    from brats_cascade.tracking.champion import Candidate, candidates_here, find_champion
+
+    names = list(compared["experiments"])
+    found = find_champion(root, experiments=names)
+    if found is None:
+        return ""
+    here = Candidate(found.experiment, found.dice) in candidates_here(root, experiments=names)
+    made = f" of the DVC experiment {found.dvc_experiment}" if found.dvc_experiment else ""
+    where = "" if here else ", which is not what lies in this folder"
+    alias = "models:/brats-cascade@champion" if found.run_id else "in no MLflow run"
+    what = f"{found.experiment}{made}, {found.dice:.3f} ({alias}){where}"
+    return f"champion, best on validation of all finished runs on this data and split: {what}"
 
 
 def _costs(folder: Path) -> str:

@@ -13,7 +13,7 @@ def comparison(
     summaries: Mapping[str, Mapping[str, Any]],
     *,
     baseline: Mapping[str, Any] | None = None,
-    champion: str | None = None,
+    best: str | None = None,
     paired: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Gathers the numbers that compare experiments.
@@ -21,13 +21,13 @@ def comparison(
     Args:
         summaries: Experiment -> metrics/E/summary.json as read.
         baseline: From `baseline.baseline_summary`.
-        champion: From `best_on_validation`.
-        paired: From `paired.against`: the champion against each of the others.
+        best: The best on validation of these experiments, by `tracking.champion.best`.
+        paired: From `paired.against`: the best against each of the others.
 
     Returns:
         `{"experiments": {E: {region: {dice, dice_low, dice_high, ppv, sensitivity, hd95, dice_without_postprocess},
         "patients": n, "validation_dice": d, "validation_dice_without_postprocess": d}}, "baseline": {...},
-        "champion": E, "champion_minus": {other E: {region: {patients, difference, low, high, p}}}}`; each
+        "best": E, "best_minus": {other E: {region: {patients, difference, low, high, p}}}}`; each
         entry only where there is one.
     """
     gathered: dict[str, Any] = {"experiments": {}}
@@ -43,31 +43,19 @@ def comparison(
         gathered["experiments"][name] = {**rows, "patients": summary["patients"]}
     if baseline is not None:
         gathered["baseline"] = dict(baseline)
-    if champion is not None:
-        gathered["champion"] = champion
+    if best is not None:
+        gathered["best"] = best
     if paired:
-        gathered["champion_minus"] = dict(paired)
+        gathered["best_minus"] = dict(paired)
     return gathered
 
 
-def best_on_validation(summaries: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The experiment with the highest validation Dice, mean over regions; its test score has no say.
-
-    Args:
-        summaries: Experiment -> metrics/E/summary.json as read.
-
-    Returns:
-        Its name, of equal ones the first; None where none was scored on validation.
-    """
-    known = {name: summary["validation"]["dice"] for name, summary in summaries.items() if "validation" in summary}
-    return max(known, key=lambda name: known[name], default=None)
-
-
-def text_table(compared: Mapping[str, Any]) -> str:
+def text_table(compared: Mapping[str, Any], *, champion: str = "") -> str:
     """Writes the comparison as plain text, with where to look next.
 
     Args:
         compared: From `comparison`, or reports/comparison.json as read.
+        champion: One line about the champion.
 
     Returns:
         Several lines, no trailing newline.
@@ -79,7 +67,7 @@ def text_table(compared: Mapping[str, Any]) -> str:
         complete = entry["complete"]
         rows.append(
             (
-                f"{name} *" if name == compared.get("champion") else name,
+                f"{name} *" if name == compared.get("best") else name,
                 *(_with_interval(entry[region]) for region in REGIONS),
                 f"{complete['hd95']:.1f}",
                 _three(complete.get("dice_without_postprocess")),
@@ -105,7 +93,8 @@ def text_table(compared: Mapping[str, Any]) -> str:
             *lines[1:],
             rule,
             "HD95 in mm and bare (without post-processing): complete tumour; validation: mean of the regions",
-            *(["* best on the validation patients: models:/brats-cascade@champion"] if "champion" in compared else []),
+            *(["* best of these on the validation patients"] if "best" in compared else []),
+            *([champion] if champion else []),
             "Where to look next",
             "  reports/index.html       scores, curves and pictures of every experiment, on one page",
             "  reports/data/            what was checked in the data",

@@ -18,6 +18,7 @@ from brats_cascade.evaluation.sections import (
 )
 from brats_cascade.evaluation.summary import pick_cases
 from brats_cascade.labels import REGIONS
+from brats_cascade.tracking.champion import best, candidates_here
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ def build_report(
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
-    headline = _headline(done)
+    headline = _headline(done, root=root)
     return environment.get_template("report.html.j2").render(
         experiments=parts,
         done=done,
@@ -85,7 +86,6 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     """Everything the page shows of one experiment."""
     run = read_facts(root, name=name)
     summary = read_json(root / f"metrics/{name}/summary.json")
-    history = read_table(root / f"models/{name}/history.csv")
     cases = read_cases(root, name=name) if (root / f"metrics/{name}/cases.csv").is_file() else None
     return {
         "name": name,
@@ -99,7 +99,6 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
         },
         "facts": _facts(run, cases=cases),
         "params": _params(run),
-        "validation": _validation_score(summary, history=history),
         "curves": drawn(root / f"reports/figures/{name}/learning_curves.png"),
         "weights": drawn(root / f"reports/figures/{name}/class_weights.png"),
         "cases": cases,
@@ -129,20 +128,10 @@ def _shown_cases(folder: Path, *, cases: "pd.DataFrame | None") -> list[dict[str
     return shown
 
 
-def _headline(done: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _headline(done: Sequence[Mapping[str, Any]], *, root: Path) -> Mapping[str, Any] | None:
     """The experiment that did best on validation, never chosen by its test score."""
-    known = [part for part in done if part["validation"] is not None]
-    return max(known, key=lambda part: part["validation"], default=None)  # type: ignore[return-value]
-
-
-def _validation_score(summary: Mapping[str, Any] | None, *, history: "pd.DataFrame | None") -> float | None:
-    """The mean validation Dice over the regions: of whole volumes, else of the best tiles of the last phase."""
-    if summary and "validation" in summary:
-        return float(summary["validation"]["dice"])
-    if history is None or history.empty:
-        return None
-    last = history[history["phase"] == history["phase"].max()]
-    return float(last[[f"validation_{region}" for region in REGIONS]].mean(axis=1).max())
+    chosen = best(candidates_here(root, experiments=[part["name"] for part in done]))
+    return next((part for part in done if chosen and part["name"] == chosen.experiment), None)
 
 
 def _params(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,11 +37,12 @@ def restore_result(one: Result, *, name: str, pictures: Sequence[Path], root: Pa
     if tracking.find_run(stands_for, root=root):
         return False
     tags = {key: one.run[key] for key in TAGS if key in one.run} | {"record": name, "machine": one.run["machine"]}
-    with tracking.start_run(title, tags=tags, params=one.run["params"], root=root, finish=True) as run:
+    with tracking.start_run(
+        title, tags=tags, params=one.run["params"], root=root, finish=True, seconds=one.run["seconds"]
+    ) as run:
         run.log_summary(one.summary)
         run.log_scores({key: one.run[key] for key in ("seconds", "labelled_pixels", "parameters")}, prefix="training")
         run.log_note(run_note(one.run, summary=one.summary))
-        run.log_data(one.run.get("data_hashes", {}), source=one.run["params"].get("data.source", ""))
         run.log_table(one.cases, name="cases")
         if one.nine is not None:
             run.log_table(one.nine, name="nine_slices")
@@ -74,11 +75,10 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
     parent = tracking.find_run(stands_for, root=root)
     if not parent:
         tags = {**shared, "crossval": "parent", "git_commit": record["git_commit"]}
-        with tracking.start_run(title, tags=tags, params=params, root=root, finish=True) as run:
+        with tracking.start_run(title, tags=tags, params=params, root=root, finish=True, seconds=one.training) as run:
             run.log_scores(one.summary)
             run.log_scores({"dice": one.validation}, prefix="validation")
             run.log_scores({"seconds": one.training, "labelled_pixels": one.pixels}, prefix="training")
-            run.log_data(record["data_hashes"], source=record.get("source", ""))
             run.log_table(one.cases, name="cases")
             run.log_note("\n".join(crossval_lines(one)))
             _end(run, stands_for=stands_for)
@@ -106,7 +106,9 @@ def _fold_run(
     tags = {**shared, "crossval": "child", "mlflow.parentRunId": parent, "fold": fold["fold"]}
     tags |= {"git_commit": fold.get("git_commit", of.record["git_commit"]), "machine": fold["machine"]}
     title = f"{of.title}, fold {fold['fold']}"
-    with tracking.start_run(title, tags=tags, params={**params, "fold": fold["fold"]}, root=root, finish=True) as run:
+    with tracking.start_run(
+        title, tags=tags, params={**params, "fold": fold["fold"]}, root=root, finish=True, seconds=fold["seconds"]
+    ) as run:
         run.log_scores(summarise(cases, seed=1))
         run.log_scores({"dice": fold["validation_dice"]}, prefix="validation")
         run.log_scores({key: fold[key] for key in ("seconds", "labelled_pixels")}, prefix="training")

@@ -9,11 +9,16 @@ shows them; also from DVC's temporary folders, which name the root in DVC_ROOT. 
 
 import contextlib
 import logging
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from brats_cascade.tracking.champion import DVC_EXPERIMENT
 from brats_cascade.tracking.model import load_model, model_metadata
 from brats_cascade.tracking.quiet import is_store_failure
 from brats_cascade.tracking.run import Run
@@ -56,22 +61,23 @@ def start_run(
     params: Mapping[str, Any] | None = None,
     root: Path | None = None,
     finish: bool = False,
+    seconds: float | None = None,
 ) -> Iterator[Run]:
-    """Opens a new run; an exception inside marks it failed.
+    """Opens a new run; an exception inside marks it failed, Ctrl-C and SIGTERM mark it killed.
 
     Args:
         name: The run's name, such as the experiment's.
         tags: Plain values to search by; `git_commit` also fills MLflow's own version column.
         params: Flat parameters.
         root: The project's folder.
-        finish: Mark it finished at the end; otherwise it stays open for `resume_run`, as training leaves its run to
-            evaluation.
+        finish: Mark it finished at the end; otherwise that is left to `Run.finish`.
+        seconds: How long what it tells of took, if that is over; the run's duration.
 
     Yields:
         The run.
     """
-    run = _create(name, tags=tags, params=params, root=root)
-    with _closing(run, finish=finish):
+    run = _create(name, tags=tags, params=params, root=root, seconds=seconds)
+    with _closing(run, finish=finish, seconds=seconds):
         yield run
 
 
@@ -83,25 +89,34 @@ def resume_run(
     tags: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     root: Path | None = None,
+    finish: bool = True,
+    reopen: bool = True,
+    seconds: float | None = None,
 ) -> Iterator[Run]:
     """Opens an earlier run again and finishes it at the end.
 
     Args:
-        run_id: From `notes.read_note`; "" if training could not reach the store.
+        run_id: Its id; "" if the store could not be reached.
         name: Name of the new run that takes its place if the store has no such run.
         tags: Tags of that new run.
         params: Parameters of that new run.
         root: The project's folder.
+        finish: As in `start_run`.
+        reopen: Set it to running meanwhile; otherwise a run that has ended keeps its state and its duration.
+        seconds: How long what a new run tells of took.
 
     Yields:
         The run; `run.reopened` says that it is a new one.
     """
-    run = _find(run_id, root=root) or _find_replacement(run_id, root=root)
+    run = _find(run_id, root=root, reopen=reopen) or _find_replacement(run_id, root=root, reopen=reopen)
+    if run is not None and not reopen:
+        yield run
+        return
     if run is None:
         log.info("%s: MLflow at %s has no run %r; opening a new one", name, tracking_uri(root), run_id)
-        run = _create(name, tags={**(tags or {}), REPLACES: run_id}, params=params, root=root)
+        run = _create(name, tags={**(tags or {}), REPLACES: run_id}, params=params, root=root, seconds=seconds)
         run.reopened = True
-    with _closing(run, finish=True):
+    with _closing(run, finish=finish or (run.reopened and not reopen), seconds=seconds):
         yield run
 
 
@@ -127,16 +142,28 @@ def find_run(run_id: str, *, root: Path | None = None) -> str:
         return ""
 
 
-def _create(name: str, *, tags: Mapping[str, Any] | None, params: Mapping[str, Any] | None, root: Path | None) -> Run:
+def _create(
+    name: str,
+    *,
+    tags: Mapping[str, Any] | None,
+    params: Mapping[str, Any] | None,
+    root: Path | None,
+    seconds: float | None = None,
+) -> Run:
     uri = tracking_uri(root)
     run = Run("", client=None, uri=uri)
+    own = {"mlflow.source.type": "LOCAL", "mlflow.source.name": Path(sys.argv[0]).name}
+    own |= {key: str(value) for key, value in (tags or {}).items()}
+    if "git_commit" in own:
+        own["mlflow.source.git.commit"] = own["git_commit"]
+    experiment_of_dvc = os.environ.get("DVC_EXP_NAME")
+    if experiment_of_dvc:
+        own[DVC_EXPERIMENT] = experiment_of_dvc
+        name = f"{name} [{experiment_of_dvc}]"
     try:
         client, experiment = open_store(root)
-        own = {"mlflow.source.type": "LOCAL", "mlflow.source.name": Path(sys.argv[0]).name}
-        own |= {key: str(value) for key, value in (tags or {}).items()}
-        if "git_commit" in own:
-            own["mlflow.source.git.commit"] = own["git_commit"]
-        run_id = client.create_run(experiment, tags=own, run_name=name).info.run_id
+        started = int((time.time() - (seconds or 0)) * 1000)
+        run_id = client.create_run(experiment, start_time=started, tags=own, run_name=name).info.run_id
     except Exception as error:
         if not is_store_failure(error):
             raise
@@ -147,8 +174,8 @@ def _create(name: str, *, tags: Mapping[str, Any] | None, params: Mapping[str, A
     return run
 
 
-def _find(run_id: str, *, root: Path | None) -> Run | None:
-    """An existing run, set to running; None if there is none; a silent one if the store cannot be reached."""
+def _find(run_id: str, *, root: Path | None, reopen: bool) -> Run | None:
+    """An existing run, set to running if wanted; None if there is none; a silent one if the store cannot be reached."""
     from mlflow.exceptions import MlflowException
 
     uri = tracking_uri(root)
@@ -158,7 +185,8 @@ def _find(run_id: str, *, root: Path | None) -> Run | None:
         client, _ = open_store(root)
         if client.get_run(run_id).info.lifecycle_stage == "deleted":
             return None
-        client.update_run(run_id, status="RUNNING")
+        if reopen:
+            client.update_run(run_id, status="RUNNING")
         return Run(run_id, client=client, uri=uri)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -173,14 +201,14 @@ def _find(run_id: str, *, root: Path | None) -> Run | None:
     return run
 
 
-def _find_replacement(run_id: str, *, root: Path | None) -> Run | None:
+def _find_replacement(run_id: str, *, root: Path | None, reopen: bool) -> Run | None:
     """The run that was opened in the place of one that is gone, if that was done before."""
     if not run_id:
         return None
     try:
         client, experiment = open_store(root)
         runs = client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
-        return _find(str(runs[0].info.run_id), root=root) if runs else None
+        return _find(str(runs[0].info.run_id), root=root, reopen=reopen) if runs else None
     except Exception as error:
         if not is_store_failure(error):
             raise
@@ -189,14 +217,37 @@ def _find_replacement(run_id: str, *, root: Path | None) -> Run | None:
 
 
 @contextlib.contextmanager
-def _closing(run: Run, *, finish: bool) -> Iterator[None]:
+def _closing(run: Run, *, finish: bool, seconds: float | None = None) -> Iterator[None]:
     try:
-        yield
-    except KeyboardInterrupt:
+        with _heeding_sigterm():
+            yield
+    except (KeyboardInterrupt, SystemExit):
         run.finish(status="KILLED")
         raise
     except BaseException:
         run.finish(status="FAILED")
         raise
     if finish:
-        run.finish()
+        run.finish(seconds=seconds)
+
+
+@contextlib.contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the process as Ctrl-C does, through the code that closes what is open; exit status 143."""
+    heeded = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not heeded:
+        yield
+        return
+
+    def end(number: int, _: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is under way
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

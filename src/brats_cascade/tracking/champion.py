@@ -1,165 +1,120 @@
-"""The registered model: the experiment that did best on validation, as `models:/brats-cascade@champion`."""
+"""The champion: one rule, `best`, behind the table of results, the report and `models:/brats-cascade@champion`.
+
+The champion has the highest validation Dice of all finished runs on the same data and the same split: those of `dvc repro`
+and those of DVC experiments. Only the evaluate stage makes a run a candidate, so trials of a sweep and the seeds of an
+ablation never are; folds of a cross-validation and experiments trained in phase 1 alone are barred by a tag.
+"""
 
 import hashlib
-import importlib
-import logging
-import shutil
-import tempfile
-import warnings
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import brats_cascade
-from brats_cascade.inference.chosen import SCORES
-from brats_cascade.tracking.model import requirements
-from brats_cascade.tracking.quiet import is_store_failure
-from brats_cascade.tracking.store import EXPERIMENT, open_store, tracking_uri
+from brats_cascade import provenance
+from brats_cascade.costs import read_facts
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-NAME, ALIAS = "brats-cascade", "champion"
-CARD = "MODEL_CARD.md"
-NEEDED = ("mlflow", "numpy", "scipy", "pandas", "nibabel", "SimpleITK")
-
-log = logging.getLogger(__name__)
+CANDIDATE, VOLUMES, SPLIT, DVC_EXPERIMENT = "candidate", "volumes", "split", "dvc.exp_name"
+SCORE = "validation/dice"
 
 
-def register_champion(
-    folder: Path, *, scores: Path, card: str, run_id: str, tags: Mapping[str, Any], root: Path | None = None
-) -> str | None:
-    """Registers a trained network and gives it the alias; one that is champion already is left alone.
+@dataclass(frozen=True)
+class Candidate:
+    """An evaluated network.
+
+    Attributes:
+        experiment: Its name in params.yaml.
+        dice: Mean validation Dice over the regions; the test score has no say.
+        run_id: Its MLflow run, "" where it is known from files alone.
+        dvc_experiment: Name of the DVC experiment it was made in, "" for `dvc repro`.
+    """
+
+    experiment: str
+    dice: float
+    run_id: str = ""
+    dvc_experiment: str = ""
+
+
+def best(candidates: Iterable[Candidate]) -> Candidate | None:
+    """The rule: the highest validation Dice, of equal ones the first; None without candidates."""
+    return max(candidates, key=lambda one: one.dice, default=None)
+
+
+def barred(facts: Mapping[str, Any]) -> str:
+    """Why an experiment cannot be champion; empty if it can.
 
     Args:
-        folder: models/E, with model.keras and model.json.
-        scores: metrics/E/summary.json; the post-processing is read from it.
-        card: The model card, Markdown.
-        run_id: The experiment's MLflow run; if it is gone, the latest with the tag `experiment` takes its place.
-        tags: Tags of the version, to search by; with `experiment`, its name.
-        root: The project's folder.
-
-    Returns:
-        The version, or None if MLflow cannot be reached or has no such run; that costs one line and nothing else.
+        facts: With `fold` and `procedure`, as models/E/record.json.
     """
+    if facts.get("fold", "none") != "none":
+        return f"fold {facts['fold']}"
+    return "phase 1 only" if facts.get("procedure") == "one_phase" else ""
+
+
+def candidates_here(root: Path, *, experiments: Sequence[str]) -> list[Candidate]:
+    """The candidates among the evaluated experiments that lie in a project's folder, in the order given."""
+    found = []
+    for name in experiments:
+        path = root / "metrics" / name / "summary.json"
+        summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if "validation" in summary and not barred(read_facts(root, name=name)):
+            found.append(Candidate(name, float(summary["validation"]["dice"])))
+    return found
+
+
+def candidate_tags(root: Path, *, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of an evaluated run: whether it is a candidate, and on which data and split it competes."""
+    reason = barred(facts)
+    return {CANDIDATE: f"no: {reason}" if reason else "yes", **data_tags(root)}
+
+
+def data_tags(root: Path) -> dict[str, str]:
+    """What stands for the data and the split in a project's folder."""
+    path = root / "data/splits.json"
+    sets = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    plain = json.dumps({part: sorted(sets.get(part, [])) for part in ("train", "validation", "test")})
+    volumes = provenance.data_hashes(root).get("data/volumes", "unknown")
+    return {VOLUMES: volumes, SPLIT: hashlib.sha256(plain.encode()).hexdigest()[:32]}
+
+
+def find_champion(root: Path, *, experiments: Sequence[str]) -> Candidate | None:
+    """The champion of all finished runs on the data and the split that lie in a project's folder.
+
+    Args:
+        root: The project's folder.
+        experiments: Those of its params.yaml; they count also where MLflow cannot be reached.
+    """
+    return best([*_candidates_in_mlflow(root), *candidates_here(root, experiments=experiments)])
+
+
+def _candidates_in_mlflow(root: Path) -> list[Candidate]:
+    """The best finished run in MLflow; of equal ones the oldest."""
+    from brats_cascade.tracking.quiet import is_store_failure
+    from brats_cascade.tracking.store import open_store, own_database, project_root
+
+    if own_database(root) and not (project_root(root) / "mlflow.db").is_file():
+        return []
+    wanted = {CANDIDATE: "yes", **data_tags(root)}
     try:
-        client, _ = open_store(root)
-        return _register(
-            client, uri=tracking_uri(root), folder=folder, scores=scores, card=card, run_id=run_id, tags=tags
+        client, experiment = open_store(root)
+        runs = client.search_runs(
+            [experiment],
+            " and ".join([f"tags.{key} = '{value}'" for key, value in wanted.items()] + ["status = 'FINISHED'"]),
+            order_by=[f"metrics.`{SCORE}` DESC", "attributes.start_time ASC"],
+            max_results=1,
         )
     except Exception as error:
         if not is_store_failure(error):
             raise
-        reason = " ".join(str(error).split())[:200]
-        log.warning("the champion was not registered in MLflow (%s: %s)", type(error).__name__, reason)
-        return None
-
-
-def _register(
-    client: "MlflowClient", *, uri: str, folder: Path, scores: Path, card: str, run_id: str, tags: Mapping[str, Any]
-) -> str:
-    run_id = _run_id(client, run_id=run_id, experiment=str(tags["experiment"]))
-    files = sorted(folder.glob("model.*"))  # model.json and model.keras
-    content = b"".join(path.read_bytes() for path in (*files, scores)) + card.encode()
-    fingerprint = hashlib.sha256(content).hexdigest()
-    current = _current(client)
-    if current is not None and current.tags.get("fingerprint") == fingerprint:
-        return str(current.version)
-    with tempfile.TemporaryDirectory(prefix="brats-cascade-") as place:
-        copy = Path(place) / "network"
-        copy.mkdir()
-        for path in files:
-            shutil.copy(path, copy)
-        shutil.copy(scores, copy / SCORES)
-        (copy / CARD).write_text(card, encoding="utf-8")
-        model_uri = _log(client, uri=uri, folder=copy, run_id=run_id)
-        client.log_artifact(run_id, str(copy / CARD))
-    if not client.search_registered_models(f"name = '{NAME}'"):
-        client.create_registered_model(NAME, description="The experiment that did best on the validation patients.")
-    made = client.create_model_version(
-        NAME,
-        source=model_uri,
-        run_id=run_id,
-        model_id=model_uri.removeprefix("models:/"),
-        description=card,
-        tags={"fingerprint": fingerprint, **{key: str(value) for key, value in tags.items()}},
-    )
-    client.set_registered_model_alias(NAME, ALIAS, made.version)
-    return str(made.version)
-
-
-def _run_id(client: "MlflowClient", *, run_id: str, experiment: str) -> str:
-    """The run asked for, or the one that evaluation opened in its place."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return str(client.get_run(run_id).info.run_id)
-    except MlflowException:
-        place = client.get_experiment_by_name(EXPERIMENT)
-        runs = client.search_runs(
-            [place.experiment_id] if place else [], f"tags.experiment = '{experiment}'", max_results=1
+        return []
+    return [
+        Candidate(
+            run.data.tags["experiment"],
+            run.data.metrics[SCORE],
+            str(run.info.run_id),
+            run.data.tags.get(DVC_EXPERIMENT, ""),
         )
-        if not runs:
-            raise
-        return str(runs[0].info.run_id)
-
-
-def _current(client: "MlflowClient") -> Any:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_model_version_by_alias(NAME, ALIAS)
-    except MlflowException:
-        return None
-
-
-def _log(client: "MlflowClient", *, uri: str, folder: Path, run_id: str) -> str:
-    """Logs the folder as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled.
-
-    The project's own code goes along, so that the model opens wherever its requirements are installed.
-    """
-    import mlflow
-    import numpy as np
-    import pandas as pd
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Array
-
-    def nested(inner: Any, depth: int) -> Any:
-        return Array(nested(inner, depth - 1)) if depth else inner
-
-    signature = ModelSignature(
-        inputs=Schema(
-            [
-                ColSpec(DataType.string, name="case", required=False),
-                ColSpec(nested(DataType.double, 4), name="image", required=False),
-            ]
-        ),
-        outputs=Schema(
-            [
-                ColSpec(DataType.string, name="case"),
-                ColSpec(DataType.string, name="segmentation"),
-                ColSpec(nested(DataType.long, 3), name="labels", required=False),
-            ]
-        ),
-    )
-    small = np.zeros((3, 6, 6, 4))
-    small[:, 1:5, 1:5] = np.random.default_rng(0).integers(50, 900, (3, 4, 4, 4))
-    run = client.get_run(run_id)
-    place = client.create_logged_model(run.info.experiment_id, name="champion", source_run_id=run_id)
-    mlflow.set_tracking_uri(uri)  # Model.log knows no client
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of MLflow's own type hints
-        info = Model.log(
-            artifact_path=None,
-            model_id=place.model_id,
-            flavor=importlib.import_module("mlflow.pyfunc"),
-            run_id=run_id,
-            python_model=str(Path(__file__).with_name("serving.py")),
-            artifacts={"model": str(folder)},
-            code_paths=[str(Path(brats_cascade.__file__).parent)],
-            signature=signature,
-            input_example=pd.DataFrame({"image": [small.tolist()]}),
-            pip_requirements=requirements(*NEEDED),
-        )
-    return str(info.model_uri)
+        for run in runs
+        if SCORE in run.data.metrics
+    ]

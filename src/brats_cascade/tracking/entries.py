@@ -30,13 +30,6 @@ def slice_entries(slices: "pd.DataFrame") -> Iterator[Entry]:
             yield f"slice_{name}/{row['case']}", row[name], int(row["slice"])
 
 
-def weight_entries(weights: "pd.DataFrame") -> Iterator[Entry]:
-    """Class weights as curves over the labels: `class_weights/mean`, `min`, `max` and `present`, whose step is the label."""
-    for row in weight_table(weights).to_dict("records"):
-        for how in ("mean", "min", "max", "present"):
-            yield f"class_weights/{how}", row[how], int(row["label"])
-
-
 def weight_table(weights: "pd.DataFrame") -> "pd.DataFrame":
     """One row a label: label, its mean, least and largest weight, and the share of slices that hold it."""
     import pandas as pd

@@ -67,6 +67,25 @@ class QuietRun:
         assert self._client is not None
         return self._client
 
+    def tag(self, key: str) -> str | None:
+        """A tag of the run; None if it has none, or MLflow cannot be reached."""
+        return self._data("tags").get(key)
+
+    def param(self, key: str) -> str | None:
+        """A parameter of the run, likewise."""
+        return self._data("params").get(key)
+
+    def _data(self, kind: str) -> dict[str, str]:
+        if not self.online:
+            return {}
+        try:
+            return dict(getattr(self.client.get_run(self.id).data, kind))
+        except Exception as error:
+            if not is_store_failure(error):
+                raise
+            self.go_offline(error)
+            return {}
+
     def log_metrics(self, entries: Sequence[Entry]) -> None:
         """Logs (name, value, step) in as few requests as allowed; numbers that are not there (NaN) are left out."""
         from mlflow.entities import Metric
@@ -77,9 +96,17 @@ class QuietRun:
             self.client.log_batch(self.id, metrics=metrics[start : start + _BATCH])
 
     @quietly
-    def finish(self, *, status: str = "FINISHED") -> None:
-        """Closes the run: FINISHED, FAILED or KILLED."""
-        self.client.set_terminated(self.id, status)
+    def finish(self, *, status: str = "FINISHED", seconds: float | None = None) -> None:
+        """Closes the run.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            seconds: What its duration is to say, without interruptions; by default the time since it was opened.
+        """
+        end = None
+        if seconds is not None:
+            end = int(self.client.get_run(self.id).info.start_time + seconds * 1000)
+        self.client.set_terminated(self.id, status, end)
 
     def go_offline(self, error: Exception) -> None:
         """Reports a failed call on one line and makes every later one do nothing."""

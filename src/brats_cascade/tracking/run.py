@@ -1,11 +1,14 @@
 """One MLflow run: everything that is logged to it."""
 
+import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade.tracking.entries import history_entries, slice_entries, weight_entries, weight_table
+from brats_cascade.tracking.champion import SCORE
+from brats_cascade.tracking.entries import history_entries, slice_entries, weight_table
 from brats_cascade.tracking.quiet import QuietRun, is_store_failure, quietly
 
 if TYPE_CHECKING:
@@ -60,29 +63,41 @@ class Run(QuietRun):
         self.log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()])
 
     def log_summary(self, summary: Mapping[str, Any]) -> None:
-        """Logs the very dict of metrics/E/summary.json: `test/core/dice` ..., `validation/...`, and the rule as tags."""
+        """Logs the very dict of metrics/E/summary.json: `validation/...`, `test/core/dice` ..., and the rule as tags."""
         apart = ("validation", "postprocess")
+        validation = summary.get("validation", {})
+        self.log_scores({key: validation[key] for key in sorted(validation, key="dice".__ne__)}, prefix="validation")
         self.log_scores({key: value for key, value in summary.items() if key not in apart})
-        self.log_scores(summary.get("validation", {}), prefix="validation")
         self.log_tags({f"postprocess.{key}": value for key, value in summary.get("postprocess", {}).items()})
 
     @quietly
-    def log_data(self, hashes: Mapping[str, str], *, source: str) -> None:
-        """Names the data a run was made from, as MLflow's pages show it: one dataset a DVC output, its hash the digest.
+    def expect_score(self) -> None:
+        """Makes the validation Dice the first metric of a new run, on which MLflow's compare page opens: not a number yet."""
+        from mlflow.entities import Metric
+
+        self.client.log_batch(self.id, metrics=[Metric(SCORE, float("nan"), int(time.time() * 1000), -1)])
+
+    @quietly
+    def log_data(self, sets: Mapping[str, Sequence[str]], *, volumes: str, source: str) -> None:
+        """Names the cases a run was made from, as MLflow's pages show them: one dataset a set.
 
         Args:
-            hashes: Path -> DVC hash, as in record.json.
+            sets: "train", "validation", "test" -> names of cases, as in data/splits.json.
+            volumes: DVC's hash of data/volumes.
             source: The cohort's folder, `data.source`.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        inputs = [
-            DatasetInput(
-                Dataset(name=path, digest=digest[:36], source_type="local", source=source),
-                tags=[InputTag("mlflow.data.context", "train")],
+        inputs = []
+        for name, cases in sets.items():
+            digest = hashlib.sha256(json.dumps([volumes, sorted(cases)]).encode()).hexdigest()[:32]
+            profile = json.dumps({"cases": len(cases)})
+            inputs.append(
+                DatasetInput(
+                    Dataset(f"{name}: {len(cases)} cases", digest, "local", source, profile=profile),
+                    tags=[InputTag("mlflow.data.context", name)],
+                )
             )
-            for path, digest in hashes.items()
-        ]
         self.client.log_inputs(self.id, datasets=inputs)
 
     def log_training(self, folder: Path) -> None:
@@ -122,12 +137,11 @@ class Run(QuietRun):
 
         Args:
             weights: As in class_weights.csv. Logged whole as a file; also the mean, least and largest weight of every
-                label and the share of slices that hold it, as curves over the labels and as a table.
+                label and the share of slices that hold it, as a table.
             figure: A picture of them.
         """
         self.client.log_text(self.id, weights.to_csv(index=False), "class_weights.csv")
         self._put_table(weight_table(weights), name="class_weights")
-        self.log_metrics(list(weight_entries(weights)))
         if figure is not None:
             self.client.log_figure(self.id, figure, "figures/class_weights.png")
 

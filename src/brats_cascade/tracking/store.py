@@ -24,10 +24,10 @@ EXPERIMENT = "brats-cascade"
 ABOUT = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": (
-        "One run per experiment of params.yaml, opened by training and finished by evaluation. Sort or compare by "
+        "One run per training; its first evaluation is logged to it, another one to a run below it. Sort or compare by "
         "`validation/dice` (which chooses the champion) and `test/complete/dice`. Charts: `phase1/...`, `phase2/...` over the "
-        "steps; `slice_complete_f1/CASE` over the slices (step = slice); `class_weights/mean` over the labels "
-        "(step = label). The numbers are those of metrics/*/summary.json. Research software: not a medical device."
+        "steps; `slice_complete_f1/CASE` over the slices (step = slice). The numbers are those of metrics/*/summary.json. "
+        "Research software: not a medical device."
     ),
 }
 

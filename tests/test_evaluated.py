@@ -1,0 +1,200 @@
+"""Which MLflow run an evaluation is logged to, and which run is the champion."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from brats_cascade import tracking
+from brats_cascade.commands.results import run as results
+from brats_cascade.tracking.champion import Candidate, best, find_champion
+from brats_cascade.tracking.evaluated import evaluation_run
+from brats_cascade.tracking.notes import keep_note, read_note
+
+REGION = {"dice": 0.8, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
+RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
+OPTIONS = {"flips": False, "slices": 4}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A database for all projects here: making its tables takes seconds."""
+    return tmp_path_factory.mktemp("store") / "mlflow.db"
+
+
+@pytest.fixture
+def project(tmp_path, store, monkeypatch, request):
+    """A project with ingested data and a split of its own, and the experiments `a` and `b`, trained."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "brats_cascade.tracking.run.Run.log_training", lambda self, folder: self.log_tags({"again": folder.name})
+    )
+    volumes = f"{{path: data/volumes, md5: {request.node.name}.dir}}"
+    (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\nstages: {{ingest: {{outs: [{volumes}]}}}}\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/splits.json").write_text(json.dumps({"train": ["x"], "validation": ["y"], "test": ["z"]}))
+    for name in ("a", "b"):
+        train(tmp_path, name=name)
+    return tmp_path
+
+
+def train(root, *, name, tracked=True, weights="", **facts):
+    """What a training leaves: models/E, and its run, which is 100 s long."""
+    folder = root / "models" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"experiment": name, "architecture": "two_path", "procedure": "two_phase", "fold": "none", **facts}
+    (folder / "record.json").write_text(json.dumps({**record, "params": {"train.width": 0.25}}))
+    (folder / "model.keras").write_text(f"{root} {name} {weights}")
+    run_id = ""
+    if tracked:
+        with tracking.start_run(name, tags=record, params={"train.width": 0.25}) as run:
+            run.expect_score()
+            run.finish(seconds=100)
+        run_id = run.id
+    keep_note(name, run_id=run_id, logged=tracked)
+    return run_id
+
+
+def evaluate(root, *, name, dice, **options):
+    """What an evaluation leaves in files and in MLflow: the id of its run, None where the same was logged before."""
+    region = {"dice": dice, "dice_without": dice}
+    validation = {**dict.fromkeys(("complete", "core", "enhancing"), region), "dice": dice, "dice_without": dice}
+    summary = {
+        **dict.fromkeys(("complete", "core", "enhancing"), REGION), "patients": 1, "cases": 1, "postprocess": RULE,
+        "validation": validation,
+    }  # fmt: skip
+    (root / "metrics" / name).mkdir(parents=True, exist_ok=True)
+    (root / "metrics" / name / "summary.json").write_text(json.dumps(summary))
+    flat = {**OPTIONS, **options}
+    with evaluation_run(name, options=flat, summary=summary, params={"split.seed": 1}, seconds=5) as run:
+        if run is not None:
+            run.log_summary(summary)
+        return run
+
+
+def of(run):
+    return run.client.get_run(run.id)
+
+
+def test_an_evaluation_goes_into_the_run_of_its_training_and_leaves_its_duration(project):
+    run = evaluate(project, name="a", dice=0.5)
+    stored = of(run)
+    assert run.id == read_note("a")["run_id"]
+    assert stored.info.status == "FINISHED" and stored.info.end_time - stored.info.start_time == 100_000
+    assert next(iter(stored.data.metrics)) == "validation/dice"  # what MLflow's compare page opens on
+    assert stored.data.metrics["validation/dice"] == 0.5
+    assert stored.data.params["evaluate.flips"] == "False"
+    assert evaluate(project, name="a", dice=0.5) is None  # the very same again: nothing more to log
+    history = run.client.get_metric_history(run.id, "test/core/dice")
+    assert len(history) == 1
+
+
+def test_other_evaluate_parameters_get_a_run_of_their_own_below_the_trainings(project):
+    parent = evaluate(project, name="a", dice=0.5)
+    before = of(parent)
+    child = evaluate(project, name="a", dice=0.6, flips=True)
+    assert evaluate(project, name="a", dice=0.6, flips=True) is None
+    stored = of(child)
+    assert child.id != parent.id and stored.data.tags["mlflow.parentRunId"] == parent.id
+    assert stored.info.run_name == "a, flips=True"
+    assert (stored.data.params["evaluate.flips"], before.data.params["evaluate.flips"]) == ("True", "False")
+    assert stored.data.params["train.width"] == "0.25" and stored.data.params["split.seed"] == "1"
+    assert stored.info.end_time - stored.info.start_time == 5_000
+    assert of(parent).to_dictionary() == before.to_dictionary()
+    assert find_champion(project, experiments=["a", "b"]) == Candidate("a", 0.6, child.id)
+
+
+def test_a_training_without_mlflow_gets_one_run_however_often_it_is_evaluated(project):
+    train(project, name="a", tracked=False, weights="others")
+    run = evaluate(project, name="a", dice=0.5)
+    assert run.reopened and of(run).data.tags["again"] == "a"
+    assert evaluate(project, name="a", dice=0.5) is None
+    (project / ".work/runs/a").rename(project / "notes")  # as after `rm -rf .work`
+    run.log_tags({"weights": weights_tag(project)})
+    assert evaluate(project, name="a", dice=0.5) is None
+    assert evaluate(project, name="a", dice=0.7, slices=2).id != run.id
+    assert read_note("a")["run_id"] == run.id
+
+
+def weights_tag(root):
+    from brats_cascade.costs import weights_of
+
+    return weights_of(root, name="a")
+
+
+def test_the_champion_of_a_grid_is_its_best_run_and_not_the_last(project, monkeypatch):
+    evaluate(project, name="a", dice=0.25)
+    evaluate(project, name="b", dice=0.24)
+    found = {}
+    for point, dice in {"first": 0.26, "best": 0.276, "last": 0.254}.items():
+        monkeypatch.setenv("DVC_EXP_NAME", point)
+        train(project, name="a", weights=point)
+        found[point] = evaluate(project, name="a", dice=dice)
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert of(found["best"]).info.run_name == "a [best]" and of(found["best"]).data.tags["dvc.exp_name"] == "best"
+    scores = {"validation": {"dice": 0.9}}
+    for kind in ({"kind": "trial", "sweep": "s"}, {"ablation": "child", "seed": 2}):  # better, and no candidates
+        with tracking.start_run("trial", tags={"experiment": "a", **kind}, finish=True) as run:
+            run.log_summary(scores)
+    for name, facts in {"fold": {"fold": "1 of 7"}, "early": {"procedure": "one_phase"}}.items():
+        train(project, name=name, **facts)
+        assert of(evaluate(project, name=name, dice=0.95)).data.tags["candidate"].startswith("no: ")
+    with tracking.start_run("killed", tags=of(found["best"]).data.tags, root=project) as unfinished:
+        unfinished.log_summary(scores)
+    names = ["a", "b", "fold", "early"]
+    assert find_champion(project, experiments=names) == Candidate("a", 0.276, found["best"].id, "best")
+    compared = {
+        "experiments": {
+            name: {"patients": 1, **dict.fromkeys(("complete", "core", "enhancing"), REGION)} for name in names
+        }
+    }
+    (project / "reports").mkdir()
+    (project / "reports/comparison.json").write_text(json.dumps(compared))
+    assert "a of the DVC experiment best, 0.276 (models:/brats-cascade@champion)" in results(project)
+
+
+def test_a_run_on_other_data_or_another_split_is_no_candidate(project):
+    evaluate(project, name="a", dice=0.9)
+    evaluate(project, name="b", dice=0.4)
+    (project / "data/splits.json").write_text(json.dumps({"train": ["y"], "validation": ["x"], "test": ["z"]}))
+    assert find_champion(project, experiments=[]) is None
+    train(project, name="b", weights="new")
+    run = evaluate(project, name="b", dice=0.3)
+    assert find_champion(project, experiments=["b"]) == Candidate("b", 0.3, run.id)
+
+
+def test_without_mlflow_the_files_decide(project, monkeypatch):
+    evaluate(project, name="a", dice=0.4)
+    evaluate(project, name="b", dice=0.5)
+    monkeypatch.setattr("brats_cascade.tracking.store.open_store", lambda root: (_ for _ in ()).throw(OSError("away")))
+    assert find_champion(project, experiments=["a", "b"]) == Candidate("b", 0.5)
+
+
+def test_of_equal_scores_the_first_is_the_best():
+    assert best([Candidate("a", 0.5), Candidate("b", 0.7), Candidate("c", 0.7)]) == Candidate("b", 0.7)
+    assert best([]) is None
+
+
+def train_until_killed(store, begun):
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
+    with tracking.start_run("killed") as run:
+        begun.put(run.id)
+        time.sleep(60)
+
+
+def test_sigterm_closes_the_run_as_killed(project, store):
+    context = multiprocessing.get_context("spawn")
+    begun = context.Queue()
+    process = context.Process(target=train_until_killed, args=(store, begun))
+    process.start()
+    run_id = begun.get(timeout=120)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(timeout=60)
+    assert process.exitcode == 143
+    with tracking.resume_run(run_id, name="killed", reopen=False) as run:
+        assert of(run).info.status == "KILLED"
