@@ -41,7 +41,7 @@ def build_report(
     Args:
         root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
             metrics/{data.json,E/{summary.json,cases.csv,nine_slices.csv}}, reports/figures/E/*.png and
-            models/E/{history.csv,record.json}, metrics/costs/E.json.
+            models/E/record.json, metrics/costs/E.json.
         experiments: Their names, in the order shown; one without metrics is named as not evaluated.
         baseline: From `baseline.baseline_summary`.
         phantom: True if the data is the embedded phantom; the page says what that means.
