@@ -42,7 +42,7 @@ def champion() -> str:
     from mlflow import MlflowClient
 
     from brats_cascade.tracking import tracking_uri
-    from brats_cascade.tracking.champion import ALIAS, NAME
+    from brats_cascade.tracking.registry import ALIAS, NAME
 
     reference, cure = f"models:/{NAME}@{ALIAS}", "give --model models/EXPERIMENT"
     try:

@@ -15,6 +15,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.sweep.worker import AGAIN
 
 log = logging.getLogger(__name__)
+GRACE = 10.0  # seconds in which a worker that was told to end closes its run
 RESTARTS = 5  # of one worker, after kills between which no trial has ended: something else than a trial is wrong
 
 
@@ -68,8 +69,9 @@ class Crew:
                             problems.append(_last_words(worker.log, status=status))
         finally:
             for worker in self._workers:
-                worker.process.kill()  # its trial goes on from the checkpoint when the sweep does
-                worker.process.wait()
+                worker.process.terminate()  # closes the trial's MLflow run; the trial goes on when the sweep does
+            for worker in self._workers:
+                _end(worker.process)
         if problems and len(problems) == len(self._environments):
             raise UserError(f"{self._folder}: every worker ended early; the last one said: {problems[-1]}")
         for problem in problems:
@@ -100,6 +102,15 @@ class Crew:
         with pipe:  # the storage's password is in it, and command lines are for all to see
             pipe.write(json.dumps({**self._orders, "pid": os.getpid()}).encode())
         return process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Waits for a process that was told to end, and ends it if it does not."""
+    try:
+        process.wait(timeout=GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _last_words(path: Path, *, status: int) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 RUN = "mlflow_run"  # user attribute of a study or a trial
 PARENT = "mlflow.parentRunId"
+SETTLES = 1.0  # seconds; between a look into the study's storage and a write there lie milliseconds
 
 
 @contextlib.contextmanager
@@ -45,10 +47,32 @@ def open_study_run(study: "Study", *, plan: Plan, storage: str, root: Path) -> I
         "sweep.fixed": json.dumps(sweep.fixed),
     }
     tags = {**_tags(study.study_name, plan=plan, kind="sweep"), "git_commit": provenance.git_commit(root)}
-    with _opened(study.user_attrs.get(RUN), name=study.study_name, tags=tags, params=params, root=root) as run:
-        if run.id and run.id != study.user_attrs.get(RUN):
-            study.set_user_attr(RUN, run.id)
+    settings = {"name": study.study_name, "tags": tags, "params": params, "root": root}
+    known = study.user_attrs.get(RUN) or _agreed(study, settings=settings)
+    with _opened(known, **settings) as run:
         yield run
+
+
+def _agreed(study: "Study", *, settings: Mapping[str, Any]) -> str:
+    """Makes the run of a new study: one, however many hosts begin at once.
+
+    The study's storage decides. What was written last counts, so each host reads again after a while in which any other that
+    had read nothing has written, too; a host whose run is not the one that counts deletes its own.
+
+    Returns:
+        The run's id; "" if MLflow cannot be reached.
+    """
+    with tracking.start_run(**settings) as run:
+        pass
+    if not run.online:
+        return ""
+    if not study.user_attrs.get(RUN):
+        study.set_user_attr(RUN, run.id)
+        time.sleep(SETTLES)
+    agreed = str(study.user_attrs[RUN])
+    if agreed != run.id:
+        run.client.delete_run(run.id)
+    return agreed
 
 
 @contextlib.contextmanager
@@ -109,13 +133,15 @@ def settle(run: tracking.Run, *, best: "FrozenTrial | None", trials: "Sequence[F
         best: The best trial, or None.
         trials: All trials.
     """
+    from mlflow.exceptions import MlflowException
+
     if not run.online:
         return
     chosen = best.user_attrs.get(RUN, "") if best else ""
     running = {trial.user_attrs.get(RUN) for trial in trials if trial.state.name in ("RUNNING", "WAITING")}
     lost = {trial.user_attrs.get(RUN) for trial in trials if reason_of(trial) == LOST} - running
     for child in sorted({trial.user_attrs[RUN] for trial in trials if RUN in trial.user_attrs}):
-        with contextlib.suppress(Exception):  # a run that someone deleted
+        with contextlib.suppress(MlflowException):  # a run that someone deleted
             stored = run.client.get_run(child)
             value = str(child == chosen).lower()
             if stored.data.tags.get("best", "false") != value:

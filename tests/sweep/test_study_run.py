@@ -1,0 +1,40 @@
+"""The MLflow run of a study: one, however many hosts begin at once."""
+
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import optuna
+
+from brats_cascade import tracking
+from brats_cascade.config import load_params
+from brats_cascade.sweep import records
+from brats_cascade.sweep.plan import plan_of
+
+
+def test_hosts_that_begin_at_once_make_one_parent_and_a_later_one_finds_it(make_project, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    root = make_project()
+    plan, storage = plan_of(load_params(root / "params.yaml")), optuna.storages.InMemoryStorage()
+    optuna.create_study(study_name="s", storage=storage)
+    with tracking.start_run("the store's tables", finish=True) as run:
+        client = run.client
+    both, start_run = threading.Barrier(2), tracking.start_run
+
+    @contextlib.contextmanager
+    def made_by_both(name, **settings):
+        with start_run(name, **settings) as own:
+            yield own
+        both.wait(timeout=60)  # neither host has seen the other's run when it made its own
+
+    def host(_):
+        study = optuna.load_study(study_name="s", storage=storage)
+        with records.open_study_run(study, plan=plan, storage="memory", root=root) as run:
+            return run.id
+
+    monkeypatch.setattr(tracking, "start_run", made_by_both)
+    with ThreadPoolExecutor(2) as hosts:
+        first, second = hosts.map(host, range(2))
+    assert first == second == host(0)
+    [parent] = client.search_runs([run.info.experiment_id for run in [client.get_run(first)]], "tags.kind = 'sweep'")
+    assert parent.info.run_id == first and parent.info.status == "FINISHED"
