@@ -41,7 +41,7 @@ test: $(STAMP) ## linter, type checker and the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
-	@$(BIN)/python -c 'from brats_cascade.tracking.view import link; print("The runs:", link())' 2>/dev/null
+	@$(BIN)/python -c 'from brats_cascade.tracking.view import link; print("The runs:", link())'
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 bench: $(STAMP) ## the benchmarks, into docs/results/speed.md

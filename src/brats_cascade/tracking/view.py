@@ -13,9 +13,6 @@ COLUMNS = (
     "params.`normalisation`",
     "metrics.`validation/dice`",
     "metrics.`test/complete/dice`",
-    "metrics.`test/core/dice`",
-    "metrics.`test/enhancing/dice`",
-    "tags.`dvc.exp_name`",
 )
 
 
