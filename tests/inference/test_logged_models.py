@@ -13,7 +13,7 @@ from brats_cascade.inference.arrays import segment_array
 from brats_cascade.inference.postprocess import OFF
 from brats_cascade.inference.segment import Member
 from brats_cascade.models.files import load_trained
-from brats_cascade.tracking.champion import register_champion
+from brats_cascade.tracking.registry import register_champion
 
 PIXELS = """
 import importlib.util, json, sys, numpy, mlflow.keras, mlflow.pyfunc
