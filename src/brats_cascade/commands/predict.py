@@ -15,7 +15,7 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.spread import run_cases
 from brats_cascade.errors import UserError
 from brats_cascade.inference.finished import foreign_file, is_finished, refuse_input_folders
-from brats_cascade.inference.fit import Misfit, describe_misfits
+from brats_cascade.inference.fit import describe_misfits
 from brats_cascade.inference.kinds import target
 from brats_cascade.inference.postprocess import OFF, Rule
 from brats_cascade.inference.volumes import NAME as VOLUMES
@@ -138,7 +138,7 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
         job: How.
 
     Returns:
-        "case", "path", the volumes and "misfits"; or "case" and "error": what is wrong with the case, one line.
+        "case", "path", the volumes, "misfits" and "warnings"; or "case" and "error": what is wrong with the case, one line.
 
     Raises:
         WriteError: Nothing can be written; every other case would fail the same way.
@@ -157,7 +157,7 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
         row["path"] = str(write_prediction(prediction, case=case, out=job.out, kinds=job.kinds))
         voxel = math.prod(prediction.prepared.meta["spacing"])
         row |= region_volumes(prediction.labels, voxel_mm3=voxel)
-        row["misfits"] = prediction.misfits
+        row["misfits"], row["warnings"] = prediction.misfits, prediction.warnings
     except WriteError:
         raise
     except UserError as error:
@@ -174,18 +174,20 @@ def _refuse_foreign(case: Case, *, job: Job) -> None:
         )
 
 
-def _keep(row: dict[str, Any], *, out: Path, told: set[Misfit]) -> None:
+def _keep(row: dict[str, Any], *, out: Path, told: set[str]) -> None:
     """Reports a case as soon as it is done, and puts its volumes into the table.
 
-    Of cases that differ from the training in the same ways, the first is warned of.
+    Of cases to which the same applies, only the first is warned of.
     """
     if "error" in row:
         tqdm.write(f"error: {row['error']}", file=sys.stderr)
         return
     _write_volumes(out, rows=[row])
-    if not told.issuperset(row["misfits"]):
-        told.update(row["misfits"])
-        tqdm.write(f"warning: {row['case']}: {describe_misfits(row['misfits'])}", file=sys.stderr)
+    apart = [misfit.text for misfit in row["misfits"]]
+    for reasons, line in ((apart, describe_misfits(row["misfits"])), *(([text], text) for text in row["warnings"])):
+        if not told.issuperset(reasons):
+            told.update(reasons)
+            tqdm.write(f"warning: {row['case']}: {line}", file=sys.stderr)
     tqdm.write(row["path"])
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brats_cascade import MODALITIES
+from brats_cascade import MODALITIES, PHANTOM
 from brats_cascade.data.data_docs import make_offline, write_entry_page
 from brats_cascade.data.expectations import failing_cases
 from brats_cascade.data.facts import table
-from brats_cascade.data.releases import PHANTOM
 from brats_cascade.data.rules import SPREAD, Rule, Spacing, all_rules, case_rules, in_mm
 from brats_cascade.data.unused import noted_unused
 from brats_cascade.errors import UserError

@@ -170,13 +170,14 @@ def _standardise_all(
         described = describe(values, shares=(0.01, 0.5, 0.99, recipe.clip, 1 - recipe.clip))
         facts.update(measure.intensity_facts(described, modality=modality))
         clipped = clip_values(values, limits=(described.quantiles[3], described.quantiles[4]))
+        zeros = voxels - places.size if recipe.zscore == "volume" else 0
         try:
-            if recipe.n4 and modality in BIASED and described.low < described.high:
+            image[places, channel] = z_score(clipped, zeros=zeros)  # before N4, which makes a constant vary
+            if recipe.n4 and modality in BIASED:
                 volume = np.zeros(brain.size, dtype=np.float32)
                 volume[places] = clipped
                 corrected = correct_bias(volume.reshape(brain.shape), brain=brain, spacing=spacing)
-                clipped = corrected.ravel()[places]
-            image[places, channel] = z_score(clipped, zeros=voxels - places.size if recipe.zscore == "volume" else 0)
+                image[places, channel] = z_score(corrected.ravel()[places], zeros=zeros)
         except ValueError as error:
             raise UserError(
                 f"{paths[modality]}: {modality}: {error}; expected an image of the brain; export it again"

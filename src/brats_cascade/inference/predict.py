@@ -7,6 +7,7 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
+from brats_cascade.data.checks import judge_case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import Misfit, all_misfits, describe_misfits
@@ -25,12 +26,14 @@ class Prediction:
         labels: Canonical labels of the brain's box, uint8 (slices, rows, columns).
         probabilities: float32 (slices, rows, columns, 5), one per canonical label; the mean over networks and flips.
         misfits: In what the case differs from what the networks were trained on.
+        warnings: What the rules of the data check warn of, without the case's name.
     """
 
     prepared: PreparedCase
     labels: np.ndarray
     probabilities: np.ndarray
     misfits: tuple[Misfit, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def predict_case(
@@ -58,18 +61,22 @@ def predict_case(
         The prediction.
 
     Raises:
-        UserError: The case cannot be read, or the networks do not fit it or one another; names it.
+        UserError: The case cannot be read, the data check would set it aside, or the networks do not fit it or one
+            another; names it.
     """
     check_members(members)
     for member in members:
         check_fit(member.contract, case=case, allow_merged=allow_merged)
     prepared = prepare_case(case, **members[0].contract.preprocessing, with_truth=False)
+    errors, warnings = judge_case({**prepared.facts, "problem": ""})  # problems that are left are the truth's
+    if errors:
+        raise UserError(f"{case.name}: {'; '.join(errors)}")
     misfits = all_misfits((member.contract for member in members), facts=prepared.facts)
     if strict and misfits:
         raise UserError(f"{case.name}: {describe_misfits(misfits)}; give another --model, or leave out --strict")
     probabilities = label_probabilities(members, image=prepared.image, brain=prepared.brain, slices=slices, flips=flips)
     labels = apply_rule(most_probable(probabilities), brain=prepared.brain, spacing=prepared.meta["spacing"], rule=rule)
-    return Prediction(prepared, labels, probabilities, misfits)
+    return Prediction(prepared, labels, probabilities, misfits, warnings)
 
 
 def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> None:
