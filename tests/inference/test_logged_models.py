@@ -15,24 +15,22 @@ from brats_cascade.inference.segment import Member
 from brats_cascade.models.files import load_trained
 from brats_cascade.tracking.registry import register_champion
 
-PIXELS = """
-import importlib.util, json, sys, numpy, mlflow.keras, mlflow.pyfunc
+OPEN = """
+import importlib.util, sys, numpy, pandas, mlflow.keras, mlflow.pyfunc
 assert importlib.util.find_spec("brats_cascade") is None
-place, given, out = sys.argv[1:]
-image = numpy.load(given)
-network, served = mlflow.keras.load_model(place), mlflow.pyfunc.load_model(place)
-answers = {"keras": network.serve(image), "pyfunc": served.predict(image)}
-assert importlib.util.find_spec("brats_cascade") is None
+network, champion, windows, raw, folder, out = sys.argv[1:]
+image = numpy.load(windows)
+loaded, served = mlflow.keras.load_model(network), mlflow.pyfunc.load_model(network)
+answers = {"keras": loaded.serve(image), "pyfunc": served.predict(image)}
+assert importlib.util.find_spec("brats_cascade") is None and not {"nibabel", "SimpleITK"} & set(sys.modules)
+model = mlflow.pyfunc.load_model(champion)
+assert importlib.util.find_spec("brats_cascade").origin.startswith(champion)
+labels, written = (
+    model.predict(pandas.DataFrame(row)) for row in ({"image": [numpy.load(raw).tolist()]}, {"case": [folder]})
+)
+answers["labels"] = labels["labels"][0]
 numpy.savez(out, **{name: numpy.asarray(answer) for name, answer in answers.items()})
-"""
-CHAMPION = """
-import importlib.util, sys, numpy, pandas, mlflow.pyfunc
-assert importlib.util.find_spec("brats_cascade") is None
-place, given, folder, out = sys.argv[1:]
-model = mlflow.pyfunc.load_model(place)
-answers = [model.predict(pandas.DataFrame(row)) for row in ({"image": [numpy.load(given).tolist()]}, {"case": [folder]})]
-numpy.save(out, numpy.array(answers[0]["labels"][0]))
-print(answers[1]["segmentation"][0][:4])
+print(written["segmentation"][0][:4])
 """
 
 
@@ -53,40 +51,37 @@ def fetched(uri, *, out):
 
 
 @pytest.mark.slow
-def test_a_network_opens_in_mlflow_without_this_project(own_store, trained, tmp_path):
+def test_a_network_and_the_champion_open_in_mlflow_without_this_project(own_store, trained, write_nifti_case, tmp_path):
     network, contract = load_trained(trained())
-    with tracking.start_run("E", root=own_store, finish=True) as run:
+    with tracking.start_run("E", tags={"experiment": "E"}, root=own_store, finish=True) as run:
         uri = run.log_model(network, metadata=contract.as_dict(), folder=trained())
         assert run.online
-    place, lines = fetched(uri, out=tmp_path / "model")
-    image = np.random.default_rng(0).normal(size=(2, 38, 41, 4)).astype(np.float32)
-    np.save(tmp_path / "image.npy", image)
-    packages = link_packages(tmp_path / "packages", requirements=lines)
-    run_clean(packages, PIXELS, place, str(tmp_path / "image.npy"), str(tmp_path / "out.npz"), cwd=tmp_path)
-    expected = network.predict_on_batch(image)
-    with np.load(tmp_path / "out.npz") as answers:
-        assert set(answers) == {"keras", "pyfunc"}
-        for answer in answers.values():
-            assert answer.shape == (2, 6, 9, 5)
-            np.testing.assert_allclose(answer, expected, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_the_champion_opens_in_mlflow_without_this_project(own_store, trained, write_nifti_case, tmp_path):
     scores = tmp_path / "E.json"
     scores.write_text(json.dumps({"postprocess": {}}))
-    with tracking.start_run("E", tags={"experiment": "E"}, root=own_store, finish=True) as run:
-        pass
     given = {"scores": scores, "card": "# card", "tags": {"experiment": "E"}, "root": own_store}
     assert register_champion(trained(), run_id=run.id, **given) == "1"
-    place, lines = fetched("models:/brats-cascade@champion", out=tmp_path / "model")
-    image = np.zeros((4, 9, 8, 4))
-    image[:, 1:8, 1:7] = np.random.default_rng(0).integers(50, 900, (4, 7, 6, 4))
-    np.save(tmp_path / "image.npy", image)
+    place, needed = fetched(uri, out=tmp_path / "network")
+    champion, lines = fetched("models:/brats-cascade@champion", out=tmp_path / "champion")
+    assert {line.partition("==")[0] for line in needed} == {"keras", "tensorflow", "mlflow"} and set(needed) <= set(
+        lines
+    )
+
+    rng = np.random.default_rng(0)
+    windows = rng.normal(size=(2, 38, 41, 4)).astype(np.float32)
+    raw = np.zeros((4, 9, 8, 4))
+    raw[:, 1:8, 1:7] = rng.integers(50, 900, (4, 7, 6, 4))
+    np.save(tmp_path / "windows.npy", windows)
+    np.save(tmp_path / "raw.npy", raw)
     case = write_nifti_case(tmp_path / "in", "Brats18_A_1")
     packages = link_packages(tmp_path / "packages", requirements=lines)
-    words = [place, str(tmp_path / "image.npy"), str(case), str(tmp_path / "out.npy")]
-    assert run_clean(packages, CHAMPION, *words, cwd=tmp_path).splitlines()[-1] == "H4sI"  # gzip, in base64
-    expected = segment_array(image.astype(np.float32), member=Member(*load_trained(trained())), rule=OFF)
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
-    assert expected.any()
+    paths = [tmp_path / "windows.npy", tmp_path / "raw.npy", case, tmp_path / "out.npz"]
+    printed = run_clean(packages, OPEN, str(place), str(champion), *map(str, paths), cwd=tmp_path)
+    assert printed.splitlines()[-1] == "H4sI"  # gzip, in base64
+
+    with np.load(tmp_path / "out.npz") as answers:
+        for form in ("keras", "pyfunc"):
+            assert answers[form].shape == (2, 6, 9, 5)
+            np.testing.assert_allclose(answers[form], network.predict_on_batch(windows), atol=1e-5)
+        expected = segment_array(raw.astype(np.float32), member=Member(network, contract), rule=OFF)
+        np.testing.assert_array_equal(answers["labels"], expected)
+        assert expected.any()

@@ -1,6 +1,6 @@
 """Losses, gradients and a short training under whatever backend Keras runs on; test_backends.py compares two.
 
-Run as a script: python backend_steps.py OUT.npz
+Run as a script: python backend_steps.py OUT.npz [ARCHITECTURE ...]
 """
 
 import sys
@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 
 
-def steps() -> dict[str, np.ndarray]:
-    """Name -> loss, gradient of each weight, or history; the same weights and batches under every backend."""
+def steps(*only: str) -> dict[str, np.ndarray]:
+    """Name -> loss, gradient of each weight, or history; the same weights and batches under every backend.
+
+    Args:
+        only: Architectures; all of the paper's by default.
+    """
     import keras
 
     from brats_cascade.models.build import build_model
@@ -19,7 +23,7 @@ def steps() -> dict[str, np.ndarray]:
     from brats_cascade.models.two_path import Style
 
     found: dict[str, np.ndarray] = {}
-    for architecture, normalisation in [(name, "batch") for name in PAPERS] + [("two_path", "none")]:
+    for architecture, normalisation in [(name, "batch") for name in only or PAPERS] + [("two_path", "none")]:
         rng = np.random.default_rng(0)
         network = build_model(architecture, style=Style(width=0.06, normalisation=normalisation, l2=1e-4))
         for weight in network.weights:
@@ -77,4 +81,4 @@ if __name__ == "__main__":
     from brats_cascade.backend import start_backend
 
     start_backend()
-    np.savez(sys.argv[1], **steps())
+    np.savez(sys.argv[1], **steps(*sys.argv[2:]))
