@@ -14,6 +14,7 @@ from brats_cascade.errors import UserError
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 # Words that YAML 1.1, which Hydra reads, takes for something else than text.
 YAML_WORDS = ("yes", "no", "on", "off", "true", "false", "null")
+TAKEN = ("data", "costs")  # metrics/data.json is the validate stage's, metrics/costs the folder of all trainings' costs
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -94,12 +95,14 @@ def check_experiment_names(experiments: Any, *, path: Path) -> None:
 
 def problem_of_name(name: Any) -> str:
     """What is wrong with the name of an experiment or a study, on one line, or ""."""
-    if isinstance(name, str) and NAME.fullmatch(name) and name.lower() not in YAML_WORDS:
+    if isinstance(name, str) and NAME.fullmatch(name) and name.lower() not in (*YAML_WORDS, *TAKEN):
         return ""
     if not isinstance(name, str):
         return f"YAML reads the name {name} as {type(name).__name__}, not as text: begin it with a letter (run_{name})"
     if name.lower() in YAML_WORDS:
         return f"the name {name!r} means something else to YAML; take another one"
+    if name.lower() in TAKEN:
+        return f"the name {name!r} is taken: metrics/{name.lower()} is not an experiment's; take another one"
     return (
         f"the name {name!r} cannot be used: expected a letter, then letters, digits, _ and - (at most 100 in all), because "
         "it names a DVC stage and folders"

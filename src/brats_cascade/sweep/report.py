@@ -32,7 +32,7 @@ def write_report(path: Path, *, study: "Study", plan: Plan) -> Report:
     """Writes the page and the pictures.
 
     Args:
-        path: The HTML file; pictures go to `figures/sweep` beside it.
+        path: The HTML file; pictures go to the folder `sweep` beside it.
         study: Optuna's.
         plan: What was searched.
 
@@ -63,7 +63,7 @@ def write_report(path: Path, *, study: "Study", plan: Plan) -> Report:
     unfinished = path.with_name(f".{path.name}")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
-    return Report(path, figures.pictures(study, plan=plan, folder=path.parent / "figures" / "sweep"))
+    return Report(path, figures.pictures(study, plan=plan, folder=path.parent / "sweep"))
 
 
 def _inner(figure: Any) -> str:
