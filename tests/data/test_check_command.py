@@ -92,7 +92,7 @@ def test_a_good_folder_has_no_bad_case(tmp_path):
     images, labels = tiny_volumes()
     write_layout(tmp_path, "brats2023", images=images, labels=labels)
     text, bad = run(tmp_path)
-    assert bad == 0 and "1 cases: 1 usable for training" in text
+    assert bad == 0 and "1 case: 1 usable for training" in text
 
 
 def test_two_scans_of_one_name_are_told(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ def test_what_is_left_out_is_told_beside_a_case_and_alone(tmp_path, write_nifti_
     count, reason = way(write_nifti_case(tmp_path / "in" / "HGG", "Brats18_A_1"))
     with pytest.raises(UserError, match="no case found") as caught:
         search(tmp_path / "in")
-    assert reason in str(caught.value) and f"its {count} volumes" in str(caught.value)
+    assert reason in str(caught.value) and f"none of its volumes ({count}) can be used" in str(caught.value)
     assert "\n" not in str(caught.value)
     write_nifti_case(tmp_path / "in", "Brats18_B_1", seed=1)
     found = search(tmp_path / "in")

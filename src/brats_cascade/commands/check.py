@@ -69,7 +69,7 @@ def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -
         rows.append((*map(str, cells), reason.removeprefix(f"{name}: ")))
     rows.sort(key=lambda row: (_ORDER.index(row[6]), row[0]))
     summary = (
-        f"{len(facts)} cases: {len(facts) - len(aside)} usable for training ({len(warned)} with a warning), "
+        f"{_number(len(facts), 'case')}: {len(facts) - len(aside)} usable for training ({len(warned)} with a warning), "
         f"{len(untrainable)} for predict only, {len(aside) - len(untrainable)} set aside"
     )
     mixed = mixed_labels(facts[facts["case"].isin(verdict.accepted)])
@@ -93,9 +93,13 @@ def _volumes(facts: pd.DataFrame, *, verdict: Verdict, untrainable: set[str]) ->
     predict_only = int(facts.loc[facts["case"].isin(untrainable), "volumes"].sum())
     counts = verdict.volumes
     return (
-        f"{sum(counts.values())} volumes: {counts['used']} usable for training, {predict_only} for predict only, "
+        f"{_number(sum(counts.values()), 'volume')}: {counts['used']} usable for training, {predict_only} for predict only, "
         f"{counts['set_aside'] - predict_only} set aside, {counts['not_used']} seen and not used"
     )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _untrainable(verdict: Verdict) -> set[str]:

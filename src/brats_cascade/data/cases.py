@@ -99,7 +99,9 @@ def _nothing_found(source: Path, *, unused: Sequence[Unused], give: str) -> str:
     if unused:
         lines = by_reason(unused)
         more = f" (and {len(lines) - 3} more reasons)" if len(lines) > 3 else ""
-        return f"{source}: no case found; its {len(unused)} volumes cannot be used: {' | '.join(lines[:3])}{more}"
+        return (
+            f"{source}: no case found; none of its volumes ({len(unused)}) can be used: {' | '.join(lines[:3])}{more}"
+        )
     return f"{source}: no case found, and no volume; {give} the folder that holds the cases (layouts: docs/data.md)"
 
 

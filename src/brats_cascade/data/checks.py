@@ -160,8 +160,8 @@ def _notes(facts: pd.DataFrame, *, spacing: Spacing) -> tuple[str, ...]:
     if usual or (facts["release"] == PHANTOM).all():
         return ()
     return (
-        f"spacing {in_mm(spacing)}, where the BraTS releases have {USUAL_SPACING:g} mm: a network trained on these cases "
-        "fits others of this spacing only",
+        f"spacing {in_mm(spacing)} (slice, row, column), where the BraTS releases have {USUAL_SPACING:g} mm: a network "
+        "trained on these cases fits others of this spacing only",
     )
 
 

@@ -182,7 +182,7 @@ def _intensity_rules_of(name: str) -> tuple[Rule, ...]:
 def _spacing_rules() -> tuple[Rule, ...]:
     def reason(row: Row) -> str:
         low, high = POSSIBLE_SPACING
-        return f"spacing {in_mm(_spacing_of(row))}, expected {low} to {high}: correct the header or resample"
+        return f"spacing {_spacing_of(row)}, expected {low} to {high}: correct the header or resample"
 
     return tuple(
         _between(
@@ -198,11 +198,11 @@ def _spacing_rules() -> tuple[Rule, ...]:
 
 def in_mm(spacing: Spacing) -> str:
     """Sizes of a voxel for a message."""
-    return " x ".join(f"{size:.3g}" for size in spacing) + " mm (slice, row, column)"
+    return " x ".join(f"{size:.3g}" for size in spacing) + " mm"
 
 
-def _spacing_of(row: Row) -> Spacing:
-    return row["spacing_slice"], row["spacing_row"], row["spacing_column"]
+def _spacing_of(row: Row) -> str:
+    return in_mm((row["spacing_slice"], row["spacing_row"], row["spacing_column"])) + " (slice, row, column)"
 
 
 def _truth_rules() -> tuple[Rule, ...]:
@@ -272,7 +272,7 @@ def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:
                 max_value=(1 + SPREAD) * size,
                 text=f"{column} is near the {size:.3g} mm that most cases have.",
                 reason=lambda row: (
-                    f"spacing {in_mm(_spacing_of(row))}, most cases have {in_mm(spacing)}: resample it, or take it out"
+                    f"spacing {_spacing_of(row)}, most cases have {in_mm(spacing)}: resample it, or take it out"
                 ),
                 severity="warning",
             )
