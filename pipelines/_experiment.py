@@ -141,8 +141,15 @@ def _shared(kind: Any, *, train: TrainParams) -> dict[str, Any]:
 
 
 def _open(names: list[str]) -> list[Any]:
+    from brats_cascade.data.recipe import has_mirrors
     from brats_cascade.data.store import open_case
     from brats_cascade.training.batches import TrainingCase
 
     cases = [open_case(VOLUMES / name) for name in names]
-    return [TrainingCase(case.name, case.image, case.brain, case.labels) for case in cases if case.labels is not None]
+    return [
+        TrainingCase(
+            case.name, case.image, case.brain, case.labels, mirrors=has_mirrors(case.meta.get("axis", "axial"))
+        )
+        for case in cases
+        if case.labels is not None
+    ]

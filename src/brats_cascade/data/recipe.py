@@ -38,3 +38,8 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """For a case's meta."""
         return asdict(self)
+
+
+def has_mirrors(axis: str) -> bool:
+    """Whether reversing the columns of such a slice exchanges left and right; in a sagittal one it does front and back."""
+    return AXES[axis][2] == 2

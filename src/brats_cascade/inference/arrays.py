@@ -4,6 +4,7 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.preprocess import bounding_box, brain_mask, normalise, uncrop
+from brats_cascade.data.recipe import AXES
 from brats_cascade.errors import UserError
 from brats_cascade.inference.postprocess import OFF, Rule, apply_rule
 from brats_cascade.inference.segment import Member, label_probabilities, most_probable
@@ -56,6 +57,10 @@ def segment_array(
         seen = [normalise(image[..., channel][box], brain=inside, clip=contract.clip) for channel in range(4)]
     except ValueError as error:
         raise UserError(f"{name}: {error}; expected an image of the brain") from None
-    probabilities = label_probabilities([member], image=np.stack(seen, axis=-1), brain=inside, slices=slices)
-    labels = apply_rule(most_probable(probabilities), brain=inside, spacing=spacing, rule=rule)
-    return uncrop(labels, offset=[axis.start for axis in box], shape=brain.shape)
+    order = AXES[contract.axis]  # cuts the slices that the network was trained on
+    turned = np.ascontiguousarray(np.stack(seen, axis=-1).transpose(*order, 3))
+    inside = np.ascontiguousarray(inside.transpose(order))
+    probabilities = label_probabilities([member], image=turned, brain=inside, slices=slices)
+    steps = tuple(spacing[axis] for axis in order)
+    labels = apply_rule(most_probable(probabilities), brain=inside, spacing=steps, rule=rule)
+    return uncrop(labels.transpose(np.argsort(order)), offset=[axis.start for axis in box], shape=brain.shape)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from brats_cascade.data.recipe import has_mirrors
 from brats_cascade.errors import UserError
 from brats_cascade.inference.dense import predict_volume
 from brats_cascade.labels import LABELS
@@ -49,14 +50,15 @@ def label_probabilities(
         image: float32 (slices, rows, columns, modalities), zero outside the brain.
         brain: bool (slices, rows, columns).
         slices: Slices computed at once; bounds the memory.
-        flips: Also segment the case mirrored from left to right.
+        flips: Also segment the case mirrored from left to right; sagittal slices stay the same in the mirror.
 
     Returns:
         float32 (slices, rows, columns, 5), one per canonical label; outside the brain everything else is certain.
     """
     total = np.zeros((*brain.shape, len(LABELS)), dtype=np.float32)
     for network, contract in members:
-        for mirror in (False, True) if flips else (False,):
+        mirrors = (False, True) if flips and has_mirrors(contract.axis) else (False,)
+        for mirror in mirrors:
             step = -1 if mirror else 1
             found = predict_volume(
                 network,
@@ -66,8 +68,8 @@ def label_probabilities(
                 slices=slices,
             )
             for place, label in enumerate(contract.classes):
-                total[..., label] += found[:, :, ::step, place]
-    total /= len(members) * (2 if flips else 1)
+                total[..., label] += found[:, :, ::step, place] / len(mirrors)
+    total /= len(members)
     return total
 
 

@@ -47,6 +47,7 @@ def open_material(root: Path) -> Material:
     """
     import pandas as pd
 
+    from brats_cascade.data.recipe import has_mirrors
     from brats_cascade.data.store import open_case
     from brats_cascade.training.batches import TrainingCase
 
@@ -69,7 +70,11 @@ def open_material(root: Path) -> Material:
         raise UserError(f"{data / 'splits.json'}: no validation case with a truth, so nothing to score a trial on")
     opened = {
         name: [
-            TrainingCase(case.name, case.image, case.brain, case.labels) for case in cases if case.labels is not None
+            TrainingCase(
+                case.name, case.image, case.brain, case.labels, mirrors=has_mirrors(case.meta.get("axis", "axial"))
+            )
+            for case in cases
+            if case.labels is not None
         ]
         for name, cases in stored.items()
     }

@@ -24,6 +24,7 @@ class TrainingCase:
         brain: bool (slices, rows, columns).
         labels: Canonical labels, uint8 (slices, rows, columns).
         maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes), a margin of 16 pixels a side, or None.
+        mirrors: Whether a flip of the columns exchanges left and right; where it does not, windows are never flipped.
     """
 
     name: str
@@ -31,6 +32,7 @@ class TrainingCase:
     brain: np.ndarray
     labels: np.ndarray
     maps: np.ndarray | None = None
+    mirrors: bool = True
 
     @functools.cached_property
     def digest(self) -> str:

@@ -103,7 +103,9 @@ class PatchSampler:
         self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator
     ) -> tuple[np.ndarray, ...]:
         case = self._cases[name]
-        variation = draw_variation(rng, modalities=case.image.shape[-1], intensity=self._intensity, flip=self._flip)
+        variation = draw_variation(
+            rng, modalities=case.image.shape[-1], intensity=self._intensity, flip=self._flip and case.mirrors
+        )
         inputs = cut_inputs(
             case, layer=layer, top=row, left=column, size=1, geometry=self._geometry, joined=self._joined,
             variation=variation,

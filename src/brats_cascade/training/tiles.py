@@ -84,7 +84,9 @@ class TileSampler:
         height, width = case.brain.shape[1:]
         top = place_window(row + jitter[0], size=size, length=height)
         left = place_window(column + jitter[1], size=size, length=width)
-        variation = draw_variation(rng, modalities=case.image.shape[-1], intensity=self._intensity, flip=self._flip)
+        variation = draw_variation(
+            rng, modalities=case.image.shape[-1], intensity=self._intensity, flip=self._flip and case.mirrors
+        )
         inputs = cut_inputs(
             case, layer=layer, top=top, left=left, size=size, geometry=self._geometry, joined=self._joined,
             variation=variation,
