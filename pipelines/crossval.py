@@ -91,7 +91,9 @@ def main(
     if stale:
         logging.info("%s: of other settings or data; the cross-validation starts anew", folder)
         shutil.rmtree(folder)
-    tags = {"crossval": "parent", "architecture": params.experiments[name].architecture, "git_commit": commit}
+    entry = experiment_named(params, name)
+    tags = {"crossval": "parent", "architecture": entry.architecture, "git_commit": commit}
+    tags |= {"class_weights": entry.train.class_weights, "normalisation": entry.train.normalisation}
     with _run(folder / "run.json", name=f"{name}, {folds} folds", tags=tags, params=wanted) as parent:
         logging_turn = threading.Lock()
 
@@ -118,6 +120,7 @@ def main(
         (REPORT / name).mkdir(parents=True, exist_ok=True)
         cases.to_csv(REPORT / name / "cases.csv", index=False)
         (REPORT / name / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        parent.log_scores({"dice": Crossval(summary, cases).validation}, prefix="validation")
         parent.log_scores(summary["scores"])
         parent.log_table(cases, name="cases")
     sys.stdout.write("\n".join(crossval_lines(Crossval(summary, cases))) + "\n")

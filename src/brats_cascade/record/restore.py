@@ -69,6 +69,8 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
     shared = {"architecture": one.architecture, "record": name}
     params = {key: record[key] for key in ("experiment", "n4", "precision") if key in record} | {"folds": len(folds)}
     params |= record.get("params", {})
+    compared = {key: params.get(f"train.{key}") for key in ("class_weights", "normalisation")}
+    shared |= {key: str(value) for key, value in compared.items() if value is not None}
     params |= {f"hash.{path}": md5 for path, md5 in record["data_hashes"].items()}
     title = f"{name}: {one.title}, {len(folds)} folds"
     stands_for, made = record["run_id"] or title, 0
@@ -76,8 +78,8 @@ def restore_crossval(one: Crossval, *, name: str, root: Path) -> int:
     if not parent:
         tags = {**shared, "crossval": "parent", "git_commit": record["git_commit"]}
         with tracking.start_run(title, tags=tags, params=params, root=root, finish=True, seconds=one.training) as run:
+            run.log_scores({"dice": one.validation}, prefix="validation")  # first: MLflow's compare page opens on it
             run.log_scores(one.summary)
-            run.log_scores({"dice": one.validation}, prefix="validation")
             run.log_scores({"seconds": one.training, "labelled_pixels": one.pixels}, prefix="training")
             run.log_table(one.cases, name="cases")
             run.log_note("\n".join(crossval_lines(one)))
@@ -109,8 +111,8 @@ def _fold_run(
     with tracking.start_run(
         title, tags=tags, params={**params, "fold": fold["fold"]}, root=root, finish=True, seconds=fold["seconds"]
     ) as run:
-        run.log_scores(summarise(cases, seed=1))
         run.log_scores({"dice": fold["validation_dice"]}, prefix="validation")
+        run.log_scores(summarise(cases, seed=1))
         run.log_scores({key: fold[key] for key in ("seconds", "labelled_pixels")}, prefix="training")
         run.log_table(cases, name="cases")
         yield run
