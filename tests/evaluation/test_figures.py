@@ -100,13 +100,13 @@ def test_a_montage_spreads_its_slices_over_the_tumour():
     assert montage_slices(image[..., 0], labels=labels, count=24) == list(range(10, 17))
     assert montage_slices(image[..., 0], labels=labels, count=3) == [10, 13, 16]
     figure = montage(image, labels=labels, first_slice=5, panels=(2, 4), title="case A", axis="coronal")
-    assert [axes.texts[0].get_text() for axes in figure.axes if axes.get_visible()] == [str(n) for n in range(15, 22)]
+    assert [axes.texts[-1].get_text() for axes in figure.axes if axes.get_visible()] == [str(n) for n in range(15, 22)]
     assert "case A" in figure.get_suptitle() and "coronal" in figure.get_suptitle()
 
 
 def test_the_letters_of_an_overlay_follow_the_axis():
     image = np.ones((2, 8, 8, 4), np.float32)
-    for axis, letters in (("coronal", ["L", "R"]), ("sagittal", ["P", "A"])):
+    for axis, letters in (("coronal", ["R", "L"]), ("sagittal", ["A", "P"])):
         figure = overlay(image, axis=axis)
         assert [text.get_text() for text in figure.axes[0].texts] == letters
         assert f"{axis} slice" in figure.get_suptitle()

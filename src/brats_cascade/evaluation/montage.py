@@ -6,7 +6,7 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.evaluation.figures import new_figure
-from brats_cascade.evaluation.overlays import draw_legend, draw_panel
+from brats_cascade.evaluation.overlays import draw_legend, draw_panel, draw_sides
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def montage(
         title: Above the page.
 
     Returns:
-        The figure, inferior slices first; the patient's left is on the left.
+        The figure, inferior slices first; the patient's left is on the right, and letters say so.
     """
     channel = image[..., MODALITIES.index(modality)]
     shown = montage_slices(channel, labels=labels, count=panels[0] * panels[1])
@@ -45,7 +45,8 @@ def montage(
         place.set_visible(False)
     for place, index in zip(places, shown, strict=False):
         draw_panel(place, pixels=channel[index], labels=labels[index])
-        place.text(0.03, 0.97, str(first_slice + index), transform=place.transAxes, color="white", fontsize=8, va="top")
+        draw_sides(place, axis=axis)
+        place.text(0.03, 0.03, str(first_slice + index), transform=place.transAxes, color="white", fontsize=8)
     figure.suptitle(f"{title}   {modality.upper()}, {axis}", x=0.01, ha="left", color="white", fontsize=10)
     draw_legend(figure)
     return figure

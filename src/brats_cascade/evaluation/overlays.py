@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 NAMES = {"flair": "FLAIR", "t1": "T1", "t1c": "T1c", "t2": "T2"}
 MARGIN = 4  # pixels around the brain
-# What lies left and right in the picture: the patient's left and right, or posterior and anterior.
-SIDES = {"axial": "LR", "coronal": "LR", "sagittal": "PA"}
+# What lies left and right in the picture, as radiologists expect it: the patient as seen from the feet or from the front, or
+# from his left.
+SIDES = {"axial": "RL", "coronal": "RL", "sagittal": "AP"}
 
 
 def overlay(
@@ -41,7 +42,7 @@ def overlay(
         title: Above the figure, such as the case's name and scores.
 
     Returns:
-        The figure; the patient's left is on the left.
+        The figure; the patient's left is on the right, and letters say so.
     """
     rows = {name: labels for name, labels in (("truth", truth), ("prediction", prediction)) if labels is not None}
     index = best_slice(truth, prediction, slices=len(image)) if slice_index is None else slice_index
@@ -59,9 +60,8 @@ def overlay(
             if place in axes[0]:
                 place.set_title(NAMES[modality], color="white", fontsize=10)
         line[0].set_ylabel(name, color="white", fontsize=10)
-    for text, x in zip(SIDES[axis], (0.04, 0.96), strict=True):
-        place = axes[0, 0]
-        place.text(x, 0.98, text, transform=place.transAxes, color="white", fontsize=9, ha="center", va="top")
+    for place in axes.ravel():
+        draw_sides(place, axis=axis)
     heading = f"{title}   " if title else ""
     figure.suptitle(f"{heading}{axis} slice {first_slice + index}", x=0.01, ha="left", color="white", fontsize=10)
     draw_legend(figure)
@@ -86,7 +86,13 @@ def best_slice(truth: np.ndarray | None, prediction: np.ndarray | None, *, slice
 
 
 def draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None) -> None:
-    """Draws one slice in grey with the outlines of its regions; `pixels` and `labels` are (rows, columns)."""
+    """Draws one slice in grey with the outlines of its regions.
+
+    Args:
+        axes: Where.
+        pixels: (rows, columns) of the canonical frame: the last column is the patient's right, and is drawn on the left.
+        labels: Canonical labels, the same shape.
+    """
     inside = pixels != 0
     low, high = np.percentile(pixels[inside], [1, 99.5]) if inside.any() else (0.0, 1.0)
     shown = np.where(inside, pixels, low)
@@ -97,8 +103,14 @@ def draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None) -
             padded = np.pad(mask, 1).astype(float)
             rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
             axes.contour(columns, rows, padded, levels=[0.5], colors=[REGION_COLOURS[region]], linewidths=1.3)
-    axes.set(xticks=[], yticks=[], xlim=(-0.5, pixels.shape[1] - 0.5), ylim=(-0.5, pixels.shape[0] - 0.5))
+    axes.set(xticks=[], yticks=[], xlim=(pixels.shape[1] - 0.5, -0.5), ylim=(-0.5, pixels.shape[0] - 0.5))
     axes.spines[:].set_visible(False)
+
+
+def draw_sides(axes: "Axes", *, axis: str, height: float = 0.98) -> None:
+    """Writes the letters of both sides into a panel's corners, at this share of its height."""
+    for text, x in zip(SIDES[axis], (0.04, 0.96), strict=True):
+        axes.text(x, height, text, transform=axes.transAxes, color="white", fontsize=8, ha="center", va="top")
 
 
 def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
