@@ -92,14 +92,13 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     shell(project, "bash", "-ec", checked[0].split("remove them with: ")[1])
     assert sorted(cohort.rglob("*")) == before
     change(project, data={"source": "cohort"})
-    said = dvc(project, "repro", "ingest")
-    assert "Brats18_A_1: t1 is missing: expected Brats18_A_1_t1.nii.gz" in said and "2 cases found, 1 stored" in said
     # A folder that is a link: DVC does not notice what happens behind it, which is said with the command that helps.
     (tmp_path / "elsewhere").mkdir()
     shutil.move(cohort / "HGG/Brats18_B_1", tmp_path / "elsewhere/Brats18_B_1")
     (cohort / "HGG/Brats18_B_1").symlink_to(tmp_path / "elsewhere/Brats18_B_1")
     said = dvc(project, "repro", "ingest")
-    assert "2 links to a folder, first cohort/HGG/Brats18_B_1 -> " in said and "2 cases found, 1 stored" in said
+    assert "Brats18_A_1: t1 is missing: expected Brats18_A_1_t1.nii.gz" in said and "2 cases found, 1 stored" in said
+    assert "2 links to a folder, first cohort/HGG/Brats18_B_1 -> " in said
     (tmp_path / "elsewhere/Brats18_B_1/Brats18_B_1_t1.nii.gz").unlink()
     assert "Running stage" not in dvc(project, "repro", "ingest")
     said = dvc(project, *said.split("of the scans run: dvc ")[1].splitlines()[0].split())

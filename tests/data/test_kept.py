@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from brats_cascade.data import ingest as module
 from brats_cascade.data.cases import find_cases
@@ -189,3 +190,21 @@ def test_a_case_that_another_process_takes_away_meanwhile_is_made(cohort, made, 
     monkeypatch.setattr(module, "place_case", place)
     assert run(cohort)["stored"].all()
     assert made == [*"ABC", "B"] and len(list(kept_cases(kept, name="B"))) == 1
+
+
+def test_every_file_of_a_volume_counts(tmp_path, made, write_mha_case):
+    """An .mhd has its voxels in a file beside it."""
+    case = write_mha_case(tmp_path / "Image_Data" / "HG", "0001")
+    cohort, names = tmp_path / "in", ("fl", "t1", "t1c", "t2")
+    cohort.mkdir()
+    for name, part in zip(names, ("Flair", "T1", "T1c", "T2"), strict=True):
+        image = SimpleITK.ReadImage(str(next(case.glob(f"*{part}/*.mha"))))
+        SimpleITK.WriteImage(image, str(cohort / f"{name}.mhd"))
+    (cohort / "cases.csv").write_text("case,labels,flair,t1,t1c,t2\nA,five,fl.mhd,t1.mhd,t1c.mhd,t2.mhd\n")
+    assert run(cohort)["problem"].tolist() == [""]
+    run(cohort)
+    assert made == ["A"]
+    voxels = np.fromfile(cohort / "t2.raw", dtype="int16")
+    np.where(voxels > 0, voxels + 1, 0).astype("int16").tofile(cohort / "t2.raw")
+    run(cohort)
+    assert made == ["A", "A"]
