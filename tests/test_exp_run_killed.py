@@ -26,7 +26,7 @@ LINE = ("exp", "run", "-S", "train.steps=7", "-S", "+conf/preset=tiny", "-S", "i
 
 def kept(project: Path) -> dict[str, tuple[int, int]]:
     """Every case that was ingested, and when."""
-    found = sorted((project / ".work/ingest").glob("*/*/meta.json"))
+    found = sorted((project / ".work/ingest").glob("*/[!.]*/meta.json"))
     return {str(path.relative_to(project)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
 
 
