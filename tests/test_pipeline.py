@@ -1,65 +1,28 @@
 """The whole pipeline, tiny, through DVC as a user runs it: every stage, a no-op, and what a change reruns."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
+from tiny import change, dvc, git, make_project
 
 from brats_cascade.costs import read_cases, read_facts
 
-ROOT = Path(__file__).parents[1]
-TINY = {
-    "phantom": {"patients": 5, "high_grade": 3, "spacing": 4.0},
-    "split": {"validation": 1, "test": 1},
-    "patches": {"phase1": 2000, "phase2": 2000, "validation": 200},
-    "train": {"width": 0.05, "tile": 16, "batch": 2, "steps": 6, "phase2_steps": 3, "checks": 1},
-}
 # The last one trains its own CNN 1, and gives CNN 2 its scores as the earlier work does.
 OWN = {"architecture": "mf_cascade", "builds_on": "data/patches", "cnn1_output": "relu_batch"}
 EXPERIMENTS = {"two_path": "two_path", "input_cascade": "input_cascade", "own_cnn1": "mf_cascade"}
-
-
-def _dvc(project: Path, *words: str) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words], cwd=project, env=environment, capture_output=True, text=True, timeout=500
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def _change(project: Path, **blocks: dict[str, object]) -> None:
-    yaml, path = YAML(), project / "params.yaml"
-    tree = yaml.load(path)
-    for name, values in blocks.items():
-        tree[name].update(values)
-    yaml.dump(tree, path)
+ENTRIES = {"two_path": None, "input_cascade": None, "own_cnn1": OWN}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's own files, run once with a tiny cohort and tiny networks."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("pipelines", "src"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(["git", "init", "-q", str(folder)], check=True)
-    _dvc(folder, "init", "-q")
-    shutil.copy(ROOT / ".dvcignore", folder)
-    _change(folder, **TINY)
-    yaml = YAML()
-    tree = yaml.load(folder / "params.yaml")
-    tree["experiments"] = {name: tree["experiments"].get(name, OWN) for name in EXPERIMENTS}
-    yaml.dump(tree, folder / "params.yaml")
-    _dvc(folder, "repro")
+    """A copy of the project's own files, run once with a tiny cohort and tiny networks, and committed."""
+    folder = make_project(tmp_path_factory.mktemp("project"), experiments=ENTRIES)
+    dvc(folder, "repro")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "results")
     return folder
 
 
@@ -143,14 +106,29 @@ def test_a_second_repro_does_nothing_and_the_status_is_clean(project: Path) -> N
     for folder in {path.parent for path in (project / "src").rglob("*.py")}:
         (folder / "__pycache__").mkdir()
         (folder / "__pycache__/later.cpython-311.pyc").write_bytes(b"bytecode")
-    assert "up to date" in _dvc(project, "status")
-    assert "Running stage" not in _dvc(project, "repro")
+    assert "up to date" in dvc(project, "status")
+    assert "Running stage" not in dvc(project, "repro")
 
 
 @pytest.mark.slow
 def test_a_change_of_train_reruns_training_and_what_follows_only(project: Path) -> None:
-    _change(project, train={"l2": 0.123})
-    rerun = {line.split()[0].rstrip(":") for line in _dvc(project, "status").splitlines() if line and line[0].isalpha()}
-    _change(project, train={"l2": 0.00001})
+    change(project, train={"l2": 0.123})
+    rerun = {line.split()[0].rstrip(":") for line in dvc(project, "status").splitlines() if line and line[0].isalpha()}
+    change(project, train={"l2": 0.00001})
     assert rerun == {f"{stage}@{name}" for stage in ("train",) for name in EXPERIMENTS}
-    assert "up to date" in _dvc(project, "status")
+    assert "up to date" in dvc(project, "status")
+
+
+@pytest.mark.slow
+def test_a_second_run_from_nothing_repeats_every_output(project: Path) -> None:
+    """Last, as it clears the project: the outputs, DVC's cache, notes and MLflow's runs, so that every stage runs again."""
+    tracked = git(project, "ls-files", "metrics").split()
+    assert tracked == sorted(
+        ["metrics/data.json", *(f"metrics/{at}{name}.json" for name in EXPERIMENTS for at in ("", "costs/"))]
+    )
+    ignored = [line.split()[1] for line in git(project, "status", "--porcelain", "--ignored").splitlines()]
+    for path in (project / name for name in [*ignored, ".dvc/cache", ".dvc/tmp"]):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    dvc(project, "repro")
+    assert (project / "models/input_cascade/model.keras").is_file()
+    assert git(project, "status", "--porcelain") == ""
