@@ -11,14 +11,12 @@ from brats_cascade.config import ExperimentParams, Params, TrainParams
 from brats_cascade.errors import UserError
 
 VOLUMES, PATCHES, SPLITS, MODELS = Path("data/volumes"), Path("data/patches"), Path("data/splits.json"), Path("models")
-CASES = Path("data/cases.parquet")
 
 
 def tags_of(params: Params, entry: ExperimentParams, *, name: str, root: Path) -> dict[str, Any]:
     """What a run is searched by."""
-    import pandas as pd
-
-    release = "+".join(sorted(set(pd.read_parquet(CASES, columns=["release"])["release"])))
+    facts = _facts(json.loads(SPLITS.read_text(encoding="utf-8")))
+    release = "+".join(sorted({str(case["release"]) for cases in facts.values() for case in cases}))
     own = entry.train
     procedure = own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase"
     return {
@@ -64,10 +62,9 @@ def train_entry(
     """
     import pandas as pd
 
-    from brats_cascade.data.store import open_case
     from brats_cascade.models.cascade import CASCADES
     from brats_cascade.models.files import Contract, load_trained
-    from brats_cascade.models.training_data import SETS, describe_training
+    from brats_cascade.models.training_data import describe_training
     from brats_cascade.training.devices import ONE_DEVICE
     from brats_cascade.training.experiment import train_experiment
 
@@ -84,7 +81,7 @@ def train_entry(
                 "on this data"
             )
     style = style_of(entry.train)
-    facts = {name: [open_case(VOLUMES / case).meta["facts"] for case in splits[name]] for name in SETS}
+    facts = _facts(splits)
     trained = train_experiment(
         entry.architecture,
         train=_open(splits["train"]),
@@ -138,6 +135,14 @@ def recipe_of(train: TrainParams) -> Any:
 def _shared(kind: Any, *, train: TrainParams) -> dict[str, Any]:
     """The keys of `train` that a dataclass has, too."""
     return train.model_dump(include={field.name for field in fields(kind)} & set(TrainParams.model_fields))
+
+
+def _facts(splits: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What ingest found of the cases of every set, from the volumes, on which training depends."""
+    from brats_cascade.data.store import open_case
+    from brats_cascade.models.training_data import SETS
+
+    return {name: [open_case(VOLUMES / case).meta["facts"] for case in splits[name]] for name in SETS}
 
 
 def _open(names: list[str]) -> list[Any]:
