@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VOLUMES, SPLITS, MODELS = Path("data/volumes"), Path("data/splits.json"), Path("models")
+SEGMENTATIONS = Path("segmentations")
 METRICS, FIGURES = Path("metrics"), Path("reports/figures")
 THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume")
 
@@ -119,7 +120,9 @@ def _score(names: Sequence[str], *, segment: Any, rule: Any, name: str) -> tuple
         probabilities = segment(case)
         labels = most_probable(probabilities)
         seconds[case.name] = round(time.perf_counter() - started, 2)
-        scored.append(score_unseen(case, labels=labels, probabilities=probabilities, rule=rule))
+        scored.append(
+            score_unseen(case, labels=labels, probabilities=probabilities, rule=rule, folder=SEGMENTATIONS / name)
+        )
     return scored, seconds
 
 

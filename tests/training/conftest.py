@@ -88,6 +88,7 @@ def make_project(tmp_path: Path, make_case, draw_centres):
         cases = [make_case(letter, seed=seed) for seed, letter in enumerate("abc")]
         for case in cases:
             meta = {"case": case.name, "offset": [0, 0, 0], "shape": list(case.brain.shape), "spacing": [1.0, 1.0, 1.0]}
+            meta |= {"affine": np.eye(4).tolist(), "scheme": "five"}
             meta["facts"] = case_facts(case.name)
             write_case(
                 folder / "data/volumes",

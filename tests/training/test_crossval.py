@@ -34,6 +34,7 @@ def project(make_project: Callable[[str], Path], make_case, monkeypatch: pytest.
     for seed, name in enumerate(NAMES):
         case = make_case(name, seed=seed)
         meta = {"case": name, "offset": [0, 0, 0], "shape": list(case.brain.shape), "spacing": [1.0, 1.0, 1.0]}
+        meta |= {"affine": np.eye(4).tolist(), "scheme": "five"}
         write_case(
             folder / "data/volumes", name=name, image=case.image, brain=case.brain, labels=case.labels,
             meta=meta | facts[name] | {"facts": case_facts(name)},

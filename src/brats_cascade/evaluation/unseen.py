@@ -1,6 +1,7 @@
 """Everything that is computed of one unseen case of the volume store: scores, per-slice table, the slice that is drawn."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.store import StoredCase
 from brats_cascade.evaluation.overlays import best_slice, overlay
 from brats_cascade.evaluation.regions import score_case
+from brats_cascade.evaluation.segmentations import keep_segmentation
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_score, slice_table
 from brats_cascade.inference.postprocess import Rule, apply_rule
 
@@ -50,7 +52,9 @@ class Unseen:
         )
 
 
-def score_unseen(case: StoredCase, *, labels: np.ndarray, probabilities: np.ndarray, rule: Rule) -> Unseen:
+def score_unseen(
+    case: StoredCase, *, labels: np.ndarray, probabilities: np.ndarray, rule: Rule, folder: Path | None = None
+) -> Unseen:
     """Scores a segmented case.
 
     Args:
@@ -58,6 +62,7 @@ def score_unseen(case: StoredCase, *, labels: np.ndarray, probabilities: np.ndar
         labels: Canonical labels as the network gave them, uint8 (slices, rows, columns) of the stored box.
         probabilities: float32 (slices, rows, columns, 5).
         rule: The post-processing.
+        folder: Where to leave the segmentation as a file, or None.
 
     Returns:
         Its scores; specificity and the earlier work's score count every voxel of the whole volume, air included.
@@ -69,6 +74,8 @@ def score_unseen(case: StoredCase, *, labels: np.ndarray, probabilities: np.ndar
         raise ValueError(f"{case.name}: expected a case with truth")
     truth, spacing = np.asarray(case.labels), case.meta["spacing"]
     cleaned = apply_rule(labels, brain=np.asarray(case.brain), spacing=spacing, rule=rule)
+    if folder is not None:
+        keep_segmentation(folder, labels=cleaned, meta=case.meta)
     facts = {"case": case.name, **{key: case.meta[key] for key in ("patient", "grade", "release")}}
     box = {"offset": case.meta["offset"], "shape": case.meta["shape"]}
     whole = uncrop(truth, **box)
