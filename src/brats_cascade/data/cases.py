@@ -69,7 +69,7 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     if layout == "list":
         raise UserError(f"{source}: expected a listing, cases.csv or cases.json, in it; see docs/data.md")
     groups: dict[tuple[Path, str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    unused = []
+    unused, truths = [], []
     for path in _walk(source):
         whole = _whole(path)
         for release in releases:
@@ -88,14 +88,18 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
             cases.append(_case(folder, release=release, stem=stem, files=files, source=source))
         else:
             reason = lone_truth(release, stem=stem, folder=folder)
-            unused.extend(Unused(path, reason) for path in files["truth"])
+            truths.extend(Unused(path, reason) for path in files["truth"])
+    unused.extend(truths)
     if not cases:
-        raise UserError(_nothing_found(source, unused=unused, give=give))
+        raise UserError(_nothing_found(source, unused=unused, truths=truths, give=give))
     cases = sorted(_with_unique_names(cases, source=source), key=lambda case: case.name)
     return Found(cases, tuple(sorted(unused, key=lambda one: one.path)))
 
 
-def _nothing_found(source: Path, *, unused: Sequence[Unused], give: str) -> str:
+def _nothing_found(source: Path, *, unused: Sequence[Unused], truths: Sequence[Unused], give: str) -> str:
+    if truths:
+        first = min(truths, key=lambda one: one.path)
+        return f"{source}: no scans beside its ground truths ({len(truths)}): {first.path}: {first.reason}"
     if unused:
         lines = by_reason(unused)
         more = f" (and {len(lines) - 3} more reasons)" if len(lines) > 3 else ""
