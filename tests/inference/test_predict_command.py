@@ -26,7 +26,7 @@ def test_a_case_comes_back_in_its_own_geometry_and_numbers(tmp_path, trained, wr
     out = tmp_path / "out"
     assert run([case], models=[str(trained()), str(trained(seed=1))], out=out, kinds=ALL, flips=True) == 0
     like, found = nibabel.load(case / "Brats18_A_1_t1.nii.gz"), nibabel.load(out / "Brats18_A_1_seg.nii.gz")
-    assert found.shape == like.shape and found.get_data_dtype() == np.int16
+    assert found.shape == like.shape and found.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(found.affine, like.affine)
     labels, brain = np.asarray(found.dataobj), read(case / "Brats18_A_1_t1.nii.gz") > 0
     assert set(np.unique(labels)) <= {0, 1, 2, 4} and labels[brain].any()

@@ -22,22 +22,24 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    """The volume store of all real cases, both releases, and their table."""
+    """The volume store of all real cases, three releases, and their table."""
     root = tmp_path_factory.mktemp("volumes")
     return root, ingest(find_cases(DATA), root=root, kept=root.with_name("kept"), clip=0.01, workers=2)
 
 
 def test_the_patient_of_two_releases_is_found_and_kept_once(cohort, tmp_path):
     _, table = cohort
+    assert table["stored"].all() and (table["problem"] == "").all()
+    assert table["voxels_hash"].nunique() == 24
     verdict = validate_cases(table, docs=tmp_path)
-    assert len(verdict.accepted) == 14
+    assert len(verdict.accepted) == 24
     ((case, reason),) = verdict.set_aside
     assert case == "HG_0006" and "same voxels as Brats18_2013_20_1" in reason
 
 
 def test_the_split_holds_out_a_low_grade_patient(cohort, tmp_path):
     _, table = cohort
-    table = table[table["case"] != "HG_0006"]
+    table = table[table["release"] == "brats2017"]
     for seed in range(5):
         split = split_patients(table, validation=1, test=3, seed=seed)
         check_no_leak(split, table)

@@ -67,4 +67,4 @@ def test_the_real_cohort_through_the_check(real_data, monkeypatch):
     assert bad == 1
     (line,) = [line for line in text.splitlines() if " set aside " in line and line.startswith("HG_0006")]
     assert "holds the same voxels as Brats18_2013_20_1, which is kept" in line
-    assert text.splitlines()[-1].startswith("15 cases: 14 usable for training")
+    assert text.splitlines()[-1].startswith("25 cases: 24 usable for training")

@@ -9,7 +9,7 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
-from brats_cascade.data.images import from_canonical, read_image, write_labels
+from brats_cascade.data.images import from_canonical, write_labels
 from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.recipe import AXES
 from brats_cascade.labels import SCHEMES, recode
@@ -55,7 +55,7 @@ def write_segmentation(
     Args:
         path: .nii, .nii.gz or .mha.
         labels_cropped: Canonical labels (slices, rows, columns) of the brain's box.
-        case: The case; the header of its first modality is kept, and that file's type if it is one of whole numbers.
+        case: The case; the header of its first modality is kept. The type is that of the releases' own truths, uint8.
         meta: The case's meta.
         signed: Whether to put `signature` into a NIfTI header.
         misfits: Keys of MISFITS to put behind it.
@@ -66,10 +66,9 @@ def write_segmentation(
     labels = recode(restore_labels(labels_cropped, meta), table=SCHEMES[case.scheme].from_canonical)
     like = case.images[MODALITIES[0]]
     axes = 4 if case.channels else 3
-    whole_numbers = read_image(like, axes=axes).dtype.kind in "iu"
     words = ",".join(word for word in MISFITS if word in misfits)
     note = f"{signature(labels)} {words}".rstrip() if signed else ""
-    write_labels(path, labels, like=like, axes=axes, dtype=None if whole_numbers else np.uint8, note=note)
+    write_labels(path, labels, like=like, axes=axes, dtype=np.uint8, note=note)
 
 
 def signature(voxels: np.ndarray) -> str:
