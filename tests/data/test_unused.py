@@ -21,7 +21,11 @@ def test_what_is_left_out_is_told_beside_a_case_and_alone(tmp_path, write_nifti_
     count, reason = way(write_nifti_case(tmp_path / "in" / "HGG", "Brats18_A_1"))
     with pytest.raises(UserError) as caught:
         search(tmp_path / "in")
-    told = "no scans beside its ground truths (1)" if way is truth_alone else f"no case found; none of its volumes ({count})"
+    told = (
+        "no scans beside its ground truths (1)"
+        if way is truth_alone
+        else f"no case found; none of its volumes ({count})"
+    )
     assert reason in str(caught.value) and told in str(caught.value)
     assert "\n" not in str(caught.value)
     write_nifti_case(tmp_path / "in", "Brats18_B_1", seed=1)
