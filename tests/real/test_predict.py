@@ -25,7 +25,7 @@ def test_two_commands(real_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert predict([case], models=[str(tmp_path / "model")], out=out, kinds=["seg", "overlay", "montage"]) == 0
     found, truth = (nibabel.load(path) for path in (out / f"{case.name}_seg.nii.gz", case / f"{case.name}_seg.nii.gz"))
-    assert found.shape == truth.shape == (240, 240, 155) and found.get_data_dtype() == truth.get_data_dtype()
+    assert found.shape == truth.shape == (240, 240, 155) and found.get_data_dtype() == "uint8"
     np.testing.assert_array_equal(found.affine, truth.affine)
     assert set(np.unique(np.asarray(found.dataobj))) <= {0, 1, 2, 4}
     assert {path.name for path in out.iterdir()} == {

@@ -69,7 +69,8 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     if layout == "list":
         raise UserError(f"{source}: expected a listing, cases.csv or cases.json, in it; see docs/data.md")
     groups: dict[tuple[Path, str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    unused, truths = [], []
+    unused: list[Unused] = []
+    truths: list[Unused] = []
     for path in _walk(source):
         whole = _whole(path)
         for release in releases:
