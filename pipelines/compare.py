@@ -16,7 +16,7 @@ from brats_cascade.evaluation.card import model_card
 from brats_cascade.evaluation.comparison import comparison
 from brats_cascade.evaluation.paired import against
 from brats_cascade.evaluation.report import build_report
-from brats_cascade.tracking.champion import Candidate, best, candidates_here, find_champion
+from brats_cascade.tracking.champion import Candidate, best, candidates_here, cure, find_champion
 from brats_cascade.tracking.registry import point_to, register_champion
 
 VOLUMES, MODELS, METRICS = Path("data/volumes"), Path("models"), Path("metrics")
@@ -49,8 +49,9 @@ def main(params: Params) -> None:
     champion = find_champion(Path(), experiments=list(summaries))
     if champion and here and (champion.experiment, champion.dice) == (here.experiment, here.dice):
         _register(champion, splits=splits, summary=summaries[champion.experiment], phantom=phantom)
-    elif champion:
-        point_to(champion.run_id)
+    elif champion and point_to(champion.run_id) is None:
+        name = f"{champion.experiment}, {champion.dice:.3f}"
+        logging.warning("the champion, %s, lies elsewhere and is not registered: %s", name, cure(champion))
 
 
 def threshold_baseline(splits: dict[str, Any]) -> dict[str, Any] | None:

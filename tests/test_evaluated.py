@@ -13,6 +13,7 @@ from brats_cascade.commands.results import run as results
 from brats_cascade.tracking.champion import Candidate, best, find_champion
 from brats_cascade.tracking.evaluated import evaluation_run
 from brats_cascade.tracking.notes import keep_note, read_note
+from brats_cascade.tracking.registry import ALIAS, NAME, point_to
 
 REGION = {"dice": 0.8, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
 RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
@@ -155,7 +156,20 @@ def test_the_champion_of_a_grid_is_its_best_run_and_not_the_last(project, monkey
     }
     (project / "reports").mkdir()
     (project / "reports/comparison.json").write_text(json.dumps(compared))
+    assert "0.276 (not registered: `dvc exp apply best`, then `dvc repro compare`)" in results(project)
+    assert point_to(found["best"].id, root=project) is None
+    for point in ("last", "best"):
+        register(found[point])
+    assert point_to(found["best"].id, root=project) == "2"
     assert "a of the DVC experiment best, 0.276 (models:/brats-cascade@champion)" in results(project)
+    found["best"].client.set_registered_model_alias(NAME, ALIAS, "1")
+    assert "0.276 (not registered" in results(project)
+
+
+def register(run):
+    if not run.client.search_registered_models(f"name = '{NAME}'"):
+        run.client.create_registered_model(NAME)
+    run.client.create_model_version(NAME, source=f"runs:/{run.id}/model", run_id=run.id)
 
 
 def test_a_run_on_other_data_or_another_split_is_no_candidate(project):

@@ -33,7 +33,8 @@ def run(root: Path, *, costs: bool = False) -> str:
 
 def _champion(root: Path, *, compared: dict[str, Any]) -> str:
     """One line about the champion of all finished runs on this data and split, by the rule that the registry follows."""
-    from brats_cascade.tracking.champion import Candidate, candidates_here, find_champion
+    from brats_cascade.tracking.champion import Candidate, candidates_here, cure, find_champion
+    from brats_cascade.tracking.registry import alias_run
 
     names = list(compared["experiments"])
     found = find_champion(root, experiments=names)
@@ -42,7 +43,10 @@ def _champion(root: Path, *, compared: dict[str, Any]) -> str:
     here = Candidate(found.experiment, found.dice) in candidates_here(root, experiments=names)
     made = f" of the DVC experiment {found.dvc_experiment}" if found.dvc_experiment else ""
     where = "" if here else ", which is not what lies in this folder"
-    alias = "models:/brats-cascade@champion" if found.run_id else "in no MLflow run"
+    alias = "in no MLflow run"
+    if found.run_id:
+        registered = alias_run(root) == found.run_id
+        alias = "models:/brats-cascade@champion" if registered else f"not registered: {cure(found)}"
     what = f"{found.experiment}{made}, {found.dice:.3f} ({alias}){where}"
     return f"champion, best on validation of all finished runs on this data and split: {what}"
 

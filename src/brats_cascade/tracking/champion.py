@@ -88,6 +88,12 @@ def find_champion(root: Path, *, experiments: Sequence[str]) -> Candidate | None
     return best([*_candidates_in_mlflow(root), *candidates_here(root, experiments=experiments)])
 
 
+def cure(champion: Candidate) -> str:
+    """What registers a champion that is not: its stage `compare`, where its files lie."""
+    first = f"`dvc exp apply {champion.dvc_experiment}`, then " if champion.dvc_experiment else ""
+    return f"{first}`dvc repro compare`"
+
+
 def _candidates_in_mlflow(root: Path) -> list[Candidate]:
     """The best finished run in MLflow; of equal ones the oldest."""
     from brats_cascade.tracking.quiet import is_store_failure

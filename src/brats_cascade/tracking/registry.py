@@ -113,6 +113,17 @@ def point_to(run_id: str, *, root: Path | None = None) -> str | None:
         return None
 
 
+def alias_run(root: Path) -> str:
+    """The run whose network has the alias champion; "" where there is none, or MLflow cannot be reached."""
+    try:
+        version = _current(open_store(root)[0])
+    except Exception as error:
+        if not is_store_failure(error):
+            raise
+        return ""
+    return str(version.run_id) if version is not None else ""
+
+
 def _current(client: "MlflowClient") -> Any:
     from mlflow.exceptions import MlflowException
 
