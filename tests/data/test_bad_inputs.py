@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from bad_commands import command_lines
 from bad_inputs import BAD, nifti, write_cohort
 from layouts import tiny_volumes, write_layout
 from left_out import LEFT_OUT
@@ -164,7 +165,21 @@ def test_the_page_is_up_to_date(outcome, tmp_path, monkeypatch, write_nifti_case
     lines.append(("a folder with no case", folder_of_no_case(tmp_path / "empty")))
     told = listings(tmp_path / "listings", monkeypatch)
     left = left_out(tmp_path / "left", monkeypatch, write_nifti_case)
-    page = "\n".join([*HEAD, *_rows(lines), *UNUSED, *_rows(left), *OF_LISTINGS, *_rows(told), ""])
+    (tmp_path / "commands").mkdir()
+    monkeypatch.chdir(tmp_path / "commands")
+    commands = command_lines(monkeypatch, write_nifti_case)
+    parts = [
+        *HEAD,
+        *_rows(lines),
+        *UNUSED,
+        *_rows(left),
+        *OF_LISTINGS,
+        *_rows(told),
+        *OF_COMMANDS,
+        *_rows(commands),
+        "",
+    ]
+    page = "\n".join(parts)
     if os.environ.get("UPDATE_DOCS"):
         PAGE.write_text(page, encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page, "UPDATE_DOCS=1 python -m pytest tests/data/test_bad_inputs.py"
@@ -186,6 +201,14 @@ HEAD = (
     "followed, and cycles are detected. Names may contain spaces and non-ASCII letters.",
     "DVC hashes every file of `data.source` first and stops at a dead link and at a file that may not be read:",
     "`data check` names these before anything else ([data.md](data.md#layouts)).",
+    "",
+    *TABLE,
+)
+OF_COMMANDS = (
+    "",
+    "## Commands, models and settings",
+    "",
+    "Each of these ends the command with exit status 1, except the first three: `predict` warns, `--strict` refuses.",
     "",
     *TABLE,
 )

@@ -1,0 +1,58 @@
+"""What commands say of settings, models and files that do not fit, for docs/bad-input.md."""
+
+from pathlib import Path
+
+import pytest
+
+from brats_cascade.backend import check_backend
+from brats_cascade.commands.doctor import versions
+from brats_cascade.commands.model import champion, open_models
+from brats_cascade.data.cases import find_cases
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.pairing import pair_labels
+from brats_cascade.inference.finished import foreign_file, refuse_input_folders
+from brats_cascade.inference.fit import describe_misfits, find_misfits
+from brats_cascade.models.training_data import SeenCase, TrainingData
+from brats_cascade.params_file import check_experiment_names
+
+PARAMS = Path("params.yaml")
+AXES = ("slice", "row", "column")
+
+
+def said(call, *words, **options):
+    """The line of the UserError that a call ends in."""
+    with pytest.raises(UserError) as caught:
+        call(*words, **options)
+    return str(caught.value)
+
+
+def misfit(*, release, spacing, case):
+    """What predict warns of for a scan of 1 mm of BraTS 2018, patient A, given the model's training."""
+    seen = SeenCase(case=case, patient=case, release=release, set="train", voxels="")
+    data = TrainingData(source="cohort", spacing={axis: spacing for axis in AXES}, intensities={}, cases=(seen,))
+    facts = {"release": "brats2017", "patient": "A", "voxels_hash": "0", **{f"spacing_{axis}": 1.0 for axis in AXES}}
+    return f"A: {describe_misfits(find_misfits(data, facts=facts))}"
+
+
+def command_lines(monkeypatch, write_nifti_case):
+    """(what is wrong, the line); the current folder is an empty one."""
+    write_nifti_case(Path("cohort"), "A")
+    (case,) = find_cases(Path("cohort"))
+    lines = [
+        ("a model of the phantom, a real scan", misfit(release="phantom", spacing=(2.75, 2.75), case="P")),
+        ("a model of other spacing", misfit(release="brats2017", spacing=(1.9, 2.1), case="B")),
+        ("a patient that the model was trained on", misfit(release="brats2017", spacing=(1.0, 1.0), case="A")),
+        ("predict --out is the folder of the scans", said(refuse_input_folders, [case], out=Path("cohort/A"))),
+        ("predict --model does not exist", said(open_models, ["models/none"], precision="float32")),
+        ("predict without --model, and no champion", said(champion).replace(str(Path.cwd()), "project")),
+        ("evaluate: one file as ground truth and prediction", said(pair_labels, case.truth, prediction=case.truth)),
+        ("an experiment's name", said(check_experiment_names, {"lr=0.01": {}}, path=PARAMS)),
+        ("an experiment's name that is a number", said(check_experiment_names, {2024: {}}, path=PARAMS)),
+        ("experiments as a list", said(check_experiment_names, ["a"], path=PARAMS)),
+    ]
+    assert foreign_file(case, out=Path("cohort/A"), kinds=["seg"]) == case.truth  # another file of that name stays
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    lines.append(("a backend that the networks do not run on", said(check_backend)))
+    problems = []
+    versions(Path("zip"), problems)
+    return [*lines, ("a project without git", *problems)]
