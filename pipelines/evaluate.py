@@ -51,6 +51,7 @@ def main(params: Params, name: str) -> None:
         **summarise(cases, seed=entry.train.seed),
         "without_postprocess": without_postprocess(pd.DataFrame([one.bare for one in scored])),
         "postprocess": choice.rule.as_dict(),
+        "flips": params.evaluate.flips,
         "validation": choice.as_dict(cases=len(splits["validation"])),
     }
     learning = learning_table(pd.read_csv(MODELS / name / "history.csv"))

@@ -72,7 +72,13 @@ def test_evaluate_and_export_hand_their_options_on(monkeypatch, tmp_path):
     assert (result.exit_code, result.output.strip()) == (0, "the table")
     assert given[0] == (
         Path("t"),
-        {"prediction": Path("p"), "out": Path("o.json"), "scheme": "merged", "prediction_scheme": "auto"},
+        {
+            "prediction": Path("p"),
+            "out": Path("o.json"),
+            "scheme": "merged",
+            "prediction_scheme": "auto",
+            "strict": False,
+        },
     )
     assert invoke("export", "--model", "m", "--out", "x", "--format", "onnx").output.strip() == "written"
     assert given[1] == ("m", {"out": Path("x"), "form": "onnx"})

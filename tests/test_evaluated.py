@@ -156,7 +156,9 @@ def test_the_champion_of_a_grid_is_its_best_run_and_not_the_last(project, monkey
     }
     (project / "reports").mkdir()
     (project / "reports/comparison.json").write_text(json.dumps(compared))
-    assert "0.276 (not registered: `dvc exp apply best`, then `dvc repro compare`)" in results(project)
+    assert "0.276 (not registered: `dvc exp apply best`, then `dvc repro --force --single-item compare`)" in results(
+        project
+    )
     assert point_to(found["best"].id, root=project) is None
     for point in ("last", "best"):
         register(found[point])
@@ -207,6 +209,7 @@ def test_sigterm_closes_the_run_as_killed(project, store):
     process = context.Process(target=train_until_killed, args=(store, begun))
     process.start()
     run_id = begun.get(timeout=120)
+    time.sleep(1)  # past the queue's own code
     os.kill(process.pid, signal.SIGTERM)
     process.join(timeout=60)
     assert process.exitcode == 143

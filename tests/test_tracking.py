@@ -41,7 +41,7 @@ def history():
     )  # fmt: skip
 
 
-def test_a_training_run_is_left_open_and_evaluation_finishes_it(project):
+def test_a_training_run_is_left_open_and_evaluation_finishes_it(project, monkeypatch):
     with tracking.start_run(
         "two_path", tags={"git_commit": "abc", "architecture": "two_path"}, params={"width": 0.25}, root=project
     ) as run:
@@ -55,10 +55,12 @@ def test_a_training_run_is_left_open_and_evaluation_finishes_it(project):
     assert values(run, "phase1/loss") == [(10, 3.0), (20, 2.0)]
     assert values(run, "phase2/loss") == [(25, 1.5)]
     assert values(run, "phase2/validation_complete") == []
+    monkeypatch.setenv("DVC_EXP_NAME", "dewy-rams")  # DVC calls the rerun after a kill another experiment
     with tracking.resume_run(run.id, name="two_path", root=project) as again:
         assert not again.reopened and again.id == run.id
         again.log_scores({"core": {"dice": 0.5}, "cases": 3})
     stored = run.client.get_run(run.id)
+    assert (stored.info.run_name, stored.data.tags["dvc.exp_name"]) == ("two_path [dewy-rams]", "dewy-rams")
     assert stored.info.status == "FINISHED"
     assert stored.data.metrics["test/core/dice"] == 0.5
     assert (project / "mlflow.db").is_file()

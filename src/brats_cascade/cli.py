@@ -59,7 +59,10 @@ def predict(
     ] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also draw <case>_overlay.png.")] = False,
     montage: Annotated[bool, typer.Option("--montage", help="Also draw <case>_montage.png.")] = False,
-    flips: Annotated[bool, typer.Option("--flips", help="Also segment the mirror image, and average.")] = False,
+    flips: Annotated[
+        bool | None,
+        typer.Option("--flips/--no-flips", help="Average with the mirror image [default: as the model was evaluated]."),
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="float32 or bfloat16 (twice as fast on recent processors).")
     ] = "float32",

@@ -211,7 +211,7 @@ def mha_bytes(folder, *, compressed, shape=(6, 7, 8)):
 NIFTI = nifti_bytes()
 GZ = gzip.compress(NIFTI, mtime=0)
 BAD_NIFTI = {
-    "zero bytes": ("a.nii.gz", b"", "received a file of 0 bytes"),
+    "zero bytes": ("a.nii.gz", b"", "the file is empty"),
     "truncated gzip": (
         "a.nii.gz",
         GZ[: len(GZ) // 2],
@@ -232,13 +232,13 @@ BAD_NIFTI = {
         r"expected the NIfTI magic n\+1 or n\+2, found b'xxx'",
     ),
     "truncated": ("a.nii", NIFTI[:-1], r"truncated: its header declares 672 bytes .*found 671"),
-    "more than promised": ("a.nii", NIFTI + b"\0", "received more"),
+    "more than promised": ("a.nii", NIFTI + b"\0", "found more"),
     "shape against data": ("a.nii", with_bytes(NIFTI, 42, b"\x09\0"), "truncated: its header declares 1008 bytes"),
     "impossible shape": ("a.nii.gz", gzip.compress(with_bytes(NIFTI, 42, b"\xff\x7f" * 3)), "the impossible shape"),
     "negative shape": ("a.nii", with_bytes(NIFTI, 42, b"\xff\xff"), "impossible shape|is invalid"),
-    "unknown type": ("a.nii", with_bytes(NIFTI, 70, b"\x77\x77"), "makes no sense"),
+    "unknown type": ("a.nii", with_bytes(NIFTI, 70, b"\x77\x77"), "header is invalid"),
     "offset": ("a.nii", with_bytes(NIFTI, 108, np.float32(7).tobytes()), "puts the voxels at byte 7"),
-    "offset is no number": ("a.nii", with_bytes(NIFTI, 108, np.float32("nan").tobytes()), "makes no sense"),
+    "offset is no number": ("a.nii", with_bytes(NIFTI, 108, np.float32("nan").tobytes()), "header is invalid"),
     "orientation": ("a.nii", with_bytes(NIFTI, 280, bytes(48)), r"its affine .* is singular"),
     "four axes": (
         "a.nii.gz",
@@ -277,7 +277,7 @@ def test_bad_nifti(tmp_path, capfd, kind):
         (lambda raw: raw[: raw.index(b"LOCAL") + 6], "truncated"),
         (lambda raw: raw[:-100], "truncated"),
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 9"), "truncated: its header declares 1008 bytes"),
-        (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 3"), "received more"),
+        (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 3"), "found more"),
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 x 6"), "header is damaged"),
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 8 7 -6"), "impossible shape"),
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 99999 99999 99999"), "impossible shape"),

@@ -76,7 +76,7 @@ def test_what_is_written_back_is_the_truth_voxel_by_voxel(sample, tmp_path, layo
     write_segmentation(tmp_path / f"out{suffix}", prepared.labels, case=case, meta=prepared.meta)
     (written, image), (truth, pattern) = read(tmp_path / f"out{suffix}"), read(case.truth)
     np.testing.assert_array_equal(written, truth)
-    assert image.GetPixelID() == SimpleITK.ReadImage(str(case.images["flair"])).GetPixelID()
+    assert image.GetPixelIDTypeAsString() == "8-bit unsigned integer"
     for what in ("Spacing", "Origin", "Direction"):
         np.testing.assert_allclose(getattr(image, f"Get{what}")(), getattr(pattern, f"Get{what}")(), atol=1e-6)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade import tracking
-from brats_cascade.commands.model import open_models
+from brats_cascade.commands.model import champion, open_models
 from brats_cascade.commands.predict import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
@@ -23,6 +23,7 @@ from brats_cascade.inference.postprocess import Rule
 from brats_cascade.inference.predict import predict_case
 from brats_cascade.inference.segment import Member
 from brats_cascade.models.files import load_trained
+from brats_cascade.tracking.champion import Candidate
 from brats_cascade.tracking.registry import ALIAS, CARD, NAME, register_champion
 
 RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
@@ -102,8 +103,8 @@ def test_a_request_without_case_and_image_is_refused(registered):
 
 
 def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trained):
-    [member], rule = open_models([f"models:/{NAME}@{ALIAS}"], precision="float32")
-    assert rule == Rule(**RULE)
+    [member], chosen = open_models([f"models:/{NAME}@{ALIAS}"], precision="float32")
+    assert chosen == (Rule(**RULE), False)
     ours, _ = load_trained(trained())
     for mine, theirs in zip(member.network.get_weights(), ours.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -119,6 +120,13 @@ def test_predict_without_a_model_takes_it(registered, trained, write_nifti_case,
     assert run([case], models=[str(trained())], out=tmp_path / "own", thresholds={"min_component": 3.0}) == 0
     one, other = ((tmp_path / place / "Brats18_A_1_seg.nii.gz").read_bytes() for place in ("out", "own"))
     assert one == other
+
+
+def test_predict_says_when_another_run_is_better(registered, monkeypatch, capsys):
+    better = Candidate("two_path", 0.9, "another", "rate-2")
+    monkeypatch.setattr("brats_cascade.tracking.champion.find_champion", lambda root, experiments: better)
+    assert champion() == f"models:/{NAME}@{ALIAS}"
+    assert "not the best finished run on this data and split, which is two_path (0.900" in capsys.readouterr().err
 
 
 def test_an_alias_that_is_not_there_is_one_line(registered):

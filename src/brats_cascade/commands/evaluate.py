@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from brats_cascade.data.writeback import MISFITS, read_misfits
+from brats_cascade.data.writeback import MISFITS, read_misfits, read_scheme
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.pairing import Pairs, pair_labels
@@ -76,11 +76,12 @@ def _score_all(
     guessed, broken = schemes_of(pairs.truths.values(), given=scheme)
     rows: list[dict[str, Any]] = []
     for name in tqdm(sorted(guessed), desc="evaluate", unit="case", disable=None):
-        theirs = guessed[name] if prediction_scheme == "auto" else prediction_scheme
+        named = read_scheme(pairs.predictions[name].path) if prediction_scheme == "auto" else prediction_scheme
         try:
             if strict:
                 _refuse_misfit(pairs.predictions[name])
-            rows.append(score_pair(pairs.truths[name], pairs.predictions[name], schemes=(guessed[name], theirs)))
+            schemes = guessed[name], named or guessed[name]
+            rows.append(score_pair(pairs.truths[name], pairs.predictions[name], schemes=schemes))
         except UserError as error:
             message = str(error)
             broken[name] = message if message.startswith(name) else f"{name}: {message}"

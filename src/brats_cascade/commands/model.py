@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from brats_cascade.errors import UserError
-from brats_cascade.inference.chosen import read_rule
-from brats_cascade.inference.postprocess import Rule
+from brats_cascade.inference.chosen import Chosen, read_chosen
 from brats_cascade.inference.segment import Member, check_members
 from brats_cascade.models.files import CONTRACT, NETWORK
 from brats_cascade.models.fold import load_for_inference
@@ -14,7 +13,7 @@ from brats_cascade.models.fold import load_for_inference
 SCHEMES = ("models:/", "runs:/")
 
 
-def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Member], Rule | None]:
+def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Member], Chosen | None]:
     """Opens trained networks.
 
     Args:
@@ -22,7 +21,7 @@ def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Memb
         precision: "float32" or "bfloat16" to compute in.
 
     Returns:
-        The networks, and the rule that evaluation chose for the first one; None where there is no record of it.
+        The networks, and how the first one was evaluated; None where there is no record of it.
 
     Raises:
         UserError: There is no such model, it is none of ours, or they do not fit one another.
@@ -42,7 +41,10 @@ def champion() -> str:
     from mlflow import MlflowClient
 
     from brats_cascade.tracking import tracking_uri
+    from brats_cascade.tracking.champion import cure as registering
+    from brats_cascade.tracking.champion import find_champion
     from brats_cascade.tracking.registry import ALIAS, NAME
+    from brats_cascade.tracking.store import project_root
 
     reference, cure = f"models:/{NAME}@{ALIAS}", "give --model models/EXPERIMENT"
     try:
@@ -58,10 +60,17 @@ def champion() -> str:
         ) from None
     name = version.tags.get("experiment", "unknown")
     print(f"model {reference}: experiment {name}, version {version.version}", file=sys.stderr)
+    best = find_champion(project_root(), experiments=[])
+    if best is not None and best.run_id != version.run_id:
+        print(
+            f"warning: not the best finished run on this data and split, which is {best.experiment} ({best.dice:.3f}, run "
+            f"{best.run_id}); to register that one: {registering(best)}",
+            file=sys.stderr,
+        )
     return reference
 
 
-def _open(reference: str, *, precision: str) -> tuple[Member, Rule | None]:
+def _open(reference: str, *, precision: str) -> tuple[Member, Chosen | None]:
     if not reference.startswith(SCHEMES):
         path = Path(reference)
         if not path.exists():
@@ -70,14 +79,14 @@ def _open(reference: str, *, precision: str) -> tuple[Member, Rule | None]:
                 "after `dvc repro` models/ holds one folder per experiment"
             )
         folder = path if path.is_dir() else path.parent
-        return _load(path, precision=precision), read_rule(folder.resolve())
+        return _load(path, precision=precision), read_chosen(folder.resolve())
     from brats_cascade.tracking.model import fetch_folder
 
     _check_store(reference)
     fetched = fetch_folder(reference, holding=CONTRACT)
     if fetched is None:
         raise UserError(f"--model {reference}: not logged by this project; expected a model with {CONTRACT} in it")
-    return _load(fetched, precision=precision), read_rule(fetched)
+    return _load(fetched, precision=precision), read_chosen(fetched)
 
 
 def _load(path: Path, *, precision: str) -> Member:

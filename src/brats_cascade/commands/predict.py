@@ -1,5 +1,6 @@
 """brats-cascade predict: segments many cases, sets bad ones aside, resumes; in one process, several, or on a Dask cluster."""
 
+import hashlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,12 @@ from typing import Any
 from tqdm import tqdm
 
 from brats_cascade.data.case import Case
-from brats_cascade.data.cases import find_cases
+from brats_cascade.data.cases import search
 from brats_cascade.data.spread import run_cases
+from brats_cascade.data.unused import by_reason
 from brats_cascade.errors import UserError
-from brats_cascade.inference.finished import foreign_file, is_finished, refuse_input_folders
+from brats_cascade.inference.chosen import Chosen
+from brats_cascade.inference.finished import foreign_file, is_finished, other_file, refuse_input_folders
 from brats_cascade.inference.fit import describe_misfits
 from brats_cascade.inference.kinds import target
 from brats_cascade.inference.postprocess import OFF, Rule
@@ -38,6 +41,7 @@ class Job:
     flips: bool
     allow_merged: bool
     strict: bool
+    options: str
 
 
 def run(
@@ -49,7 +53,7 @@ def run(
     precision: str = "float32",
     slices: int = 4,
     thresholds: Mapping[str, float | None] | None = None,
-    flips: bool = False,
+    flips: bool | None = None,
     allow_merged: bool = False,
     strict: bool = False,
     scheme: str = "auto",
@@ -67,7 +71,7 @@ def run(
         precision: "float32" or "bfloat16".
         slices: Slices computed at once.
         thresholds: Attributes of `Rule`; None takes what evaluation chose for the first model.
-        flips: Also segment the mirror image, and average.
+        flips: Also segment the mirror image, and average; None: as the first model was evaluated.
         allow_merged: As in `predict_case`.
         strict: Likewise.
         scheme: Key of labels.SCHEMES for what is written; "auto" is that of each case's release.
@@ -85,17 +89,6 @@ def run(
         raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {precision!r}")
     cases = _cases(folders, scheme=scheme)
     refuse_input_folders(cases, out=out)
-    finished = [] if overwrite else [case for case in cases if is_finished(case, out=out, kinds=kinds)]
-    _complete_volumes(finished, out=out)
-    waiting = [case for case in cases if case not in finished]
-    if finished:
-        checked = "without a look at how they fit the model; " if strict else ""
-        print(
-            f"{len(finished)} of {len(cases)} cases are in {out} already ({checked}--overwrite redoes them)",
-            file=sys.stderr,
-        )
-    if not waiting:
-        return 0
 
     from brats_cascade.backend import start_backend
 
@@ -103,7 +96,6 @@ def run(
     from brats_cascade.inference.output import open_folder
     from brats_cascade.precision import warn_if_slow
 
-    open_folder(out)
     if not scheduler:  # on a cluster other machines compute
         warn_if_slow(precision, training=False)
     _opened.cache_clear()
@@ -111,22 +103,44 @@ def run(
         from brats_cascade.commands.model import champion
 
         models = [champion()]
-    _, chosen = _opened(tuple(models), precision)
+    open_folder(out)
+    members, chosen = _opened(tuple(models), precision)
     given = {name: value for name, value in (thresholds or {}).items() if value is not None}
-    rule = replace(chosen or OFF, **given)
+    rule = replace(chosen.rule if chosen else OFF, **given)
+    if flips is None:
+        flips = chosen is not None and chosen.flips
+        if flips:
+            print("averages with the mirror image, as in the model's evaluation (--no-flips)", file=sys.stderr)
     source = "as given" if given else "chosen on validation" if chosen else "no choice is recorded for this model"
     print(f"post-processing {rule} ({source})", file=sys.stderr)
-    job = Job(tuple(models), out, tuple(kinds), precision, slices, rule, flips, allow_merged, strict)
+    options = _options(members, precision=precision, rule=rule, flips=flips, scheme=scheme)
+    finished = [] if overwrite else [one for one in cases if is_finished(one, out=out, kinds=kinds, options=options)]
+    _complete_volumes(finished, out=out)
+    if finished:
+        checked = "without a look at how they fit the model; " if strict else ""
+        print(
+            f"{len(finished)} of {len(cases)} cases are in {out} already ({checked}--overwrite redoes them)",
+            file=sys.stderr,
+        )
+    others = []
+    for case in [] if overwrite else cases:
+        path = other_file(case, out=out, kinds=kinds, options=options)
+        if path is not None:
+            others.append(case)
+            why = f"{path} was predicted with another model or other options"
+            print(f"error: {case.name}: {why}; --overwrite redoes it, or choose another --out", file=sys.stderr)
+    waiting = [case for case in cases if case not in finished and case not in others]
+    job = Job(tuple(models), out, tuple(kinds), precision, slices, rule, flips, allow_merged, strict, options)
     keep = partial(_keep, out=out, told=set())
     rows = run_cases(
         partial(segment_one, job=job), waiting, workers=workers, scheduler=scheduler, title="predict", each=keep
     )
-    failed = sum("error" in row for row in rows)
+    failed = sum("error" in row for row in rows) + len(others)
     apart = sum(bool(row.get("misfits")) for row in rows)
     if apart > 1:
         print(f"{apart} of {len(rows) - failed} cases may not fit the model (--strict refuses them)", file=sys.stderr)
     if failed:
-        print(f"{failed} of {len(waiting)} cases could not be segmented", file=sys.stderr)
+        print(f"{failed} of {len(waiting) + len(others)} cases could not be segmented", file=sys.stderr)
     return failed
 
 
@@ -154,7 +168,7 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
             case, members=members, slices=job.slices, rule=job.rule, flips=job.flips, allow_merged=job.allow_merged,
             strict=job.strict,
         )  # fmt: skip
-        row["path"] = str(write_prediction(prediction, case=case, out=job.out, kinds=job.kinds))
+        row["path"] = str(write_prediction(prediction, case=case, out=job.out, kinds=job.kinds, options=job.options))
         voxel = math.prod(prediction.prepared.meta["spacing"])
         row |= region_volumes(prediction.labels, voxel_mm3=voxel)
         row["misfits"], row["warnings"] = prediction.misfits, prediction.warnings
@@ -211,8 +225,18 @@ def _write_volumes(out: Path, *, rows: Sequence[Mapping[str, Any]]) -> None:
         ) from None
 
 
+def _options(members: Sequence[Any], *, precision: str, rule: Rule, flips: bool, scheme: str) -> str:
+    """A word for all that decides what is written for a case: the networks' weights and the options."""
+    thresholds = {name: float(value) for name, value in sorted(rule.as_dict().items())}
+    digest = hashlib.sha256(repr((precision, thresholds, flips, scheme)).encode())
+    for member in members:
+        for weights in member.network.get_weights():
+            digest.update(weights.tobytes())
+    return digest.hexdigest()[:8]
+
+
 @lru_cache(maxsize=1)
-def _opened(models: tuple[str, ...], precision: str) -> tuple[list[Any], Rule | None]:
+def _opened(models: tuple[str, ...], precision: str) -> tuple[list[Any], Chosen | None]:
     """The networks, opened once in a process."""
     from brats_cascade.backend import start_backend
 
@@ -225,7 +249,13 @@ def _opened(models: tuple[str, ...], precision: str) -> tuple[list[Any], Rule | 
 def _cases(folders: Sequence[Path], *, scheme: str) -> list[Case]:
     if scheme != "auto" and scheme not in SCHEMES:
         raise UserError(f"--scheme: expected auto or one of {', '.join(SCHEMES)}, got {scheme!r}")
-    found = [case for folder in folders for case in find_cases(folder)]
+    searched = [search(folder) for folder in folders]
+    lines = by_reason(one for found in searched for one in found.unused)
+    for line in lines[:3]:
+        print(f"warning: seen, not used: {line}", file=sys.stderr)
+    if len(lines) > 3:
+        print(f"warning: {len(lines) - 3} more reasons: see `brats-cascade data check`", file=sys.stderr)
+    found = [case for one in searched for case in one.cases]
     if scheme != "auto":
         found = [replace(case, scheme=scheme) for case in found]
     names = [case.name for case in found]

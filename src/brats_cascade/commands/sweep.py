@@ -74,4 +74,4 @@ def run(
     if apply:
         tell(apply_best(root / "params.yaml", study=done.study, best=done.best, plan=plan))
     else:
-        tell("the same command with --apply writes it into params.yaml as an experiment")
+        tell("the same command with --apply writes it into params.yaml, if it beats the experiment's own settings")

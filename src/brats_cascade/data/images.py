@@ -64,7 +64,14 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
 
 
 def write_labels(
-    path: Path, labels: np.ndarray, *, like: Path, axes: int = 3, dtype: npt.DTypeLike | None = None, note: str = ""
+    path: Path,
+    labels: np.ndarray,
+    *,
+    like: Path,
+    axes: int = 3,
+    dtype: npt.DTypeLike | None = None,
+    note: str = "",
+    scheme: str = "",
 ) -> None:
     """Writes labels with the geometry of another file, all or nothing.
 
@@ -75,6 +82,7 @@ def write_labels(
         axes: Those of `like`, 3 or 4; the labels always have 3.
         dtype: Another type instead of that of `like`.
         note: For the field `descrip` of a NIfTI header, at most 79 characters; "" keeps that of `like`.
+        scheme: What the numbers mean, for the field `intent_name`, at most 15 characters.
 
     Raises:
         UserError: `path` has another suffix, or `like` cannot be read.
@@ -94,6 +102,7 @@ def write_labels(
             image = _nifti(voxels, pattern=pattern)
             if note:
                 image.header["descrip"] = note
+            image.header.set_intent("label", name=scheme)
             data = image.to_bytes()
             # No name and no time in the gzip header: equal labels give equal bytes.
             compressed = _has_suffix(path, (".gz",))

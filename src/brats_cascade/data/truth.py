@@ -32,9 +32,11 @@ def whole_labels(labels: np.ndarray, *, path: Path) -> np.ndarray:
     """
     if labels.dtype.kind in "iub":
         return labels
+    lost = np.count_nonzero(~np.isfinite(labels))
+    if lost:
+        raise UserError(f"{path}: {lost} of {labels.size} labels are NaN or infinite; export the segmentation again")
     whole = np.rint(labels)
-    with np.errstate(invalid="ignore"):
-        wrong = ~((np.abs(labels - whole) <= ROUNDED) & (np.abs(whole) < 2**31))
+    wrong = (np.abs(labels - whole) > ROUNDED) | (np.abs(whole) >= 2**31)
     if wrong.any():
         raise UserError(
             f"{path}: expected whole labels, {np.count_nonzero(wrong)} of {labels.size} voxels are not (first "

@@ -75,7 +75,7 @@ def explain(path: Path, *, layout: str) -> str:
         if _release_of(path.with_name(full)) is not None:
             return f"its name lacks that of the case: rename it to {full}, or {_LISTING}"
     stem = name[: -len(next(end for end in READ if name.lower().endswith(end)))]
-    for end in (".nii.gz", ".mha"):
+    for end in (".mha", ".nii.gz") if name.lower().endswith((".mha", ".mhd")) else (".nii.gz", ".mha"):
         release = _release_of(path.with_name(stem + end))
         if release is not None:
             return f"files of {release.name} end in {' or '.join(release.suffixes)}: convert it, or {_LISTING}"

@@ -15,7 +15,7 @@ from brats_cascade.data.recipe import AXES
 from brats_cascade.labels import SCHEMES, recode
 
 SIGNED = "brats-cascade predict"
-DIGITS = 32  # of the digest behind it
+DIGITS = 16  # of the digest behind it
 # How a case may differ from what a network was trained on: the word in the file -> what it says of the cases.
 MISFITS: Mapping[str, str] = {
     "phantom": "phantoms predicted by a model of real scans, or the reverse",
@@ -46,9 +46,10 @@ def write_segmentation(
     case: Case,
     meta: Mapping[str, Any],
     signed: bool = False,
+    options: str = "",
     misfits: Iterable[str] = (),
 ) -> None:
-    """Writes a segmentation on the grid of the case's scans, in the label numbers of `case.scheme`.
+    """Writes a segmentation on the grid of the case's scans, in the label numbers of `case.scheme`, which a NIfTI names.
 
     The ground truth, where there is one, has no say: its header may place it elsewhere, and its file may be damaged.
 
@@ -58,6 +59,7 @@ def write_segmentation(
         case: The case; the header of its first modality is kept. The type is that of the releases' own truths, uint8.
         meta: The case's meta.
         signed: Whether to put `signature` into a NIfTI header.
+        options: As in `signature`.
         misfits: Keys of MISFITS to put behind it.
 
     Raises:
@@ -67,25 +69,43 @@ def write_segmentation(
     like = case.images[MODALITIES[0]]
     axes = 4 if case.channels else 3
     words = ",".join(word for word in MISFITS if word in misfits)
-    note = f"{signature(labels)} {words}".rstrip() if signed else ""
-    write_labels(path, labels, like=like, axes=axes, dtype=np.uint8, note=note)
+    note = f"{signature(labels, options=options)} {words}".rstrip() if signed else ""
+    write_labels(path, labels, like=like, axes=axes, dtype=np.uint8, note=note, scheme=case.scheme)
 
 
-def signature(voxels: np.ndarray) -> str:
-    """What `predict` writes into `descrip` of its NIfTI headers: its name, and a digest that any later edit breaks."""
+def signature(voxels: np.ndarray, *, options: str = "none") -> str:
+    """What `predict` writes into `descrip` of its NIfTI headers.
+
+    Args:
+        voxels: Those of the file.
+        options: A word for what made them: networks and options.
+
+    Returns:
+        The command's name, a digest that any later edit breaks, and the options.
+    """
     digest = hashlib.sha256(np.ascontiguousarray(voxels.T, dtype="<f4").data).hexdigest()
-    return f"{SIGNED} {digest[:DIGITS]}"
+    return f"{SIGNED} {digest[:DIGITS]} {options or 'none'}"
 
 
 def read_misfits(path: Path) -> list[str]:
     """The keys of MISFITS that `predict` wrote into a segmentation's header; none for a file that it did not write."""
+    note = _header_text(path, field="descrip")
+    if not note.startswith(SIGNED):
+        return []
+    return [word for word in note.split(" ")[-1].split(",") if word in MISFITS]
+
+
+def read_scheme(path: Path) -> str | None:
+    """The label scheme that a segmentation's header names, a key of labels.SCHEMES; None where it names none."""
+    name = _header_text(path, field="intent_name")
+    return name if name in SCHEMES else None
+
+
+def _header_text(path: Path, *, field: str) -> str:
     import nibabel
 
     try:
         header: Any = nibabel.load(path).header
-        note = header["descrip"].item().decode("latin-1")
+        return str(header[field].item().decode("latin-1"))
     except Exception:  # another format, or a damaged file, of which its reader will tell
-        return []
-    if not note.startswith(SIGNED):
-        return []
-    return [word for word in note[len(SIGNED) + 1 + DIGITS :].strip().split(",") if word in MISFITS]
+        return ""

@@ -17,6 +17,7 @@ def segment_array(
     rule: Rule = OFF,
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     slices: int = 4,
+    flips: bool = False,
     name: str = "image",
 ) -> np.ndarray:
     """Segments raw intensities.
@@ -27,6 +28,7 @@ def segment_array(
         rule: The post-processing.
         spacing: Of the voxels, mm.
         slices: Slices computed at once.
+        flips: Also segment the mirror image, and average.
         name: For error messages.
 
     Returns:
@@ -60,7 +62,7 @@ def segment_array(
     order = AXES[contract.axis]  # cuts the slices that the network was trained on
     turned = np.ascontiguousarray(np.stack(seen, axis=-1).transpose(*order, 3))
     inside = np.ascontiguousarray(inside.transpose(order))
-    probabilities = label_probabilities([member], image=turned, brain=inside, slices=slices)
+    probabilities = label_probabilities([member], image=turned, brain=inside, slices=slices, flips=flips)
     steps = tuple(spacing[axis] for axis in order)
     labels = apply_rule(most_probable(probabilities), brain=inside, spacing=steps, rule=rule)
     return uncrop(labels.transpose(np.argsort(order)), offset=[axis.start for axis in box], shape=brain.shape)

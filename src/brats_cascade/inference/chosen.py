@@ -1,25 +1,39 @@
-"""The post-processing that evaluation chose for a model, found beside it."""
+"""How evaluation used a model: the post-processing chosen for it and whether mirror images were averaged; found beside it."""
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from brats_cascade.inference.postprocess import Rule
 
 SCORES = "scores.json"
 
 
-def read_rule(folder: Path) -> Rule | None:
-    """Reads the rule from the model's own folder (a registered model) or from metrics/E/summary.json of its project.
+class Chosen(NamedTuple):
+    """How a model was evaluated.
+
+    Attributes:
+        rule: The post-processing chosen on the validation cases.
+        flips: Whether the mirror image was segmented too, and averaged.
+    """
+
+    rule: Rule
+    flips: bool
+
+
+def read_chosen(folder: Path) -> Chosen | None:
+    """Reads it from the model's own folder (a registered model) or from metrics/E/summary.json of its project.
 
     Args:
         folder: That of model.keras, absolute.
 
     Returns:
-        The rule, or None where there is no record of one.
+        What was found, or None where there is no record of an evaluation.
     """
     for path in (folder / SCORES, folder.parent.parent / "metrics" / folder.name / "summary.json"):
         try:
-            return Rule(**json.loads(path.read_text(encoding="utf-8"))["postprocess"])
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            return Chosen(Rule(**summary["postprocess"]), flips=bool(summary.get("flips")))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None

@@ -10,32 +10,45 @@ from brats_cascade.errors import UserError
 from brats_cascade.inference.kinds import target
 
 
-def is_finished(case: Case, *, out: Path, kinds: Sequence[str]) -> bool:
-    """Whether every wanted file of a case is in the folder, as `predict` wrote it."""
+def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str) -> bool:
+    """Whether every wanted file of a case is in the folder, as `predict` wrote it with these options."""
     paths = [target(case.name, kind=kind, out=out) for kind in {*kinds, "seg"}]
-    return all(path.is_file() and is_ours(path) for path in paths)
+    return all(path.is_file() and options_of(path) == options for path in paths)
+
+
+def other_file(case: Case, *, out: Path, kinds: Sequence[str], options: str) -> Path | None:
+    """The first file that `predict` wrote with other networks or options, or None."""
+    paths = [target(case.name, kind=kind, out=out) for kind in (*kinds, "seg")]
+    return next((path for path in paths if path.exists() and options_of(path) not in (None, options)), None)
 
 
 def foreign_file(case: Case, *, out: Path, kinds: Sequence[str]) -> Path | None:
     """The first file that `predict` did not write and that this case's prediction would replace, or None."""
     paths = [target(case.name, kind=kind, out=out) for kind in (*kinds, "seg")]
-    return next((path for path in paths if path.exists() and not is_ours(path)), None)
+    return next((path for path in paths if path.exists() and options_of(path) is None), None)
 
 
-def is_ours(path: Path) -> bool:
-    """Whether `predict` wrote this file, and nobody has changed it since: by its signature, not by its name."""
+def options_of(path: Path) -> str | None:
+    """The word for networks and options in a file that `predict` wrote and nobody has changed since; None for any other.
+
+    A file is known by its signature, not by its name.
+    """
     import nibabel
     import numpy as np
 
-    if path.suffix == ".png":
-        with path.open("rb") as file:
-            return f"Software\0{SIGNED}".encode() in file.read(4096)
     try:
+        if path.suffix == ".png":
+            from PIL import Image
+
+            with Image.open(path) as picture:
+                note = str(picture.info.get("Software", ""))
+            return note.removeprefix(SIGNED).strip() if note.startswith(SIGNED) else None
         image: Any = nibabel.load(path)
         note = image.header["descrip"].item().decode("utf-8", "replace")
-        return note.startswith(SIGNED) and note.startswith(signature(np.asarray(image.dataobj)))
-    except Exception:  # nibabel's readers raise anything for a damaged file, and that is none of ours
-        return False
+        options = note.removeprefix(SIGNED).split()[1] if note.startswith(SIGNED) else ""
+        return options if note.startswith(signature(np.asarray(image.dataobj), options=options)) else None
+    except Exception:  # readers raise anything for a damaged file, and that is none of ours
+        return None
 
 
 def refuse_input_folders(cases: Sequence[Case], *, out: Path) -> None:

@@ -36,7 +36,9 @@ def open_folder(out: Path) -> None:
         ) from None
 
 
-def write_prediction(prediction: Prediction, *, case: Case, out: Path, kinds: Sequence[str] = ("seg",)) -> Path:
+def write_prediction(
+    prediction: Prediction, *, case: Case, out: Path, kinds: Sequence[str] = ("seg",), options: str = ""
+) -> Path:
     """Writes `<case>_seg.nii.gz` and what else is asked for; the segmentation comes last, so it stands for all.
 
     Args:
@@ -44,6 +46,7 @@ def write_prediction(prediction: Prediction, *, case: Case, out: Path, kinds: Se
         case: The case.
         out: Folder, made if it is not there.
         kinds: Keys of KINDS.
+        options: As in `writeback.signature`, for every file.
 
     Returns:
         The segmentation's path.
@@ -52,18 +55,21 @@ def write_prediction(prediction: Prediction, *, case: Case, out: Path, kinds: Se
         WriteError: The folder cannot be written to, or the disk is full.
     """
     writers: dict[str, Callable[[Path], None]] = {
-        "probabilities": lambda path: _write_maps(path, maps=prediction.probabilities, prediction=prediction),
-        "uncertainty": lambda path: _write_maps(
-            path, maps=entropy(prediction.probabilities)[..., None], prediction=prediction
+        "probabilities": lambda path: _write_maps(
+            path, maps=prediction.probabilities, prediction=prediction, options=options
         ),
-        "overlay": lambda path: _draw(path, kind="overlay", prediction=prediction, title=case.name),
-        "montage": lambda path: _draw(path, kind="montage", prediction=prediction, title=case.name),
+        "uncertainty": lambda path: _write_maps(
+            path, maps=entropy(prediction.probabilities)[..., None], prediction=prediction, options=options
+        ),
+        "overlay": lambda path: _draw(path, kind="overlay", prediction=prediction, title=case.name, options=options),
+        "montage": lambda path: _draw(path, kind="montage", prediction=prediction, title=case.name, options=options),
         "seg": lambda path: write_segmentation(
             path,
             prediction.labels,
             case=case,
             meta=prediction.prepared.meta,
             signed=True,
+            options=options,
             misfits=[misfit.kind for misfit in prediction.misfits],
         ),
     }
@@ -89,7 +95,7 @@ def _whole(path: Path, *, write: Callable[[Path], None]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction) -> None:
+def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction, options: str) -> None:
     """float32 NIfTI (x, y, z, maps) on the case's own grid, or (x, y, z) for a single map."""
     import nibabel
 
@@ -101,13 +107,13 @@ def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction) -> None
         whole[..., 0] += whole.sum(axis=-1) == 0  # outside the brain's box everything else is certain
     whole = whole.astype(np.float32)
     image = nibabel.Nifti1Image(whole, affine)
-    image.header["descrip"] = signature(whole)
+    image.header["descrip"] = signature(whole, options=options)
     image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)
 
 
-def _draw(path: Path, *, kind: str, prediction: Prediction, title: str) -> None:
+def _draw(path: Path, *, kind: str, prediction: Prediction, title: str, options: str) -> None:
     # Drawing is a layer above inference; only this function, on request, reaches up to it.
     from brats_cascade.evaluation.montage import montage
     from brats_cascade.evaluation.overlays import overlay
@@ -119,4 +125,4 @@ def _draw(path: Path, *, kind: str, prediction: Prediction, title: str) -> None:
         figure = overlay(image, prediction=labels, title=title, **place)
     else:
         figure = montage(image, labels=labels, title=title, **place)
-    figure.savefig(path, dpi=130, metadata={"Software": SIGNED})
+    figure.savefig(path, dpi=130, metadata={"Software": f"{SIGNED} {options}"})

@@ -112,6 +112,9 @@ def resume_run(
     if run is not None and not reopen:
         yield run
         return
+    if run is not None and os.environ.get("DVC_EXP_NAME"):  # a rerun after a kill is another experiment of DVC's
+        made = os.environ["DVC_EXP_NAME"]
+        run.log_tags({DVC_EXPERIMENT: made, "mlflow.runName": f"{name} [{made}]"})
     if run is None:
         log.info("%s: MLflow at %s has no run %r; opening a new one", name, tracking_uri(root), run_id)
         run = _create(name, tags={**(tags or {}), REPLACES: run_id}, params=params, root=root, seconds=seconds)

@@ -91,7 +91,7 @@ def find_champion(root: Path, *, experiments: Sequence[str]) -> Candidate | None
 def cure(champion: Candidate) -> str:
     """What registers a champion that is not: its stage `compare`, where its files lie."""
     first = f"`dvc exp apply {champion.dvc_experiment}`, then " if champion.dvc_experiment else ""
-    return f"{first}`dvc repro compare`"
+    return f"{first}`dvc repro --force --single-item compare`"
 
 
 def _candidates_in_mlflow(root: Path) -> list[Candidate]:

@@ -64,7 +64,7 @@ class Run(QuietRun):
 
     def log_summary(self, summary: Mapping[str, Any]) -> None:
         """Logs the very dict of metrics/E/summary.json: `validation/...`, `test/core/dice` ..., and the rule as tags."""
-        apart = ("validation", "postprocess")
+        apart = ("validation", "postprocess", "flips")
         validation = summary.get("validation", {})
         self.log_scores({key: validation[key] for key in sorted(validation, key="dice".__ne__)}, prefix="validation")
         self.log_scores({key: value for key, value in summary.items() if key not in apart})

@@ -28,14 +28,15 @@ class Segmenter(PythonModel):
         from brats_cascade.backend import start_backend
 
         start_backend()
-        from brats_cascade.inference.chosen import read_rule
+        from brats_cascade.inference.chosen import read_chosen
         from brats_cascade.inference.postprocess import OFF
         from brats_cascade.inference.segment import Member
         from brats_cascade.models.files import load_trained
 
         folder = Path(context.artifacts["model"])
         self.member = Member(*load_trained(folder))
-        self.rule = read_rule(folder) or OFF
+        chosen = read_chosen(folder)
+        self.rule, self.flips = chosen or (OFF, False)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Segments every row.
@@ -77,7 +78,7 @@ class Segmenter(PythonModel):
             raise UserError(
                 f"{folder}: expected the folder of one case, received {len(cases)} cases; send a row for each"
             )
-        prediction = predict_case(cases[0], members=[self.member], rule=self.rule)
+        prediction = predict_case(cases[0], members=[self.member], rule=self.rule, flips=self.flips)
         with tempfile.TemporaryDirectory(prefix="brats-cascade-") as out:
             data = write_prediction(prediction, case=cases[0], out=Path(out)).read_bytes()
         return {"case": cases[0].name, "segmentation": base64.b64encode(data).decode(), "labels": None}
@@ -89,7 +90,7 @@ class Segmenter(PythonModel):
             voxels = np.asarray(image, dtype=np.float32)
         except ValueError:
             raise UserError(f"row {number}: image: expected nested lists of equal lengths") from None
-        labels = segment_array(voxels, member=self.member, rule=self.rule, name=f"row {number}")
+        labels = segment_array(voxels, member=self.member, rule=self.rule, flips=self.flips, name=f"row {number}")
         return {"case": f"image {number}", "segmentation": "", "labels": labels.tolist()}
 
 
