@@ -38,7 +38,7 @@ test: $(STAMP) ## linter, type checker and the tests
 	@$(BIN)/ruff check src pipelines tests benchmarks
 	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
 	@$(BIN)/python -c 'from brats_cascade.tracking.view import link; print("The runs:", link())'
