@@ -21,7 +21,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"brats-cascade needs Python 3.11 to 3.13, found {v.major}.{v.minor}: run  make $(MAKECMDGOALS) PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned requirements into $(VENV) (once; about 4 GB on disk) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --compile -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
@@ -38,7 +38,7 @@ test: $(STAMP) ## linter, type checker and the tests
 	@$(BIN)/ruff check src pipelines tests benchmarks
 	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
 	@$(BIN)/python -c 'from brats_cascade.tracking.view import link; print("The runs:", link())'

@@ -28,9 +28,8 @@ def test_two_commands(real_data: Path, tmp_path: Path) -> None:
     assert found.shape == truth.shape == (240, 240, 155) and found.get_data_dtype() == "uint8"
     np.testing.assert_array_equal(found.affine, truth.affine)
     assert set(np.unique(np.asarray(found.dataobj))) <= {0, 1, 2, 4}
-    assert {path.name for path in out.iterdir()} == {
-        f"{case.name}_{kind}" for kind in ("seg.nii.gz", "overlay.png", "montage.png")
-    }
+    written = {f"{case.name}_{kind}" for kind in ("seg.nii.gz", "overlay.png", "montage.png")}
+    assert {path.name for path in out.iterdir()} == {*written, "volumes.csv"}
     text, failed = evaluate(case, prediction=out, out=tmp_path / "scores.json")
     assert failed == 0 and case.name in text
     [row] = json.loads((tmp_path / "scores.json").read_text())["cases"]
