@@ -83,15 +83,11 @@ class _Sent:
         except OSError as error:
             logging.warning("%s: not written (%s); a rerun after a kill would open another run", self._path, error)
         if tracked.online and tracked.id == self.run_id:
-            from brats_cascade.tracking.quiet import is_store_failure
+            from brats_cascade.tracking.quiet import store_may_fail
 
-            try:
+            with store_may_fail(tracked.go_offline):
                 curves = [tracked.client.get_metric_history(tracked.id, f"phase{number}/loss") for number in (1, 2)]
                 self._rows = sum(len({point.step for point in curve}) for curve in curves)
-            except Exception as error:
-                if not is_store_failure(error):
-                    raise
-                tracked.go_offline(error)
 
     def log(self, tracked: Any, rows: list[dict[str, float]]) -> None:
         """Logs the rows of the history that the run does not have yet; the checkpoint holds them all already."""

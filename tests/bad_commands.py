@@ -10,7 +10,7 @@ from brats_cascade.commands.model import champion, open_models
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.pairing import pair_labels
-from brats_cascade.inference.finished import foreign_file, refuse_input_folders
+from brats_cascade.inference.finished import is_finished, refuse_input_folders
 from brats_cascade.inference.fit import describe_misfits, find_misfits
 from brats_cascade.models.training_data import SeenCase, TrainingData
 from brats_cascade.params_file import check_experiment_names
@@ -43,6 +43,10 @@ def command_lines(monkeypatch, write_nifti_case):
         ("a model of other spacing", misfit(release="brats2017", spacing=(1.9, 2.1), case="B")),
         ("a patient that the model was trained on", misfit(release="brats2017", spacing=(1.0, 1.0), case="A")),
         ("predict --out is the folder of the scans", said(refuse_input_folders, [case], out=Path("cohort/A"))),
+        (
+            "predict --out holds another file of that name",
+            said(is_finished, case, out=Path("cohort/A"), kinds=["seg"], options="", overwrite=True),
+        ),
         ("predict --model does not exist", said(open_models, ["models/none"], precision="float32")),
         ("predict without --model, and no champion", said(champion).replace(str(Path.cwd()), "project")),
         ("evaluate: one file as ground truth and prediction", said(pair_labels, case.truth, prediction=case.truth)),
@@ -50,7 +54,6 @@ def command_lines(monkeypatch, write_nifti_case):
         ("an experiment's name that is a number", said(check_experiment_names, {2024: {}}, path=PARAMS)),
         ("experiments as a list", said(check_experiment_names, ["a"], path=PARAMS)),
     ]
-    assert foreign_file(case, out=Path("cohort/A"), kinds=["seg"]) == case.truth  # another file of that name stays
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     lines.append(("a backend that the networks do not run on", said(check_backend)))
     problems = []

@@ -5,6 +5,11 @@ import shutil
 NIFTI = ("flair", "t1", "t1ce", "t2", "seg")
 
 
+def _rename_all(case, change):
+    for path in sorted(case.iterdir()):
+        path.rename(path.with_name(change(path.name)))
+
+
 def renamed_folder(case):
     case.rename(case.with_name("patient 1"))
     return 5, "expected in a folder called Brats18_A_1, not patient 1: rename the folder"
@@ -19,20 +24,17 @@ def nested(case):
 
 
 def numbered(case):
-    for path in sorted(case.iterdir()):
-        path.rename(path.with_name(path.name.replace(".nii.gz", " (1).nii.gz")))
+    _rename_all(case, lambda name: name.replace(".nii.gz", " (1).nii.gz"))
     return 5, "name is that of a second copy: remove it, or rename it to Brats18_A_1_"
 
 
 def numbered_by_a_browser(case):
-    for path in sorted(case.iterdir()):
-        path.rename(path.with_name(path.name.replace(".nii.gz", ".nii (1).gz")))
+    _rename_all(case, lambda name: name.replace(".nii.gz", ".nii (1).gz"))
     return 5, "name is that of a second copy: remove it, or rename it to Brats18_A_1_"
 
 
 def bare(case):
-    for path in sorted(case.iterdir()):
-        path.rename(path.with_name(path.name.removeprefix("Brats18_A_1_")))
+    _rename_all(case, lambda name: name.removeprefix("Brats18_A_1_"))
     return 5, "name lacks that of the case: rename it to Brats18_A_1_"
 
 
@@ -46,14 +48,12 @@ def truth_alone(case):
 
 
 def foreign(case):
-    for path in sorted(case.iterdir()):
-        path.rename(path.with_name(path.name.replace(".nii.gz", ".nrrd")))
+    _rename_all(case, lambda name: name.replace(".nii.gz", ".nrrd"))
     return 5, "files of this ending are not read: convert it to .nii.gz"
 
 
 def other_ending(case):
-    for path in sorted(case.iterdir()):
-        path.rename(path.with_name(path.name.replace(".nii.gz", ".mha")))
+    _rename_all(case, lambda name: name.replace(".nii.gz", ".mha"))
     return 5, "files of brats2017 end in .nii.gz or .nii: convert it"
 
 
@@ -64,8 +64,7 @@ def packed(case):
 
 
 def nonsense(case):
-    for path in sorted(case.iterdir()):
-        path.rename(path.with_name("scan " + path.name.replace("_", " ")))
+    _rename_all(case, lambda name: "scan " + name.replace("_", " "))
     return 5, "fits no known layout: rename it, or name it in a listing"
 
 

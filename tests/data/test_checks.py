@@ -9,7 +9,8 @@ from brats_cascade import MODALITIES
 from brats_cascade.data.checks import cohort_numbers, judge_case, validate_cases
 from brats_cascade.data.data_docs import make_offline
 from brats_cascade.data.expectations import _read_report, failing_cases
-from brats_cascade.data.rules import Rule, all_rules
+from brats_cascade.data.rule import Rule
+from brats_cascade.data.rules import all_rules
 from brats_cascade.errors import UserError
 
 INTENSITIES = {"min": 3.0, "p01": 10.0, "p50": 200.0, "p99": 600.0, "max": 900.0, "mean": 210.0, "std": 80.0}

@@ -7,9 +7,9 @@ from layouts import LAYOUTS, tiny_volumes, write_layout
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.cases import find_cases
-from brats_cascade.data.checks import check_one_label_set
 from brats_cascade.data.fingerprint import PAPER_SHARES, fingerprint
 from brats_cascade.data.ingest import survey
+from brats_cascade.data.mixed_labels import check_one_label_set
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES, recode
 

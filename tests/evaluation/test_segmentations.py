@@ -21,6 +21,7 @@ def test_it_is_what_predict_writes(axis, tmp_path, write_nifti_case) -> None:
     np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(ours.dataobj))
     np.testing.assert_array_equal(found.affine, truth.affine)
     assert path.name == "Brats18_A_1_seg.nii.gz" and found.get_data_dtype() == np.uint8
+    assert found.header.get_intent() == ours.header.get_intent() == ("label", (), "merged")
     first = path.read_bytes(), (tmp_path / "out" / "volumes.csv").read_bytes()
     keep_segmentation(tmp_path / "out", labels=prepared.labels, meta=prepared.meta)
     assert first == (path.read_bytes(), (tmp_path / "out" / "volumes.csv").read_bytes())

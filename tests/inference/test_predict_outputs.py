@@ -92,6 +92,12 @@ def test_a_case_of_2012_is_predicted_and_scored_in_its_two_labels(tmp_path, trai
     assert set(np.unique(own)) <= {0, 1, 2} and own.any()
     np.testing.assert_array_equal(own == 1, five == 2)  # edema
     np.testing.assert_array_equal(own == 2, np.isin(five, (1, 3, 4)))  # core
+    table = tmp_path / "auto" / "volumes.csv"
+    before = table.read_text()
+    assert before.splitlines()[1].endswith(",")  # enhancing tumour is not available
+    table.unlink()
+    assert run([tmp_path / "in"], models=[str(trained())], out=tmp_path / "auto") == 0
+    assert table.read_text() == before  # from the file as from the network
     five_labels = tmp_path / "five" / "BRATS_HG0001_seg.nii.gz"
     assert nibabel.load(five_labels).header.get_intent() == ("label", (), "five")
     evaluate(

@@ -66,7 +66,7 @@ def test_a_killed_worker_is_noticed_and_its_trial_goes_on_from_the_checkpoint(ma
     worker.kill()
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
-    assert "worker 0 was killed by signal 9" in output and "it is tried again" in output
+    assert "worker 0 was killed by signal 9" in output and "; retry of trial 0\n" in output
     first, second = trials_of(root)
     assert (first.state.name, second.state.name) == ("FAIL", "COMPLETE")
     assert second.system_attrs["retry_history"] == [0] and second.params == first.params

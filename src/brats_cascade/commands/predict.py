@@ -17,12 +17,10 @@ from brats_cascade.data.spread import run_cases
 from brats_cascade.data.unused import by_reason
 from brats_cascade.errors import UserError
 from brats_cascade.inference.chosen import Chosen
-from brats_cascade.inference.finished import foreign_file, is_finished, other_file, refuse_input_folders
+from brats_cascade.inference.finished import is_finished, refuse_input_folders
 from brats_cascade.inference.fit import describe_misfits
-from brats_cascade.inference.kinds import target
 from brats_cascade.inference.postprocess import OFF, Rule
-from brats_cascade.inference.volumes import NAME as VOLUMES
-from brats_cascade.inference.volumes import keep_volumes, read_volumes, region_volumes, volumes_of_file
+from brats_cascade.inference.volumes import complete_volumes, keep_volumes, region_volumes
 from brats_cascade.labels import SCHEMES
 
 PRECISIONS = ("float32", "bfloat16")
@@ -114,33 +112,26 @@ def run(
     source = "as given" if given else "chosen on validation" if chosen else "no choice is recorded for this model"
     print(f"post-processing {rule} ({source})", file=sys.stderr)
     options = _options(members, precision=precision, rule=rule, flips=flips, scheme=scheme)
-    finished = [] if overwrite else [one for one in cases if is_finished(one, out=out, kinds=kinds, options=options)]
-    _complete_volumes(finished, out=out)
+    finished, waiting = _sort_out(cases, out=out, kinds=kinds, options=options, overwrite=overwrite)
+    refused = len(cases) - len(finished) - len(waiting)
+    complete_volumes(out, finished=finished)
     if finished:
         checked = "without a look at how they fit the model; " if strict else ""
         print(
             f"{len(finished)} of {len(cases)} cases are in {out} already ({checked}--overwrite redoes them)",
             file=sys.stderr,
         )
-    others = []
-    for case in [] if overwrite else cases:
-        path = other_file(case, out=out, kinds=kinds, options=options)
-        if path is not None:
-            others.append(case)
-            why = f"{path} was predicted with another model or other options"
-            print(f"error: {case.name}: {why}; --overwrite redoes it, or choose another --out", file=sys.stderr)
-    waiting = [case for case in cases if case not in finished and case not in others]
     job = Job(tuple(models), out, tuple(kinds), precision, slices, rule, flips, allow_merged, strict, options)
     keep = partial(_keep, out=out, told=set())
     rows = run_cases(
         partial(segment_one, job=job), waiting, workers=workers, scheduler=scheduler, title="predict", each=keep
     )
-    failed = sum("error" in row for row in rows) + len(others)
+    failed = sum("error" in row for row in rows) + refused
     apart = sum(bool(row.get("misfits")) for row in rows)
     if apart > 1:
         print(f"{apart} of {len(rows) - failed} cases may not fit the model (--strict refuses them)", file=sys.stderr)
     if failed:
-        print(f"{failed} of {len(waiting) + len(others)} cases could not be segmented", file=sys.stderr)
+        print(f"{failed} of {len(waiting) + refused} cases could not be segmented", file=sys.stderr)
     return failed
 
 
@@ -163,14 +154,13 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
 
     row: dict[str, Any] = {"case": case.name}
     try:
-        _refuse_foreign(case, job=job)
         prediction = predict_case(
             case, members=members, slices=job.slices, rule=job.rule, flips=job.flips, allow_merged=job.allow_merged,
             strict=job.strict,
         )  # fmt: skip
         row["path"] = str(write_prediction(prediction, case=case, out=job.out, kinds=job.kinds, options=job.options))
         voxel = math.prod(prediction.prepared.meta["spacing"])
-        row |= region_volumes(prediction.labels, voxel_mm3=voxel)
+        row |= region_volumes(prediction.labels, voxel_mm3=voxel, scheme=case.scheme)
         row["misfits"], row["warnings"] = prediction.misfits, prediction.warnings
     except WriteError:
         raise
@@ -179,13 +169,19 @@ def segment_one(case: Case, *, job: Job) -> dict[str, Any]:
     return row
 
 
-def _refuse_foreign(case: Case, *, job: Job) -> None:
-    path = foreign_file(case, out=job.out, kinds=job.kinds)
-    if path is not None:
-        raise UserError(
-            f"{case.name}: {path} was not written by predict, or was changed since, and stays as it is; move it or choose "
-            "another --out"
-        )
+def _sort_out(
+    cases: Sequence[Case], *, out: Path, kinds: Sequence[str], options: str, overwrite: bool
+) -> tuple[list[Case], list[Case]]:
+    """The finished cases and those to be done; of the others, whose files must not be replaced, it tells."""
+    finished: list[Case] = []
+    waiting: list[Case] = []
+    for case in cases:
+        try:
+            done = is_finished(case, out=out, kinds=kinds, options=options, overwrite=overwrite)
+            (finished if done else waiting).append(case)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+    return finished, waiting
 
 
 def _keep(row: dict[str, Any], *, out: Path, told: set[str]) -> None:
@@ -196,7 +192,7 @@ def _keep(row: dict[str, Any], *, out: Path, told: set[str]) -> None:
     if "error" in row:
         tqdm.write(f"error: {row['error']}", file=sys.stderr)
         return
-    _write_volumes(out, rows=[row])
+    keep_volumes(out, rows=[row])
     apart = [misfit.text for misfit in row["misfits"]]
     for reasons, line in ((apart, describe_misfits(row["misfits"])), *(([text], text) for text in row["warnings"])):
         if not told.issuperset(reasons):
@@ -205,34 +201,13 @@ def _keep(row: dict[str, Any], *, out: Path, told: set[str]) -> None:
     tqdm.write(row["path"])
 
 
-def _complete_volumes(finished: Sequence[Case], *, out: Path) -> None:
-    """Adds finished cases that the table lacks: a kill may fall between a segmentation and its row."""
-    table = read_volumes(out)
-    absent = [case for case in finished if case.name not in table]
-    if absent:
-        _write_volumes(
-            out, rows=[volumes_of_file(target(case.name, kind="seg", out=out), case=case) for case in absent]
-        )
-
-
-def _write_volumes(out: Path, *, rows: Sequence[Mapping[str, Any]]) -> None:
-    try:
-        keep_volumes(out, rows=rows)
-    except OSError as error:
-        raise UserError(
-            f"{out / VOLUMES}: cannot be written ({error.strerror or error}); free some space or choose another --out, then "
-            "run the same command again: finished cases are kept"
-        ) from None
-
-
 def _options(members: Sequence[Any], *, precision: str, rule: Rule, flips: bool, scheme: str) -> str:
     """A word for all that decides what is written for a case: the networks' weights and the options."""
+    from brats_cascade.models.files import weights_digest
+
     thresholds = {name: float(value) for name, value in sorted(rule.as_dict().items())}
-    digest = hashlib.sha256(repr((precision, thresholds, flips, scheme)).encode())
-    for member in members:
-        for weights in member.network.get_weights():
-            digest.update(weights.tobytes())
-    return digest.hexdigest()[:8]
+    parts = ([weights_digest(member.network) for member in members], precision, thresholds, flips, scheme)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
 
 
 @lru_cache(maxsize=1)

@@ -7,30 +7,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from brats_cascade import MODALITIES, PHANTOM
+from brats_cascade import PHANTOM
 from brats_cascade.data.data_docs import make_offline, write_entry_page
 from brats_cascade.data.expectations import failing_cases
 from brats_cascade.data.facts import table
-from brats_cascade.data.rules import SPREAD, Rule, Spacing, all_rules, case_rules, in_mm
+from brats_cascade.data.mixed_labels import check_one_label_set
+from brats_cascade.data.rule import Rule
+from brats_cascade.data.rule_table import facts_of, plain, records
+from brats_cascade.data.rules import SPREAD, Spacing, all_rules, case_rules, in_mm
 from brats_cascade.data.unused import noted_unused
 from brats_cascade.errors import UserError
-from brats_cascade.labels import FIVE, LABELS, REGIONS, SCHEMES
 
 USUAL_SPACING = 1.0  # mm, of every BraTS release
 LOGGER = logging.getLogger(__name__)
-
-_TEXTS = (
-    *("case", "patient", "grade", "release", "scheme", "folder", "namesake"),
-    *("modalities", "problem", "unknown_labels"),
-)
-_FLAGS = ("has_truth", "same_grid", "finite")
-_NUMBERS = (
-    *("brain_fraction", "tumour_cm3", "spacing_slice", "spacing_row", "spacing_column"),
-    *(f"{name}_{value}" for name in MODALITIES for value in ("min", "p01", "p50", "p99", "max", "std")),
-)
 
 
 @dataclass(frozen=True)
@@ -105,7 +96,7 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
     Returns:
         The verdict. A case whose files could not be read has that problem as its only reason.
     """
-    facts = _facts(cases)
+    facts = facts_of(cases)
     spacing = _most_common_spacing(facts)
     rules = all_rules(spacing=spacing)
     shutil.rmtree(docs, ignore_errors=True)
@@ -136,7 +127,7 @@ def judge_case(facts: Mapping[str, Any], *, truth: bool = False) -> tuple[tuple[
         Why the validate stage would set it aside, and what it would warn of: reasons without the case's name, each
         once; empty for a case that is in order.
     """
-    (row,) = _records(_plain(table([facts])))
+    (row,) = records(plain(table([facts])))
     broken = [rule for rule in case_rules(truth=truth) if rule.broken_by(row)]
     errors, warnings = (
         tuple(dict.fromkeys(rule.reason(row) for rule in broken if rule.severity == severity))
@@ -173,45 +164,6 @@ def _account(cases: pd.DataFrame, *, verdict: Verdict) -> Verdict:
     return replace(verdict, volumes={**counts, "not_used": len(unused)}, unused=unused)
 
 
-def check_one_label_set(cases: pd.DataFrame, *, labels: str) -> None:
-    """Applies `data.labels` to a cohort in which only some schemes tell necrosis and non-enhancing tumour apart.
-
-    Args:
-        cases: One row per accepted case, with the columns case and scheme.
-        labels: "merge": such a cohort is used with the two as one label (regions stay comparable); "refuse": it is not.
-
-    Raises:
-        UserError: Such a cohort, and `labels` is "refuse".
-    """
-    mixed = mixed_labels(cases)
-    if not mixed:
-        return
-    if labels == "refuse":
-        raise UserError(
-            f"data.labels: refuse, but {mixed}; set data.labels to merge to train on four classes, or take one kind out"
-        )
-    LOGGER.warning("%s: all are used with the two as one label; data.labels: refuse would stop here", mixed)
-
-
-def mixed_labels(cases: pd.DataFrame) -> str:
-    """Says in words that only some cases tell necrosis and non-enhancing tumour apart; "" where all do or none does.
-
-    Args:
-        cases: One row per case, with the columns case and scheme.
-
-    Returns:
-        How many there are of either kind, with the first name of each.
-    """
-    whole = cases["scheme"].map(lambda scheme: SCHEMES[scheme].canonical_labels == FIVE.canonical_labels).astype(bool)
-    if whole.all() or not whole.any():
-        return ""
-    five, merged = cases.loc[whole, "case"], cases.loc[~whole, "case"]
-    return (
-        f"{len(five)} cases tell necrosis and non-enhancing tumour apart (first {five.iloc[0]}), {len(merged)} hold "
-        f"them as one label (first {merged.iloc[0]})"
-    )
-
-
 def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
     """The content of metrics/data.json.
 
@@ -233,57 +185,6 @@ def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
         "high": int((grades == "high").sum()),
         "low": int((grades == "low").sum()),
     }
-
-
-def _facts(cases: pd.DataFrame) -> pd.DataFrame:
-    """The columns that the rules look at, every case with its twin, by name."""
-    facts = _plain(cases)
-    facts["twin"] = _twins(facts, hashes=cases["voxels_hash"].astype("object").fillna("").astype(str))
-    return facts.sort_values(["case", "folder"], kind="stable").reset_index(drop=True)
-
-
-def _plain(cases: pd.DataFrame) -> pd.DataFrame:
-    """What is known of single cases in plain types: text without nulls, "yes"/"no"/"", float64.
-
-    Two columns are worked out here: the share of the tumour that lies outside the brain, and whether the truth tells
-    all regions apart.
-    """
-    facts = pd.DataFrame({name: cases[name].astype("object").fillna("").astype(str) for name in _TEXTS})
-    facts["modalities"] = facts["modalities"].map(_in_our_order)
-    for name in _FLAGS:
-        facts[name] = [("yes" if value else "no") if pd.notna(value) else "" for value in cases[name]]
-    for name in _NUMBERS:
-        facts[name] = pd.to_numeric(cases[name]).astype("float64")
-    outside = pd.to_numeric(cases["tumour_outside_brain"]).astype("float64")
-    tumour = cases[[f"label_{label}" for label in LABELS if label]].astype("float64").sum(axis=1)
-    facts["tumour_outside"] = (outside / tumour).where(tumour > 0)
-    whole = facts["scheme"].map(lambda scheme: scheme not in SCHEMES or SCHEMES[scheme].regions == tuple(REGIONS))
-    facts["regions"] = np.where(whole | (facts["has_truth"] != "yes"), "all", "some")
-    return facts
-
-
-def _records(facts: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(column): value for column, value in row.items()} for row in facts.to_dict("records")]
-
-
-def _in_our_order(modalities: str) -> str:
-    names = modalities.split(",") if modalities else []
-    return ",".join(sorted(names, key=lambda name: (MODALITIES.index(name) if name in MODALITIES else 9, name)))
-
-
-def _twins(facts: pd.DataFrame, *, hashes: pd.Series) -> pd.Series:
-    """For every row the case with the same voxels that is kept instead of it, "" if there is none.
-
-    Of the rows with one hash the first by name stays, those that no rule sets aside before the others.
-    """
-    critical = [rule for rule in case_rules(truth=True) if rule.severity == "critical"]
-    sound = [not any(rule.broken_by(row) for rule in critical) for row in _records(facts)]
-    usable = pd.Series(sound, index=facts.index) & ~facts["case"].duplicated(keep=False)
-    order = facts.assign(_hash=hashes, _later=~usable).sort_values(["_later", "case", "folder"], kind="stable")
-    known = order[order["_hash"] != ""]
-    first = known.groupby("_hash")["case"].transform("first")
-    twin = first.where(known.duplicated("_hash"), "")
-    return twin.reindex(facts.index, fill_value="")
 
 
 def _judge(facts: pd.DataFrame, *, rules: Sequence[Rule], failing: Sequence[set[str]]) -> Verdict:

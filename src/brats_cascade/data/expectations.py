@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from brats_cascade.data.rules import Rule
+from brats_cascade.data.rule import Rule
 
 # Every run has the same name and time, and they are in the pages' paths: a second run writes the same files.
 RUN, NO_TIME = "check", datetime(2000, 1, 1, tzinfo=UTC)

@@ -26,6 +26,12 @@ def _numbered_name(folder: Path) -> str:
     return "_".join([*simulated, *group, folder.name])
 
 
+def _files_of_vsd(start: str, *, ending: str = "") -> dict[str, str]:
+    """Modality or "truth" -> path, where every volume lies in a folder such as VSD.Brain.XX.O.MR_T1c."""
+    names = {"flair": "MR_Flair", "t1": "MR_T1", "t1c": "MR_T1c", "t2": "MR_T2", "truth": "OT"}
+    return {part: f"{start}.{name}{ending}/*" for part, name in names.items()}
+
+
 @dataclass(frozen=True)
 class Release:
     """How one release lays out and names its files.
@@ -151,13 +157,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 name=PHANTOM,
                 layout="Image_Data/{HG,LG}/0001/VSD.Phantom.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
                 scheme="five",
-                files={
-                    "flair": "VSD.Phantom.*.MR_Flair/*",
-                    "t1": "VSD.Phantom.*.MR_T1/*",
-                    "t1c": "VSD.Phantom.*.MR_T1c/*",
-                    "t2": "VSD.Phantom.*.MR_T2/*",
-                    "truth": "VSD.Phantom*.OT/*",
-                },
+                files=_files_of_vsd("VSD.Phantom*"),
                 suffixes=(".mha",),
                 name_of=_numbered_name,
             ),
@@ -165,13 +165,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 name="brats2013",
                 layout="{Image_Data,Synthetic_Data}/{HG,LG}/0001/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
                 scheme="five",
-                files={
-                    "flair": "VSD.*.MR_Flair/*",
-                    "t1": "VSD.*.MR_T1/*",
-                    "t1c": "VSD.*.MR_T1c/*",
-                    "t2": "VSD.*.MR_T2/*",
-                    "truth": "VSD.*.OT/*",
-                },
+                files=_files_of_vsd("VSD.*"),
                 suffixes=(".mha",),
                 name_of=_numbered_name,
             ),
@@ -179,13 +173,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 name="brats2015",
                 layout="{HGG,LGG}/brats_X/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}.N/*.mha",
                 scheme="five",
-                files={
-                    "flair": "VSD.*.MR_Flair.*/*",
-                    "t1": "VSD.*.MR_T1.*/*",
-                    "t1c": "VSD.*.MR_T1c.*/*",
-                    "t2": "VSD.*.MR_T2.*/*",
-                    "truth": "VSD.*.OT.*/*",
-                },
+                files=_files_of_vsd("VSD.*", ending=".*"),
                 suffixes=(".mha",),
                 patient=r"(brats_.+_pat\d+)_\d+",
             ),

@@ -1,11 +1,7 @@
 """The rules every case must meet, each one built-in expectation of Great Expectations."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-
 from brats_cascade import MODALITIES
+from brats_cascade.data.rule import Row, Rule, between, equals
 
 BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
 LARGEST_TUMOUR = 600.0  # cm3
@@ -18,44 +14,7 @@ LARGEST_INTENSITY = 1e6  # scanners write 16-bit integers; more means a wrong sc
 
 _SPACINGS = ("spacing_slice", "spacing_row", "spacing_column")
 
-Row = Mapping[str, Any]
 Spacing = tuple[float, float, float]
-Reason = Callable[[Row], str]
-Severity = Literal["critical", "warning"]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One expectation.
-
-    Attributes:
-        expectation: Name of the class in great_expectations.expectations.
-        arguments: What that class is given, the column included.
-        text: What the data docs say about it.
-        reason: A row of the per-case table that fails -> what is wrong with it and the cure, without the case's name.
-        severity: "critical" sets the case aside, "warning" keeps it.
-    """
-
-    expectation: str
-    arguments: Mapping[str, Any]
-    text: str
-    reason: Reason
-    severity: Severity = "critical"
-
-    def broken_by(self, row: Row) -> bool:
-        """Whether a row breaks the rule; Great Expectations says the same of a table (test)."""
-        given = self.arguments
-        if self.expectation == "ExpectColumnValuesToBeInSet":
-            return row[given["column"]] not in given["value_set"]
-        if self.expectation == "ExpectColumnValuesToNotBeNull":
-            return math.isnan(row[given["column"]])
-        if self.expectation == "ExpectColumnPairValuesAToBeGreaterThanB":
-            return row[given["column_A"]] <= row[given["column_B"]]  # not with NaN, which is unknown
-        if self.expectation == "ExpectColumnValuesToBeBetween":
-            value = row[given["column"]]
-            low, high = given.get("min_value", -math.inf), given.get("max_value", math.inf)
-            return value < low or value > high or (given.get("strict_min", False) and value == low)
-        raise NotImplementedError(self.expectation)
 
 
 def all_rules(*, spacing: Spacing = (1.0, 1.0, 1.0)) -> tuple[Rule, ...]:
@@ -77,36 +36,28 @@ def case_rules(*, truth: bool) -> tuple[Rule, ...]:
     return (*scans, *_truth_rules()) if truth else scans
 
 
-def _equals(column: str, value: str, *, text: str, reason: Reason, severity: Severity = "critical") -> Rule:
-    return Rule("ExpectColumnValuesToBeInSet", {"column": column, "value_set": [value]}, text, reason, severity)
-
-
-def _between(column: str, *, text: str, reason: Reason, severity: Severity = "critical", **limits: Any) -> Rule:
-    return Rule("ExpectColumnValuesToBeBetween", {"column": column, **limits}, text, reason, severity)
-
-
 def _file_rules() -> tuple[Rule, ...]:
     expected = ",".join(MODALITIES)
     return (
-        _equals(
+        equals(
             "problem",
             "",
             text="Every file of the case can be read.",
             reason=lambda row: row["problem"],
         ),
-        _equals(
+        equals(
             "modalities",
             expected,
             text=f"The case has the four modalities {expected}.",
             reason=lambda row: f"modalities {row['modalities'] or 'none'}, expected {expected}: add the missing file",
         ),
-        _equals(
+        equals(
             "same_grid",
             "yes",
             text="All volumes of the case share one shape and one affine.",
             reason=lambda row: "its volumes differ in shape or affine: resample them to one grid",
         ),
-        _equals(
+        equals(
             "finite",
             "yes",
             text="No volume holds NaN or Inf.",
@@ -129,7 +80,7 @@ def _brain_rules() -> tuple[Rule, ...]:
             "The share of the brain in the volume is known.",
             lambda row: "its brain could not be measured: run the ingest stage again",
         ),
-        _between(
+        between(
             "brain_fraction",
             min_value=low,
             max_value=high,
@@ -152,7 +103,7 @@ def _intensity_rules_of(name: str) -> tuple[Rule, ...]:
         return f"98 % of {name} inside the brain is one value, {row[f'{name}_p50']:.4g}: check that file"
 
     return (
-        _between(
+        between(
             f"{name}_std",
             min_value=0,
             strict_min=True,
@@ -160,7 +111,7 @@ def _intensity_rules_of(name: str) -> tuple[Rule, ...]:
             reason=lambda row: f"{name} is constant inside the brain: replace that file",
         ),
         *(
-            _between(
+            between(
                 f"{name}_{end}",
                 min_value=-LARGEST_INTENSITY,
                 max_value=LARGEST_INTENSITY,
@@ -185,7 +136,7 @@ def _spacing_rules() -> tuple[Rule, ...]:
         return f"spacing {_spacing_of(row)}, expected {low} to {high}: correct the header or resample"
 
     return tuple(
-        _between(
+        between(
             column,
             min_value=POSSIBLE_SPACING[0],
             max_value=POSSIBLE_SPACING[1],
@@ -221,31 +172,31 @@ def _truth_rules() -> tuple[Rule, ...]:
         )
 
     return (
-        _equals(
+        equals(
             "unknown_labels",
             "",
             text="The ground truth holds only labels that the release knows.",
             reason=unknown,
         ),
-        _equals(
+        equals(
             "has_truth",
             "yes",
             text="The case has a ground truth (training needs one).",
             reason=lambda row: NO_TRUTH,
         ),
-        _equals(
+        equals(
             "regions",
             "all",
             text="The ground truth tells all regions apart (training needs that).",
             reason=lambda row: NO_ENHANCING,
         ),
-        _between(
+        between(
             "tumour_cm3",
             max_value=LARGEST_TUMOUR,
             text=f"The tumour is not larger than {LARGEST_TUMOUR:.0f} cm3.",
             reason=huge,
         ),
-        _between(
+        between(
             "tumour_cm3",
             min_value=0,
             strict_min=True,
@@ -253,7 +204,7 @@ def _truth_rules() -> tuple[Rule, ...]:
             reason=lambda row: "its ground truth holds no tumour: check that it is this patient's file",
             severity="warning",
         ),
-        _between(
+        between(
             "tumour_outside",
             max_value=TUMOUR_OUTSIDE,
             text=f"At most {TUMOUR_OUTSIDE:.0%} of the tumour lies outside the brain.",
@@ -266,7 +217,7 @@ def _truth_rules() -> tuple[Rule, ...]:
 def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:
     return (
         *(
-            _between(
+            between(
                 column,
                 min_value=(1 - SPREAD) * size,
                 max_value=(1 + SPREAD) * size,
@@ -284,7 +235,7 @@ def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:
             "No two cases have one name.",
             lambda row: "more than one folder gives this case name: rename all but one of them",
         ),
-        _equals(
+        equals(
             "namesake",
             "",
             text="No two folders held cases of one name.",
@@ -293,7 +244,7 @@ def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:
             ),
             severity="warning",
         ),
-        _equals(
+        equals(
             "twin",
             "",
             text="No two cases hold the same voxels.",

@@ -33,7 +33,9 @@ def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, An
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
+    image.header.set_intent("label", name=meta["scheme"])
     path = folder / f"{name}_seg.nii.gz"
     path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
-    keep_volumes(folder, rows=[{"case": name, **region_volumes(labels, voxel_mm3=math.prod(meta["spacing"]))}])
+    volumes = region_volumes(labels, voxel_mm3=math.prod(meta["spacing"]), scheme=meta["scheme"])
+    keep_volumes(folder, rows=[{"case": name, **volumes}])
     return path

@@ -10,22 +10,36 @@ from brats_cascade.errors import UserError
 from brats_cascade.inference.kinds import target
 
 
-def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str) -> bool:
-    """Whether every wanted file of a case is in the folder, as `predict` wrote it with these options."""
-    paths = [target(case.name, kind=kind, out=out) for kind in {*kinds, "seg"}]
-    return all(path.is_file() and options_of(path) == options for path in paths)
+def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, overwrite: bool) -> bool:
+    """Looks at what lies in the folder of a case already.
 
+    Args:
+        case: The case.
+        out: The folder.
+        kinds: Keys of KINDS, what is wanted.
+        options: What `predict` would write them with, as in `writeback.signature`.
+        overwrite: Whether it may replace what it wrote itself.
 
-def other_file(case: Case, *, out: Path, kinds: Sequence[str], options: str) -> Path | None:
-    """The first file that `predict` wrote with other networks or options, or None."""
-    paths = [target(case.name, kind=kind, out=out) for kind in (*kinds, "seg")]
-    return next((path for path in paths if path.exists() and options_of(path) not in (None, options)), None)
+    Returns:
+        Whether every wanted file is there, as `predict` wrote it with these options.
 
-
-def foreign_file(case: Case, *, out: Path, kinds: Sequence[str]) -> Path | None:
-    """The first file that `predict` did not write and that this case's prediction would replace, or None."""
-    paths = [target(case.name, kind=kind, out=out) for kind in (*kinds, "seg")]
-    return next((path for path in paths if path.exists() and options_of(path) is None), None)
+    Raises:
+        UserError: A file that must not be replaced: it is not predict's own, or was made with other networks or options.
+    """
+    paths = [target(case.name, kind=kind, out=out) for kind in dict.fromkeys((*kinds, "seg"))]
+    made = {path: options_of(path) for path in paths if path.exists()}
+    for path, by in made.items():
+        if by is None:
+            raise UserError(
+                f"{case.name}: {path} was not written by predict, or was changed since, and stays as it is; move it or "
+                "choose another --out"
+            )
+        if by != options and not overwrite:
+            raise UserError(
+                f"{case.name}: {path} was predicted with another model or other options; --overwrite redoes it, or choose "
+                "another --out"
+            )
+    return len(made) == len(paths) and not overwrite
 
 
 def options_of(path: Path) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
+from brats_cascade.inference.kinds import target
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
 
 NAME = "volumes.csv"
@@ -19,29 +20,31 @@ COLUMNS = ("case", *(f"{region}_cm3" for region in REGIONS))
 Row = Mapping[str, Any]
 
 
-def region_volumes(labels: np.ndarray, *, voxel_mm3: float) -> dict[str, str]:
+def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict[str, str]:
     """Volume of each region.
 
     Args:
         labels: Canonical labels, any shape.
         voxel_mm3: Volume of one voxel, mm3.
+        scheme: Key of labels.SCHEMES that the file is written in.
 
     Returns:
-        "complete_cm3", "core_cm3", "enhancing_cm3" -> cm3 with three decimals, as they stand in the table.
+        "complete_cm3", "core_cm3", "enhancing_cm3" -> cm3 with three decimals, as they stand in the table; "" for a region
+        that the scheme does not tell.
     """
     sizes = {region: np.count_nonzero(region_mask(labels, region=region)) for region in REGIONS}
-    return {f"{region}_cm3": f"{size * voxel_mm3 / 1000:.3f}" for region, size in sizes.items()}
+    told = SCHEMES[scheme].regions
+    return {f"{name}_cm3": f"{size * voxel_mm3 / 1000:.3f}" if name in told else "" for name, size in sizes.items()}
 
 
 def volumes_of_file(path: Path, *, case: Case) -> dict[str, str]:
-    """The row of a segmentation that `predict` wrote for this case; "" for a region that its numbers do not tell."""
+    """The row of a segmentation that `predict` wrote for this case."""
     import nibabel
 
     image: Any = nibabel.load(path)
     labels = recode(np.asarray(image.dataobj), table=SCHEMES[case.scheme].to_canonical)
-    volumes = region_volumes(labels, voxel_mm3=abs(float(np.linalg.det(image.affine[:3, :3]))))
-    told = SCHEMES[case.scheme].regions
-    return {"case": case.name, **volumes, **{f"{region}_cm3": "" for region in REGIONS if region not in told}}
+    voxel = abs(float(np.linalg.det(image.affine[:3, :3])))
+    return {"case": case.name, **region_volumes(labels, voxel_mm3=voxel, scheme=case.scheme)}
 
 
 def read_volumes(out: Path) -> dict[str, Row]:
@@ -74,7 +77,7 @@ def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
         rows: With the keys COLUMNS; a case that is there already is replaced.
 
     Raises:
-        OSError: The folder cannot be written to.
+        UserError: The folder cannot be written to.
     """
     table = {**read_volumes(out), **{row["case"]: row for row in rows}}
     text = io.StringIO(newline="")
@@ -85,8 +88,25 @@ def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
     try:
         draft.write_text(text.getvalue(), encoding="utf-8")
         draft.replace(out / NAME)
+    except OSError as error:
+        raise UserError(
+            f"{out / NAME}: cannot be written ({error.strerror or error}); free some space or choose another folder, then "
+            "run the same command again: finished cases are kept"
+        ) from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def complete_volumes(out: Path, *, finished: Iterable[Case]) -> None:
+    """Adds finished cases that the folder's table lacks: a kill may fall between a segmentation and its row.
+
+    Raises:
+        UserError: As `read_volumes` and `keep_volumes`.
+    """
+    table = read_volumes(out)
+    absent = [case for case in finished if case.name not in table]
+    if absent:
+        keep_volumes(out, rows=[volumes_of_file(target(case.name, kind="seg", out=out), case=case) for case in absent])
 
 
 def _sorted(table: Mapping[str, Row]) -> Sequence[Row]:

@@ -1,5 +1,6 @@
 """A trained network on disk: model.keras beside model.json, which says all that the weights do not."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -144,3 +145,11 @@ def in_precision(network: keras.Model, *, contract: Contract, precision: str) ->
     twin = build_model(contract.architecture, style=style, first=first, **shape)
     twin.set_weights(network.get_weights())
     return twin
+
+
+def weights_digest(network: keras.Model) -> str:
+    """A hash of a network's weights, in the network's own order; 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for value in network.get_weights():
+        digest.update(value.tobytes())
+    return digest.hexdigest()

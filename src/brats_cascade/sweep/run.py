@@ -15,7 +15,7 @@ from brats_cascade.sweep.devices import count_workers, usable_cores, visible_gpu
 from brats_cascade.sweep.material import refuse_missing
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.report import Report, write_report
-from brats_cascade.sweep.standing import best, counted, retried
+from brats_cascade.sweep.standing import best, counted
 from brats_cascade.sweep.storage import open_storage, shown
 from brats_cascade.sweep.study import make_study
 
@@ -137,11 +137,12 @@ def line_of(trial: "FrozenTrial") -> str:
 def _news(study: "Study", *, known: set[int], tell: Callable[[str], None]) -> bool:
     """Tells of the trials that have ended since the last call, and says whether there are any."""
     trials = study.get_trials(deepcopy=False)
-    again = retried(trials)
     fresh = [trial for trial in trials if trial.state.name in ENDED and trial.number not in known]
     for trial in fresh:
         known.add(trial.number)
-        tell(line_of(trial) + ("; it is tried again" if trial.number in again else ""))
+        # a killed trial is queued again only after it is marked as failed, so its retry says what it repeats
+        repeated = trial.system_attrs.get("retry_history", [])
+        tell(line_of(trial) + (f"; retry of trial {repeated[-1]}" if repeated else ""))
     return bool(fresh)
 
 

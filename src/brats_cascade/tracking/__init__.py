@@ -10,19 +10,21 @@ shows them; also from DVC's temporary folders, which name the root in DVC_ROOT. 
 import contextlib
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.champion import DVC_EXPERIMENT
 from brats_cascade.tracking.model import load_model, model_metadata
-from brats_cascade.tracking.quiet import is_store_failure
+from brats_cascade.tracking.quiet import is_store_failure, store_may_fail
 from brats_cascade.tracking.run import Run
+from brats_cascade.tracking.sigterm import heeding_sigterm
 from brats_cascade.tracking.store import EXPERIMENT, open_store, project_root, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 __all__ = [
     "EXPERIMENT",
@@ -133,16 +135,17 @@ def find_run(run_id: str, *, root: Path | None = None) -> str:
     Returns:
         The id; "" if there is no such run, or MLflow cannot be reached.
     """
-    try:
+    with store_may_fail(lambda error: log.debug("run %s could not be looked for: %s", run_id, error)):
         client, experiment = open_store(root)
         runs = client.search_runs([experiment], f"attributes.run_id = '{run_id}'", max_results=1)
-        runs = runs or client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
-        return str(runs[0].info.run_id) if runs else ""
-    except Exception as error:
-        if not is_store_failure(error):
-            raise
-        log.debug("run %s could not be looked for: %s", run_id, error)
-        return ""
+        return str(runs[0].info.run_id) if runs else _replacement(run_id, client=client, experiment=experiment)
+    return ""
+
+
+def _replacement(run_id: str, *, client: "MlflowClient", experiment: str) -> str:
+    """The id of the run that was opened in the place of one that is gone, "" if there is none."""
+    runs = client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
+    return str(runs[0].info.run_id) if runs else ""
 
 
 def _create(
@@ -208,21 +211,16 @@ def _find_replacement(run_id: str, *, root: Path | None, reopen: bool) -> Run | 
     """The run that was opened in the place of one that is gone, if that was done before."""
     if not run_id:
         return None
-    try:
+    with store_may_fail(lambda error: log.debug("no replacement of run %s could be looked for: %s", run_id, error)):
         client, experiment = open_store(root)
-        runs = client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
-        return _find(str(runs[0].info.run_id), root=root, reopen=reopen) if runs else None
-    except Exception as error:
-        if not is_store_failure(error):
-            raise
-        log.debug("no replacement of run %s could be looked for: %s", run_id, error)
-        return None
+        return _find(_replacement(run_id, client=client, experiment=experiment), root=root, reopen=reopen)
+    return None
 
 
 @contextlib.contextmanager
 def _closing(run: Run, *, finish: bool, seconds: float | None = None) -> Iterator[None]:
     try:
-        with _heeding_sigterm():
+        with heeding_sigterm():
             yield
     except (KeyboardInterrupt, SystemExit):
         run.finish(status="KILLED")
@@ -232,25 +230,3 @@ def _closing(run: Run, *, finish: bool, seconds: float | None = None) -> Iterato
         raise
     if finish:
         run.finish(seconds=seconds)
-
-
-@contextlib.contextmanager
-def _heeding_sigterm() -> Iterator[None]:
-    """Lets SIGTERM end the process as Ctrl-C does, through the code that closes what is open; exit status 143."""
-    heeded = (
-        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if not heeded:
-        yield
-        return
-
-    def end(number: int, _: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is under way
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) is end:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -96,13 +96,14 @@ def cure(champion: Candidate) -> str:
 
 def _candidates_in_mlflow(root: Path) -> list[Candidate]:
     """The best finished run in MLflow; of equal ones the oldest."""
-    from brats_cascade.tracking.quiet import is_store_failure
+    from brats_cascade.tracking.quiet import store_may_fail
     from brats_cascade.tracking.store import open_store, own_database, project_root
 
     if own_database(root) and not (project_root(root) / "mlflow.db").is_file():
         return []
     wanted = {CANDIDATE: "yes", **data_tags(root)}
-    try:
+    runs: list[Any] = []
+    with store_may_fail():
         client, experiment = open_store(root)
         runs = client.search_runs(
             [experiment],
@@ -110,10 +111,6 @@ def _candidates_in_mlflow(root: Path) -> list[Candidate]:
             order_by=[f"metrics.`{SCORE}` DESC", "attributes.start_time ASC"],
             max_results=1,
         )
-    except Exception as error:
-        if not is_store_failure(error):
-            raise
-        return []
     return [
         Candidate(
             run.data.tags["experiment"],

@@ -11,7 +11,7 @@ from brats_cascade import tracking
 from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.tracking.champion import candidate_tags
 from brats_cascade.tracking.notes import keep_note, read_note
-from brats_cascade.tracking.quiet import is_store_failure
+from brats_cascade.tracking.quiet import store_may_fail
 from brats_cascade.tracking.store import open_store
 
 EVALUATION = "evaluation"  # tag: stands for the parameters and the scores that were logged
@@ -79,16 +79,13 @@ def evaluation_run(
 def _run_of_weights(name: str, *, root: Path) -> str:
     """The run that a network was logged to, where no note says so; "" if there is none."""
     weights = weights_of(root, name=name)
-    try:
+    with store_may_fail():
         client, experiment = open_store(root)
         runs = client.search_runs(
             [experiment], f"tags.weights = '{weights}' and tags.experiment = '{name}'", max_results=1
         )
         return str(runs[0].info.run_id) if runs else ""
-    except Exception as error:
-        if not is_store_failure(error):
-            raise
-        return ""
+    return ""
 
 
 def _child(training: tracking.Run, *, stamp: str) -> bool:

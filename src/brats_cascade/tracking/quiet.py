@@ -1,9 +1,10 @@
 """The part of a run that cannot fail: its id, its client, and what happens when the store goes away."""
 
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.entries import Entry
@@ -27,6 +28,22 @@ def is_store_failure(error: BaseException) -> bool:
     return isinstance(error, OSError) or not kinds.isdisjoint(_STORES)
 
 
+@contextlib.contextmanager
+def store_may_fail(report: Callable[[Exception], None] | None = None) -> Iterator[None]:
+    """A block that asks the store; if that fails the block ends there, and what follows it goes on.
+
+    Args:
+        report: Called with the failure.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_store_failure(error):
+            raise
+        if report is not None:
+            report(error)
+
+
 def quietly(method: Callable[..., None]) -> Callable[..., None]:
     """Makes a logging call that a store which fails cannot stop: after its first failure the run is silent."""
 
@@ -34,12 +51,8 @@ def quietly(method: Callable[..., None]) -> Callable[..., None]:
     def call(self: "QuietRun", *args: Any, **kwargs: Any) -> None:
         if not self.online:
             return
-        try:
+        with store_may_fail(self.go_offline):
             method(self, *args, **kwargs)
-        except Exception as error:
-            if not is_store_failure(error):
-                raise
-            self.go_offline(error)
 
     return call
 
@@ -78,13 +91,9 @@ class QuietRun:
     def _data(self, kind: str) -> dict[str, str]:
         if not self.online:
             return {}
-        try:
+        with store_may_fail(self.go_offline):
             return dict(getattr(self.client.get_run(self.id).data, kind))
-        except Exception as error:
-            if not is_store_failure(error):
-                raise
-            self.go_offline(error)
-            return {}
+        return {}
 
     def log_metrics(self, entries: Sequence[Entry]) -> None:
         """Logs (name, value, step) in as few requests as allowed; numbers that are not there (NaN) are left out."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import brats_cascade
 from brats_cascade.inference.chosen import SCORES
 from brats_cascade.tracking.model import requirements
-from brats_cascade.tracking.quiet import is_store_failure
+from brats_cascade.tracking.quiet import store_may_fail
 from brats_cascade.tracking.store import open_store, tracking_uri
 
 if TYPE_CHECKING:
@@ -42,17 +42,12 @@ def register_champion(
     Returns:
         The version, or None if MLflow cannot be reached or has no such run; that costs one line and nothing else.
     """
-    try:
+    with store_may_fail(_warn):
         client, _ = open_store(root)
         return _register(
             client, uri=tracking_uri(root), folder=folder, scores=scores, card=card, run_id=run_id, tags=tags
         )
-    except Exception as error:
-        if not is_store_failure(error):
-            raise
-        reason = " ".join(str(error).split())[:200]
-        log.warning("the champion was not registered in MLflow (%s: %s)", type(error).__name__, reason)
-        return None
+    return None
 
 
 def _register(
@@ -97,7 +92,7 @@ def point_to(run_id: str, *, root: Path | None = None) -> str | None:
     Returns:
         The version; None if the run has none, or MLflow cannot be reached.
     """
-    try:
+    with store_may_fail(_warn):
         client, _ = open_store(root)
         versions = client.search_model_versions(f"name = '{NAME}' and run_id = '{run_id}'", max_results=1)
         if not versions:
@@ -106,22 +101,20 @@ def point_to(run_id: str, *, root: Path | None = None) -> str | None:
         if current is None or current.version != versions[0].version:
             client.set_registered_model_alias(NAME, ALIAS, versions[0].version)
         return str(versions[0].version)
-    except Exception as error:
-        if not is_store_failure(error):
-            raise
-        log.warning("the champion could not be looked for in MLflow (%s)", " ".join(str(error).split())[:200])
-        return None
+    return None
 
 
 def alias_run(root: Path) -> str:
     """The run whose network has the alias champion; "" where there is none, or MLflow cannot be reached."""
-    try:
+    with store_may_fail():
         version = _current(open_store(root)[0])
-    except Exception as error:
-        if not is_store_failure(error):
-            raise
-        return ""
-    return str(version.run_id) if version is not None else ""
+        return str(version.run_id) if version is not None else ""
+    return ""
+
+
+def _warn(error: Exception) -> None:
+    reason = " ".join(str(error).split())[:200]
+    log.warning("the champion was not registered in MLflow (%s: %s)", type(error).__name__, reason)
 
 
 def _current(client: "MlflowClient") -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.champion import SCORE
 from brats_cascade.tracking.entries import history_entries, slice_entries, weight_table
-from brats_cascade.tracking.quiet import QuietRun, is_store_failure, quietly
+from brats_cascade.tracking.quiet import QuietRun, quietly, store_may_fail
 
 if TYPE_CHECKING:
     import keras
@@ -186,7 +186,7 @@ class Run(QuietRun):
 
         if not self.online:
             return ""
-        try:
+        with store_may_fail(self.go_offline):
             return log_network(
                 model,
                 run_id=self.id,
@@ -196,8 +196,4 @@ class Run(QuietRun):
                 folder=folder,
                 pip_requirements=pip_requirements,
             )
-        except Exception as error:
-            if not is_store_failure(error):
-                raise
-            self.go_offline(error)
-            return ""
+        return ""

@@ -10,6 +10,7 @@ import keras
 import pandas as pd
 
 import brats_cascade
+from brats_cascade.models.files import weights_digest
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.recipe import Recipe
@@ -67,10 +68,8 @@ def fingerprint(
 def network_digest(network: keras.Model) -> str:
     """A hash of a network's weights, its name, and what its outputs are computed with."""
     precision = network.get_layer("output").compute_dtype
-    digest = hashlib.sha256(f"{network.name} {precision} {computed_with()}".encode())
-    for value in network.get_weights():
-        digest.update(value.tobytes())
-    return digest.hexdigest()
+    parts = (network.name, precision, computed_with(), weights_digest(network))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @functools.cache
