@@ -31,7 +31,7 @@ versions: # DVC refuses to run in a folder without git, such as a ZIP download
 	@test -e .git || grep -qsE 'no_scm *= *[Tt]rue' .dvc/config.local .dvc/config || { echo 'error: no git repository here (a ZIP download?), so DVC runs nothing; run  git init && git add -A && git commit -m start  and then  make repro' >&2; exit 1; }
 
 repro: versions $(STAMP) ## the whole pipeline (dvc repro), then the table of results
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python pipelines/_warm.py $(BIN)/dvc repro
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/brats-cascade results
 
 test: $(STAMP) ## linter, type checker and the tests

@@ -53,7 +53,7 @@ def _stages(clone: Path, *options: str) -> dict[str, float]:
     }
     seconds: dict[str, float] = {}
     stage, since = "(start)", time.perf_counter()
-    words = [sys.executable, "pipelines/_warm.py", str(here / "dvc"), "repro", *options]  # as `make repro` has it
+    words = [str(here / "dvc"), "repro", *options]  # as `make repro` has it
     with subprocess.Popen(words, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from _cost import noted
-from _warm import run_warm
 
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
 from brats_cascade.config import ExperimentParams, Params, load_params
@@ -23,7 +22,7 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool
     Args:
         main: The stage; called with the checked Params, then one string per command-line argument.
         arguments: Names of the positional arguments the stage takes, for example ("experiment",).
-        heavy: It needs TensorFlow, so the process that has it imported runs it, where there is one.
+        heavy: It computes with a network: a precision that is slow on this machine is warned of.
     """
     keep_quiet()
     logging.basicConfig(
@@ -40,9 +39,6 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool
         if not {"-h", "--help"} & set(sys.argv):
             params: Params = load_params(Path("params.yaml"))  # first, so that names with spaces are refused as such
         given = parser.parse_args()
-        status = run_warm() if heavy else None
-        if status is not None:
-            sys.exit(status)
         words = [getattr(given, name) for name in arguments]
         if heavy and words:
             _warn_of_slow_precision(params, words)

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +78,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     written = PAGE.read_text(encoding="utf-8")
     script = _script(written, folder=outputs).replace("/path/to/storage", str(folder / "storage"))
     (folder / "session.sh").write_text(script)
-    shell(project, sys.executable, "pipelines/_warm.py", "bash", str(folder / "session.sh"))
+    shell(project, "bash", str(folder / "session.sh"))
     printed = _paste(written, folder=outputs, project=project)
     if os.environ.get("UPDATE_DOCS"):
         PAGE.write_text(printed, encoding="utf-8")

@@ -15,7 +15,6 @@ STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 # What a stage may import without depending on it, and why an edit there leaves its outputs as they are.
 NO_PART_OF_ANY_RESULT = {
     "pipelines/_stage.py": "arguments, logging, errors",
-    "pipelines/_warm.py": "where the process comes from",
     "pipelines/_cost.py": "notes of time and memory, in .work",
     "src/brats_cascade/__init__.py": "the version, the four modalities' fixed order, the phantom's name",
     "src/brats_cascade/backend.py": "starts Keras",

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +37,7 @@ def outs(project: Path) -> dict[str, str]:
 
 def kill_when(project: Path, ready: Callable[[], bool]) -> None:
     """Starts the line and kills all its processes as a lost machine would."""
-    words = [sys.executable, "pipelines/_warm.py", "dvc", *LINE]
+    words = ["dvc", *LINE]
     log = project / "killed.log"
     with log.open("w") as file, subprocess.Popen(
         words, cwd=project, env=environment(), stdout=file, stderr=file, start_new_session=True

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from brats_cascade.config import Params, load_params
 
 ROOT = Path(__file__).parents[1]
-PRESETS = sorted(path.stem for path in (ROOT / "conf/preset").glob("[!_]*.yaml"))
+PRESETS = sorted(path.stem for path in (ROOT / "conf/preset").glob("real-*.yaml"))
 
 
 @pytest.fixture
@@ -52,10 +52,20 @@ def test_a_preset_gives_its_values_and_its_experiments_alone_however_often(proje
     for block in ("split", "patches", "train", "evaluate", "ingest", "sweep"):
         assert {key: getattr(getattr(params, block), key) for key in tree.get(block, {})} == tree.get(block, {})
     assert params.train.width == 1.0 and params.data == plain.data and params.phantom == plain.phantom
-    assert "single_bare" not in params.experiments and set(tree["experiments"]) <= set(params.experiments)
+    assert "single_phase" not in params.experiments and set(tree["experiments"]) <= set(params.experiments)
     for experiment, entry in tree["experiments"].items():
         given = {key: value for key, value in entry.items() if key not in ("architecture", "builds_on")}
         assert params.experiments[experiment].train == params.train.model_copy(update=given)
+
+
+def test_the_ablation_preset_adds_its_experiments(project: Path) -> None:
+    plain = load_params(project / "params.yaml")
+    params = compose(project, "+conf/preset=ablation")
+    added = {"input_one_phase", "single_cohort_weights", "single_neither", "single_bare"}
+    assert set(params.experiments) - set(plain.experiments) == added and len(params.experiments) == 12
+    assert {name: params.experiments[name] for name in plain.experiments} == plain.experiments
+    bare, phase = (params.experiments[name].train for name in ("single_bare", "single_phase"))
+    assert bare == phase.model_copy(update={"normalisation": "none", "class_weights": "none"})
 
 
 def test_one_preset_after_another_gives_the_same_as_by_itself(project: Path) -> None:

@@ -39,8 +39,8 @@ def shell(project: Path, *words: str, status: int = 0, **changes: str) -> str:
 
 
 def dvc(project: Path, *words: str, status: int = 0) -> str:
-    """Runs a DVC command; its stages find TensorFlow imported already (pipelines/_warm.py), which saves seconds each."""
-    return shell(project, sys.executable, "pipelines/_warm.py", "dvc", *words, status=status)
+    """Runs a DVC command."""
+    return shell(project, "dvc", *words, status=status)
 
 
 def git(project: Path, *words: str) -> str:
