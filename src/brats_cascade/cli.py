@@ -255,14 +255,6 @@ def record(
     typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme, kept=kept)))
 
 
-@app.command("restore-runs")
-def restore_runs(name: Annotated[str, typer.Argument(help="Of the page, docs/results/NAME.md.")] = "real") -> None:
-    """Put the runs behind a page of results into this project's MLflow, beside your own."""
-    from brats_cascade.commands.restore import run
-
-    typer.echo(f"{run(name, root=Path.cwd())} runs put into MLflow; those there before were left alone")
-
-
 @data_app.command("check")
 def check(
     path: Annotated[Path, typer.Argument(help="A folder of any supported release.")],

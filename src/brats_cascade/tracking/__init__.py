@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXPERIMENT",
-    "REPLACES",
     "TAGS",
     "Run",
-    "find_run",
     "load_model",
     "model_metadata",
     "project_root",
@@ -123,23 +121,6 @@ def resume_run(
         run.reopened = True
     with _closing(run, finish=finish or (run.reopened and not reopen), seconds=seconds):
         yield run
-
-
-def find_run(run_id: str, *, root: Path | None = None) -> str:
-    """The id under which MLflow holds a run: its own, or that of a run that took its place.
-
-    Args:
-        run_id: Its own.
-        root: The project's folder.
-
-    Returns:
-        The id; "" if there is no such run, or MLflow cannot be reached.
-    """
-    with store_may_fail(lambda error: log.debug("run %s could not be looked for: %s", run_id, error)):
-        client, experiment = open_store(root)
-        runs = client.search_runs([experiment], f"attributes.run_id = '{run_id}'", max_results=1)
-        return str(runs[0].info.run_id) if runs else _replacement(run_id, client=client, experiment=experiment)
-    return ""
 
 
 def _replacement(run_id: str, *, client: "MlflowClient", experiment: str) -> str:

@@ -102,7 +102,7 @@ class Run(QuietRun):
 
     def log_training(self, folder: Path) -> None:
         """Logs what training left in models/E, for a run that takes the place of one that is gone."""
-        from brats_cascade.tracking.restore import log_training
+        from brats_cascade.tracking.trained import log_training
 
         log_training(self, folder=folder)
 

@@ -1,4 +1,4 @@
-"""Logging a training again from its files, when its MLflow run is gone."""
+"""What training left in a folder models/E, logged to a run that was opened in the place of one that is gone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
