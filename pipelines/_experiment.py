@@ -1,4 +1,4 @@
-"""From an entry of params.yaml `experiments` to a trained network: what the train stage and the ablation share."""
+"""From an entry of params.yaml `experiments` to a trained network: what the train stage does."""
 
 import json
 from collections.abc import Callable

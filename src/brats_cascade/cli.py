@@ -241,6 +241,14 @@ def results(
 
 
 @app.command()
+def repeat() -> None:
+    """Means and spreads over seeds and folds of the DVC experiments on this commit; writes reports/repeat.csv and .md."""
+    from brats_cascade.stages.repeat import repeat as join
+
+    typer.echo(join(Path.cwd()))
+
+
+@app.command()
 def record(
     name: Annotated[str, typer.Argument(help="Of the page, docs/results/NAME.md.")],
     command: Annotated[str, typer.Option(help="The command that made the results.")] = "dvc repro",

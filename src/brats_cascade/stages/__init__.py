@@ -1,0 +1,1 @@
+"""The steps of the pipeline as functions of a project's folder and its parameters."""
