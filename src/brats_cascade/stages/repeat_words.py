@@ -17,7 +17,7 @@ def describe(rows: pd.DataFrame) -> str:
     Args:
         rows: One row per experiment, folds, fold, seed and case, with patient and the Dice of every region.
     """
-    return "\n".join(_section(part, folds=int(folds)) for folds, part in rows.groupby("folds"))
+    return "\n".join(_section(part, folds=int(str(folds))) for folds, part in rows.groupby("folds"))
 
 
 def _section(rows: pd.DataFrame, *, folds: int) -> str:
