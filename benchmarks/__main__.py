@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.common import RESULTS
-from brats_cascade.record.readme import put_between
+from brats_cascade.report.readme import put_between
 
 ALL = ("output_layer", "inference", "layers", "case", "training", "step", "sizes", "ingest", "growth", "start")
 PAGE, README = Path("docs/results/speed.md"), Path("README.md")
@@ -36,7 +36,7 @@ def main() -> None:
         print(f"\n{name}", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
     PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
-    put_between(README, part="speed", lines=[in_words()])
+    put_between(README, part="speed", text=in_words())
     print(f"\n{PAGE}")
 
 

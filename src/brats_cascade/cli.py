@@ -250,14 +250,14 @@ def repeat() -> None:
 
 @app.command()
 def record(
-    name: Annotated[str, typer.Argument(help="Of the page, docs/results/NAME.md.")],
+    name: Annotated[str, typer.Argument(help="Name of the record, docs/results/NAME.csv, .json and .md.")],
     command: Annotated[str, typer.Option(help="The command that made the results.")] = "dvc repro",
-    readme: Annotated[bool, typer.Option(help="Also put the table into README.md.")] = False,
+    readme: Annotated[bool, typer.Option("--readme", help="Also write the table in README.md.")] = False,
     kept: Annotated[
-        bool, typer.Option("--kept", help="Write the page again from kept results, without a run.")
+        bool, typer.Option("--kept", help="Only write the page again, from the results stored earlier.")
     ] = False,
 ) -> None:
-    """Write the last results and a few small pictures to docs/results/, for git."""
+    """Store the results of the last run in docs/results/ for git, and write their page."""
     from brats_cascade.commands.record import run
 
     typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme, kept=kept)))

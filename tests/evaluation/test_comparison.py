@@ -1,8 +1,8 @@
 import pytest
 
 from brats_cascade.evaluation.comparison import comparison, text_table
-from brats_cascade.evaluation.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
 from brats_cascade.labels import REGIONS
+from brats_cascade.report.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
 
 
 def summary(*, dice, interval=True):

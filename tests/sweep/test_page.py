@@ -45,16 +45,16 @@ def test_the_page_tells_scores_cost_and_every_trial(make_project, tmp_path: Path
     page = _page(tmp_path / "docs" / "hunt.md", make_project=make_project, study=study, pictures={"history": picture})
     for line in (
         """Written by `brats-cascade sweep --study 'it'"'"'s'`. Trials: `the sweep`, at commit abc123, on a computer, with 2""",
-        "| the experiment's own settings | 0.7100 |",
-        "| best | 0.8249, trial 1 |",
-        "| least, median | 0.7100, 0.7900 |",
-        "| trials | 3 complete, 1 ended early, 1 failed or lost |",
-        "| memory of a worker, its own | 500 to 600 MB |",
-        "| memory of a worker, shared with others | 90 to 100 MB |",
+        "|the experiment's own settings|0.7100|",
+        "|best|0.8249, trial 1|",
+        "|least, median|0.7100, 0.7900|",
+        "|trials|3 complete, 1 ended early, 1 failed or lost|",
+        "|memory of a worker, its own|500 to 600 MB|",
+        "|memory of a worker, shared with others|90 to 100 MB|",
         "The sweep found better settings, by 0.1149 on 2 cases.",
-        "| 0 | complete | 0.7100 | 61.5 | learning_rate 0.0005 |",
-        "| 3 | ended early | (0.1234) |  | learning_rate 0.009 |",
-        "| 4 | failed: the loss is nan | (nan) |  | learning_rate 0.01 |",
+        "|0|complete|0.7100|61.5|learning_rate 0.0005|",
+        "|3|ended early|(0.1234)||learning_rate 0.009|",
+        "|4|failed: the loss is nan|(nan)||learning_rate 0.01|",
         "(hunt_history.png)",
     ):
         assert line in page, line

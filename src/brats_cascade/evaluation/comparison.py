@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from brats_cascade.evaluation.paper import PAPER
 from brats_cascade.labels import REGIONS
+from brats_cascade.report.paper import PAPER
 
 COMPARED = ("dice", "dice_low", "dice_high", "ppv", "sensitivity", "hd95")
 

@@ -93,4 +93,6 @@ def in_short(numbers: Mapping[str, float]) -> str:
     text = f"{numbers['difference']:+.3f}"
     if "low" in numbers:
         text += f" [{numbers['low']:+.3f}, {numbers['high']:+.3f}]"
-    return f"{text} p {numbers['p']:.3f}" if "p" in numbers else text
+    if "p" not in numbers:
+        return text
+    return f"{text} p {numbers['p']:.3f}" if numbers["p"] >= 0.0005 else f"{text} p < 0.001"

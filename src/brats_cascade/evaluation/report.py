@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.costs import read_cases, read_facts, weights_of
-from brats_cascade.evaluation import figures, paper
+from brats_cascade.evaluation import figures
 from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
 from brats_cascade.evaluation.embed import drawn, photograph, picture, read_json, read_table, records
 from brats_cascade.evaluation.regions import NO_MATCH_MM
@@ -18,6 +18,7 @@ from brats_cascade.evaluation.sections import (
 )
 from brats_cascade.evaluation.summary import pick_cases
 from brats_cascade.labels import REGIONS
+from brats_cascade.report import paper
 from brats_cascade.tracking.champion import best, candidates_here
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brats_cascade.record.tables import markdown
+from brats_cascade.report.render import markdown_table
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.report import Report
 from brats_cascade.sweep.standing import best, complete, reason_of, retried, score_of, unchanged
@@ -45,9 +45,9 @@ def write_page(
         f"{where.get('workers', 'an unknown number of')} worker(s); "
         f"data {study.user_attrs.get(DATA) or 'not hashed'}.",
         f"Score: {_measure(plan)}.",
-        "\n".join(markdown(_scores(trials))),
+        markdown_table(_scores(trials)),
         *_verdict(trials),
-        "\n".join(markdown(_all(trials))),
+        markdown_table(_all(trials)),
         *_promise(metrics, study=study.study_name),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,125 @@
+"""Results kept in git: per record one table of scores, NAME.csv, and one file of facts, NAME.json."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.summary import SUMMARISED
+from brats_cascade.labels import REGIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLIT, CROSS_VALIDATION = "split", "cross-validation"
+KEY = ["experiment", "protocol"]
+CASE = ["patient", "case", "grade"]
+DECIMALS = 6  # of a score in NAME.csv
+
+
+@dataclass(frozen=True)
+class Record:
+    """Results of experiments on the same scans.
+
+    Attributes:
+        scores: One row per experiment, protocol, case and region; columns KEY, CASE, region and SUMMARISED (HD95 in mm).
+        data: "scans" (hash of cohort and raw voxels), "release", "classes", how the scans were ingested, and "split".
+        baseline: Scores of the threshold baseline on the test set of the split, as in reports/comparison.json; may be empty.
+        experiments: Facts of each: KEY, architecture, n4, training_seconds and labelled_pixels (of a fold, where there are
+            folds; with those of a CNN 1), seconds_per_case, validation_dice, machine, commit, command, volumes (hash), note.
+    """
+
+    scores: "pd.DataFrame"
+    data: dict[str, Any]
+    baseline: dict[str, Any]
+    experiments: list[dict[str, Any]]
+
+    def cases(self, facts: Mapping[str, Any]) -> "pd.DataFrame":
+        """The scores of one experiment as in metrics/E/cases.csv, one row per case.
+
+        Args:
+            facts: Of the experiment.
+        """
+        import pandas as pd
+
+        own = self.scores[(self.scores[KEY] == [facts[key] for key in KEY]).all(axis=1)]
+        tables = [
+            own[own["region"] == region].set_index(CASE)[list(SUMMARISED)].add_prefix(f"{region}_")
+            for region in REGIONS
+        ]
+        return pd.concat(tables, axis=1).reset_index()
+
+    def joined(self, newer: "Record") -> "Record":
+        """This record with the experiments of a newer one added, or replaced where both have them.
+
+        Raises:
+            UserError: The newer one is of other scans, or its split has other test cases.
+        """
+        import pandas as pd
+
+        where = "choose another name for the record"
+        scans = [one.data.get("scans") for one in (self, newer)]
+        if all(scans) and scans[0] != scans[1]:
+            raise UserError(f"the record has results on the scans {scans[0]}, found {scans[1]}; {where}")
+        tests = [set(one.scores.loc[one.scores["protocol"] == SPLIT, "case"]) for one in (self, newer)]
+        if all(tests) and tests[0] != tests[1]:
+            odd = ", ".join(sorted(tests[0] ^ tests[1])[:3])
+            raise UserError(f"the record has another test set than this run (different in {odd}); {where}")
+        made = [[one[key] for key in KEY] for one in newer.experiments]
+        kept = [one for one in self.experiments if [one[key] for key in KEY] not in made]
+        replaced = self.scores[KEY].apply(list, axis=1).isin(made)
+        scores = pd.concat([self.scores[~replaced], newer.scores], ignore_index=True)
+        return Record(scores, newer.data, newer.baseline or self.baseline, [*kept, *newer.experiments])
+
+
+def read_record(path: Path) -> Record:
+    """A record.
+
+    Args:
+        path: docs/results/NAME.json; NAME.csv lies beside it.
+
+    Raises:
+        UserError: There is no such record.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        known = ", ".join(one.stem for one in sorted(path.parent.glob("*.json"))) or "none"
+        raise UserError(
+            f"{path}: no stored results of this name (known: {known}); run without --kept after `dvc repro`"
+        )
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    scores = pd.read_csv(path.with_suffix(".csv"), dtype={"patient": str, "case": str}, keep_default_na=False)
+    numbers = {score: pd.to_numeric(scores[score]) for score in SUMMARISED}
+    return Record(scores.assign(**numbers), **facts)
+
+
+def write_record(record: Record, *, path: Path) -> None:
+    """Writes NAME.json and NAME.csv."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"data": record.data, "baseline": record.baseline, "experiments": record.experiments}
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    record.scores.to_csv(path.with_suffix(".csv"), index=False)
+
+
+def score_rows(cases: "pd.DataFrame", *, experiment: str, protocol: str) -> "pd.DataFrame":
+    """The rows of NAME.csv from a table of cases.
+
+    Args:
+        cases: As metrics/E/cases.csv.
+        experiment: Name of the experiment.
+        protocol: SPLIT or CROSS_VALIDATION.
+    """
+    import pandas as pd
+
+    def parts() -> Iterator[pd.DataFrame]:
+        for region in REGIONS:
+            scores = {score: cases.get(f"{region}_{score}", float("nan")) for score in SUMMARISED}
+            yield cases[CASE].assign(region=region, **scores)
+
+    rows = pd.concat(parts(), ignore_index=True).round(DECIMALS).sort_values(["case", "region"], ignore_index=True)
+    for column, value in zip(reversed(KEY), (protocol, experiment), strict=True):
+        rows.insert(0, column, value)
+    return rows

@@ -1,0 +1,100 @@
+"""The results of the last run of the pipeline, and of its repeats on other folds, as a record."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade import costs, provenance
+from brats_cascade.errors import UserError
+from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record, score_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INGESTED = ("clip", "zscore", "axis")  # keys of model.json
+
+
+def record_of_run(root: Path, *, command: str) -> Record:
+    """Reads what `dvc repro` left: metrics/E, models/E, their costs, and reports/repeat.csv if there is one.
+
+    Args:
+        root: The project's root.
+        command: The command that made the results.
+
+    Raises:
+        UserError: Nothing has been compared yet.
+    """
+    import pandas as pd
+
+    compared = _read(root / "reports/comparison.json")
+    names = list(compared.get("experiments", ()))
+    if not names:
+        raise UserError(
+            f"{root / 'reports/comparison.json'}: not found, or empty; run `dvc repro` first, in the project's root"
+        )
+    tables, facts = [], []
+    for name in names:
+        cases = costs.read_cases(root, name=name)
+        tables.append(score_rows(cases, experiment=name, protocol=SPLIT))
+        dice = _read(root / f"metrics/{name}/summary.json")["validation"]["dice"]
+        seconds = None if cases["seconds"].isna().any() else round(float(cases["seconds"].mean()), 2)
+        own = {"seconds_per_case": seconds, "validation_dice": dice, "command": command}
+        facts.append({"experiment": name, "protocol": SPLIT, **_training(root, name=name), **own})
+    for name, cases in _cross_validated(root):
+        if name in names:
+            tables.append(score_rows(cases, experiment=name, protocol=CROSS_VALIDATION))
+            known = {key: facts[names.index(name)][key] for key in ("architecture", "n4", "command", "commit")}
+            folds = {"folds": int(cases["folds"].iloc[0])}
+            facts.append({"experiment": name, "protocol": CROSS_VALIDATION, **known, **folds})
+    return Record(pd.concat(tables, ignore_index=True), _data(root, name=names[0]), compared.get("baseline", {}), facts)
+
+
+def _training(root: Path, *, name: str) -> dict[str, Any]:
+    """Facts of a training; time and labelled pixels of a cascade count those of its CNN 1."""
+    own, contract = costs.read_facts(root, name=name), _read(root / "models" / name / "model.json")
+    place, _, cnn1 = str(own.get("builds_on", "")).partition("/")
+    trainings = [own, costs.read_facts(root, name=cnn1)] if place == "models" else [own]
+    return {
+        "architecture": own["architecture"],
+        "n4": bool(contract.get("n4")),
+        "training_seconds": sum(one["seconds"] for one in trainings)
+        if all("seconds" in one for one in trainings)
+        else None,
+        "labelled_pixels": sum(one.get("labelled_pixels", 0) for one in trainings),
+        "machine": own.get("machine", "unknown"),
+        "commit": own.get("git_commit", "unknown"),
+        "volumes": own.get("data_hashes", {}).get("data/volumes", ""),
+    }
+
+
+def _cross_validated(root: Path) -> "list[tuple[str, pd.DataFrame]]":
+    """Experiments of reports/repeat.csv of which every fold is there, with the first seed that has them all."""
+    import pandas as pd
+
+    path = root / "reports/repeat.csv"
+    if not path.is_file():
+        return []
+    rows = pd.read_csv(path, dtype={"case": str, "patient": str})
+    found: dict[str, pd.DataFrame] = {}
+    for (name, folds, _), part in rows.groupby(["experiment", "folds", "seed"]):
+        if folds and part["fold"].nunique() == folds:
+            found.setdefault(str(name), part)
+    return list(found.items())
+
+
+def _data(root: Path, *, name: str) -> dict[str, Any]:
+    """The cohort, how it was ingested and split."""
+    contract, facts = _read(root / "models" / name / "model.json"), costs.read_facts(root, name=name)
+    splits = _read(root / "data/splits.json")
+    patients = splits.get("patients", splits)
+    return {
+        "scans": provenance.scans_hash(root / "data/cases.parquet"),
+        "release": facts.get("release", "unknown"),
+        "classes": facts.get("classes", []),
+        **{key: contract[key] for key in INGESTED if key in contract},
+        "split": {part: len(patients[part]) for part in ("train", "validation", "test") if part in patients},
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -1,0 +1,35 @@
+"""Templates of this package's folder `templates`, rendered with one context each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def render(template: str, **context: Any) -> str:
+    """Renders a template; values are escaped in HTML, and a name that the context lacks is an error.
+
+    Args:
+        template: Name of a file in `templates`.
+        **context: The values that the template shows.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("brats_cascade.report"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default_for_string=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["table"] = markdown_table
+    return environment.get_template(template).render(**context)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        rows: Cells; the first row is the header.
+    """
+    head, *body = rows
+    return "\n".join(f"|{'|'.join(row)}|" for row in (head, ["---"] * len(head), *body))

@@ -1,0 +1,190 @@
+"""docs/results/NAME.md and the table in README: a record as pages."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brats_cascade import provenance
+from brats_cascade.evaluation.paired import ENOUGH, in_short, paired_difference
+from brats_cascade.evaluation.summary import pick_cases, summarise
+from brats_cascade.labels import REGIONS
+from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
+from brats_cascade.report.paper import PAPER, PAPER_NOTE
+from brats_cascade.report.render import render
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NETWORKS = {row.architecture: row.method for row in PAPER} | {"unet": "plain 2-D U-Net"}
+SEED = 1  # of the bootstrap, as in metrics/E/summary.json of the default seed
+DECIMALS = {"ppv": 2, "sensitivity": 2, "hd95": 1}
+RANKS = ("best", "median", "worst")
+
+
+def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
+    """The page of a record, Markdown.
+
+    Args:
+        record: The results.
+        name: Name of the record.
+        pictures: Pictures of test patients, in the page's own folder.
+    """
+    facts, shown = _in_order(record.experiments), shown_experiments(record)
+    return render(
+        "results.md.j2",
+        name=name,
+        data=record.data,
+        counts={
+            protocol: [one for one in facts if one["protocol"] == protocol] for protocol in (CROSS_VALIDATION, SPLIT)
+        },
+        rows=[_row(record, one) for one in facts],
+        baseline=record.baseline,
+        paper=PAPER,
+        paper_note=PAPER_NOTE,
+        merged=not {1, 3} <= set(record.data.get("classes", (1, 3))),
+        paired=_against_unet(record),
+        enough=ENOUGH,
+        shown=[one["experiment"] for one in shown],
+        failures=_failures([record.cases(one) for one in shown]),
+        machines=list(dict.fromkeys(one["machine"] for one in facts if "machine" in one)),
+        notes=_by_note(facts),
+        pictures=[path.name for path in pictures],
+    )
+
+
+def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
+    """The lines between README's marks: one row per network, its protocol in one sentence, and one picture.
+
+    Args:
+        record: The results.
+        page: Path of the results page, from README.
+        pictures: Paths of pictures of test patients, from README.
+    """
+    shown = shown_experiments(record)
+    return render(
+        "readme.md.j2",
+        rows=[_row(record, one) for one in shown],
+        paper=[row for row in PAPER if row.seconds],
+        baseline=record.baseline,
+        paper_note=PAPER_NOTE,
+        page=page,
+        picture=_median_picture(record, pictures=pictures),
+    ).rstrip("\n")
+
+
+def shown_experiments(record: Record) -> list[dict[str, Any]]:
+    """One experiment per architecture: its cross-validation with the most labelled pixels, or else its best on validation.
+
+    Test scores have no say.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in _in_order(record.experiments):
+        best = found.get(one["architecture"])
+        if best is None or _rank(one) > _rank(best):
+            found[one["architecture"]] = one
+    return list(found.values())
+
+
+def best_on_validation(record: Record) -> list[dict[str, Any]]:
+    """Of every architecture the experiment with the highest validation Dice on the split."""
+    own = [one for one in _in_order(record.experiments) if one["protocol"] == SPLIT]
+    best = {one["architecture"]: one for one in sorted(own, key=lambda one: one["validation_dice"])}
+    return list(best.values())
+
+
+def _rank(facts: Mapping[str, Any]) -> tuple[bool, float]:
+    crossed = facts["protocol"] == CROSS_VALIDATION
+    return crossed, float(facts.get("labelled_pixels") or 0) if crossed else float(facts["validation_dice"])
+
+
+def _in_order(facts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cross-validations first; networks in the order of NETWORKS."""
+    known = list(dict.fromkeys(NETWORKS))
+    return sorted(facts, key=lambda one: (one["protocol"] == SPLIT, known.index(one["architecture"])))
+
+
+def _by_note(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Note -> the experiments that it is about."""
+    notes: dict[str, list[str]] = {}
+    for one in facts:
+        if one.get("note"):
+            notes.setdefault(one["note"], []).append(one["experiment"])
+    return notes
+
+
+def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The cells of an experiment's row."""
+    scores = summarise(record.cases(facts), seed=SEED)
+    training, seconds = facts.get("training_seconds"), facts.get("seconds_per_case")
+    return {
+        "experiment": facts["experiment"],
+        "protocol": facts["protocol"],
+        "network": NETWORKS[facts["architecture"]],
+        "patients": scores["patients"],
+        "dice": [_with_interval(scores[region]) for region in REGIONS],
+        **{
+            score: "/".join(f"{scores[region][score]:.{digits}f}" for region in REGIONS)
+            for score, digits in DECIMALS.items()
+        },
+        "training": f"{training / 60:.1f} min" if training else "",
+        "seconds": f"{seconds:.1f} s" if seconds else "",
+        "hardware": _hardware(facts.get("machine", "")),
+    }
+
+
+def _with_interval(scores: Mapping[str, float]) -> str:
+    text = f"{scores['dice']:.3f}"
+    return f"{text} [{scores['dice_low']:.2f}, {scores['dice_high']:.2f}]" if "dice_low" in scores else text
+
+
+def _hardware(machine: str) -> str:
+    """The GPU without its maker, or else the number of cores."""
+    cores = re.search(r"\d+ cores", machine)
+    return provenance.card_of(machine).removeprefix("NVIDIA ") or (cores.group() if cores else "")
+
+
+def _against_unet(record: Record) -> list[list[str]]:
+    """Paired differences of the Dice between each network and the U-Net, where there are enough patients for a test."""
+    rows = [["experiment", "minus", *(f"Dice {region}" for region in REGIONS)]]
+    facts = _in_order(record.experiments)
+    for one in (one for one in facts if one["architecture"] != "unet"):
+        alike = [other for other in facts if all(other[key] == one[key] for key in ("protocol", "n4"))]
+        unets = [other for other in alike if other["architecture"] == "unet"]
+        if unets:
+            unet = max(unets, key=lambda other: other.get("labelled_pixels") or 0)
+            pair = record.cases(one), record.cases(unet)
+            numbers = [paired_difference(*pair, region=region, seed=SEED) for region in REGIONS]
+            if numbers[0]["patients"] >= ENOUGH:
+                rows.append([one["experiment"], unet["experiment"], *map(in_short, numbers)])
+    return rows if len(rows) > 1 else []
+
+
+def _failures(tables: "Sequence[pd.DataFrame]") -> dict[str, Any]:
+    """Where the shown networks fail: the worst case, and per region and grade the means over networks and cases."""
+    import pandas as pd
+
+    cases = pd.concat(tables)
+    means = cases.groupby("case").mean(numeric_only=True)
+    worst = str(means["complete_dice"].idxmin())
+    by_grade = cases.groupby("grade").mean(numeric_only=True)
+    return {
+        "case": worst,
+        "worst": means.loc[worst].to_dict(),
+        "overall": cases.mean(numeric_only=True).to_dict(),
+        "grades": {
+            grade: {region: by_grade.loc[grade, f"{region}_dice"] for region in REGIONS} for grade in by_grade.index
+        },
+    }
+
+
+def _median_picture(record: Record, *, pictures: Sequence[str]) -> dict[str, str] | None:
+    """The picture of the median test patient of the paper's network that did best on validation and has one."""
+    papers = [one for one in best_on_validation(record) if one["architecture"] != "unet"]
+    for one in sorted(papers, key=lambda one: -one["validation_dice"]):
+        path = next((path for path in pictures if path.endswith(f"_{one['experiment']}_median.jpg")), None)
+        if path:
+            cases = record.cases(one)
+            dice = float(cases.loc[cases["case"] == pick_cases(cases)["median"], "complete_dice"].iloc[0])
+            return {"path": path, "network": NETWORKS[one["architecture"]], "dice": f"{dice:.2f}"}
+    return None

@@ -1,0 +1,56 @@
+"""The page and README's table in git: they say what their CSV and JSON hold, and no more words than a reader takes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brats_cascade.report.kept import read_record
+from brats_cascade.report.results import RANKS, readme_table, results_page
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs/results"
+
+
+@pytest.fixture(scope="module")
+def record():
+    return read_record(RESULTS / "real.json")
+
+
+def test_the_page_in_git_is_what_the_table_and_the_facts_in_git_give(record):
+    names = dict.fromkeys(facts["experiment"] for facts in record.experiments)
+    pictures = [path for name in names for rank in RANKS if (path := RESULTS / f"real_{name}_{rank}.jpg").is_file()]
+    page = (RESULTS / "real.md").read_text(encoding="utf-8")
+    assert page == results_page(record, name="real", pictures=pictures)
+    assert len(page.split()) <= 1500
+    shown = [path.relative_to(ROOT).as_posix() for path in pictures]
+    table = readme_table(record, page="docs/results/real.md", pictures=shown)
+    assert f"<!-- results:start -->\n{table}\n<!-- results:end -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(table.splitlines()[0].strip("|").split("|")) <= 5
+
+
+def rows_of(page: str) -> dict[tuple[str, str], list[str]]:
+    """(experiment, number of patients) -> cells of the table of scores."""
+    cells = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("|")]
+    return {(row[0], row[2]): row for row in cells if len(row) == 12 and row[2].isdigit()}
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("unet_long_n4", "cross-validation"), ("two_path", "split")])
+def test_means_and_intervals_are_those_of_the_table(name, protocol):
+    scores = pd.read_csv(RESULTS / "real.csv")
+    own = scores[(scores["experiment"] == name) & (scores["protocol"] == protocol)]
+    rows = rows_of((RESULTS / "real.md").read_text(encoding="utf-8"))
+    row = rows[name, str(own["patient"].nunique())]
+    generator = np.random.default_rng(5)
+    for column, region in zip((3, 4, 5), ("complete", "core", "enhancing"), strict=True):
+        part = own[own["region"] == region]
+        mean, low, high = (
+            float(number) for number in row[column].replace("[", "").replace("]", "").replace(",", "").split()
+        )
+        dice = part["dice"].to_numpy()
+        drawn = np.sort([generator.choice(dice, len(dice)).mean() for _ in range(4000)])
+        assert mean == pytest.approx(np.mean(dice), abs=0.00051)
+        assert (low, high) == pytest.approx((drawn[100], drawn[-101]), abs=0.02)
+        for cell, score, digits in ((row[6], "ppv", 0.0051), (row[7], "sensitivity", 0.0051), (row[8], "hd95", 0.051)):
+            assert float(cell.split("/")[column - 3]) == pytest.approx(part[score].mean(), abs=digits)

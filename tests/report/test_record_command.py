@@ -1,0 +1,117 @@
+"""brats-cascade record: a run is added to the results in git, its experiments replaced, other data refused."""
+
+import json
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from brats_cascade.commands.record import run
+from brats_cascade.errors import UserError
+from brats_cascade.report.kept import read_record
+from brats_cascade.report.readme import put_between
+
+
+def recorded(project, **options):
+    page = run("mine", root=project, command="dvc repro", **{"readme": False, **options})
+    return read_record(page.with_suffix(".json")), page.read_text()
+
+
+def facts_of(record, name, protocol="split"):
+    return next(one for one in record.experiments if (one["experiment"], one["protocol"]) == (name, protocol))
+
+
+def test_a_run_becomes_a_table_facts_and_a_page(project):
+    record, page = recorded(project)
+    assert len(record.scores) == 4 * 3 * 3
+    cascade = facts_of(record, "two")
+    assert (cascade["training_seconds"], cascade["labelled_pixels"]) == (180, 5_000_000)  # with those of its CNN 1
+    assert (cascade["seconds_per_case"], cascade["commit"], cascade["command"]) == (3.5, "abc", "dvc repro")
+    assert record.data["split"] == {"train": 2, "validation": 1, "test": 3}
+    row = "|two|InputCascadeCNN|3|" + "|".join(["0.550 [0.25, 0.85]"] * 3)
+    assert f"{row}|0.90/0.90/0.90|0.60/0.60/0.60|12.5/12.5/12.5|3.0 min|3.5 s|2 cores|" in page
+    pd.testing.assert_series_equal(record.cases(cascade)["core_dice"], pd.Series([0.85, 0.55, 0.25], name="core_dice"))
+
+
+def test_a_later_run_replaces_its_experiments_and_leaves_the_others(project):
+    recorded(project)
+    (project / "reports/comparison.json").write_text(json.dumps({"experiments": {"one": {}}}))
+    table = pd.read_csv(project / "metrics/one/cases.csv").assign(complete_dice=0.5)
+    table.to_csv(project / "metrics/one/cases.csv", index=False)
+    record, page = recorded(project)
+    assert [one["experiment"] for one in record.experiments] == ["two", "short", "plain", "one"]
+    assert record.cases(facts_of(record, "one"))["complete_dice"].tolist() == [0.5] * 3
+    assert len(record.scores) == 4 * 3 * 3
+    for path in ("models", "metrics", "reports"):
+        (project / path).rename(project / f"no_{path}")
+    assert recorded(project, kept=True)[1] == page
+
+
+def test_another_test_set_or_other_scans_are_refused(project):
+    recorded(project)
+    path = project / "docs/results/mine.json"
+    facts = json.loads(path.read_text())
+    table = pd.read_csv(project / "metrics/one/cases.csv").replace({"case": {"A": "Z"}})
+    kept = (project / "metrics/one/cases.csv").read_text()
+    table.to_csv(project / "metrics/one/cases.csv", index=False)
+    with pytest.raises(UserError, match="test set"):
+        recorded(project)
+    (project / "metrics/one/cases.csv").write_text(kept)
+    cases = {"case": ["A"], "patient": ["A"], "voxels_hash": ["0"]}
+    pd.DataFrame(cases).to_parquet(project / "data/cases.parquet")
+    path.write_text(json.dumps(facts | {"data": facts["data"] | {"scans": "other"}}))
+    with pytest.raises(UserError, match="other"):
+        recorded(project)
+
+
+def test_nothing_to_record_is_one_line(tmp_path):
+    for kept, what in ((False, "dvc repro"), (True, "no stored results")):
+        with pytest.raises(UserError, match=what):
+            run("mine", root=tmp_path, command="", readme=False, kept=kept)
+
+
+def test_all_folds_of_a_repeat_are_a_cross_validation_and_go_first_in_readme(project):
+    folds = [
+        pd.read_csv(project / f"metrics/{name}/cases.csv").assign(experiment=name, folds=3, fold=range(3), seed=1)
+        for name in ("one", "two")
+    ]
+    folds[1] = folds[1].iloc[:2]  # a fold is missing
+    pd.concat(folds).to_csv(project / "reports/repeat.csv", index=False)
+    record, page = recorded(project, readme=True)
+    known = [(one["experiment"], one["protocol"]) for one in record.experiments]
+    assert ("one", "cross-validation") in known and ("two", "cross-validation") not in known
+    assert facts_of(record, "one", "cross-validation")["folds"] == 3
+    assert "3 folds" in page
+    readme = (project / "README.md").read_text()
+    assert [line.split(" |")[0] for line in readme.splitlines() if line.startswith("| ")][2:5] == [
+        "| TwoPathCNN", "| InputCascadeCNN", "| plain 2-D U-Net",
+    ]  # fmt: skip
+
+
+def test_the_readme_has_a_row_per_network_and_the_best_networks_median_case(project):
+    recorded(project, readme=True)
+    readme = (project / "README.md").read_text()
+    assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
+    cells = "0.550 [0.25, 0.85] | 0.550 [0.25, 0.85]"
+    assert f"| InputCascadeCNN | {cells}" in readme  # of `two`, best on validation; `short` is better on the test set
+    assert "docs/results/mine_two_median.jpg" in readme and "(complete Dice 0.55)" in readme
+    with Image.open(project / "docs/results/mine_two_median.jpg") as picture:
+        assert picture.size == (900, 450)
+    assert not (project / "docs/results/mine_short_median.jpg").exists()
+
+
+@pytest.mark.parametrize("text", ["none", "<!-- results:start -->", "<!-- results:end --> <!-- results:start -->"])
+def test_a_readme_without_its_marks_is_left_as_it_is(tmp_path, text):
+    (tmp_path / "README.md").write_text(text)
+    with pytest.raises(UserError, match="results:start"):
+        put_between(tmp_path / "README.md", part="results", text="new")
+    assert (tmp_path / "README.md").read_text() == text
+
+
+def test_a_part_of_the_readme_is_written_again_and_the_others_stay(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- speed:start --><!-- speed:end -->\n<!-- results:start -->kept<!-- results:end -->\n")
+    for text in ("first", "second"):
+        put_between(readme, part="speed", text=text)
+    marks = "a\n<!-- speed:start -->\nsecond\n<!-- speed:end -->\n<!-- results:start -->kept<!-- results:end -->\n"
+    assert readme.read_text() == marks
