@@ -174,7 +174,7 @@ def _log(
 ) -> None:
     """Logs to the run that training opened, or below it; a run that is gone is made again from the files in models/NAME."""
     from brats_cascade.costs import read_facts
-    from brats_cascade.evaluation.card import run_note
+    from brats_cascade.report.card import run_note
     from brats_cascade.tracking.evaluated import evaluation_run
 
     options, before = params.evaluate.model_dump(), stage_params(params)

@@ -26,7 +26,7 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/provenance.py": "machine and commit",
     "src/brats_cascade/shared.py": "locks on caches",
     "src/brats_cascade/data/spread.py": "how many processes share the cases",
-    "src/brats_cascade/evaluation/card.py": "words for MLflow; compare, which registers them, depends on it",
+    "src/brats_cascade/report/card.py": "words for MLflow; compare, which registers them, depends on it",
     "src/brats_cascade/inference/fit.py": "a warning of cases that a network was not made for",
     "src/brats_cascade/tracking": "sends to MLflow what lies in files",
 }

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from brats_cascade.evaluation.cohort_figure import intensity_figure, patch_figure
 from brats_cascade.evaluation.figures import (
     REGION_COLOURS,
     class_weight_figure,
@@ -14,6 +13,7 @@ from brats_cascade.evaluation.figures import (
 )
 from brats_cascade.evaluation.montage import montage, montage_slices
 from brats_cascade.evaluation.overlays import best_slice, overlay
+from brats_cascade.report.cohort_figure import intensity_figure, patch_figure
 
 
 def history():

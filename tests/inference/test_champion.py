@@ -16,13 +16,13 @@ from brats_cascade.commands.model import champion, open_models
 from brats_cascade.commands.predict import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
-from brats_cascade.evaluation.card import NOT_A_DEVICE, model_card
 from brats_cascade.inference.arrays import segment_array
 from brats_cascade.inference.output import write_prediction
 from brats_cascade.inference.postprocess import Rule
 from brats_cascade.inference.predict import predict_case
 from brats_cascade.inference.segment import Member
 from brats_cascade.models.files import load_trained
+from brats_cascade.report.card import NOT_A_DEVICE, model_card
 from brats_cascade.tracking.champion import Candidate
 from brats_cascade.tracking.registry import ALIAS, CARD, NAME, register_champion
 

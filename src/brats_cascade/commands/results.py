@@ -6,7 +6,7 @@ from typing import Any
 
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
-from brats_cascade.evaluation.comparison import text_table
+from brats_cascade.report.comparison import text_table
 
 
 def run(root: Path, *, costs: bool = False) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.report.render import render
 from brats_cascade.sweep import figures
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.standing import best, reason_of, retried, score_of, unchanged
@@ -39,7 +40,6 @@ def write_report(path: Path, *, study: "Study", plan: Plan) -> Report:
     Returns:
         The files.
     """
-    from jinja2 import Environment, PackageLoader
     from plotly.offline import get_plotlyjs
 
     trials = study.get_trials(deepcopy=False)
@@ -49,8 +49,8 @@ def write_report(path: Path, *, study: "Study", plan: Plan) -> Report:
         {"name": name, "caption": figures.CAPTIONS[name], "html": _inner(figure)}
         for name, figure in figures.drawn(study, plan=plan).items()
     ]
-    template = Environment(loader=PackageLoader("brats_cascade.sweep"), autoescape=True).get_template("sweep.html.j2")
-    text = template.render(
+    text = render(
+        "sweep.html.j2",
         study=study.study_name,
         plan=plan,
         tiles=_tiles(trials, chosen=chosen, default=default),

@@ -1,7 +1,7 @@
 import pytest
 
-from brats_cascade.evaluation.comparison import comparison, text_table
 from brats_cascade.labels import REGIONS
+from brats_cascade.report.comparison import comparison, text_table
 from brats_cascade.report.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
 
 

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade.costs import read_cases, read_facts, weights_of
 from brats_cascade.evaluation import figures
-from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
-from brats_cascade.evaluation.embed import drawn, photograph, picture, read_json, read_table, records
 from brats_cascade.evaluation.regions import NO_MATCH_MM
-from brats_cascade.evaluation.sections import (
+from brats_cascade.evaluation.summary import pick_cases
+from brats_cascade.labels import REGIONS
+from brats_cascade.report import paper
+from brats_cascade.report.cohort import describe_cohort, describe_fingerprint, describe_patches
+from brats_cascade.report.embed import drawn, photograph, picture, read_json, read_table, records
+from brats_cascade.report.render import render
+from brats_cascade.report.sections import (
     ablation_section,
     duration,
     nine_slices_table,
     paired_section,
     postprocess_section,
 )
-from brats_cascade.evaluation.summary import pick_cases
-from brats_cascade.labels import REGIONS
-from brats_cascade.report import paper
 from brats_cascade.tracking.champion import best, candidates_here
 
 if TYPE_CHECKING:
@@ -50,20 +51,12 @@ def build_report(
     Returns:
         HTML with its images, style and script inside; it needs no network.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("brats_cascade.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
     headline = _headline(done, root=root)
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "index.html.j2",
         experiments=parts,
         done=done,
         regions=list(REGIONS),

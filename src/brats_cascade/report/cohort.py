@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.evaluation.cohort_figure import cohort_figure, intensity_figure, patch_figure
-from brats_cascade.evaluation.embed import missing, picture, read_json, read_table, records
 from brats_cascade.labels import LABELS
+from brats_cascade.report.cohort_figure import cohort_figure, intensity_figure, patch_figure
+from brats_cascade.report.embed import missing, picture, read_json, read_table, records
 
 # Of data/fingerprint.json, per modality.
 STATISTICS = {

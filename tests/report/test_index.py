@@ -11,9 +11,9 @@ from brats_cascade.costs import keep_costs, scores_of
 from brats_cascade.evaluation.figures import new_figure, write_figures
 from brats_cascade.evaluation.overlays import overlay
 from brats_cascade.evaluation.regions import score_case
-from brats_cascade.evaluation.report import build_report
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices, slice_table
 from brats_cascade.evaluation.summary import summarise
+from brats_cascade.report.index import build_report
 
 CASES = ("case_a", "case_b", "<b>case_c</b>")
 BASELINE = {"rule": "t2 above +1.10 SD", "training_dice": 0.5,

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from brats_cascade.evaluation.ablation import Experiment, answers, tumour_calls
-from brats_cascade.evaluation.embed import missing
 from brats_cascade.evaluation.paired import against, in_short
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.inference.postprocess import Rule
+from brats_cascade.report.ablation import Experiment, answers, tumour_calls
+from brats_cascade.report.embed import missing
 
 
 def nine_slices_table(done: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:

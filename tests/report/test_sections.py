@@ -4,15 +4,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brats_cascade.evaluation.cohort import describe_cohort, describe_fingerprint, describe_patches
-from brats_cascade.evaluation.sections import (
+from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
+from brats_cascade.labels import REGIONS
+from brats_cascade.report.cohort import describe_cohort, describe_fingerprint, describe_patches
+from brats_cascade.report.sections import (
     ablation_section,
     nine_slices_table,
     paired_section,
     postprocess_section,
 )
-from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
-from brats_cascade.labels import REGIONS
 
 RULE = {"min_component": 50.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
 
