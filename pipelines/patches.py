@@ -1,62 +1,7 @@
 """Draws the patch sets: data/patches/{phase1,phase2,validation}.parquet and summary.json; shards/ on request."""
 
-import json
-import logging
-import shutil
-from pathlib import Path
-
-from _stage import run
-
-from brats_cascade.config import Params
-from brats_cascade.data.export import export_patches
-from brats_cascade.data.kept import share_with_dvc
-from brats_cascade.data.patches import (
-    CaseOnDemand,
-    classes_of,
-    count_voxels,
-    draw_natural_set,
-    draw_patch_sets,
-    summarise,
-)
-
-VOLUMES, KEPT = Path("data/volumes"), Path(".work/ingest")
-SPLITS = Path("data/splits.json")
-PATCHES = Path("data/patches")
-SHARDS = PATCHES / "shards"
-
-
-def main(params: Params) -> None:
-    """Draws the centres of the training and the validation set."""
-    share_with_dvc(KEPT)  # DVC has put what ingest made into its cache by now
-    splits = json.loads(SPLITS.read_text(encoding="utf-8"))
-    sets = {name: [CaseOnDemand(VOLUMES / case) for case in splits[name]] for name in ("train", "validation", "test")}
-    classes = classes_of([case for cases in sets.values() for case in cases])
-    options = params.patches
-    asked = {"phase1": options.phase1, "phase2": options.phase2, "validation": options.validation}
-    census = count_voxels(sets["train"], classes=classes, border=options.border)
-    tables = draw_patch_sets(
-        sets["train"],
-        phase1=options.phase1,
-        phase2=options.phase2,
-        seed=options.seed,
-        classes=classes,
-        census=census,
-        border=options.border,
-    )
-    tables["validation"] = draw_natural_set(
-        sets["validation"], count=options.validation, seed=options.seed, classes=classes, border=options.border
-    )
-    summary = summarise(tables, asked=asked, census=census, seed=options.seed)
-    PATCHES.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(SHARDS, ignore_errors=True)
-    for name, table in tables.items():
-        table.to_parquet(PATCHES / f"{name}.parquet", index=False)
-        if options.export:
-            export_patches(table, volumes=VOLUMES, out=SHARDS, name=name, size=options.export, seed=options.seed)
-    (PATCHES / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    for note in summary["notes"]:
-        logging.info("%s", note)
-
+from brats_cascade.stages.patches import patches
+from brats_cascade.stages.script import run
 
 if __name__ == "__main__":
-    run(main)
+    run(patches)

@@ -1,48 +1,7 @@
 """Splits the accepted cases by patient: data/splits.json."""
 
-import json
-import logging
-from pathlib import Path
-
-import pandas as pd
-from _stage import run
-
-from brats_cascade.config import Params, SplitParams
-from brats_cascade.data.split import SETS, Split, check_no_leak, fold_split, split_by_lists, split_patients
-from brats_cascade.errors import UserError
-
-TABLE = Path("data/cases.parquet")
-VERDICT = Path("data/verdict.json")
-SPLITS = Path("data/splits.json")
-
-
-def main(params: Params) -> None:
-    """Draws the validation and test patients and refuses a leak."""
-    accepted = json.loads(VERDICT.read_text(encoding="utf-8"))["accepted"]
-    cases = pd.read_parquet(TABLE)
-    cases = cases[cases["case"].isin(accepted)]
-    options = params.split
-    split = _split(cases, options=options)
-    check_no_leak(split, cases)
-    SPLITS.write_text(json.dumps(split.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    logging.info("patients: %s", ", ".join(f"{name} {len(split.patients[name])}" for name in SETS))
-
-
-def _split(cases: pd.DataFrame, *, options: SplitParams) -> Split:
-    """Lists that a person wrote come first, then a fold, then the plain hold-out."""
-    lists = options.lists
-    if lists.validation or lists.test:
-        if not (lists.validation and lists.test):
-            raise UserError(
-                "split.lists: expected names in both validation and test, received one list: fill the other"
-            )
-        return split_by_lists(cases, validation=lists.validation, test=lists.test)
-    if options.folds:
-        return fold_split(
-            cases, folds=options.folds, fold=options.fold, validation=options.validation, seed=options.seed
-        )
-    return split_patients(cases, validation=options.validation, test=options.test, seed=options.seed)
-
+from brats_cascade.stages.script import run
+from brats_cascade.stages.split import split
 
 if __name__ == "__main__":
-    run(main)
+    run(split)

@@ -14,8 +14,6 @@ FOLDERS = (ROOT / "src", ROOT / "pipelines")
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 # What a stage may import without depending on it, and why an edit there leaves its outputs as they are.
 NO_PART_OF_ANY_RESULT = {
-    "pipelines/_stage.py": "arguments, logging, errors",
-    "pipelines/_cost.py": "notes of time and memory, in .work",
     "src/brats_cascade/__init__.py": "the version, the four modalities' fixed order, the phantom's name",
     "src/brats_cascade/backend.py": "starts Keras",
     "src/brats_cascade/config.py": "the values come through params.yaml, which DVC compares",
@@ -23,11 +21,14 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/costs.py": "costs are no outputs; compare, which shows them, depends on it",
     "src/brats_cascade/errors.py": "messages",
     "src/brats_cascade/precision.py": "a warning",
+    "src/brats_cascade/project.py": "where files lie; DVC looks for a stage's outputs itself",
     "src/brats_cascade/provenance.py": "machine and commit",
     "src/brats_cascade/shared.py": "locks on caches",
     "src/brats_cascade/data/spread.py": "how many processes share the cases",
     "src/brats_cascade/report/card.py": "words for MLflow; compare, which registers them, depends on it",
     "src/brats_cascade/inference/fit.py": "a warning of cases that a network was not made for",
+    "src/brats_cascade/stages/cost.py": "notes of time and memory, in .work",
+    "src/brats_cascade/stages/script.py": "arguments, logging, errors",
     "src/brats_cascade/tracking": "sends to MLflow what lies in files",
 }
 

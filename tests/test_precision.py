@@ -1,6 +1,5 @@
 """The warning about bfloat16 where a device only emulates it."""
 
-import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from brats_cascade import precision
 from brats_cascade.config import load_params
+from brats_cascade.stages import script
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,19 +117,18 @@ def test_the_measurement_leaves_keras_numbering_as_it_was() -> None:
 def test_a_stage_asks_for_its_own_precision(
     stage: str, words: list[str], wanted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "pipelines"))
-    module, asked = importlib.import_module("_stage"), []
+    asked = []
     monkeypatch.setattr(precision, "warn_if_slow", lambda name, *, training: asked.append((name, training)))
     monkeypatch.setattr(sys, "argv", [f"pipelines/{stage}.py"])
     params = load_params(ROOT / "params.yaml")
-    module._warn_of_slow_precision(params, words)
+    script._warn_of_slow_precision(params, words)
     assert asked == []  # float32 needs no measurement
     entry = params.experiments["two_path"]
     entry = entry.model_copy(update={"train": entry.train.model_copy(update={"precision": "bfloat16"})})
     evaluate = params.evaluate.model_copy(update={"precision": "bfloat16" if stage == "evaluate" else "float32"})
     changed = params.model_copy(update={"experiments": {"two_path": entry}, "evaluate": evaluate})
-    module._warn_of_slow_precision(changed, words)
+    script._warn_of_slow_precision(changed, words)
     assert asked == ([wanted] if wanted else [])
     monkeypatch.setenv("TF_CONFIG", "{}")
-    module._warn_of_slow_precision(changed, words)
+    script._warn_of_slow_precision(changed, words)
     assert asked == ([wanted] if wanted else [])  # a cluster is joined before anything computes

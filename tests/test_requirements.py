@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# dvc is a command, pyarrow pandas' reader of Parquet, and of nilearn only its template images are read.
-NOT_IMPORTED = {"dvc", "pyarrow", "nilearn"}
+# Of pyarrow pandas reads Parquet, and of nilearn only its template images are read.
+NOT_IMPORTED = {"pyarrow", "nilearn"}
 
 
 def _name(requirement: str) -> str:

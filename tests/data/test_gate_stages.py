@@ -1,6 +1,5 @@
 """The stages validate, split and patches, run one after the other on a small store."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -13,17 +12,12 @@ from brats_cascade.config import SplitParams, load_params
 from brats_cascade.data.facts import table
 from brats_cascade.data.store import write_case
 from brats_cascade.errors import UserError
+from brats_cascade.project import Project
+from brats_cascade.stages.patches import patches
+from brats_cascade.stages.split import split
+from brats_cascade.stages.validate import validate
 
 ROOT = Path(__file__).parents[2]
-
-
-def stage(name, monkeypatch):
-    """A stage's main, imported under a name of its own (`split` and `patches` are common words)."""
-    monkeypatch.syspath_prepend(ROOT / "pipelines")
-    spec = importlib.util.spec_from_file_location(f"stage_{name}", ROOT / "pipelines" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 def store_case(root, *, number, scheme):
@@ -68,8 +62,8 @@ def test_cases_go_from_the_table_to_the_patch_sets(tmp_path, monkeypatch, scheme
     bad |= {"has_truth": True, "stored": False, "problem": "bad: bad_t1.nii.gz: truncated; fetch it again"}
     table([*rows, bad]).to_parquet("data/cases.parquet", index=False)
 
-    for name in ("validate", "split", "patches"):
-        stage(name, monkeypatch)(params)
+    for stage in (validate, split, patches):
+        stage(Project(), params)
 
     verdict = json.loads(Path("data/verdict.json").read_text())
     assert verdict["accepted"] == [f"case{number:02}" for number in range(8)]
@@ -95,29 +89,28 @@ def test_cases_go_from_the_table_to_the_patch_sets(tmp_path, monkeypatch, scheme
     assert summary["classes"] == classes and set(summary["counts"]) == set(sets)
 
     first = {path.name: path.read_bytes() for path in Path("data/patches").iterdir()}
-    stage("patches", monkeypatch)(params)
+    patches(Project(), params)
     assert first == {path.name: path.read_bytes() for path in Path("data/patches").iterdir()}
     options = params.patches.model_copy(update={"border": 5, "export": 7})
-    stage("patches", monkeypatch)(params.model_copy(update={"patches": options}))
+    patches(Project(), params.model_copy(update={"patches": options}))
     assert json.loads(Path("data/patches/summary.json").read_text())["excluded"]["near_border"] > 0
     for name in sets:
         centres = pd.read_parquet(f"data/patches/{name}.parquet")
         assert (centres[["row", "column"]] + 1 >= 5).all(axis=None)  # the stored box starts at 1
         assert np.load(f"data/patches/shards/{name}-00000.npz")["image"].shape == (len(centres), 7, 7, 4)
-    stage("patches", monkeypatch)(params)
+    patches(Project(), params)
     assert first == {path.name: path.read_bytes() for path in Path("data/patches").iterdir()}
 
 
-def split_stage(monkeypatch, tmp_path, rows, **options):
+def split_alone(project, rows, **options):
     """Runs the split stage alone on a table, all of it accepted; returns its result."""
-    monkeypatch.chdir(tmp_path)
-    Path("data").mkdir(exist_ok=True)
-    table(rows).to_parquet("data/cases.parquet", index=False)
-    Path("data/verdict.json").write_text(json.dumps({"accepted": [row["case"] for row in rows]}))
+    project.cases.parent.mkdir(exist_ok=True)
+    table(rows).to_parquet(project.cases, index=False)
+    project.verdict.write_text(json.dumps({"accepted": [row["case"] for row in rows]}))
     params = load_params(ROOT / "params.yaml")
-    split = SplitParams.model_validate({**params.split.model_dump(), "validation": 2, "test": 2, **options})
-    stage("split", monkeypatch)(params.model_copy(update={"split": split}))
-    return json.loads(Path("data/splits.json").read_text())
+    settings = SplitParams.model_validate({**params.split.model_dump(), "validation": 2, "test": 2, **options})
+    split(project, params.model_copy(update={"split": settings}))
+    return json.loads(project.splits.read_text())
 
 
 @pytest.fixture
@@ -125,15 +118,15 @@ def rows(tmp_path):
     return [store_case(tmp_path / "volumes", number=number, scheme="five") for number in range(9)]
 
 
-def test_lists_of_a_person_are_followed(rows, monkeypatch, tmp_path):
+def test_lists_of_a_person_are_followed(rows, tmp_path):
     lists = {"validation": ["case03"], "test": ["case07", "case00"]}
-    found = split_stage(monkeypatch, tmp_path, rows, lists=lists, folds=3)
+    found = split_alone(Project(tmp_path), rows, lists=lists, folds=3)
     assert (found["validation"], found["test"]) == (["case03"], ["case00", "case07"])
     assert len(found["train"]) == 6
 
 
-def test_folds_test_everybody_once(rows, monkeypatch, tmp_path):
-    rounds = [split_stage(monkeypatch, tmp_path, rows, folds=3, fold=fold) for fold in range(3)]
+def test_folds_test_everybody_once(rows, tmp_path):
+    rounds = [split_alone(Project(tmp_path), rows, folds=3, fold=fold) for fold in range(3)]
     assert sorted(case for found in rounds for case in found["test"]) == [row["case"] for row in rows]
     assert all(len(found["validation"]) == 2 for found in rounds)
 
@@ -147,18 +140,18 @@ def test_folds_test_everybody_once(rows, monkeypatch, tmp_path):
         ({"folds": 3, "fold": 7}, "expected split.fold from 0 to 2"),
     ],
 )
-def test_a_split_that_cannot_be_stops_the_stage(rows, monkeypatch, tmp_path, options, message):
+def test_a_split_that_cannot_be_stops_the_stage(rows, tmp_path, options, message):
     with pytest.raises(UserError, match=message):
-        split_stage(monkeypatch, tmp_path, rows, **options)
-    assert not Path("data/splits.json").exists()
+        split_alone(Project(tmp_path), rows, **options)
+    assert not Project(tmp_path).splits.exists()
 
 
-def test_equal_voxels_in_two_sets_stop_the_stage(rows, monkeypatch, tmp_path):
+def test_equal_voxels_in_two_sets_stop_the_stage(rows, tmp_path):
     rows[1]["voxels_hash"] = rows[5]["voxels_hash"]
     lists = {"validation": ["case01"], "test": ["case05"]}
     with pytest.raises(UserError, match=r"leak: case05 \(test\) and case01 \(validation\) share the same voxels"):
-        split_stage(monkeypatch, tmp_path, rows, lists=lists)
-    assert not Path("data/splits.json").exists()
+        split_alone(Project(tmp_path), rows, lists=lists)
+    assert not Project(tmp_path).splits.exists()
 
 
 def test_a_mixed_cohort_stops_the_gate_where_that_is_asked_for(monkeypatch, tmp_path):
@@ -169,7 +162,7 @@ def test_a_mixed_cohort_stops_the_gate_where_that_is_asked_for(monkeypatch, tmp_
     params = load_params(ROOT / "params.yaml")
     refusing = params.model_copy(update={"data": params.data.model_copy(update={"labels": "refuse"})})
     with pytest.raises(UserError, match=r"data\.labels: refuse"):
-        stage("validate", monkeypatch)(refusing)
+        validate(Project(), refusing)
     assert not Path("data/verdict.json").exists()
-    stage("validate", monkeypatch)(params)
+    validate(Project(), params)
     assert json.loads(Path("data/fingerprint.json").read_text())["labels"]["cases_with_merged_labels"] == 2

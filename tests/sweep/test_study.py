@@ -206,12 +206,9 @@ def test_workers_share_cores_and_gpus():
 
 
 def test_settings_reach_the_network_and_the_training_as_in_the_train_stage():
-    sys.path.insert(0, str(ROOT / "pipelines"))
-    try:
-        from _experiment import recipe_of as stage_recipe
-        from _experiment import style_of as stage_style
-    finally:
-        sys.path.remove(str(ROOT / "pipelines"))
+    from brats_cascade.stages.train_entry import recipe_of as stage_recipe
+    from brats_cascade.stages.train_entry import style_of as stage_style
+
     own = load_params(ROOT / "params.yaml").train
     for train in (own, own.model_copy(update={"start": "paper", "momentum": 0.7, "width": 0.5, "steps": 3})):
         assert style_of(train) == stage_style(train) and recipe_of(train) == stage_recipe(train)

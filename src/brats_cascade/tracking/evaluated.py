@@ -44,7 +44,7 @@ def evaluation_run(
     Yields:
         The run; None if the very same was logged before.
     """
-    facts, note = {"git_commit": "unknown", **read_facts(root, name=name)}, read_note(name)
+    facts, note = {"git_commit": "unknown", **read_facts(root, name=name)}, read_note(name, root=root)
     flat = {f"evaluate.{key}": value for key, value in options.items()}
     stamp = hashlib.sha256(json.dumps([flat, summary], sort_keys=True, default=str).encode()).hexdigest()[:32]
     tags = {key: facts[key] for key in tracking.TAGS if key in facts}
@@ -52,11 +52,11 @@ def evaluation_run(
     everything = {**params, **facts.get("params", {})}
     run_id = note["run_id"] or _run_of_weights(name, root=root)
     with tracking.resume_run(
-        run_id, name=name, tags=tags, params=everything, reopen=False, seconds=facts.get("seconds")
+        run_id, name=name, tags=tags, params=everything, root=root, reopen=False, seconds=facts.get("seconds")
     ) as training:
         if training.reopened or not note["logged"]:
             training.log_training(root / "models" / name)
-            keep_note(name, run_id=training.id, logged=training.online)
+            keep_note(name, run_id=training.id, logged=training.online, root=root)
         known = training.tag(EVALUATION)
         if known is None:
             yield training

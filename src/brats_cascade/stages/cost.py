@@ -9,7 +9,6 @@ from pathlib import Path
 
 from brats_cascade.provenance import peak_memory_mb
 
-FOLDER = Path(".work/cost")
 _arithmetic = 0.0  # seconds of this process in training loops and in networks
 
 
@@ -30,12 +29,13 @@ def count_arithmetic(seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def noted(stage: str, *, arguments: Sequence[str]) -> Iterator[None]:
+def noted(folder: Path, *, stage: str, arguments: Sequence[str]) -> Iterator[None]:
     """Writes seconds, those in arithmetic, and peak memory of what runs inside, if it ends well.
 
     A note that cannot be written is none.
 
     Args:
+        folder: For the notes.
         stage: The script's name.
         arguments: Its arguments, such as the experiment.
     """
@@ -50,5 +50,5 @@ def noted(stage: str, *, arguments: Sequence[str]) -> Iterator[None]:
         "when": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
     }
     with contextlib.suppress(OSError):
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        (FOLDER / f"{'-'.join([stage, *arguments])}.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{'-'.join([stage, *arguments])}.json").write_text(json.dumps(note) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""From an entry of params.yaml `experiments` to a trained network: what the train stage does."""
+"""From an entry of params.yaml `experiments` to a trained network: in the train stage and in the trials of a sweep."""
 
 import json
 from collections.abc import Callable
@@ -9,13 +9,12 @@ from typing import Any
 from brats_cascade import MODALITIES, provenance
 from brats_cascade.config import ExperimentParams, Params, TrainParams
 from brats_cascade.errors import UserError
+from brats_cascade.project import Project
 
-VOLUMES, PATCHES, SPLITS, MODELS = Path("data/volumes"), Path("data/patches"), Path("data/splits.json"), Path("models")
 
-
-def tags_of(params: Params, entry: ExperimentParams, *, name: str, root: Path) -> dict[str, Any]:
+def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: str) -> dict[str, Any]:
     """What a run is searched by."""
-    facts = _facts(json.loads(SPLITS.read_text(encoding="utf-8")))
+    facts = _facts(project, splits=json.loads(project.splits.read_text(encoding="utf-8")))
     release = "+".join(sorted({str(case["release"]) for cases in facts.values() for case in cases}))
     own = entry.train
     procedure = own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase"
@@ -29,28 +28,26 @@ def tags_of(params: Params, entry: ExperimentParams, *, name: str, root: Path) -
         "release": release,
         "seed": own.seed,
         "fold": f"{params.split.fold} of {params.split.folds}" if params.split.folds else "none",
-        "git_commit": provenance.git_commit(root),
+        "git_commit": provenance.git_commit(project.root),
     }
 
 
 def train_entry(
+    project: Project,
     params: Params,
     entry: ExperimentParams,
     *,
-    work: Path,
-    models: Path = MODELS,
-    shared: Path | None = None,
+    folder: Path,
     on_check: Callable[[list[dict[str, float]]], None] | None = None,
     devices: Any = None,
 ) -> tuple[Any, Any]:
     """Trains one entry.
 
     Args:
+        project: Where the data lie, the model that it builds on, and what trainings share: CNN 1's maps, finished phases 1.
         params: All parameters.
         entry: The entry.
-        work: Folder of its checkpoints.
-        models: Where the model that it builds on lies, in a folder of that experiment's name.
-        shared: Folder of what trainings share: CNN 1's maps, finished phases 1.
+        folder: For its checkpoints.
         on_check: Called with the history after every validation round.
         devices: From `open_devices`; one device by default.
 
@@ -68,32 +65,32 @@ def train_entry(
     from brats_cascade.training.devices import ONE_DEVICE
     from brats_cascade.training.experiment import train_experiment
 
-    splits = json.loads(SPLITS.read_text(encoding="utf-8"))
-    classes = tuple(json.loads((PATCHES / "summary.json").read_text(encoding="utf-8"))["classes"])
+    splits = json.loads(project.splits.read_text(encoding="utf-8"))
+    classes = tuple(json.loads((project.patches / "summary.json").read_text(encoding="utf-8"))["classes"])
     devices = devices or ONE_DEVICE
     first = first_contract = None
     if entry.cnn1 is not None:
         with devices.scope():
-            first, first_contract = load_trained(models / entry.cnn1, precision=entry.train.precision)
+            first, first_contract = load_trained(project.models / entry.cnn1, precision=entry.train.precision)
         if first_contract.classes != classes:
             raise UserError(
-                f"{models / entry.cnn1}: expected classes {classes}, received {first_contract.classes}; train it again "
+                f"{project.models / entry.cnn1}: expected classes {classes}, received {first_contract.classes}; train it again "
                 "on this data"
             )
     style = style_of(entry.train)
-    facts = _facts(splits)
+    facts = _facts(project, splits=splits)
     trained = train_experiment(
         entry.architecture,
-        train=_open(splits["train"]),
-        validation=_open(splits["validation"]),
-        patch_sets={name: pd.read_parquet(PATCHES / f"{name}.parquet") for name in ("phase1", "phase2")},
+        train=_open(project, names=splits["train"]),
+        validation=_open(project, names=splits["validation"]),
+        patch_sets={name: pd.read_parquet(project.patches / f"{name}.parquet") for name in ("phase1", "phase2")},
         classes=classes,
         style=style,
         recipe=recipe_of(entry.train),
         first=first,
         first_style=None if first_contract is None else replace(first_contract.style, precision=entry.train.precision),
-        folder=work,
-        shared=shared,
+        folder=folder,
+        shared=project.work,
         on_check=on_check,
         devices=devices,
     )
@@ -137,20 +134,20 @@ def _shared(kind: Any, *, train: TrainParams) -> dict[str, Any]:
     return train.model_dump(include={field.name for field in fields(kind)} & set(TrainParams.model_fields))
 
 
-def _facts(splits: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _facts(project: Project, *, splits: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """What ingest found of the cases of every set, from the volumes, on which training depends."""
     from brats_cascade.data.store import open_case
     from brats_cascade.models.training_data import SETS
 
-    return {name: [open_case(VOLUMES / case).meta["facts"] for case in splits[name]] for name in SETS}
+    return {name: [open_case(project.volumes / case).meta["facts"] for case in splits[name]] for name in SETS}
 
 
-def _open(names: list[str]) -> list[Any]:
+def _open(project: Project, *, names: list[str]) -> list[Any]:
     from brats_cascade.data.recipe import has_mirrors
     from brats_cascade.data.store import open_case
     from brats_cascade.training.batches import TrainingCase
 
-    cases = [open_case(VOLUMES / name) for name in names]
+    cases = [open_case(project.volumes / name) for name in names]
     return [
         TrainingCase(
             case.name, case.image, case.brain, case.labels, mirrors=has_mirrors(case.meta.get("axis", "axial"))

@@ -7,20 +7,20 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from _cost import noted
-
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
 from brats_cascade.config import ExperimentParams, Params, load_params
 from brats_cascade.errors import UserError
+from brats_cascade.project import Project
+from brats_cascade.stages.cost import noted
 
 
-def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool = False) -> None:
+def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool = False) -> None:
     """Runs a stage from the command line and exits.
 
     A UserError becomes `error: ...` on stderr and exit status 1; any other exception keeps its traceback.
 
     Args:
-        main: The stage; called with the checked Params, then one string per command-line argument.
+        stage: Called with the project of the current folder, the checked Params, then one string per command-line argument.
         arguments: Names of the positional arguments the stage takes, for example ("experiment",).
         heavy: It computes with a network: a precision that is slow on this machine is warned of.
     """
@@ -35,6 +35,7 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     for name in arguments:
         parser.add_argument(name)
+    project = Project()
     try:
         if not {"-h", "--help"} & set(sys.argv):
             params: Params = load_params(Path("params.yaml"))  # first, so that names with spaces are refused as such
@@ -42,8 +43,8 @@ def run(main: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool
         words = [getattr(given, name) for name in arguments]
         if heavy and words:
             _warn_of_slow_precision(params, words)
-        with noted(Path(sys.argv[0]).stem, arguments=words):
-            main(params, *words)
+        with noted(project.costs, stage=Path(sys.argv[0]).stem, arguments=words):
+            stage(project, params, *words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -71,7 +72,7 @@ def experiment_named(params: Params, name: str) -> ExperimentParams:
 def stage_params(params: Params) -> dict[str, object]:
     """The parameters of the stages before a training, flat, as a run has them; those of the phantom only where it is used."""
     blocks: dict[str, object] = params.model_dump(include={"data", "ingest", "split", "patches"})
-    if params.data.source == "data/raw/phantom":
+    if Path(params.data.source) == Project().phantom:
         blocks["phantom"] = params.phantom.model_dump()
     return _flat(blocks)
 

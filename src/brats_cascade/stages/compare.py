@@ -1,0 +1,96 @@
+"""Puts all experiments side by side: reports/comparison.json, reports/index.html, and the champion in MLflow's registry."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from brats_cascade.config import Params
+from brats_cascade.costs import forget_costs_of_others, read_cases, read_facts
+from brats_cascade.data.store import StoredCase, open_case
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
+from brats_cascade.evaluation.paired import against
+from brats_cascade.project import Project
+from brats_cascade.report.card import model_card
+from brats_cascade.report.comparison import comparison
+from brats_cascade.report.index import build_report
+from brats_cascade.tracking.champion import Candidate, best, candidates_here, cure, find_champion
+from brats_cascade.tracking.registry import point_to, register_champion
+
+
+def compare(project: Project, params: Params) -> None:
+    """Scores the threshold baseline, compares, writes the page, and registers the best on validation."""
+    files = {name: project.metrics / name / "summary.json" for name in params.experiments}
+    summaries = {name: _read(path) for name, path in files.items() if path.is_file()}
+    if not summaries:
+        raise UserError(
+            f"{project.metrics}: no experiment has been evaluated; expected {', '.join(map(str, files.values()))}"
+        )
+    splits = _read(project.splits)
+    baseline = threshold_baseline(project, splits=splits)
+    here = best(candidates_here(project.root, experiments=list(summaries)))
+    leading = here.experiment if here else None
+    for name in params.experiments:
+        forget_costs_of_others(project.root, name=name)
+    cases = {name: read_cases(project.root, name=name) for name in summaries}
+    paired = against(leading, tables=cases) if leading else None
+    compared = comparison(summaries, baseline=baseline, best=leading, paired=paired)
+    project.reports.mkdir(parents=True, exist_ok=True)
+    (project.reports / "comparison.json").write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
+    phantom = project.root / params.data.source == project.phantom
+    written = project.reports / "index.html"
+    page = build_report(project.root, experiments=list(params.experiments), baseline=baseline, phantom=phantom)
+    written.write_text(page, encoding="utf-8")
+    logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
+    champion = find_champion(project.root, experiments=list(summaries))
+    if champion and here and (champion.experiment, champion.dice) == (here.experiment, here.dice):
+        _register(project, champion, splits=splits, summary=summaries[champion.experiment], phantom=phantom)
+    elif champion and point_to(champion.run_id, root=project.root) is None:
+        name = f"{champion.experiment}, {champion.dice:.3f}"
+        logging.warning("the champion, %s, lies elsewhere and is not registered: %s", name, cure(champion))
+
+
+def threshold_baseline(project: Project, *, splits: dict[str, Any]) -> dict[str, Any] | None:
+    """The best single-modality threshold, chosen on the training cases and applied to the test cases."""
+
+    def labelled(name: str) -> list[StoredCase]:
+        return [
+            case for case in (open_case(project.volumes / case) for case in splits[name]) if case.labels is not None
+        ]
+
+    train, unseen = labelled("train"), labelled("test")
+    if not train or not unseen:
+        return None
+    threshold = fit_threshold(train)
+    return baseline_summary(threshold, scores=score_threshold(threshold, cases=unseen))
+
+
+def _register(
+    project: Project, champion: Candidate, *, splits: dict[str, Any], summary: dict[str, Any], phantom: bool
+) -> None:
+    """Gives an experiment of this folder the alias champion; without MLflow that costs one line."""
+    name = champion.experiment
+    folder = project.models / name
+    record = {"git_commit": "unknown", **read_facts(project.root, name=name), "run_id": champion.run_id}
+    if not champion.run_id:
+        logging.warning(
+            "%s is in no run of MLflow: not registered; `dvc repro -f -s evaluate@%s compare` mends it", name, name
+        )
+        return
+    contract = _read(folder / "model.json")
+    sets = {part: len(splits[part]) for part in ("train", "validation", "test")}
+    version = register_champion(
+        folder,
+        scores=project.metrics / name / "summary.json",
+        card=model_card(record, summary=summary, contract=contract, sets=sets, phantom=phantom),
+        run_id=champion.run_id,
+        tags={"experiment": name, "validation_dice": champion.dice, "git_commit": record["git_commit"]},
+        root=project.root,
+    )
+    if version is not None:
+        logging.info("models:/brats-cascade@champion is version %s, %s", version, name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))

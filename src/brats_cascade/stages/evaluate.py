@@ -1,0 +1,217 @@
+"""Segments and scores the unseen patients with one trained experiment: metrics/E.json, metrics/E and its figures."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from brats_cascade import costs
+from brats_cascade.backend import start_backend
+from brats_cascade.config import EvaluateParams, Params
+from brats_cascade.project import Project
+from brats_cascade.stages.cost import computing
+from brats_cascade.stages.script import experiment_named, stage_params
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume")
+
+
+def evaluate(project: Project, params: Params, name: str) -> None:
+    """Chooses the post-processing on validation, scores every test case once, and logs what it writes to MLflow."""
+    began = time.perf_counter()
+    start_backend()
+    import pandas as pd
+
+    from brats_cascade.evaluation.slices import nine_slices
+    from brats_cascade.evaluation.summary import learning_table, summarise, without_postprocess
+    from brats_cascade.inference.segment import Member
+    from brats_cascade.models.fold import load_for_inference
+
+    entry = experiment_named(params, name)
+    member = Member(*load_for_inference(project.models / name, precision=params.evaluate.precision))
+    segment = _segmenter(member, options=params.evaluate)
+    splits = json.loads(project.splits.read_text(encoding="utf-8"))
+    choice = _choose(
+        _open(project, splits["validation"], title=f"{name}: validation cases"),
+        segment=segment,
+        options=params.evaluate,
+    )
+    logging.info("%s: post-processing chosen on validation %s", name, choice.rule)
+    _warn_of_misfits(project, splits["test"], contract=member.contract)
+    scored, seconds = _score(
+        _open(project, splits["test"], title=f"{name}: unseen cases"),
+        segment=segment,
+        rule=choice.rule,
+        folder=project.segmentations / name,
+    )
+    cases = pd.DataFrame([one.row for one in scored])
+    slices = pd.concat([one.slices for one in scored], ignore_index=True)
+    nine = nine_slices(slices, case=str(cases["case"].iloc[int(cases["complete_truth_cm3"].argmax())]))
+    summary = {
+        **summarise(cases, seed=entry.train.seed),
+        "without_postprocess": without_postprocess(pd.DataFrame([one.bare for one in scored])),
+        "postprocess": choice.rule.as_dict(),
+        "flips": params.evaluate.flips,
+        "validation": choice.as_dict(cases=len(splits["validation"])),
+    }
+    learning = learning_table(pd.read_csv(project.models / name / "history.csv"))
+    tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning}
+    figures = _figures(project, scored, cases=cases, slices=slices, name=name)
+    pictures = _write(project, name, summary=summary, tables=tables, figures=figures)
+    scores = costs.scores_of(project.root, name=name)
+    costs.keep_costs(project.root, name=name, what="evaluation", result=scores, costs={"seconds": seconds})
+    tables["cases"] = cases.assign(seconds=list(seconds.values()))
+    spent = time.perf_counter() - began
+    _log(project, params, name, summary=summary, tables=tables, pictures=pictures, seconds=spent)
+    logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
+
+
+def _warn_of_misfits(project: Project, names: Sequence[str], *, contract: Any) -> None:
+    """Says which test cases the network was not made for, or was trained on: models/E may come from elsewhere."""
+    from brats_cascade.data.store import open_case
+    from brats_cascade.inference.fit import all_misfits, describe_misfits
+
+    for name in names:
+        misfits = all_misfits([contract], facts=open_case(project.volumes / name).meta["facts"])
+        if misfits:
+            logging.warning("%s: %s", name, describe_misfits(misfits))
+
+
+def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], "np.ndarray"]:
+    import numpy as np
+
+    from brats_cascade.inference.segment import label_probabilities
+
+    def segment(case: Any) -> "np.ndarray":
+        with computing():
+            return label_probabilities(
+                [member], image=case.image, brain=np.asarray(case.brain), slices=options.slices, flips=options.flips
+            )
+
+    return segment
+
+
+def _open(project: Project, names: Sequence[str], *, title: str) -> Iterator[Any]:
+    """Opens one case after the other, with a bar of progress."""
+    from brats_cascade.data.store import open_case
+
+    return (open_case(project.volumes / name) for name in tqdm(names, desc=title, unit="case"))
+
+
+def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> Any:
+    """The rule that does best on the validation cases; they are segmented once, whatever the number of rules."""
+    import numpy as np
+
+    from brats_cascade.evaluation.cleaning import choose_rule, tally
+    from brats_cascade.inference.postprocess import all_rules
+    from brats_cascade.inference.segment import most_probable
+
+    tallies = []
+    for case in cases:
+        labels = most_probable(segment(case))
+        tallies.append(
+            tally(labels, truth=np.asarray(case.labels), brain=np.asarray(case.brain), spacing=case.meta["spacing"])
+        )
+    return choose_rule(tallies, rules=all_rules({key: getattr(options, key) for key in THRESHOLDS}))
+
+
+def _score(cases: Iterable[Any], *, segment: Any, rule: Any, folder: Path) -> tuple[list[Any], dict[str, float]]:
+    """The unseen cases scored, and the seconds that the segmentation of each took."""
+    from brats_cascade.evaluation.unseen import score_unseen
+    from brats_cascade.inference.segment import most_probable
+
+    scored, seconds = [], {}
+    for case in cases:
+        started = time.perf_counter()
+        probabilities = segment(case)
+        labels = most_probable(probabilities)
+        seconds[case.name] = round(time.perf_counter() - started, 2)
+        scored.append(score_unseen(case, labels=labels, probabilities=probabilities, rule=rule, folder=folder))
+    return scored, seconds
+
+
+def _figures(
+    project: Project, scored: Sequence[Any], *, cases: "pd.DataFrame", slices: "pd.DataFrame", name: str
+) -> dict[str, Any]:
+    """Curves of the training, and overlay and per-slice curve of the best, the median and the worst case."""
+    import pandas as pd
+
+    from brats_cascade.data.store import open_case
+    from brats_cascade.evaluation.figures import class_weight_figure, learning_curves, slice_curve
+    from brats_cascade.evaluation.summary import pick_cases
+
+    by_name = {one.row["case"]: one for one in scored}
+    history, weights = (pd.read_csv(project.models / name / f"{table}.csv") for table in ("history", "class_weights"))
+    figures: dict[str, Any] = {
+        "learning_curves": learning_curves(history, title=name),
+        "class_weights": class_weight_figure(weights, title=name),
+    }
+    for rank, case in pick_cases(cases).items():
+        title = f"{name}: {rank} case, {case}"
+        figures[f"{rank}_overlay"] = by_name[case].draw(open_case(project.volumes / case), title=title)
+        figures[f"{rank}_slices"] = slice_curve(slices[slices["case"] == case], title=title)
+    return figures
+
+
+def _write(
+    project: Project,
+    name: str,
+    *,
+    summary: dict[str, Any],
+    tables: dict[str, "pd.DataFrame"],
+    figures: dict[str, Any],
+) -> dict[str, Path]:
+    """Writes metrics and figures; gives where the pictures are."""
+    from brats_cascade.evaluation.figures import write_figures
+    from brats_cascade.evaluation.summary import headline
+
+    metrics = project.metrics
+    (metrics / name).mkdir(parents=True, exist_ok=True)
+    for key, table in tables.items():
+        table.to_csv(metrics / name / f"{key}.csv", index=False)
+    for path, content in ((metrics / name / "summary.json", summary), (metrics / f"{name}.json", headline(summary))):
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return write_figures(project.reports / "figures" / name, figures=figures)
+
+
+def _log(
+    project: Project,
+    params: Params,
+    name: str,
+    *,
+    summary: dict[str, Any],
+    tables: dict[str, "pd.DataFrame"],
+    pictures: dict[str, Path],
+    seconds: float,
+) -> None:
+    """Logs to the run that training opened, or below it; a run that is gone is made again from the files in models/NAME."""
+    from brats_cascade.costs import read_facts
+    from brats_cascade.report.card import run_note
+    from brats_cascade.tracking.evaluated import evaluation_run
+
+    options, before = params.evaluate.model_dump(), stage_params(params)
+    with evaluation_run(
+        name, options=options, summary=summary, params=before, seconds=seconds, root=project.root
+    ) as tracked:
+        if tracked is None:
+            logging.info("%s: MLflow holds this evaluation already", name)
+            return
+        facts = {**read_facts(project.root, name=name), "run_id": tracked.id}
+        tracked.log_summary(summary)
+        tracked.log_note(run_note(facts, summary=summary))
+        sets = json.loads(project.splits.read_text(encoding="utf-8"))
+        volumes = facts.get("data_hashes", {}).get("data/volumes", "unknown")
+        tracked.log_data(
+            {part: sets[part] for part in ("train", "validation", "test")}, volumes=volumes, source=params.data.source
+        )
+        tracked.log_slices(tables["slices"])
+        tracked.log_table(tables["cases"], name="cases")
+        tracked.log_table(tables["nine_slices"], name="nine_slices")
+        tracked.log_figures(pictures)

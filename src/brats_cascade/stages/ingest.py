@@ -1,0 +1,26 @@
+"""Finds the cases of data.source and fills the volume store: data/volumes, data/cases.parquet."""
+
+import logging
+
+from brats_cascade.config import Params
+from brats_cascade.data.cases import search
+from brats_cascade.data.ingest import ingest as ingest_cases
+from brats_cascade.data.stops import dvc_overlooks
+from brats_cascade.data.unused import by_reason, note_unused
+from brats_cascade.project import Project
+
+
+def ingest(project: Project, params: Params) -> None:
+    """Ingests every case found and writes the per-case table."""
+    source = project.root / params.data.source
+    found = search(source, layout=params.data.layout, from_params=True)
+    table = ingest_cases(found.cases, root=project.volumes, kept=project.ingested, **params.ingest.model_dump())
+    note_unused(table, unused=found.unused)
+    table.to_parquet(project.cases, index=False)
+    for line in by_reason(found.unused):
+        logging.warning("seen, not used: %s", line)
+    for line in dvc_overlooks(source):
+        logging.warning("%s", line)
+    for problem in table.loc[table["problem"] != "", "problem"]:
+        logging.warning("%s", problem)
+    logging.info("%d cases found, %d stored in %s", len(table), int(table["stored"].sum()), project.volumes)

@@ -1,0 +1,57 @@
+"""Draws the patch sets: data/patches/{phase1,phase2,validation}.parquet and summary.json; shards/ on request."""
+
+import json
+import logging
+import shutil
+
+from brats_cascade.config import Params
+from brats_cascade.data.export import export_patches
+from brats_cascade.data.kept import share_with_dvc
+from brats_cascade.data.patches import (
+    CaseOnDemand,
+    classes_of,
+    count_voxels,
+    draw_natural_set,
+    draw_patch_sets,
+    summarise,
+)
+from brats_cascade.project import Project
+
+
+def patches(project: Project, params: Params) -> None:
+    """Draws the centres of the training and the validation set."""
+    share_with_dvc(project.ingested)  # DVC has put what ingest made into its cache by now
+    splits = json.loads(project.splits.read_text(encoding="utf-8"))
+    sets = {
+        name: [CaseOnDemand(project.volumes / case) for case in splits[name]]
+        for name in ("train", "validation", "test")
+    }
+    classes = classes_of([case for cases in sets.values() for case in cases])
+    options = params.patches
+    asked = {"phase1": options.phase1, "phase2": options.phase2, "validation": options.validation}
+    census = count_voxels(sets["train"], classes=classes, border=options.border)
+    tables = draw_patch_sets(
+        sets["train"],
+        phase1=options.phase1,
+        phase2=options.phase2,
+        seed=options.seed,
+        classes=classes,
+        census=census,
+        border=options.border,
+    )
+    tables["validation"] = draw_natural_set(
+        sets["validation"], count=options.validation, seed=options.seed, classes=classes, border=options.border
+    )
+    summary = summarise(tables, asked=asked, census=census, seed=options.seed)
+    project.patches.mkdir(parents=True, exist_ok=True)
+    shards = project.patches / "shards"
+    shutil.rmtree(shards, ignore_errors=True)
+    for name, table in tables.items():
+        table.to_parquet(project.patches / f"{name}.parquet", index=False)
+        if options.export:
+            export_patches(
+                table, volumes=project.volumes, out=shards, name=name, size=options.export, seed=options.seed
+            )
+    (project.patches / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    for note in summary["notes"]:
+        logging.info("%s", note)

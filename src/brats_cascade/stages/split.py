@@ -1,0 +1,38 @@
+"""Splits the accepted cases by patient: data/splits.json."""
+
+import json
+import logging
+
+import pandas as pd
+
+from brats_cascade.config import Params, SplitParams
+from brats_cascade.data.split import SETS, Split, check_no_leak, fold_split, split_by_lists, split_patients
+from brats_cascade.errors import UserError
+from brats_cascade.project import Project
+
+
+def split(project: Project, params: Params) -> None:
+    """Draws the validation and test patients and refuses a leak."""
+    accepted = json.loads(project.verdict.read_text(encoding="utf-8"))["accepted"]
+    cases = pd.read_parquet(project.cases)
+    cases = cases[cases["case"].isin(accepted)]
+    drawn = _split(cases, options=params.split)
+    check_no_leak(drawn, cases)
+    project.splits.write_text(json.dumps(drawn.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    logging.info("patients: %s", ", ".join(f"{name} {len(drawn.patients[name])}" for name in SETS))
+
+
+def _split(cases: pd.DataFrame, *, options: SplitParams) -> Split:
+    """Lists that a person wrote come first, then a fold, then the plain hold-out."""
+    lists = options.lists
+    if lists.validation or lists.test:
+        if not (lists.validation and lists.test):
+            raise UserError(
+                "split.lists: expected names in both validation and test, received one list: fill the other"
+            )
+        return split_by_lists(cases, validation=lists.validation, test=lists.test)
+    if options.folds:
+        return fold_split(
+            cases, folds=options.folds, fold=options.fold, validation=options.validation, seed=options.seed
+        )
+    return split_patients(cases, validation=options.validation, test=options.test, seed=options.seed)

@@ -1,0 +1,29 @@
+"""Checks the per-case table: data/{verdict,fingerprint}.json, metrics/data.json, reports/data/."""
+
+import json
+import logging
+
+import pandas as pd
+
+from brats_cascade.config import Params
+from brats_cascade.data.checks import cohort_numbers, validate_cases
+from brats_cascade.data.fingerprint import fingerprint
+from brats_cascade.project import Project
+
+
+def validate(project: Project, params: Params) -> None:
+    """Writes which cases are used, which are set aside and why, and what the used ones are like."""
+    docs = project.reports / "data"
+    cases = pd.read_parquet(project.cases)
+    verdict = validate_cases(cases, docs=docs, labels=params.data.labels)
+    numbers = cohort_numbers(cases, verdict=verdict)
+    outputs = {
+        project.verdict: verdict.as_dict(),
+        project.metrics / "data.json": numbers,
+        project.fingerprint: fingerprint(cases[cases["case"].isin(verdict.accepted)]),
+    }
+    for path, content in outputs.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    logging.info("%(accepted)d of %(found)d cases accepted, %(warnings)d with a warning", numbers)
+    logging.info("see %s", docs / "index.html")
