@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.common import report
 from brats_cascade.backend import keep_quiet
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.sweep.plan import Plan, plan_of
 
 ROUNDS = 8

@@ -2,8 +2,8 @@
 
 import sys
 
-from brats_cascade.config import Params
 from brats_cascade.errors import UserError
+from brats_cascade.params import Params
 from brats_cascade.project import Project
 from brats_cascade.stages.script import run
 

@@ -13,7 +13,7 @@ from brats_cascade.evaluation.pairing import pair_labels
 from brats_cascade.inference.finished import is_finished, refuse_input_folders
 from brats_cascade.inference.fit import describe_misfits, find_misfits
 from brats_cascade.models.training_data import SeenCase, TrainingData
-from brats_cascade.params_file import check_experiment_names
+from brats_cascade.params.names import check_experiment_names
 
 PARAMS = Path("params.yaml")
 AXES = ("slice", "row", "column")

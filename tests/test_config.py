@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
-from brats_cascade.params_file import read_tree, write_params
+from brats_cascade.params import load_params
+from brats_cascade.params.file import read_tree, write_params
 
 ROOT = Path(__file__).parents[1]
 
@@ -179,3 +179,14 @@ def test_every_key_is_documented() -> None:
         if f"`{key}`" not in page and f"`{stage}.{key}`" not in page
     ]
     assert missing == []
+
+
+def test_an_edit_leaves_comments_and_every_other_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    before = "# mine\ntrain:\n  l2: 1.0e-05  # small\n  flip: true\nevaluate:\n  sizes:\n  - 0\n  - 50\nnone: ''\n"
+    path.write_text(before, encoding="utf-8")
+    tree = read_tree(path, editable=True)
+    tree["train"]["flip"] = False
+    tree["train"]["l1"] = 1e-7
+    write_params(path, tree)
+    assert path.read_text(encoding="utf-8") == before.replace("flip: true", "flip: false\n  l1: 1e-07")

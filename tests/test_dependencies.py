@@ -16,8 +16,7 @@ STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/__init__.py": "the version, the four modalities' fixed order, the phantom's name",
     "src/brats_cascade/backend.py": "starts Keras",
-    "src/brats_cascade/config.py": "the values come through params.yaml, which DVC compares",
-    "src/brats_cascade/params_file.py": "likewise",
+    "src/brats_cascade/params": "the values come through params.yaml, which DVC compares",
     "src/brats_cascade/costs.py": "costs are no outputs; compare, which shows them, depends on it",
     "src/brats_cascade/errors.py": "messages",
     "src/brats_cascade/precision.py": "a warning",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from brats_cascade import precision
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.stages import script
 
 ROOT = Path(__file__).parents[1]

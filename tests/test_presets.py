@@ -9,7 +9,7 @@ import pytest
 from dvc.utils.hydra import compose_and_dump
 from ruamel.yaml import YAML
 
-from brats_cascade.config import Params, load_params
+from brats_cascade.params import Params, load_params
 
 ROOT = Path(__file__).parents[1]
 PRESETS = sorted(path.stem for path in (ROOT / "conf/preset").glob("real-*.yaml"))

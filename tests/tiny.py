@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.params_file import read_tree, write_params
+from brats_cascade.params.file import read_tree, write_params
 
 ROOT = Path(__file__).parents[1]
 FILES = ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore")
@@ -50,7 +50,7 @@ def git(project: Path, *words: str) -> str:
 
 def change(project: Path, **blocks: Mapping[str, Any]) -> None:
     """Changes keys of params.yaml: change(project, train={"l2": 0.1})."""
-    tree = read_tree(project / "params.yaml")
+    tree = read_tree(project / "params.yaml", editable=True)
     for name, values in blocks.items():
         tree[name].update(values)
     write_params(project / "params.yaml", tree)
@@ -76,7 +76,7 @@ def make_project(folder: Path, *, experiments: Mapping[str, Any], **blocks: Mapp
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     change(folder, **TINY)
     change(folder, **blocks)
-    tree = read_tree(folder / "params.yaml")
+    tree = read_tree(folder / "params.yaml", editable=True)
     tree["experiments"] = {
         name: tree["experiments"][name] if entry is None else entry for name, entry in experiments.items()
     }

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from brats_cascade import MODALITIES
-from brats_cascade.config import SplitParams, load_params
 from brats_cascade.data.facts import table
 from brats_cascade.data.store import write_case
 from brats_cascade.errors import UserError
+from brats_cascade.params import SplitParams, load_params
 from brats_cascade.project import Project
 from brats_cascade.stages.patches import patches
 from brats_cascade.stages.split import split

@@ -1,9 +1,9 @@
 import optuna
 import pytest
 
-from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
-from brats_cascade.params_file import read_tree, write_params
+from brats_cascade.params import load_params
+from brats_cascade.params.file import read_tree, write_params
 from brats_cascade.sweep.apply import apply_best
 from brats_cascade.sweep.plan import plan_of
 

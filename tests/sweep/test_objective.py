@@ -3,8 +3,8 @@ import threading
 import optuna
 import pytest
 
-from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
+from brats_cascade.params import load_params
 from brats_cascade.sweep import objective as module
 from brats_cascade.sweep import worker
 from brats_cascade.sweep.material import Material

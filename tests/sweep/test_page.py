@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.sweep.page import read_metrics, seconds_of, write_page
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.report import Report

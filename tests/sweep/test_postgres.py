@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.sweep.objective import Objective
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.standing import counted

@@ -13,7 +13,7 @@ import optuna
 import psutil
 import pytest
 
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.sweep.standing import counted, reason_of
 
 pytestmark = pytest.mark.slow

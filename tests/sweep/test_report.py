@@ -3,7 +3,7 @@ import re
 import optuna
 import pytest
 
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.report import write_report
 

@@ -3,11 +3,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
-from brats_cascade.sweep.parse import parse_space
+from brats_cascade.params import load_params
+from brats_cascade.params.space import Range, overrides_of, parse_space, point_of, suggest
 from brats_cascade.sweep.plan import plan_of
-from brats_cascade.sweep.space import Range, overrides_of, point_of, suggest
 
 ROOT = Path(__file__).parents[2]
 NESTED = {

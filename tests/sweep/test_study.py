@@ -8,8 +8,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
+from brats_cascade.params import load_params
+from brats_cascade.params.space import suggest
 from brats_cascade.sweep import storage as storage_module
 from brats_cascade.sweep.devices import count_workers, visible_gpus, worker_environment
 from brats_cascade.sweep.lost import give_up_lost
@@ -18,7 +19,6 @@ from brats_cascade.sweep.objective import host_name
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
 from brats_cascade.sweep.settings import recipe_of, style_of
-from brats_cascade.sweep.space import suggest
 from brats_cascade.sweep.standing import best, counted, reason_of, stale_for
 from brats_cascade.sweep.storage import open_storage, shown
 from brats_cascade.sweep.study import make_pruner, make_study, open_study

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import optuna
 
 from brats_cascade import tracking
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.sweep import records
 from brats_cascade.sweep.plan import plan_of
 

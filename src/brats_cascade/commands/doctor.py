@@ -122,8 +122,8 @@ def versions(root: Path, problems: list[str]) -> str:
 
 
 def _project(root: Path, problems: list[str]) -> None:
-    from brats_cascade.config import load_params
     from brats_cascade.data.cases import find_cases
+    from brats_cascade.params import load_params
 
     try:
         params = load_params(root / "params.yaml")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from brats_cascade.backend import check_backend
-from brats_cascade.config import load_params
+from brats_cascade.params import load_params
 from brats_cascade.sweep.apply import apply_best
 from brats_cascade.sweep.page import COMMAND, read_metrics, write_page
 from brats_cascade.sweep.plan import plan_of

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from brats_cascade import costs
 from brats_cascade.backend import start_backend
-from brats_cascade.config import EvaluateParams, Params
+from brats_cascade.params import EvaluateParams, Params
 from brats_cascade.project import Project
 from brats_cascade.stages.cost import computing
 from brats_cascade.stages.script import experiment_named, stage_params

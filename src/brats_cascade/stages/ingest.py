@@ -2,11 +2,11 @@
 
 import logging
 
-from brats_cascade.config import Params
 from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest as ingest_cases
 from brats_cascade.data.stops import dvc_overlooks
 from brats_cascade.data.unused import by_reason, note_unused
+from brats_cascade.params import Params
 from brats_cascade.project import Project
 
 

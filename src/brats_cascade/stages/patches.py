@@ -4,7 +4,6 @@ import json
 import logging
 import shutil
 
-from brats_cascade.config import Params
 from brats_cascade.data.export import export_patches
 from brats_cascade.data.kept import share_with_dvc
 from brats_cascade.data.patches import (
@@ -15,6 +14,7 @@ from brats_cascade.data.patches import (
     draw_patch_sets,
     summarise,
 )
+from brats_cascade.params import Params
 from brats_cascade.project import Project
 
 

@@ -2,8 +2,8 @@
 
 import logging
 
-from brats_cascade.config import Params
 from brats_cascade.data.phantom import make_cohort
+from brats_cascade.params import Params
 from brats_cascade.project import Project
 
 

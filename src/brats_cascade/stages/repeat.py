@@ -11,7 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from brats_cascade.errors import UserError
-from brats_cascade.params_file import read_tree
+from brats_cascade.params.file import read_tree
 from brats_cascade.stages.repeat_words import describe
 
 RUN = ("experiment", "folds", "fold", "seed")

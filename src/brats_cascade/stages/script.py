@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
-from brats_cascade.config import ExperimentParams, Params, load_params
 from brats_cascade.errors import UserError
+from brats_cascade.params import ExperimentParams, Params, load_params
 from brats_cascade.project import Project
 from brats_cascade.stages.cost import noted
 

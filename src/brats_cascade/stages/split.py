@@ -5,9 +5,9 @@ import logging
 
 import pandas as pd
 
-from brats_cascade.config import Params, SplitParams
 from brats_cascade.data.split import SETS, Split, check_no_leak, fold_split, split_by_lists, split_patients
 from brats_cascade.errors import UserError
+from brats_cascade.params import Params, SplitParams
 from brats_cascade.project import Project
 
 

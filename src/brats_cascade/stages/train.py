@@ -10,7 +10,7 @@ from typing import Any
 
 from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
-from brats_cascade.config import Params
+from brats_cascade.params import Params
 from brats_cascade.project import Project
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade import MODALITIES, provenance
-from brats_cascade.config import ExperimentParams, Params, TrainParams
 from brats_cascade.errors import UserError
+from brats_cascade.params import ExperimentParams, Params, TrainParams
 from brats_cascade.project import Project
 
 

@@ -5,9 +5,9 @@ import logging
 
 import pandas as pd
 
-from brats_cascade.config import Params
 from brats_cascade.data.checks import cohort_numbers, validate_cases
 from brats_cascade.data.fingerprint import fingerprint
+from brats_cascade.params import Params
 from brats_cascade.project import Project
 
 

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade.config import load_params
 from brats_cascade.errors import UserError
-from brats_cascade.params_file import read_tree, write_params
+from brats_cascade.params import load_params
+from brats_cascade.params.file import read_tree, write_params
+from brats_cascade.params.space import overrides_of
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.space import overrides_of
 from brats_cascade.sweep.standing import score_of, unchanged
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ def apply_best(path: Path, *, study: "Study", best: "FrozenTrial", plan: Plan) -
             f"{path.name}: left as it is; no trial is better than trial {default.number}, "
             f"the settings of {plan.sweep.experiment}"
         )
-    name, tree = f"{study.study_name}_best", read_tree(path)
+    name, tree = f"{study.study_name}_best", read_tree(path, editable=True)
     found = {key: _short(value) for key, value in overrides_of(best.params).items()}
     entry = {**tree["experiments"][plan.sweep.experiment], **plan.sweep.fixed, **found}
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        write_params(draft, {**tree, "experiments": {**tree["experiments"], name: entry}})
+        tree["experiments"][name] = entry
+        write_params(draft, tree)
         experiments = load_params(draft).experiments
         known = load_params(path).experiments
         same = next((other for other, settings in known.items() if settings == experiments[name]), None)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance, tracking
-from brats_cascade.config import TrainParams
+from brats_cascade.params import TrainParams
+from brats_cascade.params.space import suggest
 from brats_cascade.sweep import records
 from brats_cascade.sweep.material import Material
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.space import suggest
 from brats_cascade.sweep.standing import origin
 from brats_cascade.sweep.trial import Outcome, train_trial
 

@@ -1,17 +1,13 @@
 """What a sweep searches: an experiment of params.yaml, what is fixed for all its trials, and the space."""
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from brats_cascade.config import ExperimentParams, Params, SweepParams, TrainParams
-from brats_cascade.errors import UserError
-from brats_cascade.sweep.parse import parse_space
-from brats_cascade.sweep.space import Space
+from brats_cascade.params import ExperimentParams, Params, SweepParams, TrainParams, swept_experiment
+from brats_cascade.params.space import Space, parse_space
+from brats_cascade.params.train import apply_overrides
 
 Direction = Literal["maximize", "minimize"]
 
@@ -80,36 +76,5 @@ def plan_of(params: Params) -> Plan:
     Raises:
         UserError: An unknown experiment or key, or a value that `train` refuses; names the key.
     """
-    sweep = params.sweep
-    if sweep.experiment not in params.experiments:
-        raise UserError(f"sweep.experiment: no experiment {sweep.experiment!r}; known: {', '.join(params.experiments)}")
-    entry = params.experiments[sweep.experiment]
-    entry = entry.model_copy(update={"train": apply_overrides(entry.train, sweep.fixed, where="sweep.fixed")})
-    space = parse_space(sweep.space, train=entry.train)
-    return Plan(entry, sweep, space)
-
-
-def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: str) -> TrainParams:
-    """Settings with some of them replaced.
-
-    Args:
-        train: The settings.
-        overrides: Key -> value.
-        where: What the values belong to, for messages.
-
-    Returns:
-        New settings.
-
-    Raises:
-        UserError: An unknown key, with the nearest known one, or a value that is refused.
-    """
-    for key in overrides:
-        if key not in TrainParams.model_fields:
-            near = difflib.get_close_matches(str(key), TrainParams.model_fields, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"{where}: train has no key {key!r}{hint}")
-    try:
-        return TrainParams.model_validate({**train.model_dump(), **overrides})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{where}.{first['loc'][0]}: {first['msg']}, received {first['input']!r}") from None
+    entry = swept_experiment(params)
+    return Plan(entry, params.sweep, parse_space(params.sweep.space, train=entry.train))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance, tracking
-from brats_cascade.config import TrainParams
+from brats_cascade.params import TrainParams
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.standing import LOST, reason_of, score_of
 from brats_cascade.sweep.trial import Outcome

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
-from brats_cascade.params_file import problem_of_name
+from brats_cascade.params.names import problem_of_name
 from brats_cascade.sweep import records
 from brats_cascade.sweep.crew import Crew
 from brats_cascade.sweep.devices import count_workers, usable_cores, visible_gpus, worker_environment

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade.config import TrainParams
+from brats_cascade.params import TrainParams
 
 if TYPE_CHECKING:
     from brats_cascade.models.two_path import Style

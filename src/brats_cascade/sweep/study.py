@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from brats_cascade.errors import UserError
+from brats_cascade.params.space import point_of
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.space import point_of
 from brats_cascade.sweep.standing import counted
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from brats_cascade.config import TrainParams
 from brats_cascade.errors import UserError
+from brats_cascade.params import TrainParams
 from brats_cascade.sweep.material import Material, mean_over_patients
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.settings import recipe_of, style_of

@@ -1,0 +1,133 @@
+"""params.yaml as one small frozen model per stage; unknown or mistyped keys are refused."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from brats_cascade.params.train import Count, NotNegative, Positive, Stage, TrainParams
+
+# One number, or several of which a stage chooses one.
+Candidates = Annotated[
+    tuple[NotNegative, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,)),
+]
+
+
+class DataParams(Stage):
+    """Where the raw volumes are."""
+
+    source: str
+    layout: str = "auto"
+    labels: Literal["merge", "refuse"] = "merge"
+
+
+class PhantomParams(Stage):
+    """The embedded default cohort."""
+
+    patients: Annotated[int, Field(ge=3)]
+    high_grade: Count
+    seed: int
+    spacing: Annotated[float, Field(ge=1, le=4)]
+
+
+class IngestParams(Stage):
+    """Preprocessing of volumes."""
+
+    clip: Annotated[float, Field(ge=0, lt=0.5)]
+    n4: bool = False
+    zscore: Literal["brain", "volume"] = "brain"
+    axis: Literal["axial", "coronal", "sagittal"] = "axial"
+    workers: Positive
+    scheduler: str = ""
+    keep_gb: Annotated[float, Field(ge=0)] = 20
+
+
+class SplitLists(Stage):
+    """Patients or cases that a person has chosen."""
+
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+class SplitParams(Stage):
+    """Patients of the validation and test sets."""
+
+    seed: int
+    validation: Positive
+    test: Positive
+    folds: Count = 0
+    fold: Count = 0
+    lists: SplitLists = SplitLists()
+
+
+class PatchParams(Stage):
+    """Number of centres in each patch set."""
+
+    seed: int
+    phase1: Positive
+    phase2: Positive
+    validation: Positive
+    border: Count = 0
+    export: Count = 0
+
+
+class EvaluateParams(Stage):
+    """Inference and scoring; a list holds values of which evaluation takes the best on the validation patients."""
+
+    precision: Literal["float32", "bfloat16"]
+    slices: Positive
+    flips: bool
+    min_component: Candidates
+    skull_distance: Candidates
+    flatness: Candidates
+    skull_volume: Candidates
+
+
+class SweepParams(Stage):
+    """A search for better `train` settings (docs/sweeps.md); `space` is checked by `brats_cascade.params.space`."""
+
+    experiment: str = "two_path"
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 1
+    sampler: Literal["tpe", "random"] = "tpe"
+    startup: Positive = 5
+    pruner: Literal["median", "hyperband", "none"] = "median"
+    second: Literal["none", "seconds", "parameters"] = "none"
+    patience: Count = 0
+    retries: Count = 2
+    heartbeat: Positive = 20
+    space: dict[str, Any] = Field(default_factory=dict)
+
+
+class ExperimentParams(Stage):
+    """One entry of `experiments`.
+
+    `builds_on` is `data/patches` for a network trained from the patch sets alone (a cascade then trains its CNN 1 too), or
+    `models/NAME` for a cascade whose CNN 1 is the TwoPathCNN of experiment NAME; DVC takes it as a dependency of the
+    training stage.
+    """
+
+    architecture: Literal["two_path", "input_cascade", "local_cascade", "mf_cascade", "unet"]
+    builds_on: str
+    train: TrainParams
+
+    @property
+    def cnn1(self) -> str | None:
+        """The experiment whose TwoPathCNN is CNN 1, or None."""
+        folder, _, name = self.builds_on.partition("/")
+        return name if folder == "models" else None
+
+
+class Params(Stage):
+    """All of params.yaml."""
+
+    data: DataParams
+    phantom: PhantomParams
+    ingest: IngestParams
+    split: SplitParams
+    patches: PatchParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    experiments: dict[str, ExperimentParams]
+    sweep: SweepParams = SweepParams()

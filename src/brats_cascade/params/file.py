@@ -1,0 +1,62 @@
+"""params.yaml as text: read, and written back in the form that it has."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from brats_cascade.errors import UserError
+
+
+def read_tree(path: Path, *, editable: bool = False) -> dict[str, Any]:
+    """Reads params.yaml without checking its keys.
+
+    Args:
+        path: The file.
+        editable: Changed and given to `write_params`, the tree leaves every other line as it is, comments included.
+
+    Returns:
+        Its blocks.
+
+    Raises:
+        UserError: It is missing, no YAML, or no mapping; on one line.
+    """
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        tree = YAML(typ="rt" if editable else "safe").load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run this from the project's root") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {_one_line(error)}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected a mapping of stages, found {'nothing' if tree is None else repr(tree)[:60]}")
+    return tree
+
+
+def write_params(path: Path, tree: Mapping[str, Any]) -> None:
+    """Writes params.yaml whole or not at all, one key per line.
+
+    Args:
+        path: The file.
+        tree: Its blocks.
+    """
+    from ruamel.yaml import YAML
+
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yaml = YAML()
+        yaml.width = 4096  # a long value stays on its line
+        yaml.dump(tree, draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _one_line(error: Exception) -> str:
+    """What a YAML error says, and in which line of the file; ruamel's own text has several lines."""
+    mark = getattr(error, "problem_mark", None)
+    text = getattr(error, "problem", None) or str(error)
+    return " ".join(text.split()) + (f" (line {mark.line + 1})" if mark is not None else "")

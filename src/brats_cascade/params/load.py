@@ -1,0 +1,111 @@
+"""params.yaml read and checked; a mistake gets one line with the nearest name."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from brats_cascade.errors import UserError
+from brats_cascade.params.blocks import ExperimentParams, Params
+from brats_cascade.params.file import read_tree
+from brats_cascade.params.names import check_experiment_names
+from brats_cascade.params.space import parse_space
+from brats_cascade.params.train import TrainParams, apply_overrides, nearest
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Reads and checks params.yaml.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The checked parameters; every experiment holds the `train` defaults with its own overrides applied.
+
+    Raises:
+        UserError: The file is missing or no YAML, an experiment's name cannot be used, or a key is unknown, missing or of
+            the wrong kind; the message names the key and, for an unknown one, the nearest known name.
+    """
+    tree = read_tree(path)
+    check_experiment_names(tree.get("experiments"), path=path)
+    tree["experiments"] = {
+        name: _with_defaults(entry, defaults=tree.get("train")) for name, entry in tree["experiments"].items()
+    }
+    try:
+        params = Params.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_explain(error)}") from None
+    _check_experiments(params.experiments, path=path)
+    _check_sweep(params, path=path)
+    return params
+
+
+def _with_defaults(entry: Any, *, defaults: Any) -> Any:
+    """Splits an experiment into its own keys and its overrides of `train`, and fills in the defaults."""
+    if not isinstance(defaults, dict):
+        return entry
+    own = {key: value for key, value in entry.items() if key in ExperimentParams.model_fields}
+    overrides = {key: value for key, value in entry.items() if key not in ExperimentParams.model_fields}
+    return {**own, "train": {**defaults, **overrides}}
+
+
+def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) -> None:
+    for name, entry in experiments.items():
+        where = f"{path}: experiments.{name}.builds_on"
+        if entry.builds_on == "data/patches":
+            continue
+        if entry.cnn1 is None:
+            raise UserError(f"{where}: expected data/patches or models/NAME, got {entry.builds_on!r}")
+        if entry.cnn1 not in experiments or experiments[entry.cnn1].architecture != "two_path":
+            known = [key for key, other in experiments.items() if other.architecture == "two_path"]
+            raise UserError(
+                f"{where}: expected models/NAME of a two_path experiment, one of {known}, got {entry.builds_on!r}"
+            )
+        if entry.architecture in ("two_path", "unet"):
+            raise UserError(f"{where}: {entry.architecture} has no CNN 1; set it to data/patches")
+
+
+def _check_sweep(params: Params, *, path: Path) -> None:
+    if "sweep" not in params.model_fields_set:
+        return
+    try:
+        parse_space(params.sweep.space, train=swept_experiment(params).train)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def swept_experiment(params: Params) -> ExperimentParams:
+    """The experiment that a sweep varies, with `sweep.fixed` applied.
+
+    Raises:
+        UserError: An unknown experiment or key, or a value that `train` refuses; names the key.
+    """
+    sweep = params.sweep
+    if sweep.experiment not in params.experiments:
+        raise UserError(f"sweep.experiment: no experiment {sweep.experiment!r}; known: {', '.join(params.experiments)}")
+    entry = params.experiments[sweep.experiment]
+    return entry.model_copy(update={"train": apply_overrides(entry.train, sweep.fixed, where="sweep.fixed")})
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing wrong with params.yaml, on one line: where, what was expected, what was found."""
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"]]
+    where = ".".join(keys)
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}; {nearest(keys[-1], _known_keys(keys[:-1]))}"
+    if first["type"] == "missing":
+        return f"key {where!r} is missing; see docs/params.md"
+    found = "nothing" if first["input"] is None else repr(first["input"])[:100]
+    return f"{where}: {first['msg']}, found {found}"
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    """The keys that the block at this place knows; an experiment also takes those of `train`."""
+    if not parents:
+        return list(Params.model_fields)
+    if parents[0] == "experiments":
+        own = [key for key in ExperimentParams.model_fields if key != "train"]
+        return [*own, *TrainParams.model_fields]
+    block = Params.model_fields[parents[0]].annotation
+    return list(block.model_fields) if isinstance(block, type) and issubclass(block, BaseModel) else []

@@ -1,0 +1,96 @@
+"""The settings of one training, and the base of every block of params.yaml."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from brats_cascade.errors import UserError
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Stage(BaseModel):
+    """A block of params.yaml: frozen, strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainParams(Stage):
+    """One training run: the defaults of `train` with an experiment's overrides."""
+
+    seed: int
+    width: Annotated[float, Field(gt=0, le=4)]
+    maxout: Positive
+    normalisation: Literal["batch", "dropout", "none"]
+    pooling: Literal["max", "conv"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    start: Literal["he", "paper"]
+    cascade: Literal["frozen", "joint"]
+    cnn1_output: Literal["probabilities", "relu_batch"]
+    procedure: Literal["two_phase", "single"]
+    class_weights: Literal["slice", "cohort", "none"]
+    weight_power: Share
+    sampler: Literal["tiles", "patches"]
+    tile: Annotated[int, Field(ge=8)]
+    loss_on: Literal["brain", "centres"]
+    patch_order: Literal["random", "slices"]
+    slice_epochs: Positive
+    batch: Positive
+    steps: Positive
+    phase2_steps: Count
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["cosine", "linear", "exponential", "constant"]
+    final_rate: Share
+    warmup: Share
+    phase2_rate: Annotated[float, Field(gt=0)]
+    output_rate: Annotated[float, Field(gt=0)]
+    momentum_start: Annotated[float, Field(ge=0, lt=1)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: NotNegative
+    l1: NotNegative
+    l2: NotNegative
+    kernel_bound: NotNegative
+    flip: bool
+    intensity: NotNegative
+    checks: Positive
+    patience: Count
+    checkpoint_steps: Count
+    precision: Literal["float32", "bfloat16"]
+    devices: Literal["one", "local", "workers"]
+
+
+def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: str) -> TrainParams:
+    """Settings with some of them replaced.
+
+    Args:
+        train: The settings.
+        overrides: Key -> value.
+        where: What the values belong to, for messages.
+
+    Returns:
+        New settings.
+
+    Raises:
+        UserError: An unknown key, with the nearest known one, or a value that is refused.
+    """
+    for key in overrides:
+        if key not in TrainParams.model_fields:
+            raise UserError(f"{where}: train has no key {key!r}; {nearest(key, TrainParams.model_fields)}")
+    try:
+        return TrainParams.model_validate({**train.model_dump(), **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{where}.{first['loc'][0]}: {first['msg']}, received {first['input']!r}") from None
+
+
+def nearest(key: object, known: Iterable[str]) -> str:
+    """What may have been meant by an unknown key: the nearest known one, or all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
