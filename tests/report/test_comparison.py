@@ -1,8 +1,9 @@
 import pytest
 
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.comparison import comparison, text_table
+from brats_cascade.report.comparison import comparison
 from brats_cascade.report.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
+from brats_cascade.report.text import results_text
 
 
 def summary(*, dice, interval=True):
@@ -25,13 +26,13 @@ def test_the_comparison_keeps_the_very_numbers():
     assert "baseline" not in comparison({"one": summary(dice=0.8)})
 
 
-def test_the_text_table_names_every_row_and_where_to_look_next():
-    text = text_table(comparison({"one": summary(dice=0.8)}, baseline=BASELINE))
+def test_the_results_text_names_every_row_and_where_to_look_next():
+    text = results_text(comparison({"one": summary(dice=0.8)}, baseline=BASELINE))
     lines = text.splitlines()
-    assert lines[0] == "Mean Dice over 3 unseen patients [95 % interval]"
+    assert "over 3 test patients" in lines[0]
     assert any(line.startswith("one ") and "0.800 [0.70, 0.90]" in line for line in lines)
     assert any(line.startswith("threshold: flair above +1.50 SD") and "0.410" in line for line in lines)
-    assert any("InputCascadeCNN, other patients" in line and "0.88" in line for line in lines)
+    assert any("InputCascadeCNN, different patients" in line and "0.88" in line for line in lines)
     assert "reports/index.html" in text and "make ui" in text
 
 

@@ -18,6 +18,7 @@ from brats_cascade.evaluation.regions import EMPTY_REGIONS
 from brats_cascade.evaluation.score_files import MISFITS_SEEN, SAME, notes, schemes_of, score_pair
 from brats_cascade.evaluation.summary import summarise
 from brats_cascade.labels import REGIONS, SCHEMES
+from brats_cascade.report.text import text_table
 
 SEED = 1  # of the bootstrap
 
@@ -126,25 +127,26 @@ def _null_for_nan(content: Any) -> Any:
 
 
 def _text(table: pd.DataFrame, *, out: Path, left: int) -> str:
-    scores = ("dice", "ppv", "sensitivity", "hd95")
-    count = f"{len(table)} of {len(table) + left} cases" if left else f"{len(table)} cases"
-    lines = [f"{count}   Dice complete / core / enhancing   HD95 complete, mm"]
     summary = summarise(table, seed=SEED)
-    mean = {f"{region}_{score}": summary[region][score] for region in REGIONS for score in scores}
-    median = {f"{region}_{score}": summary[region][f"{score}_median"] for region in REGIONS for score in scores}
-    width = max(len(name) for name in [*table["case"].astype(str), "median"])
-    rows: list[tuple[str, Mapping[Any, Any]]] = [(str(row["case"]), row) for row in table.to_dict("records")]
-    for name, row in [*rows, ("mean", mean), ("median", median)]:
-        dice = " / ".join(_score(row[f"{region}_dice"]) for region in REGIONS)
-        lines.append(f"{name.ljust(width)}   {dice}   {row['complete_hd95']:.1f}")
+    mean, median = (
+        {f"{region}_{score}": summary[region][f"{score}{kind}"] for region in REGIONS for score in ("dice", "hd95")}
+        for kind in ("", "_median")
+    )
+    scored: list[tuple[str, Mapping[Any, Any]]] = [(str(row["case"]), row) for row in table.to_dict("records")]
+    rows = [
+        [name, *(_score(row[f"{region}_dice"]) for region in REGIONS), _score(row["complete_hd95"], decimals=1)]
+        for name, row in [*scored, ("mean", mean), ("median", median)]
+    ]
+    count = f"{len(table)} of {len(table) + left} cases" if left else f"{len(table)} case{'s' * (len(table) > 1)}"
+    lines = [text_table([count, *(f"Dice {region}" for region in REGIONS), "HD95 complete, mm"], rows=rows)]
     if "dice_low" in summary["complete"]:
         low, high = summary["complete"]["dice_low"], summary["complete"]["dice_high"]
         lines.append(f"95 % interval of the mean complete Dice over patients: {low:.3f} to {high:.3f}")
     return "\n".join([*lines, str(out)])
 
 
-def _score(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def _score(value: float, *, decimals: int = 3) -> str:
+    return "-" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def _brief(reasons: Mapping[str, str], *, failed: set[str], several: int = 3) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
-from brats_cascade.report.comparison import text_table
+from brats_cascade.report.text import results_text, text_table
 
 
 def run(root: Path, *, costs: bool = False) -> str:
@@ -28,7 +28,7 @@ def run(root: Path, *, costs: bool = False) -> str:
     if not path.is_file():
         raise UserError(f"{path}: not found; run `make repro` (or `dvc repro`) first, in the project's root")
     compared = json.loads(path.read_text(encoding="utf-8"))
-    return text_table(compared, champion=_champion(root, compared=compared))
+    return results_text(compared, champion=_champion(root, compared=compared))
 
 
 def _champion(root: Path, *, compared: dict[str, Any]) -> str:
@@ -62,15 +62,14 @@ def _costs(folder: Path) -> str:
     if not notes:
         raise UserError(f"{folder}: no stage has run in this folder; run `make repro` (or `dvc repro`) first")
     notes.sort(key=lambda note: (STAGES.index(note["stage"]), note["when"]))
-    rows = [(" ".join((note["stage"], note["argument"])), note) for note in notes]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(
+    rows = [
         [
-            f"{'stage'.ljust(width)}  {'seconds':>8}  {'memory, GB':>10}  finished",
-            *(
-                f"{name.ljust(width)}  {note['seconds']:>8.1f}  {note['peak_memory_mb'] / 1000:>10.2f}  {note['when']}"
-                for name, note in rows
-            ),
-            "The last run of every stage on this machine; memory is the most that the stage's own process held.",
+            f"{note['stage']} {note['argument']}".strip(),
+            f"{note['seconds']:.1f}",
+            f"{note['peak_memory_mb'] / 1000:.2f}",
+            note["when"],
         ]
-    )
+        for note in notes
+    ]
+    table = text_table(["stage", "seconds", "memory, GB", "finished"], rows=rows)
+    return f"{table}\nWall time and peak memory of the last run of each stage on this machine (main process only)."

@@ -1,10 +1,9 @@
-"""All experiments side by side: reports/comparison.json, and the plain text table that ends a run."""
+"""All experiments side by side: reports/comparison.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.paper import PAPER
 
 COMPARED = ("dice", "dice_low", "dice_high", "ppv", "sensitivity", "hd95")
 
@@ -48,66 +47,3 @@ def comparison(
     if paired:
         gathered["best_minus"] = dict(paired)
     return gathered
-
-
-def text_table(compared: Mapping[str, Any], *, champion: str = "") -> str:
-    """Writes the comparison as plain text, with where to look next.
-
-    Args:
-        compared: From `comparison`, or reports/comparison.json as read.
-        champion: One line about the champion.
-
-    Returns:
-        Several lines, no trailing newline.
-    """
-    experiments = compared["experiments"]
-    patients = sorted({entry["patients"] for entry in experiments.values()})
-    rows: list[Sequence[str]] = [("", *REGIONS, "HD95", "bare", "validation")]
-    for name, entry in experiments.items():
-        complete = entry["complete"]
-        rows.append(
-            (
-                f"{name} *" if name == compared.get("best") else name,
-                *(_with_interval(entry[region]) for region in REGIONS),
-                f"{complete['hd95']:.1f}",
-                _three(complete.get("dice_without_postprocess")),
-                _three(entry.get("validation_dice")),
-            )
-        )
-    if "baseline" in compared:
-        base = compared["baseline"]
-        dice, distance = base["complete"]["dice"], base["complete"]["hd95"]
-        rows.append((f"threshold: {base['rule']}", f"{dice:.3f}", "", "", f"{distance:.1f}", "", ""))
-    paper = PAPER[0]
-    rows.append((f"paper's {paper.method}, other patients", *(f"{dice:.2f}" for dice in paper.dice), "", "", ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    rule = "-" * max(len(line) for line in lines)
-    who = " or ".join(str(count) for count in patients) or "no"
-    return "\n".join(
-        [
-            f"Mean Dice over {who} unseen patients [95 % interval]",
-            rule,
-            lines[0],
-            rule,
-            *lines[1:],
-            rule,
-            "HD95 in mm and bare (without post-processing): complete tumour; validation: mean of the regions",
-            *(["* best of these on the validation patients"] if "best" in compared else []),
-            *([champion] if champion else []),
-            "Where to look next",
-            "  reports/index.html       scores, curves and pictures of every experiment, on one page",
-            "  reports/data/            what was checked in the data",
-            "  make ui                  every run in MLflow's pages, on this machine only",
-            "  dvc metrics show         the same numbers; dvc exp run -S ... tries other ones",
-        ]
-    )
-
-
-def _with_interval(scores: Mapping[str, float]) -> str:
-    text = f"{scores['dice']:.3f}"
-    return f"{text} [{scores['dice_low']:.2f}, {scores['dice_high']:.2f}]" if "dice_low" in scores else text
-
-
-def _three(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

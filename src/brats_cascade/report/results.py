@@ -12,6 +12,7 @@ from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
 from brats_cascade.report.paper import PAPER, PAPER_NOTE
 from brats_cascade.report.render import render
+from brats_cascade.report.text import with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +123,7 @@ def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
         "protocol": facts["protocol"],
         "network": NETWORKS[facts["architecture"]],
         "patients": scores["patients"],
-        "dice": [_with_interval(scores[region]) for region in REGIONS],
+        "dice": [with_interval(scores[region]) for region in REGIONS],
         **{
             score: "/".join(f"{scores[region][score]:.{digits}f}" for region in REGIONS)
             for score, digits in DECIMALS.items()
@@ -131,11 +132,6 @@ def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": f"{seconds:.1f} s" if seconds else "",
         "hardware": _hardware(facts.get("machine", "")),
     }
-
-
-def _with_interval(scores: Mapping[str, float]) -> str:
-    text = f"{scores['dice']:.3f}"
-    return f"{text} [{scores['dice_low']:.2f}, {scores['dice_high']:.2f}]" if "dice_low" in scores else text
 
 
 def _hardware(machine: str) -> str:
