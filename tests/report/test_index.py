@@ -147,7 +147,7 @@ def test_the_whole_page(tmp_path):
     assert sum("paper, " in row for row in rows) == 5
     assert any(row.startswith("InputCascade|pixel agreement|0.925") for row in rows)
     assert any(row.startswith("|pixel agreement|0.987") for row in rows)
-    assert "Other patients, other numbers" in page and "embedded phantom" in page
+    assert "a rough reference, not a ranking" in page and "embedded phantom" in page
     assert "<b>third</b> has not been evaluated" in page
     assert "those of <b>second</b>" in page  # chosen by validation
     assert any(row.startswith("case_x|cut short|") for row in rows)

@@ -31,7 +31,7 @@ def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:
     terminal = sys.stdout.isatty()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, *cells in zip(header, *rows, strict=True):
-        numbers = all(not cell or _is_number(cell) for cell in cells)
+        numbers = all(cell in ("", "-") or _is_number(cell) for cell in cells)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
