@@ -94,8 +94,8 @@ def test_a_stage_depends_on_every_module_that_it_imports(name: str) -> None:
     assert not missing, f"dvc.yaml, {name}: add to deps {sorted(missing)}"
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_depends_on_no_module_that_it_does_not_import(name: str) -> None:
+@pytest.mark.parametrize("name", ["ingest", "train"])
+def test_a_long_stage_depends_on_no_module_that_it_does_not_import(name: str) -> None:
     """Or an edit of what is used elsewhere alone, such as for inference, would train everything again."""
     stage = _stage(name)
     reached = _reached(Path(stage["cmd"].split()[1]))
