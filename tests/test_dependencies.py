@@ -1,6 +1,7 @@
 """What dvc.yaml says a stage depends on, held to what its script imports."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -109,3 +110,19 @@ def test_a_long_stage_depends_on_no_module_that_it_does_not_import(name: str) ->
 
 def test_what_is_excepted_exists() -> None:
     assert all((ROOT / place).exists() for place in NO_PART_OF_ANY_RESULT)
+
+
+def test_the_architecture_page_names_what_reruns_and_every_folder() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = [
+        line.strip("| ").split(" | ") for line in page.split("stages that run again |")[1].splitlines() if "`" in line
+    ]
+    for place, named in [row for row in rows if len(row) == 2]:
+        path = f"src/brats_cascade/{place.strip('`')}"
+        assert (ROOT / path).exists(), path
+        rerun = [name for name in STAGES if _within(Path(path), {dep for dep in _stage(name)["deps"] if _is_code(dep)})]
+        assert named == (", ".join(rerun) or "none"), path
+    folders = {path.parent.name for path in (ROOT / "src/brats_cascade").glob("*/__init__.py")}
+    assert {name for name in folders if name not in page} == set()
+    files = set(re.findall(r"`(\w+/\w+\.py)`", page))
+    assert {name for name in files if not (ROOT / "src/brats_cascade" / name).is_file()} == set()

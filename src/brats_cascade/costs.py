@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.project import Project
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -29,7 +31,7 @@ RECORD, NETWORK = "record.json", "model.keras"
 
 def costs_path(root: Path, *, name: str) -> Path:
     """The file with an experiment's costs."""
-    return root / "metrics/costs" / f"{name}.json"
+    return Project(root).metrics / "costs" / f"{name}.json"
 
 
 def fingerprint(*paths: Path) -> str:
@@ -44,7 +46,7 @@ def fingerprint(*paths: Path) -> str:
 
 def weights_of(root: Path, *, name: str) -> str:
     """Stands for an experiment's trained network; empty if there is none."""
-    return fingerprint(root / "models" / name / NETWORK)
+    return fingerprint(Project(root).models / name / NETWORK)
 
 
 def scores_of(root: Path, *, name: str) -> str:
@@ -63,7 +65,7 @@ def read_facts(root: Path, *, name: str) -> dict[str, Any]:
         The record, and, if they belong to this network, `seconds`, `peak_memory_mb`, `machine` and `git_commit`; empty
         without a record.
     """
-    path = root / "models" / name / RECORD
+    path = Project(root).models / name / RECORD
     if not path.is_file():
         return {}
     weights, costs = weights_of(root, name=name), _read(root, name=name).get("training", {})
@@ -124,7 +126,7 @@ def forget_costs_of_others(root: Path, *, name: str) -> None:
 
 
 def _cases_path(root: Path, *, name: str) -> Path:
-    return root / "metrics" / name / "cases.csv"
+    return Project(root).metrics / name / "cases.csv"
 
 
 def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
+from brats_cascade.project import Project
 from brats_cascade.report.text import results_text, text_table
 
 
@@ -23,8 +24,8 @@ def run(root: Path, *, costs: bool = False) -> str:
         UserError: Nothing has been compared yet; no stage has run here.
     """
     if costs:
-        return _costs(root / ".work/cost")
-    path = root / "reports" / "comparison.json"
+        return _costs(Project(root).costs)
+    path = Project(root).reports / "comparison.json"
     if not path.is_file():
         raise UserError(f"{path}: not found; run `make repro` (or `dvc repro`) first, in the project's root")
     compared = json.loads(path.read_text(encoding="utf-8"))

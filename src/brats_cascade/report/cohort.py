@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.labels import LABELS
+from brats_cascade.project import Project
 from brats_cascade.report.cohort_figure import cohort_figure, intensity_figure, patch_figure
 from brats_cascade.report.embed import missing, picture, read_json, read_table, records
 
@@ -20,9 +21,9 @@ STATISTICS = {
 
 def describe_cohort(root: Path) -> dict[str, Any]:
     """Cases, the sets they are in, and what validation said."""
-    cases = read_table(root / "data/cases.parquet")
-    verdict = read_json(root / "data/verdict.json") or {}
-    splits = read_json(root / "data/splits.json") or {}
+    cases = read_table(Project(root).cases)
+    verdict = read_json(Project(root).verdict) or {}
+    splits = read_json(Project(root).splits) or {}
     set_of = {case: name for name in ("train", "validation", "test") for case in splits.get(name, [])}
     rows = []
     if cases is not None:
@@ -30,7 +31,7 @@ def describe_cohort(root: Path) -> dict[str, Any]:
         rows = [_case_row(row) for row in records(cases)]
     usable = None if cases is None or "stored" not in cases else cases[cases["stored"].astype(bool)]
     return {
-        "numbers": read_json(root / "metrics/data.json") or {},
+        "numbers": read_json(Project(root).metrics / "data.json") or {},
         "sets": {name: len(splits.get(name, [])) for name in ("train", "validation", "test")} if splits else {},
         "seed": splits.get("seed"),
         "rows": rows,
@@ -82,7 +83,7 @@ def describe_fingerprint(root: Path) -> dict[str, Any] | None:
         "counts": rows (what, values), "spreads": rows (what, min, median, max), "labels": rows (label, share, paper,
         cases) and "figure", the intensities as a data URI; None without the file.
     """
-    found = read_json(root / "data/fingerprint.json")
+    found = read_json(Project(root).fingerprint)
     if not found:
         return None
 
@@ -128,7 +129,7 @@ def describe_fingerprint(root: Path) -> dict[str, Any] | None:
 
 def describe_patches(root: Path) -> dict[str, Any] | None:
     """Share of each label among all voxels, and in the patch sets: "rows" and "figure"; None without them."""
-    summary = read_json(root / "data/patches/summary.json")
+    summary = read_json(Project(root).patches / "summary.json")
     if not summary:
         return None
     rows = []

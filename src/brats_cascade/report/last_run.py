@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade import costs, provenance
 from brats_cascade.errors import UserError
+from brats_cascade.project import Project
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record, score_rows
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
     """
     import pandas as pd
 
-    compared = _read(root / "reports/comparison.json")
+    compared = _read(Project(root).reports / "comparison.json")
     names = list(compared.get("experiments", ()))
     if not names:
         raise UserError(
@@ -51,7 +52,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
 
 def _training(root: Path, *, name: str) -> dict[str, Any]:
     """Facts of a training; time and labelled pixels of a cascade count those of its CNN 1."""
-    own, contract = costs.read_facts(root, name=name), _read(root / "models" / name / "model.json")
+    own, contract = costs.read_facts(root, name=name), _read(Project(root).models / name / "model.json")
     place, _, cnn1 = str(own.get("builds_on", "")).partition("/")
     trainings = [own, costs.read_facts(root, name=cnn1)] if place == "models" else [own]
     return {
@@ -71,7 +72,7 @@ def _cross_validated(root: Path) -> "list[tuple[str, pd.DataFrame]]":
     """Experiments of reports/repeat.csv of which every fold is there, with the first seed that has them all."""
     import pandas as pd
 
-    path = root / "reports/repeat.csv"
+    path = Project(root).reports / "repeat.csv"
     if not path.is_file():
         return []
     rows = pd.read_csv(path, dtype={"case": str, "patient": str})
@@ -84,11 +85,11 @@ def _cross_validated(root: Path) -> "list[tuple[str, pd.DataFrame]]":
 
 def _data(root: Path, *, name: str) -> dict[str, Any]:
     """The cohort, how it was ingested and split."""
-    contract, facts = _read(root / "models" / name / "model.json"), costs.read_facts(root, name=name)
-    splits = _read(root / "data/splits.json")
+    contract, facts = _read(Project(root).models / name / "model.json"), costs.read_facts(root, name=name)
+    splits = _read(Project(root).splits)
     patients = splits.get("patients", splits)
     return {
-        "scans": provenance.scans_hash(root / "data/cases.parquet"),
+        "scans": provenance.scans_hash(Project(root).cases),
         "release": facts.get("release", "unknown"),
         "classes": facts.get("classes", []),
         **{key: contract[key] for key in INGESTED if key in contract},

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from brats_cascade.errors import UserError
 from brats_cascade.params.file import read_tree
+from brats_cascade.project import Project
 from brats_cascade.stages.repeat_words import describe
 
 RUN = ("experiment", "folds", "fold", "seed")
@@ -35,9 +36,9 @@ def repeat(root: Path) -> str:
             "dvc exp run --queue -S 'train.seed=1,2,3', then dvc queue start"
         )
     rows = pd.concat(tables, ignore_index=True).drop_duplicates([*RUN, "case"]).sort_values([*RUN, "case"])
-    (root / "reports").mkdir(exist_ok=True)
-    rows.to_csv(root / "reports/repeat.csv", index=False)
-    (root / "reports/repeat.md").write_text(describe(rows), encoding="utf-8")
+    Project(root).reports.mkdir(exist_ok=True)
+    rows.to_csv(Project(root).reports / "repeat.csv", index=False)
+    (Project(root).reports / "repeat.md").write_text(describe(rows), encoding="utf-8")
     return describe(rows)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brats_cascade.project import Project
 from brats_cascade.report.render import markdown_table
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.report import Report
@@ -60,7 +61,7 @@ def write_page(
 
 def read_metrics(root: Path, *, study: str) -> dict[str, Any]:
     """What `dvc repro` found for the experiment that `--apply` made of a study, or nothing."""
-    path = root / "metrics" / f"{study}_best" / "summary.json"
+    path = Project(root).metrics / f"{study}_best" / "summary.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
 from brats_cascade.params.names import problem_of_name
+from brats_cascade.project import Project
 from brats_cascade.sweep import records
 from brats_cascade.sweep.crew import Crew
 from brats_cascade.sweep.devices import count_workers, usable_cores, visible_gpus, worker_environment
@@ -86,7 +87,7 @@ def run_sweep(
     so_far = study.get_trials(deepcopy=False)
     left = trials - len(counted(so_far)) + sum(trial.state.name == "RUNNING" for trial in so_far)
     count = min(most, max(left, 0))
-    folder = root / ".work" / "sweep" / name
+    folder = Project(root).work / "sweep" / name
     if count:
         where = {"commit": provenance.git_commit(root), "machine": provenance.machine(), "workers": count}
         study.set_user_attr("where", where)
@@ -115,7 +116,7 @@ def run_sweep(
         finally:
             _news(study, known=known, tell=tell)
             found = study.get_trials(deepcopy=False)
-            report = write_report(root / "reports" / "sweep.html", study=study, plan=plan)
+            report = write_report(Project(root).reports / "sweep.html", study=study, plan=plan)
             records.settle(run, best=best(found), trials=found)
             run.log_file(report.page)
             run.log_figures(report.pictures)

@@ -14,6 +14,7 @@ from typing import Any
 
 from brats_cascade import provenance
 from brats_cascade.costs import read_facts
+from brats_cascade.project import Project
 
 CANDIDATE, VOLUMES, SPLIT, DVC_EXPERIMENT = "candidate", "volumes", "split", "dvc.exp_name"
 SCORE = "validation/dice"
@@ -56,7 +57,7 @@ def candidates_here(root: Path, *, experiments: Sequence[str]) -> list[Candidate
     """The candidates among the evaluated experiments that lie in a project's folder, in the order given."""
     found = []
     for name in experiments:
-        path = root / "metrics" / name / "summary.json"
+        path = Project(root).metrics / name / "summary.json"
         summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if "validation" in summary and not barred(read_facts(root, name=name)):
             found.append(Candidate(name, float(summary["validation"]["dice"])))
@@ -71,7 +72,7 @@ def candidate_tags(root: Path, *, facts: Mapping[str, Any]) -> dict[str, str]:
 
 def data_tags(root: Path) -> dict[str, str]:
     """What stands for the data and the split in a project's folder."""
-    path = root / "data/splits.json"
+    path = Project(root).splits
     sets = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     plain = json.dumps({part: sorted(sets.get(part, [])) for part in ("train", "validation", "test")})
     volumes = provenance.data_hashes(root).get("data/volumes", "unknown")

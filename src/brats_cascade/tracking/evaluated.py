@@ -9,6 +9,7 @@ from typing import Any
 
 from brats_cascade import tracking
 from brats_cascade.costs import read_facts, weights_of
+from brats_cascade.project import Project
 from brats_cascade.tracking.champion import candidate_tags
 from brats_cascade.tracking.notes import keep_note, read_note
 from brats_cascade.tracking.quiet import store_may_fail
@@ -55,7 +56,7 @@ def evaluation_run(
         run_id, name=name, tags=tags, params=everything, root=root, reopen=False, seconds=facts.get("seconds")
     ) as training:
         if training.reopened or not note["logged"]:
-            training.log_training(root / "models" / name)
+            training.log_training(Project(root).models / name)
             keep_note(name, run_id=training.id, logged=training.online, root=root)
         known = training.tag(EVALUATION)
         if known is None:
