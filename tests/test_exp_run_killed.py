@@ -1,6 +1,7 @@
 """`dvc exp run` with a preset, killed in ingest and in training: the same line goes on, and gives what a quiet run gives."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -52,14 +53,12 @@ def kill_when(project: Path, ready: Callable[[], bool]) -> None:
 
 @pytest.mark.slow
 def test_the_same_line_goes_on_after_kills_and_going_back_ingests_nothing_twice(tmp_path: Path) -> None:
-    project, quiet = (
-        make_project(tmp_path / name, experiments={"two_path": None}, ingest={"workers": 1})
-        for name in ("killed", "quiet")
-    )
-    for folder in (project, quiet):
-        (folder / "conf/preset/tiny.yaml").write_text(PRESET)
-        git(folder, "add", "conf")
-        git(folder, "commit", "-qm", "preset")
+    project = make_project(tmp_path / "killed", experiments={"two_path": None}, ingest={"workers": 1})
+    (project / "conf/preset/tiny.yaml").write_text(PRESET)
+    git(project, "add", "conf")
+    git(project, "commit", "-qm", "preset")
+    dvc(project, "repro", "phantom")
+    quiet = shutil.copytree(project, tmp_path / "quiet")
     kill_when(project, lambda: len(kept(project)) >= 2)
     first = kept(project)
     assert 2 <= len(first) < 5

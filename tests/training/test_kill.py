@@ -115,12 +115,22 @@ def test_an_experiment_called_as_a_cache_takes_nothing_from_it(make_project) -> 
     yaml = YAML(typ="safe")
     tree = yaml.load(folder / "params.yaml")
     tree["train"].update({"steps": 4, "phase2_steps": 2, "checks": 1})
-    tree["experiments"]["phase1"] = tree["experiments"].pop("two_path")
-    del tree["experiments"]["mf_cascade"]
+    # It trains its own CNN 1, and gives CNN 2 its scores as the earlier work does.
+    own = {"architecture": "mf_cascade", "builds_on": "data/patches", "cnn1_output": "relu_batch"}
+    tree["experiments"] = {"phase1": own}
     tree["sweep"]["experiment"] = "phase1"
     yaml.dump(tree, folder / "params.yaml")
     _finish(folder, name="phase1")
     assert all(path.is_file() for path in others) and not (folder / ".work/train/phase1").exists()
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    first = pd.read_csv(folder / "models/phase1/history_cnn1.csv")
+    assert list(first["step"]) == [4, 6]
+    run = read_note("phase1", root=folder)["run_id"]
+    [point] = client.get_metric_history(run, "cnn1/phase2/validation_loss")
+    assert point.value == pytest.approx(first["validation_loss"].iloc[1])
 
 
 @pytest.mark.slow
