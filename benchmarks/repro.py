@@ -2,7 +2,7 @@
 
     python -m benchmarks.repro [--params FILE] [--keep FOLDER]
 
-The clone is of the last commit. Arithmetic is what the stages measure of themselves (`pipelines/_cost.py`): the phases of
+The clone is of the last commit. Arithmetic is what the stages measure of themselves (`stages/cost.py`): the phases of
 training with their validation rounds, CNN 1's maps, and the segmentation of cases.
 """
 

@@ -4,4 +4,4 @@ from brats_cascade.stages.compare import compare
 from brats_cascade.stages.script import run
 
 if __name__ == "__main__":
-    run(compare, heavy=True)
+    run(compare)

@@ -56,7 +56,7 @@ def _costs(folder: Path) -> str:
     """Time and memory of every stage's last run on this machine, in the pipeline's order.
 
     Args:
-        folder: Of the notes that `pipelines/_stage.py` leaves, {stage, argument, seconds, peak_memory_mb, when}.
+        folder: Of the notes that `stages/cost.py` leaves, {stage, argument, seconds, peak_memory_mb, when}.
     """
     notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     notes = [note for note in notes if note.get("stage") in STAGES]
