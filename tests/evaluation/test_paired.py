@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
-from brats_cascade.evaluation.paired import against, in_words, paired_difference, wilcoxon_p
+from brats_cascade.evaluation.paired import against, paired_difference, wilcoxon_p
 from brats_cascade.labels import REGIONS
 
 
@@ -29,7 +29,6 @@ def test_few_patients_get_less():
     five, two = (paired_difference(table([0.5] * n), table([0.4] * n), region="core") for n in (5, 2))
     assert "p" not in five and five["low"] == pytest.approx(0.1)
     assert set(two) == {"patients", "difference"}
-    assert "too few patients to tell" in in_words(five)
 
 
 def test_cases_of_one_patient_are_one_observation_and_strangers_are_left_out():
@@ -43,11 +42,9 @@ def test_cases_of_one_patient_are_one_observation_and_strangers_are_left_out():
 def test_equal_experiments_differ_by_nothing():
     numbers = paired_difference(table([0.5] * 7), table([0.5] * 7), region="core")
     assert (numbers["difference"], numbers["p"]) == (0.0, 1.0)
-    assert "no difference that could not be chance" in in_words(numbers)
 
 
 def test_one_against_the_others():
     found = against("a", tables={"a": table([0.9] * 6), "b": table([0.8] * 6), "c": table([0.7] * 6)})
     assert set(found) == {"b", "c"} and set(found["b"]) == set(REGIONS)
     assert found["c"]["core"]["difference"] == pytest.approx(0.2)
-    assert "a difference" in in_words(found["b"]["core"])

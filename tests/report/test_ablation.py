@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.ablation import Experiment, answers, differing_factors, tumour_calls
+from brats_cascade.report.ablation import Experiment, collapses, comparisons, differing_factors
 
 BASE = {"architecture": "two_path", "builds_on": "data/patches", "normalisation": "batch", "dropout": 0.2,
         "class_weights": "slice", "phase2_steps": 80, "pooling": "max", "seed": 1, "precision": "float32"}  # fmt: skip
@@ -22,28 +22,29 @@ def test_pairs_that_differ_in_one_thing_answer_its_question():
         experiment("neither", normalisation="none", class_weights="none", dice=0.1),
         experiment("again", seed=2, dice=0.8),
     ]
-    found = {entry["question"]: entry["lines"] for entry in answers(given)}
+    found = {entry["question"]: entry["rows"] for entry in comparisons(given)}
     assert set(found) == {
         "Do class weights help, and which?",
         "Batch normalisation, dropout or neither?",
         "Does seed matter?",
     }
     [weights] = found["Do class weights help, and which?"]
-    assert weights.startswith(
-        "bare (class_weights none) against whole (class_weights slice): mean Dice complete 0.600 against"
-    )
-    assert "-0.200" in weights and "too few patients to tell" in weights
-    lines = found["Batch normalisation, dropout or neither?"]
-    assert [line.split(" ")[0] for line in lines] == ["dropout", "neither"]  # neither against bare, not against whole
-    assert " against bare " in lines[1]
+    assert (weights["first"], weights["second"]) == ("bare (class_weights none)", "whole (class_weights slice)")
+    assert weights["core"]["difference"] == pytest.approx(-0.2) and "p" not in weights["core"]  # three patients
+    rows = [
+        (row["first"].split(" ")[0], row["second"].split(" ")[0])
+        for row in found["Batch normalisation, dropout or neither?"]
+    ]
+    assert rows == [("dropout", "whole"), ("neither", "bare")]
 
 
 def test_an_architecture_is_one_factor_and_where_it_was_computed_is_none():
     other = experiment("cascade", architecture="input_cascade", builds_on="models/two_path", precision="bfloat16")
     assert differing_factors(other, experiment("whole")) == ["architecture"]
-    [entry] = answers([experiment("whole"), other])
+    [entry] = comparisons([experiment("whole"), other])
     assert entry["question"] == "Which architecture?"
-    assert "cascade (architecture input_cascade) against whole (architecture two_path)" in entry["lines"][0]
+    [row] = entry["rows"]
+    assert (row["first"], row["second"]) == ("cascade (architecture input_cascade)", "whole (architecture two_path)")
 
 
 def test_steps_are_a_question_of_their_own_unless_the_procedure_differs_too():
@@ -51,11 +52,12 @@ def test_steps_are_a_question_of_their_own_unless_the_procedure_differs_too():
     once = experiment("once", steps=300, phase2_steps=0)
     assert differing_factors(long, short) == ["steps"]
     assert differing_factors(once, short) == differing_factors(once, long) == ["procedure"]
-    found = {entry["question"]: entry["lines"] for entry in answers([short, long, once])}
+    found = {entry["question"]: entry["rows"] for entry in comparisons([short, long, once])}
     assert set(found) == {"How many training steps?", "One phase or two?"}
-    assert found["How many training steps?"][0].startswith("long (steps 300) against short (steps 100): ")
-    whole = found["One phase or two?"][0]
-    assert whole.startswith("once (phase2_steps 0, steps 300) against short (phase2_steps 80, steps 100): ")
+    [row] = found["How many training steps?"]
+    assert (row["first"], row["second"]) == ("long (steps 300)", "short (steps 100)")
+    row = found["One phase or two?"][0]
+    assert (row["first"], row["second"]) == ("once (phase2_steps 0, steps 300)", "short (phase2_steps 80, steps 100)")
 
 
 def test_the_rate_of_a_dropout_that_is_not_there_does_not_count():
@@ -63,20 +65,18 @@ def test_the_rate_of_a_dropout_that_is_not_there_does_not_count():
     assert differing_factors(experiment("a", normalisation="none"), experiment("b")) == ["normalisation"]
 
 
-def test_the_claim_about_non_tumour_is_put_to_the_test():
-    lines = tumour_calls(
+def test_experiments_without_regularisation_are_tested_for_collapse():
+    bare, fallen = collapses(
         [experiment("whole"), experiment("bare", class_weights="none"),
          experiment("fallen", class_weights="none", normalisation="none", found=0.2)]
     )  # fmt: skip
-    assert len(lines) == 2
-    assert "bare, without class weights, marks 90%" in lines[0] and "does not fall" in lines[0]
-    assert (
-        "without class weights and without batch norm or dropout, marks 2%" in lines[1] and "it does fall" in lines[1]
-    )
+    assert (bare["experiment"], bare["without"], bare["collapsed"]) == ("bare", "class weights", False)
+    assert bare["ratio"] == pytest.approx(0.9) and bare["dice"] == pytest.approx(0.8)
+    assert (fallen["ratio"], fallen["collapsed"]) == (pytest.approx(0.02), True)
+    assert "batch normalisation" in fallen["without"]
 
 
 def test_settings_come_from_the_runs_record():
     run = {"architecture": "two_path", "builds_on": "x", "params": {"train.width": 0.5, "data.source": "y"}, "seed": 3}
     one = Experiment.of("e", run=run, cases=pd.DataFrame())
     assert one.settings == {"architecture": "two_path", "builds_on": "x", "width": 0.5}
-    assert one.factor("architecture") == pytest.approx({"architecture": "two_path", "builds_on": "x"})

@@ -143,7 +143,7 @@ def test_the_whole_page(tmp_path):
     rows = rows_of(page)
     ours = next(row for row in rows if row.startswith("first|"))
     assert f"{summary['complete']['dice']:.3f}" in ours and f"{summary['enhancing']['hd95']:.1f}" in ours
-    assert any("best single threshold" in row and "0.512" in row for row in rows)
+    assert any("intensity threshold" in row and "0.512" in row for row in rows)
     assert sum("paper, " in row for row in rows) == 5
     assert any(row.startswith("InputCascade|pixel agreement|0.925") for row in rows)
     assert any(row.startswith("|pixel agreement|0.987") for row in rows)
@@ -170,4 +170,4 @@ def test_missing_files_leave_gaps_not_errors(tmp_path, evaluated):
     page = build_report(tmp_path, experiments=["only"])
     read(page)
     assert ("has not been evaluated" in page) is not evaluated
-    assert "embedded phantom" not in page and "best single threshold" not in page
+    assert "embedded phantom" not in page and "intensity threshold" not in page

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.cohort import describe_cohort, describe_fingerprint, describe_patches
+from brats_cascade.report.render import paired_text
 from brats_cascade.report.sections import (
     ablation_section,
     nine_slices_table,
@@ -43,16 +45,16 @@ def test_the_nine_slices_of_all_experiments_stand_below_one_another():
 
 
 def test_the_champion_is_laid_against_the_others():
-    [row] = paired_section("first", done=PARTS)
-    assert row["other"] == "second"
-    assert row["complete"].startswith("+0.200 [+0.200, +0.200] p 0.0")
-    assert paired_section("first", done=PARTS[:1]) == [] == paired_section(None, done=PARTS)
+    found = paired_section("first", done=PARTS)
+    assert list(found) == ["second"]
+    assert paired_text(found["second"]["complete"]).startswith("+0.200 [+0.200, +0.200] p 0.0")
+    assert paired_section("first", done=PARTS[:1]) == {} == paired_section(None, done=PARTS)
 
 
 def test_ablation_answers_come_from_the_runs():
     section = ablation_section(PARTS)
-    assert [entry["question"] for entry in section["answers"]] == ["Do class weights help, and which?"]
-    assert "second, without class weights, marks 80%" in section["calls"][0]
+    assert [entry["question"] for entry in section["comparisons"]] == ["Do class weights help, and which?"]
+    assert section["collapses"][0]["ratio"] == pytest.approx(0.8)
 
 
 def test_post_processing_shows_scores_without_and_with():

@@ -1,4 +1,4 @@
-"""Two experiments on the same unseen patients: the paired difference, its interval, and a test where it means something."""
+"""Two experiments on the same test patients: the paired difference, its interval, and a test where it means something."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -70,29 +70,3 @@ def against(name: str, *, tables: Mapping[str, "pd.DataFrame"]) -> dict[str, dic
         for other, table in tables.items()
         if other != name
     }
-
-
-def in_words(numbers: Mapping[str, float]) -> str:
-    """A paired difference as half a sentence, with what it allows to conclude."""
-    if "difference" not in numbers:
-        return "no patient in common"
-    text = f"{numbers['difference']:+.3f}"
-    if "low" in numbers:
-        text += f" [95 % interval {numbers['low']:+.3f}, {numbers['high']:+.3f}]"
-    text += f" over {int(numbers['patients'])} patient{'' if numbers['patients'] == 1 else 's'}"
-    if "p" not in numbers:
-        return f"{text}: too few patients to tell (a test needs {ENOUGH})"
-    verdict = "a difference" if numbers["p"] < 0.05 else "no difference that could not be chance"
-    return f"{text}, Wilcoxon p = {numbers['p']:.3f}: {verdict}"
-
-
-def in_short(numbers: Mapping[str, float]) -> str:
-    """A paired difference for a cell of a table."""
-    if "difference" not in numbers:
-        return ""
-    text = f"{numbers['difference']:+.3f}"
-    if "low" in numbers:
-        text += f" [{numbers['low']:+.3f}, {numbers['high']:+.3f}]"
-    if "p" not in numbers:
-        return text
-    return f"{text} p {numbers['p']:.3f}" if numbers["p"] >= 0.0005 else f"{text} p < 0.001"

@@ -1,4 +1,4 @@
-"""Words about a trained network: the note on its MLflow run, and the model card of the registered one."""
+"""Descriptions of a trained network: the note on its MLflow run, and the model card of the registered model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,8 @@ def run_note(record: Mapping[str, Any], *, summary: Mapping[str, Any]) -> str:
     """
     return "\n\n".join(
         [
-            f"{record['architecture']} on {record.get('release', 'unknown data')}, {summary['patients']} unseen patients.",
+            f"{record['architecture']}, trained and tested on {record.get('release', 'unknown data')}, "
+            f"{summary['patients']} test patients.",
             score_table(summary),
             f"Post-processing {Rule(**summary['postprocess'])}, chosen on the validation patients. {NOT_A_DEVICE}",
         ]
@@ -33,7 +34,7 @@ def run_note(record: Mapping[str, Any], *, summary: Mapping[str, Any]) -> str:
 def score_table(summary: Mapping[str, Any]) -> str:
     """The scores as a Markdown table, with the interval of the Dice where there is one."""
     lines = [
-        "| region | Dice, validation | Dice, unseen [95 % interval] | PPV | sensitivity | HD95, mm |",
+        "| region | Dice, validation | Dice, test [95 % interval] | PPV | sensitivity | HD95, mm |",
         "|---|---|---|---|---|---|",
     ]
     for region in REGIONS:
@@ -73,7 +74,7 @@ def model_card(
     hashes = "; ".join(f"{path} {digest}" for path, digest in record.get("data_hashes", {}).items()) or "not recorded"
     counts = {name: sets.get(name, 0) for name in ("train", "validation", "test")}
     kind = (
-        "a plain 2-D U-Net, the yardstick beside the paper's networks"
+        "a plain 2-D U-Net, the baseline for the paper's networks"
         if record["architecture"] == "unet"
         else f"{record['architecture']} of Havaei et al. (arXiv 1505.03540)"
     )
@@ -86,29 +87,29 @@ def model_card(
 
 Segments gliomas in MRI, slice by slice: {kind},
 {record["parameters"]:,} parameters. Input: {", ".join(contract["modalities"])} of one case on one grid, skull-stripped
-(0 outside the brain). Output: one label a voxel ({labels}),
-written in the case's own geometry and numbers.
+(0 outside the brain). Output: one label per voxel ({labels}),
+written in the geometry and with the label numbers of the case.
 
 ## Data
 
 - Release {record["release"]}, from {origin}.
-- {counts["train"]} cases for training, {counts["validation"]} for validation, {counts["test"]} unseen; drawn by patient, no
-  patient is in two sets.
-- Preprocessing: {contract["clip"]:.0%} of the brain's intensities clipped at either end, then mean 0 and deviation 1
+- {counts["train"]} cases for training, {counts["validation"]} for validation, {counts["test"]} for testing; split by patient,
+  so that no patient is in two sets.
+- Preprocessing: {contract["clip"]:.0%} of the brain's intensities clipped at either end, then z-scored
   over the {over}.
 
 ## Scores
 
 {score_table(summary)}
 
-Means over {summary["cases"]} unseen cases of {summary["patients"]} patients; the interval is a bootstrap over patients
-(left out below three). Post-processing {Rule(**summary["postprocess"])}: chosen, like this model among the experiments,
+Means over {summary["cases"]} test cases of {summary["patients"]} patients; the interval is a bootstrap over patients
+(from three patients on). Post-processing {Rule(**summary["postprocess"])}: chosen, like this model among the experiments,
 on the validation patients alone.
 
 ## Limits
 
 - {_limit(phantom=phantom, patients=summary["patients"])}
-- Other scanners, sequences, field strengths, ages and diseases than in the training data were not tested.
+- Scanners, sequences, field strengths, ages and diseases that are not in the training data were not tested.
 - Scans must be skull-stripped, registered to one another and on one grid.
 - The enhancing score counts a case without enhancing tumour as 1 or 0, as the BraTS challenge does.
 

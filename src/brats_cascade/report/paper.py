@@ -1,4 +1,4 @@
-"""Printed results of the paper and of the earlier work, to stand beside ours (REFERENCE.md section 5)."""
+"""Results that the paper and a Keras notebook of it report, for comparison with ours."""
 
 from dataclasses import dataclass
 
@@ -39,6 +39,7 @@ PAPER = (
     PaperRow("TwoPathCNN", "two_path", FIRST, (0.78, 0.63, 0.68), (0.67, 0.50, 0.59), (0.96, 0.89, 0.82), None),
 )
 
+EARLIER_WORK_NAME = "jadevaibhav/Brain-Tumor-Segmentation-using-Deep-Neural-networks"
 EARLIER_WORK_CASE = "HG 0027"
 EARLIER_WORK_SLICES = tuple(range(105, 114))
 EARLIER_WORK = {
@@ -52,12 +53,12 @@ PAPER_NOTE = (
     "specificity is the PPV."
 )
 EARLIER_WORK_NOTE = (
-    "The earlier Keras work prints an F1-Score (complete) per slice, for case HG 0027. Its notebook rounds the "
-    "probabilities, keeps labels 1 to 3 (enhancing tumour is lost), takes the argmax and micro-averages the F1 over every "
-    "pixel: that is the share of pixels that agree, and agreeing background counts. Its own score is therefore given "
-    "here as pixel agreement; the true F1 of the complete tumour (labels 1 to 4) on the same slices stands above it."
+    f"The Keras notebook {EARLIER_WORK_NAME} reports an F1 score (complete) per slice of case {EARLIER_WORK_CASE}. It rounds "
+    "the probabilities, keeps labels 1 to 3 (enhancing tumour is lost), takes the argmax and micro-averages the F1 over all "
+    "pixels, which is the share of pixels that agree, background included. Its scores are therefore listed as pixel agreement. "
+    "The F1 of the complete tumour (labels 1 to 4) on the same slices is given above it."
 )
 PHANTOM_NOTE = (
     "This cohort is the embedded phantom: synthetic tumours grown in average anatomy. Its scores show that the pipeline "
-    "works from raw volumes to scores; they say nothing of how well a network segments patients."
+    "works from raw volumes to scores; they do not tell how well a network segments patients."
 )

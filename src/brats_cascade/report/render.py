@@ -1,6 +1,6 @@
 """Templates of this package's folder `templates`, rendered with one context each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -21,7 +21,7 @@ def render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["table"] = markdown_table
+    environment.filters |= {"table": markdown_table, "paired": paired_text}
     return environment.get_template(template).render(**context)
 
 
@@ -33,3 +33,19 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     """
     head, *body = rows
     return "\n".join(f"|{'|'.join(row)}|" for row in (head, ["---"] * len(head), *body))
+
+
+def paired_text(numbers: Mapping[str, float]) -> str:
+    """A paired difference for a cell, with its interval and p where it has them.
+
+    Args:
+        numbers: From `paired.paired_difference`.
+    """
+    if "difference" not in numbers:
+        return ""
+    text = f"{numbers['difference']:+.3f}"
+    if "low" in numbers:
+        text += f" [{numbers['low']:+.3f}, {numbers['high']:+.3f}]"
+    if "p" not in numbers:
+        return text
+    return f"{text} p {numbers['p']:.3f}" if numbers["p"] >= 0.0005 else f"{text} p < 0.001"

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance
-from brats_cascade.evaluation.paired import ENOUGH, in_short, paired_difference
+from brats_cascade.evaluation.paired import ENOUGH, paired_difference
 from brats_cascade.evaluation.summary import pick_cases, summarise
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
 from brats_cascade.report.paper import PAPER, PAPER_NOTE
-from brats_cascade.report.render import render
+from brats_cascade.report.render import paired_text, render
 from brats_cascade.report.text import with_interval
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _against_unet(record: Record) -> list[list[str]]:
             pair = record.cases(one), record.cases(unet)
             numbers = [paired_difference(*pair, region=region, seed=SEED) for region in REGIONS]
             if numbers[0]["patients"] >= ENOUGH:
-                rows.append([one["experiment"], unet["experiment"], *map(in_short, numbers)])
+                rows.append([one["experiment"], unet["experiment"], *map(paired_text, numbers)])
     return rows if len(rows) > 1 else []
 
 

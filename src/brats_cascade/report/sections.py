@@ -1,17 +1,17 @@
-"""Sections of the report that look at all experiments at once: nine slices, ablation, post-processing."""
+"""Sections of the report that compare all experiments: nine slices, ablation, post-processing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from brats_cascade.evaluation.paired import against, in_short
+from brats_cascade.evaluation.paired import against
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.inference.postprocess import Rule
-from brats_cascade.report.ablation import Experiment, answers, tumour_calls
+from brats_cascade.report.ablation import Experiment, collapses, comparisons
 from brats_cascade.report.embed import missing
 
 
 def nine_slices_table(done: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The earlier work's nine slices: through the largest tumour among the unseen cases, the same for all experiments."""
+    """Nine slices through the largest tumour of the test set, the same for all experiments."""
     tables = {part["name"]: part["nine_slices"] for part in done if part["nine_slices"] is not None}
     if not tables:
         return None
@@ -26,28 +26,23 @@ def nine_slices_table(done: Iterable[Mapping[str, Any]]) -> dict[str, Any] | Non
 
 
 def ablation_section(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Questions with their answers, and whether a model without weights or normalisation always says non-tumour."""
+    """Pairs of experiments that differ in one setting, and experiments without class weights or regularisation."""
     known = [
         Experiment.of(part["name"], run=part["run"], cases=part["cases"])
         for part in done
         if part["cases"] is not None and part["run"]
     ]
-    return {"answers": answers(known), "calls": tumour_calls(known)}
+    return {"comparisons": comparisons(known), "collapses": collapses(known)}
 
 
-def paired_section(name: str | None, *, done: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The champion against each of the others."""
+def paired_section(name: str | None, *, done: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """The experiment that did best on validation against each of the others."""
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
-    if name is None or name not in tables or len(tables) < 2:
-        return []
-    return [
-        {"other": other, **{region: in_short(numbers) for region, numbers in regions.items()}}
-        for other, regions in against(name, tables=tables).items()
-    ]
+    return against(name, tables=tables) if name is not None and name in tables else {}
 
 
 def postprocess_section(done: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """What the rule chosen on validation does, there and on the unseen cases."""
+    """Scores without and with the rule chosen on validation, there and on the test cases."""
     rows = []
     for part in done:
         summary = part["summary"]
