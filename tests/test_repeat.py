@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from tiny import WHO, git
 
 from brats_cascade.errors import UserError
+from brats_cascade.report.repeats import describe
 from brats_cascade.stages.repeat import repeat
-from brats_cascade.stages.repeat_words import describe
 
 DICE = {"two_path": 0.5, "unet": 0.7}
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from brats_cascade.errors import UserError
 from brats_cascade.params.file import read_tree
 from brats_cascade.project import Project
-from brats_cascade.stages.repeat_words import describe
+from brats_cascade.report.repeats import describe
 
 RUN = ("experiment", "folds", "fold", "seed")
 
