@@ -1,7 +1,7 @@
 """Where the time of one training step goes, and which share of it the training waits for its input."""
 
 import time
-from types import MappingProxyType
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ def _shares(width: float, batch: int, tile: int) -> dict[str, Any]:
 def _sampler(*, batch: int, tile: int) -> Any:
     """A tile of one pixel is a patch."""
     from brats_cascade.models.cascade import CNN2
+    from brats_cascade.params import load_params
     from brats_cascade.training.batches import TrainingCase
     from brats_cascade.training.tiles import TileSampler
 
@@ -73,9 +74,10 @@ def _sampler(*, batch: int, tile: int) -> Any:
     places = {"slice": shape[0], "row": shape[1], "column": shape[2]}
     centres = pd.DataFrame({name: rng.integers(0, end, 40000) for name, end in places.items()})
     centres["case"] = rng.choice(["a", "b"], 40000)
-    recipe = MappingProxyType({"weights": None, "flip": True, "intensity": 0.1, "seed": 1})
+    shipped = load_params(Path(__file__).parents[1] / "params.yaml").train
+    settings = shipped.model_copy(update={"tile": tile, "batch": batch})
     return TileSampler(
-        cases, centres=centres, classes=(0, 1, 2, 3, 4), geometry=CNN2, joined=0, tile=tile, batch=batch, **recipe
+        cases, centres=centres, classes=(0, 1, 2, 3, 4), geometry=CNN2, weights=None, settings=settings, seed=1
     )
 
 

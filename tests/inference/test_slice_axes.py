@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from settings import train_settings
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.images import read_image, to_canonical
@@ -64,8 +65,8 @@ def test_training_flips_slices_that_have_a_left_and_a_right_only(mirrors) -> Non
     places = np.random.default_rng(0).integers(0, (2, 30, 30), size=(50, 3))
     centres = pd.DataFrame(places, columns=["slice", "row", "column"]).assign(case="a", label=0)
     sampler = TileSampler(
-        [case], centres=centres, classes=(0, 1, 2, 4), geometry=GEOMETRY["two_path"], joined=0, tile=8,
-        batch=4, weights=None, flip=True, intensity=0.0, seed=1,
+        [case], centres=centres, classes=(0, 1, 2, 4), geometry=GEOMETRY["two_path"], weights=None, seed=1,
+        settings=train_settings(tile=8, batch=4, flip=True, intensity=0.0),
     )  # fmt: skip
     falls = [
         bool((window[20, 17] < window[20, 16]).all()) for step in range(8) for window in sampler.batch(step).inputs[0]

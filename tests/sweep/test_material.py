@@ -11,9 +11,9 @@ def test_the_mean_is_over_patients_not_cases():
 
 def test_material_holds_training_and_validation_cases_only(make_project):
     found = open_material(make_project())
-    assert [case.name for case in found.train] == ["a"] and [case.name for case in found.validation] == ["b"]
+    assert [case.name for case in found.data.train] == ["a"] and [case.name for case in found.data.validation] == ["b"]
     assert found.patients == {"b": "patient-b"}
-    base = found.train[0].image
+    base = found.data.train[0].image
     assert base.filename and not base.flags.writeable  # mapped, not copied: workers share it
 
 

@@ -14,8 +14,9 @@ from brats_cascade.sweep.standing import reason_of
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trial import Outcome
+from brats_cascade.training.batches import TrainingData
 
-EMPTY = Material([], [], {}, {}, (0, 4))
+EMPTY = Material(TrainingData([], [], {}, (0, 4)), {})
 
 
 class Quiet:

@@ -18,7 +18,6 @@ from brats_cascade.sweep.material import open_material
 from brats_cascade.sweep.objective import host_name
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
-from brats_cascade.sweep.settings import recipe_of, style_of
 from brats_cascade.sweep.standing import best, counted, reason_of, stale_for
 from brats_cascade.sweep.storage import open_storage, shown
 from brats_cascade.sweep.study import make_pruner, make_study, open_study
@@ -203,15 +202,6 @@ def test_workers_share_cores_and_gpus():
         visible_gpus({"CUDA_VISIBLE_DEVICES": "2,5"}) == ["2", "5"]
         and visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []
     )
-
-
-def test_settings_reach_the_network_and_the_training_as_in_the_train_stage():
-    from brats_cascade.stages.train_entry import recipe_of as stage_recipe
-    from brats_cascade.stages.train_entry import style_of as stage_style
-
-    own = load_params(ROOT / "params.yaml").train
-    for train in (own, own.model_copy(update={"start": "paper", "momentum": 0.7, "width": 0.5, "steps": 3})):
-        assert style_of(train) == stage_style(train) and recipe_of(train) == stage_recipe(train)
 
 
 @pytest.mark.slow

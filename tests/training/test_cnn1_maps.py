@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from settings import train_settings
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
@@ -53,16 +54,16 @@ def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path
     maps = _stored(first, cases=[case], folder=tmp_path)["a"]
     assert maps.dtype == np.float16
     assert maps.shape == (4, 40 + 32, 44 + 32, 5)
-    geometry, joined = GEOMETRY[architecture], GEOMETRY[architecture].joined
+    geometry, own = GEOMETRY[architecture], replace(CNN2, joined=GEOMETRY[architecture].joined)
     layers = [1, 3]
-    found = predict_slices(second, case=replace(case, maps=maps), layers=layers, geometry=CNN2, joined=joined)
+    found = predict_slices(second, case=replace(case, maps=maps), layers=layers, geometry=own)
     image = np.pad(case.image[layers], ((0, 0), geometry.halo, geometry.halo, (0, 0)))
     expected = whole.predict_on_batch(image)
     brain = case.brain[layers]
     assert expected[brain].std(axis=0).max() > 5e-3
     np.testing.assert_allclose(found[brain], expected[brain], atol=2e-3)
     exact = _whole_maps(first, case=case)
-    found = predict_slices(second, case=replace(case, maps=exact), layers=layers, geometry=CNN2, joined=joined)
+    found = predict_slices(second, case=replace(case, maps=exact), layers=layers, geometry=own)
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
@@ -78,8 +79,8 @@ def test_cnn2_on_stored_scores_is_the_joined_cascade_too(cohort, tmp_path: Path,
     inside = np.zeros(exact.shape[:-1], dtype=bool)
     inside[:, 16:-16, 16:-16] = case.brain
     np.testing.assert_allclose(stored[inside], exact[inside], rtol=2e-3, atol=2e-3)
-    geometry, joined = GEOMETRY[architecture], GEOMETRY[architecture].joined
-    found = predict_slices(second, case=replace(case, maps=exact), layers=[1, 3], geometry=CNN2, joined=joined)
+    geometry, own = GEOMETRY[architecture], replace(CNN2, joined=GEOMETRY[architecture].joined)
+    found = predict_slices(second, case=replace(case, maps=exact), layers=[1, 3], geometry=own)
     image = np.pad(case.image[[1, 3]], ((0, 0), geometry.halo, geometry.halo, (0, 0)))
     expected = whole.predict_on_batch(image)
     assert expected.std(axis=(0, 1, 2)).max() > 5e-3
@@ -105,11 +106,11 @@ def test_a_training_tile_with_maps_is_the_same_window_of_the_image(cohort, draw_
     case = cohort[0]
     first, second, whole = _pair(architecture)
     geometry = GEOMETRY[architecture]
-    common = {"centres": draw_centres([case], count=30), "classes": CLASSES, "tile": 10, "batch": 3, "weights": None}
-    common |= {"flip": True, "intensity": 0.0, "seed": 2}
+    settings = train_settings(tile=10, batch=3, flip=True, intensity=0.0)
+    common = {"centres": draw_centres([case], count=30), "classes": CLASSES, "weights": None, "settings": settings}
     mapped = replace(case, maps=_whole_maps(first, case=case))
-    frozen = TileSampler([mapped], geometry=CNN2, joined=geometry.joined, **common).batch(1)
-    joint = TileSampler([case], geometry=geometry, joined=0, **common).batch(1)
+    frozen = TileSampler([mapped], geometry=replace(CNN2, joined=geometry.joined), seed=2, **common).batch(1)
+    joint = TileSampler([case], geometry=geometry, seed=2, **common).batch(1)
     np.testing.assert_array_equal(frozen.targets, joint.targets)
     # a flip mirrors image and maps; CNN 1 itself is no mirror image of itself, so compare the tiles as they lie
     plain = [not _flipped(tile, case=case) for tile in joint.inputs[0]]

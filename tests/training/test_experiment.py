@@ -8,43 +8,36 @@ from typing import Any
 
 import numpy as np
 import pytest
+from settings import train_settings
 
 import brats_cascade
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.cascade import GEOMETRY, Cnn1
 from brats_cascade.models.two_path import Style
 from brats_cascade.training import fingerprint
-from brats_cascade.training.batches import TrainingCase
-from brats_cascade.training.descent import Descent
+from brats_cascade.training.batches import TrainingCase, TrainingData
 from brats_cascade.training.experiment import Trained, train_experiment
-from brats_cascade.training.recipe import Recipe
-
-RECIPE = Recipe(
-    seed=1, steps=3, phase2_steps=2, checks=1, batch=2, tile=10, descent=Descent("adam", 0.003, 0.1, 0.9, 1.0)
-)  # fmt: skip
 
 
 @pytest.fixture
 def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
-    """train(architecture, first=None, folder="work", precision="float32", shared="", **changes of the recipe)."""
+    """train(architecture, cnn1=None, folder="work", shared="", **changes of the settings)."""
     sets = {"phase1": draw_centres(cohort, count=200, equal=True), "phase2": draw_centres(cohort, count=200)}
 
     def call(
         architecture: str,
         *,
-        first: Any = None,
+        cnn1: Any = None,
         folder: str = "work",
-        precision: str = "float32",
         shared: str = "",
         cases: Sequence[TrainingCase] = cohort,
         validation: Sequence[TrainingCase] = cohort[:1],
         **changes: Any,
     ) -> Trained:
         return train_experiment(
-            architecture, train=cases, validation=validation, patch_sets=sets, classes=(0, 1, 2, 3, 4),
-            style=Style(width=0.05, precision=precision), recipe=replace(RECIPE, **changes), first=first,
-            folder=tmp_path / folder, shared=tmp_path / shared if shared else None,
-            first_style=first and Style(width=0.05),
+            architecture, data=TrainingData(cases, validation, sets, (0, 1, 2, 3, 4)), settings=train_settings(**changes),
+            cnn1=cnn1 and Cnn1(cnn1, Style(width=0.05)), folder=tmp_path / folder,
+            shared=tmp_path / shared if shared else None,
         )  # fmt: skip
 
     return call
@@ -53,18 +46,18 @@ def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
 def test_a_cascade_without_a_first_cnn_trains_its_own_and_keeps_it(train) -> None:
     trained = train("input_cascade")
     assert [row["phase"] for row in trained.progress.history] == [1, 2]
-    assert trained.first is not None and [row["phase"] for row in trained.first.history] == [1, 2]
+    assert trained.cnn1 is not None and [row["phase"] for row in trained.cnn1.history] == [1, 2]
     alone = train("two_path", folder="alone")  # the same recipe and seed give the same CNN 1
     for mine, theirs in zip(trained.network.get_layer("cnn1").get_weights(), alone.network.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
 def test_joint_training_moves_both_cnns_and_then_the_last_layer_alone(train) -> None:
-    first = train("two_path", folder="first").network
-    before = first.get_weights()
-    trained = train("mf_cascade", first=first, cascade="joint")
+    cnn1 = train("two_path", folder="first").network
+    before = cnn1.get_weights()
+    trained = train("mf_cascade", cnn1=cnn1, cascade="joint")
     after = trained.network.get_layer("cnn1").get_weights()
-    assert trained.network.name == "mf_cascade" and trained.first is None
+    assert trained.network.name == "mf_cascade" and trained.cnn1 is None
     assert [row["phase"] for row in trained.progress.history] == [1, 2]
     moved = [not np.array_equal(one, other) for one, other in zip(before, after, strict=True)]
     assert all(moved)  # every weight of CNN 1, by the gradient that comes through CNN 2
@@ -98,8 +91,8 @@ def test_phase_2_can_be_left_out(train) -> None:
 def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(
     train, cohort, caplog, architecture: str
 ) -> None:
-    first = train("two_path", folder="first").network if architecture == "mf_cascade" else None
-    common = {"first": first, "steps": 4, "checks": 2}
+    cnn1 = train("two_path", folder="first").network if architecture == "mf_cascade" else None
+    common = {"cnn1": cnn1, "steps": 4, "checks": 2}
     apart = train(architecture, folder="apart/work", phase2_steps=0, **common)  # nothing is shared
     whole = train(architecture, folder="two", shared="kept", **common)
     with caplog.at_level("INFO"):
@@ -140,24 +133,24 @@ def test_other_settings_or_validation_cases_start_anew(train, cohort, caplog) ->
 def test_all_that_decides_the_outcome_is_in_the_fingerprint(cohort, draw_centres, monkeypatch) -> None:
     sets = {"phase1": draw_centres(cohort, count=50), "phase2": draw_centres(cohort, count=60)}
     other = replace(cohort[1], labels=np.where(cohort[1].labels == 4, np.uint8(2), cohort[1].labels))
-    first = [build_model("two_path", style=Style(width=0.05)) for _ in range(2)]
-    common = {
-        "train": cohort, "validation": cohort[:1], "patch_sets": sets, "classes": (0, 1, 2, 3, 4), "style": Style(),
-        "recipe": RECIPE, "first": first[0], "first_style": Style(width=0.05),
-    }  # fmt: skip
-    changes: list[dict[str, Any]] = [
+    cnn1 = Cnn1(build_model("two_path", style=Style(width=0.05)), Style(width=0.05))
+    other_cnn1 = Cnn1(build_model("two_path", style=Style(width=0.05)), Style(width=0.05))
+    data = TrainingData(cohort, cohort[:1], sets, (0, 1, 2, 3, 4))
+    common = {"data": data, "settings": train_settings(), "cnn1": cnn1}
+    parts: list[dict[str, Any]] = [
         {"train": cohort[:1]}, {"train": [cohort[0], other]}, {"train": cohort[::-1]},
         {"train": [cohort[0], replace(cohort[1], image=cohort[1].image * np.float32(1.001))]},
         {"validation": cohort[1:]}, {"validation": [other]}, {"validation": [replace(cohort[0], name="c")]},
         {"patch_sets": {**sets, "phase1": sets["phase1"][::-1]}}, {"classes": (0, 1, 2, 4)},
-        {"style": Style(precision="bfloat16")}, {"recipe": replace(RECIPE, seed=2)},
-        {"recipe": replace(RECIPE, descent=replace(RECIPE.descent, learning_rate=0.1))},
-        {"first": first[1]}, {"first": None}, {"first_style": None},
     ]  # fmt: skip
+    changes: list[dict[str, Any]] = [{"data": replace(data, **part)} for part in parts]
+    settings = ({"precision": "bfloat16"}, {"seed": 2}, {"learning_rate": 0.1}, {"width": 0.06})
+    changes += [{"settings": train_settings(**change)} for change in settings]
+    changes += [{"cnn1": other_cnn1}, {"cnn1": None}, {"cnn1": Cnn1(cnn1.network, Style(width=0.05, l2=0.1))}]
     found = [fingerprint.fingerprint("mf_cascade", **{**common, **change}) for change in [{}, *changes]]
     found.append(fingerprint.fingerprint("input_cascade", **common))
-    same = fingerprint.fingerprint("mf_cascade", **{**common, "recipe": replace(RECIPE, checkpoint_steps=7)})
-    assert same == found[0]
+    same = {"settings": train_settings(checkpoint_steps=7, devices="local")}
+    assert fingerprint.fingerprint("mf_cascade", **{**common, **same}) == found[0]
     for computed in ("jax and the same code", "the same backend and other code"):
         monkeypatch.setattr(fingerprint, "computed_with", lambda computed=computed: computed)
         found.append(fingerprint.fingerprint("mf_cascade", **common))
@@ -179,11 +172,7 @@ def test_the_fingerprint_holds_every_module_that_training_imports() -> None:
                 names = [base, *(base / alias.name for alias in node.names)]
                 waiting += [name.with_suffix(".py") for name in names if name.with_suffix(".py").is_file()]
     decisive = {path.relative_to(package).as_posix() for path in found} - {"errors.py", "shared.py"}
+    decisive = {name for name in decisive if not name.startswith("params/")}  # the settings are in the fingerprint
     assert len(decisive) > 20
     missing = [name for name in decisive if not any(f"{name}/".startswith(f"{part}/") for part in fingerprint.SOURCES)]
     assert missing == []
-
-
-def test_a_name_that_stands_for_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"procedure: expected one of \('two_phase', 'single'\), received 'three'"):
-        replace(RECIPE, procedure="three")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from settings import train_settings
 
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CNN2, GEOMETRY, PAPERS, score_model
@@ -16,11 +17,9 @@ CLASSES = (0, 1, 2, 3, 4)
 
 
 def _sampler(cases, centres: pd.DataFrame, **changes) -> PatchSampler:
-    settings = {
-        "centres": centres, "classes": CLASSES, "geometry": CNN2, "joined": 0, "batch": 7, "weights": None,
-        "flip": False, "intensity": 0.0, "seed": 5,
-    }  # fmt: skip
-    return PatchSampler(cases, **{**settings, **changes})
+    given = {name: changes.pop(name, default) for name, default in (("weights", None), ("seed", 5))}
+    settings = train_settings(**{"batch": 7, "flip": False, "intensity": 0.0, **changes})
+    return PatchSampler(cases, centres=centres, classes=CLASSES, geometry=CNN2, settings=settings, **given)
 
 
 def test_a_patch_is_centred_on_its_pixel(cohort, draw_centres) -> None:
@@ -53,7 +52,7 @@ def test_a_pass_takes_every_patch_once_in_a_new_order(cohort, draw_centres) -> N
 def test_slices_come_one_at_a_time_for_so_many_passes(cohort, draw_centres) -> None:
     """The earlier work's order: all mini-batches of a slice, five times over, then the next slice."""
     centres = draw_centres(cohort, count=90)
-    sampler = _sampler(cohort, centres, order="slices", slice_epochs=3)
+    sampler = _sampler(cohort, centres, patch_order="slices", slice_epochs=3)
     ordered = centres.sort_values(["case", "slice"], kind="stable").reset_index(drop=True)
     step = 0
     for (name, layer), part in ordered.groupby(["case", "slice"]):
@@ -74,7 +73,7 @@ def test_slices_come_one_at_a_time_for_so_many_passes(cohort, draw_centres) -> N
 def test_a_batch_depends_on_its_step_and_the_seed_alone(cohort, draw_centres) -> None:
     centres = draw_centres(cohort, count=40)
     for order in ("random", "slices"):
-        first, second = (_sampler(cohort, centres, order=order, flip=True, intensity=0.1) for _ in range(2))
+        first, second = (_sampler(cohort, centres, patch_order=order, flip=True, intensity=0.1) for _ in range(2))
         for step in range(12):
             first.batch(step)
         np.testing.assert_array_equal(first.batch(9).inputs[0], second.batch(9).inputs[0])
@@ -101,12 +100,14 @@ def test_patches_and_a_tile_masked_to_their_centres_have_equal_gradients(
     geometry, case = GEOMETRY[architecture], cohort[0]
     centres = draw_centres([case], count=250)
     table, _ = case_weights([case], classes=CLASSES, scheme="slice", power=1.0)
-    common = {"classes": CLASSES, "geometry": geometry, "joined": 0, "weights": table, "flip": False, "intensity": 0.0}
-    tiles = TileSampler([case], centres=centres, tile=14, batch=1, seed=3, loss_on="centres", **common)
+    common = {"classes": CLASSES, "geometry": geometry, "weights": table}
+    settings = train_settings(flip=False, intensity=0.0, tile=14, batch=1, loss_on="centres")
+    tiles = TileSampler([case], centres=centres, settings=settings, seed=3, **common)
     tile = tiles.batch(0)
     inside = _centres_of(tile, case=case, geometry=geometry, centres=centres)
     assert len(inside) > 8 and len(set(tile.targets[tile.weights > 0])) > 1
-    patches = PatchSampler([case], centres=inside, batch=len(inside), seed=4, **common).batch(0)
+    settings = settings.model_copy(update={"batch": len(inside)})
+    patches = PatchSampler([case], centres=inside, settings=settings, seed=4, **common).batch(0)
     assert patches.inputs[0].shape == (len(inside), geometry.patch, geometry.patch, 4)
     network = build_model(architecture, style=Style(width=0.05, normalisation="none"))
     rng = np.random.default_rng(0)
@@ -143,8 +144,3 @@ def _descend(network: keras.Model, batch) -> tuple[float, list[np.ndarray]]:
     gradients = [before - after for before, after in zip(start, network.get_weights(), strict=True)]
     network.set_weights(start)
     return float(value), gradients
-
-
-def test_an_unknown_order_is_named(cohort, draw_centres) -> None:
-    with pytest.raises(ValueError, match="'random' or 'slices', received 'rows'"):
-        _sampler(cohort, draw_centres(cohort, count=5), order="rows")

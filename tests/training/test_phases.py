@@ -8,12 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from settings import train_settings
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import join_cascade, output_layer, score_model
+from brats_cascade.models.cascade import Cnn1, join_cascade, output_layer, score_model
 from brats_cascade.models.two_path import Style
-from brats_cascade.training.batches import Batch
+from brats_cascade.training.batches import Batch, TrainingData
 from brats_cascade.training.checkpoint import values_of
 from brats_cascade.training.descent import Descent
 from brats_cascade.training.loop import Watch
@@ -66,16 +67,13 @@ def _train(network, folder: Path, *, steps=(6, 4), checks=2, watch=None, key="x"
 def test_a_small_problem_is_learned_in_both_phases(cohort, draw_centres, tmp_path: Path) -> None:
     """From patch sets to a network that finds the tumour, through train_experiment as the train stage calls it."""
     from brats_cascade.training.experiment import train_experiment
-    from brats_cascade.training.recipe import Recipe
 
     sets = {"phase1": draw_centres(cohort, count=300, equal=True), "phase2": draw_centres(cohort, count=300)}
-    recipe = Recipe(
-        seed=1, steps=30, phase2_steps=10, checks=2, batch=4, tile=12, intensity=0.05, weight_power=0.5,
-        descent=Descent("adam", 0.003, 0.1, 0.9, 1.0),
-    )  # fmt: skip
-    style = Style(width=0.1)
-    common = {"train": cohort, "validation": cohort, "patch_sets": sets, "classes": (0, 1, 2, 3, 4), "style": style}
-    trained = train_experiment("two_path", **common, recipe=recipe, first=None, folder=tmp_path / "two")
+    settings = train_settings(
+        width=0.1, steps=30, phase2_steps=10, checks=2, batch=4, tile=12, intensity=0.05, weight_power=0.5
+    )
+    data = TrainingData(cohort, cohort, sets, (0, 1, 2, 3, 4))
+    trained = train_experiment("two_path", data=data, settings=settings, cnn1=None, folder=tmp_path / "two")
     history = trained.progress.history
     assert [(row["phase"], row["check"], row["step"]) for row in history] == [
         (1, 1, 15),
@@ -86,11 +84,10 @@ def test_a_small_problem_is_learned_in_both_phases(cohort, draw_centres, tmp_pat
     assert history[1]["loss"] < history[0]["loss"] / 2
     assert history[-1]["validation_complete"] > 0.8
     assert 0.7 < history[-1]["validation_tumour_share"] < 1.4
-    assert trained.progress.pixels > 1000 and trained.first is None
-    cascade = train_experiment(
-        "mf_cascade", **common, recipe=replace(recipe, steps=8, phase2_steps=4), first=trained.network,
-        folder=tmp_path / "mf",
-    )  # fmt: skip
+    assert trained.progress.pixels > 1000 and trained.cnn1 is None
+    short = settings.model_copy(update={"steps": 8, "phase2_steps": 4})
+    cnn1 = Cnn1(trained.network, trained.style)
+    cascade = train_experiment("mf_cascade", data=data, settings=short, cnn1=cnn1, folder=tmp_path / "mf")
     for mine, theirs in zip(
         cascade.network.get_layer("cnn1").get_weights(), trained.network.get_weights(), strict=True
     ):
@@ -138,10 +135,8 @@ def test_start_bias_begins_at_the_log_of_the_label_frequencies(tmp_path: Path) -
     network = _network()
     still = replace(DESCENT, learning_rate=1e-12)
     masses = (0.9, 0.02, 0.05, 0.01, 0.02)
-    phases = [Phase(1, Fixed(masses=masses), 1, 1)]
-    train_phases(
-        network, phases=phases, descent=still, watch=_watch([0.5]), folder=tmp_path, fingerprint="x", start_bias=True
-    )
+    phases = [Phase(1, Fixed(masses=masses), 1, 1, start_bias=True)]
+    train_phases(network, phases=phases, descent=still, watch=_watch([0.5]), folder=tmp_path, fingerprint="x")
     np.testing.assert_allclose(output_layer(network).bias.numpy(), np.log(masses), atol=1e-5)
 
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from settings import train_settings
 
 from brats_cascade.inference.export import export_network
 from brats_cascade.models.cascade import output_layer
 from brats_cascade.models.files import Contract
 from brats_cascade.models.fold import for_inference
 from brats_cascade.models.two_path import Style
-from brats_cascade.training.descent import Descent
+from brats_cascade.training.batches import TrainingData
 from brats_cascade.training.experiment import train_experiment
-from brats_cascade.training.recipe import Recipe
 
 CLASSES, THIN = (0, 1, 2, 3, 4), Style(width=0.25)
 
@@ -20,14 +20,11 @@ CLASSES, THIN = (0, 1, 2, 3, 4), Style(width=0.25)
 @pytest.mark.slow
 def test_it_learns_in_both_phases_and_is_folded_and_exported(cohort, draw_centres, tmp_path: Path) -> None:
     sets = {"phase1": draw_centres(cohort, count=400, equal=True), "phase2": draw_centres(cohort, count=400)}
-    recipe = Recipe(
-        seed=1, steps=80, phase2_steps=6, checks=2, batch=2, tile=32, class_weights="none",
-        descent=Descent("adam", 0.01, 0.1, 0.9, 1.0),
-    )  # fmt: skip
-    trained = train_experiment(
-        "unet", train=cohort, validation=cohort[:1], patch_sets=sets, classes=CLASSES, style=THIN, recipe=recipe,
-        first=None, folder=tmp_path / "work",
-    )  # fmt: skip
+    settings = train_settings(
+        width=0.25, steps=80, phase2_steps=6, checks=2, tile=32, class_weights="none", learning_rate=0.01
+    )
+    data = TrainingData(cohort, cohort[:1], sets, CLASSES)
+    trained = train_experiment("unet", data=data, settings=settings, cnn1=None, folder=tmp_path / "work")
     history = trained.progress.history
     assert [row["phase"] for row in history] == [1, 1, 2, 2]
     assert history[-1]["validation_complete"] > 0.8

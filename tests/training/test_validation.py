@@ -22,7 +22,7 @@ def _network():
 
 def test_slices_are_predicted_as_a_whole_padded_slice(cohort) -> None:
     network, case = _network(), cohort[0]
-    found = predict_slices(network, case=case, layers=[1, 2, 3], geometry=CNN2, joined=0, at_once=2)
+    found = predict_slices(network, case=case, layers=[1, 2, 3], geometry=CNN2, at_once=2)
     expected = network.predict_on_batch(np.pad(case.image[1:4], ((0, 0), (16, 16), (16, 16), (0, 0))))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -30,11 +30,11 @@ def test_slices_are_predicted_as_a_whole_padded_slice(cohort) -> None:
 def test_scores_are_those_of_evaluation_on_the_same_voxels(cohort) -> None:
     """All slices with brain are taken here, so that region Dice is the whole volume's."""
     network = _network()
-    scores = validation_scores(network, cases=cohort, classes=CLASSES, geometry=CNN2, joined=0, slices=24)
+    scores = validation_scores(network, cases=cohort, classes=CLASSES, geometry=CNN2, slices=24)
     dice: dict[str, list[float]] = {"complete": [], "core": [], "enhancing": []}
     losses, called, true = [], 0, 0
     for case in cohort:
-        found = predict_slices(network, case=case, layers=range(4), geometry=CNN2, joined=0)
+        found = predict_slices(network, case=case, layers=range(4), geometry=CNN2)
         labels = np.where(case.brain, found.argmax(axis=-1), 0).astype(np.uint8)
         row = score_case(case.labels, labels, spacing=(1.0, 1.0, 1.0))
         for region, values in dice.items():
@@ -58,7 +58,7 @@ def test_the_tumour_share_shows_a_collapse(cohort, monkeypatch, label: int, shar
         return found
 
     monkeypatch.setattr(validation, "predict_slices", always)
-    scores = validation_scores(None, cases=cohort, classes=CLASSES, geometry=CNN2, joined=0)
+    scores = validation_scores(None, cases=cohort, classes=CLASSES, geometry=CNN2)
     brain, tumour = sum(case.brain.sum() for case in cohort), sum((case.labels > 0).sum() for case in cohort)
     assert scores["tumour_share"] == pytest.approx(brain / tumour if share is None else share)
     assert scores["complete"] < 0.3
@@ -71,7 +71,7 @@ def test_a_region_that_is_nowhere_counts_as_found(cohort, monkeypatch) -> None:
         return np.broadcast_to(np.float32([0.96, 0.01, 0.01, 0.01, 0.01]), (len(layers), *case.brain.shape[1:], 5))
 
     monkeypatch.setattr(validation, "predict_slices", nothing)
-    scores = validation_scores(None, cases=cohort[:1], classes=CLASSES, geometry=CNN2, joined=0)
+    scores = validation_scores(None, cases=cohort[:1], classes=CLASSES, geometry=CNN2)
     assert scores["complete"] == scores["core"] == scores["enhancing"] == 1
     assert scores["tumour_share"] == 0
 

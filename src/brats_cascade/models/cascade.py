@@ -35,6 +35,19 @@ class Geometry:
         return self.before, self.after
 
 
+@dataclass(frozen=True)
+class Cnn1:
+    """What a cascade is built on.
+
+    Attributes:
+        network: A trained TwoPathCNN.
+        style: Of that network.
+    """
+
+    network: keras.Model
+    style: Style
+
+
 RELU = "cnn1_relu"  # first layer of a CNN 2 that takes CNN 1's scores
 CNN2 = Geometry(16, 16)  # every CNN 2 sees 33x33 of the image itself
 

@@ -14,7 +14,7 @@ from brats_cascade.params import Params
 from brats_cascade.project import Project
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params
-from brats_cascade.stages.train_entry import tags_of, train_entry
+from brats_cascade.stages.train_entry import contract_of, open_data, tags_of, train_entry
 
 
 def train(project: Project, params: Params, name: str) -> None:
@@ -30,7 +30,7 @@ def train(project: Project, params: Params, name: str) -> None:
     flat = {f"train.{key}": value for key, value in entry.train.model_dump().items()}
     flat |= {"data.source": params.data.source} | {f"hash.{path}": md5 for path, md5 in hashes.items()}
     if not devices.writes:  # one of several workers; the first one keeps the books
-        train_entry(project, params, entry, folder=folder, devices=devices)
+        train_entry(project, entry, data=open_data(project), folder=folder, devices=devices)
         return
     before = stage_params(params)
     with _tracked(project, name, folder=folder, tags=tags, params=flat, before=before) as (tracked, sent):
@@ -39,11 +39,13 @@ def train(project: Project, params: Params, name: str) -> None:
             sets = json.loads(project.splits.read_text(encoding="utf-8"))
             seen = {part: sets[part] for part in ("train", "validation")}
             tracked.log_data(seen, volumes=hashes.get("data/volumes", "unknown"), source=params.data.source)
-        trained, contract = train_entry(
-            project, params, entry, folder=folder, devices=devices, on_check=lambda rows: sent.log(tracked, rows)
+        data = open_data(project)
+        trained = train_entry(
+            project, entry, data=data, folder=folder, devices=devices, on_check=lambda rows: sent.log(tracked, rows)
         )
+        contract = contract_of(project, params, architecture=entry.architecture, trained=trained, classes=data.classes)
         count_arithmetic(trained.computed)
-        parts = [trained.progress] if trained.first is None else [trained.progress, trained.first]
+        parts = [trained.progress] if trained.cnn1 is None else [trained.progress, trained.cnn1]
         record = {
             **{key: value for key, value in tags.items() if key != "git_commit"},
             "classes": list(contract.classes),
@@ -129,8 +131,8 @@ def _write(
     save_trained(folder, network=trained.network, contract=contract)
     _history(trained.progress).to_csv(folder / "history.csv", index=False)
     trained.weights.to_csv(folder / "class_weights.csv", index=False)
-    if trained.first is not None:
-        _history(trained.first).to_csv(folder / "history_cnn1.csv", index=False)
+    if trained.cnn1 is not None:
+        _history(trained.cnn1).to_csv(folder / "history_cnn1.csv", index=False)
     (folder / costs.RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     weights = costs.weights_of(project.root, name=name)
     costs.keep_costs(project.root, name=name, what="training", result=weights, costs=spent)
@@ -152,8 +154,8 @@ def _log(
     from brats_cascade.tracking.notes import keep_note
 
     folder = project.models / name
-    if trained.first is not None:
-        tracked.log_history(pd.DataFrame(trained.first.history), prefix="cnn1/")
+    if trained.cnn1 is not None:
+        tracked.log_history(pd.DataFrame(trained.cnn1.history), prefix="cnn1/")
     tracked.log_tags({"weights": costs.weights_of(project.root, name=name)})
     tracked.log_class_weights(trained.weights)
     counts = {key: record[key] for key in ("labelled_pixels", "parameters")}

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brats_cascade import MODALITIES, provenance
 from brats_cascade.errors import UserError
-from brats_cascade.params import ExperimentParams, Params, TrainParams
+from brats_cascade.params import ExperimentParams, Params
 from brats_cascade.project import Project
+
+if TYPE_CHECKING:
+    from brats_cascade.models.files import Contract
+    from brats_cascade.training.batches import TrainingCase, TrainingData
+    from brats_cascade.training.experiment import Trained
 
 
 def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: str) -> dict[str, Any]:
@@ -34,78 +38,73 @@ def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: 
 
 def train_entry(
     project: Project,
-    params: Params,
     entry: ExperimentParams,
     *,
+    data: "TrainingData",
     folder: Path,
     on_check: Callable[[list[dict[str, float]]], None] | None = None,
     devices: Any = None,
-) -> tuple[Any, Any]:
+) -> "Trained":
     """Trains one entry.
 
     Args:
-        project: Where the data lie, the model that it builds on, and what trainings share: CNN 1's maps, finished phases 1.
-        params: All parameters.
+        project: Where the model lies that it builds on, and what trainings share: CNN 1's maps, finished phases 1.
         entry: The entry.
+        data: What it is trained on.
         folder: For its checkpoints.
         on_check: Called with the history after every validation round.
         devices: From `open_devices`; one device by default.
 
     Returns:
-        `Trained` and `Contract`.
+        What the training leaves.
 
     Raises:
-        UserError: The model it builds on was trained on other classes, or a file is missing.
+        UserError: The model it builds on is missing or was trained on other classes, or the loss is no longer finite.
     """
-    import pandas as pd
-
-    from brats_cascade.models.cascade import CASCADES
-    from brats_cascade.models.files import Contract, load_trained
-    from brats_cascade.models.training_data import describe_training
+    from brats_cascade.models.cascade import Cnn1
+    from brats_cascade.models.files import load_trained
     from brats_cascade.training.devices import ONE_DEVICE
     from brats_cascade.training.experiment import train_experiment
 
-    splits = json.loads(project.splits.read_text(encoding="utf-8"))
-    classes = tuple(json.loads((project.patches / "summary.json").read_text(encoding="utf-8"))["classes"])
     devices = devices or ONE_DEVICE
-    first = first_contract = None
+    cnn1 = None
     if entry.cnn1 is not None:
+        source = project.models / entry.cnn1
         with devices.scope():
-            first, first_contract = load_trained(project.models / entry.cnn1, precision=entry.train.precision)
-        if first_contract.classes != classes:
+            network, contract = load_trained(source, precision=entry.train.precision)
+        if contract.classes != data.classes:
             raise UserError(
-                f"{project.models / entry.cnn1}: expected classes {classes}, received {first_contract.classes}; train it again "
-                "on this data"
+                f"{source}: expected classes {data.classes}, received {contract.classes}; train it again on this data"
             )
-    style = style_of(entry.train)
-    facts = _facts(project, splits=splits)
-    trained = train_experiment(
+        cnn1 = Cnn1(network, contract.style)
+    return train_experiment(
         entry.architecture,
-        train=_open(project, names=splits["train"]),
-        validation=_open(project, names=splits["validation"]),
-        patch_sets={name: pd.read_parquet(project.patches / f"{name}.parquet") for name in ("phase1", "phase2")},
-        classes=classes,
-        style=style,
-        recipe=recipe_of(entry.train),
-        first=first,
-        first_style=None if first_contract is None else replace(first_contract.style, precision=entry.train.precision),
+        data=data,
+        settings=entry.train,
+        cnn1=cnn1,
         folder=folder,
         shared=project.work,
         on_check=on_check,
         devices=devices,
     )
-    if first_contract is None and entry.architecture in CASCADES:
-        first_style = style
-    else:
-        first_style = None if first_contract is None else first_contract.style
+
+
+def contract_of(
+    project: Project, params: Params, *, architecture: str, trained: "Trained", classes: tuple[int, ...]
+) -> "Contract":
+    """What the trained network expects and gives, for model.json."""
+    from brats_cascade.models.files import Contract
+    from brats_cascade.models.training_data import describe_training
+
+    facts = _facts(project, splits=json.loads(project.splits.read_text(encoding="utf-8")))
     seen = params.ingest
-    return trained, Contract(
-        entry.architecture,
+    return Contract(
+        architecture,
         classes,
         MODALITIES,
         seen.clip,
-        style,
-        first_style,
+        trained.style,
+        trained.cnn1_style,
         n4=seen.n4,
         zscore=seen.zscore,
         axis=seen.axis,
@@ -113,25 +112,24 @@ def train_entry(
     )
 
 
-def style_of(train: TrainParams) -> Any:
-    """The network's part of `train`."""
-    from brats_cascade.models.two_path import Style
+def open_data(project: Project) -> "TrainingData":
+    """Opens what the stages `ingest`, `split` and `patches` have left; voxels are memory-mapped.
 
-    return Style(**_shared(Style, train=train))
+    Raises:
+        UserError: A file is missing.
+    """
+    import pandas as pd
 
+    from brats_cascade.training.batches import TrainingData
 
-def recipe_of(train: TrainParams) -> Any:
-    """The training's part of `train`."""
-    from brats_cascade.training.descent import Descent
-    from brats_cascade.training.recipe import Recipe
-
-    descent = Descent(**_shared(Descent, train=train))
-    return Recipe(descent=descent, start_bias=train.start == "paper", **_shared(Recipe, train=train))
-
-
-def _shared(kind: Any, *, train: TrainParams) -> dict[str, Any]:
-    """The keys of `train` that a dataclass has, too."""
-    return train.model_dump(include={field.name for field in fields(kind)} & set(TrainParams.model_fields))
+    try:
+        splits = json.loads(project.splits.read_text(encoding="utf-8"))
+        summary = json.loads((project.patches / "summary.json").read_text(encoding="utf-8"))
+        sets = {name: pd.read_parquet(project.patches / f"{name}.parquet") for name in ("phase1", "phase2")}
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: not found; run `dvc repro patches` first, in the project's root") from None
+    train, validation = (_open(project, names=splits[name]) for name in ("train", "validation"))
+    return TrainingData(train, validation, sets, tuple(summary["classes"]))
 
 
 def _facts(project: Project, *, splits: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -142,7 +140,7 @@ def _facts(project: Project, *, splits: dict[str, Any]) -> dict[str, list[dict[s
     return {name: [open_case(project.volumes / case).meta["facts"] for case in splits[name]] for name in SETS}
 
 
-def _open(project: Project, *, names: list[str]) -> list[Any]:
+def _open(project: Project, *, names: list[str]) -> "list[TrainingCase]":
     from brats_cascade.data.recipe import has_mirrors
     from brats_cascade.data.store import open_case
     from brats_cascade.training.batches import TrainingCase

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.errors import UserError
+from brats_cascade.project import Project
+from brats_cascade.stages.train_entry import open_data
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brats_cascade.training.batches import TrainingCase
+    from brats_cascade.training.batches import TrainingData
 
 
 @dataclass(frozen=True)
@@ -19,18 +21,12 @@ class Material:
     """What trials train on and are scored on; voxels are memory-mapped, so that workers share them.
 
     Attributes:
-        train: The training cases.
-        validation: The validation cases.
+        data: As the train stage opens them.
         patients: Validation case -> patient.
-        patch_sets: "phase1" and "phase2".
-        classes: Canonical label of each class.
     """
 
-    train: "list[TrainingCase]"
-    validation: "list[TrainingCase]"
+    data: "TrainingData"
     patients: Mapping[str, str]
-    patch_sets: "Mapping[str, pd.DataFrame]"
-    classes: tuple[int, ...]
 
 
 def open_material(root: Path) -> Material:
@@ -45,46 +41,17 @@ def open_material(root: Path) -> Material:
     Raises:
         UserError: A file is missing, there is no validation patient, or a test patient is among the others.
     """
-    import pandas as pd
-
-    from brats_cascade.data.recipe import has_mirrors
     from brats_cascade.data.store import open_case
-    from brats_cascade.training.batches import TrainingCase
 
-    data = root / "data"
-    try:
-        splits = json.loads((data / "splits.json").read_text(encoding="utf-8"))
-        classes = json.loads((data / "patches" / "summary.json").read_text(encoding="utf-8"))["classes"]
-        patch_sets = {name: pd.read_parquet(data / "patches" / f"{name}.parquet") for name in ("phase1", "phase2")}
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: not found; run `dvc repro patches` first, in the project's root") from None
-    stored = {
-        name: [
-            case for case in (open_case(data / "volumes" / case) for case in splits[name]) if case.labels is not None
-        ]
-        for name in ("train", "validation")
-    }
-    patients = {case.name: str(case.meta.get("patient", case.name)) for cases in stored.values() for case in cases}
-    refuse_test(splits, patients=patients, patch_sets=patch_sets)
-    if not stored["validation"]:
-        raise UserError(f"{data / 'splits.json'}: no validation case with a truth, so nothing to score a trial on")
-    opened = {
-        name: [
-            TrainingCase(
-                case.name, case.image, case.brain, case.labels, mirrors=has_mirrors(case.meta.get("axis", "axial"))
-            )
-            for case in cases
-            if case.labels is not None
-        ]
-        for name, cases in stored.items()
-    }
-    return Material(
-        opened["train"],
-        opened["validation"],
-        {case.name: patients[case.name] for case in opened["validation"]},
-        patch_sets,
-        tuple(classes),
-    )
+    project = Project(root)
+    data = open_data(project)
+    if not data.validation:
+        raise UserError(f"{project.splits}: no validation case with a truth, so nothing to score a trial on")
+    cases = [case.name for part in (data.train, data.validation) for case in part]
+    patients = {name: str(open_case(project.volumes / name).meta.get("patient", name)) for name in cases}
+    splits = json.loads(project.splits.read_text(encoding="utf-8"))
+    refuse_test(splits, patients=patients, patch_sets=data.patch_sets)
+    return Material(data, {case.name: patients[case.name] for case in data.validation})
 
 
 def refuse_missing(root: Path, *, cnn1: str | None) -> None:

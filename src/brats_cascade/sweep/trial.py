@@ -1,14 +1,14 @@
 """The training of one trial and its score: mean complete Dice on the validation patients."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from brats_cascade.errors import UserError
 from brats_cascade.params import TrainParams
+from brats_cascade.project import Project
+from brats_cascade.stages.train_entry import train_entry
 from brats_cascade.sweep.material import Material, mean_over_patients
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.settings import recipe_of, style_of
 
 OnCheck = Callable[[list[dict[str, float]]], None]
 EVERY_SLICE = 10**6
@@ -59,39 +59,16 @@ def train_trial(
         UserError: The loss is no longer finite, or the CNN 1 that the experiment builds on is missing or does not fit.
     """
     from brats_cascade.models.cascade import GEOMETRY
-    from brats_cascade.models.files import load_trained
-    from brats_cascade.training.experiment import train_experiment
     from brats_cascade.training.validation import validation_scores
 
-    first = first_style = None
-    if plan.entry.cnn1 is not None:
-        source = root / "models" / plan.entry.cnn1
-        first, contract = load_trained(source, precision=train.precision)
-        if contract.classes != material.classes:
-            raise UserError(
-                f"{source}: expected classes {material.classes}, received {contract.classes}; train it again"
-            )
-        first_style = replace(contract.style, precision=train.precision)
-    trained = train_experiment(
-        plan.entry.architecture,
-        train=material.train,
-        validation=material.validation,
-        patch_sets=material.patch_sets,
-        classes=material.classes,
-        style=style_of(train),
-        recipe=recipe_of(train),
-        first=first,
-        first_style=first_style,
-        folder=folder,
-        shared=root / ".work",
-        on_check=on_check,
-    )
-    geometry = GEOMETRY[plan.entry.architecture]
+    entry, data = plan.entry.model_copy(update={"train": train}), material.data
+    trained = train_entry(Project(root), entry, data=data, folder=folder, on_check=on_check)
+    geometry = GEOMETRY[entry.architecture]
     cases = {
         case.name: validation_scores(
-            trained.network, cases=[case], classes=material.classes, geometry=geometry, joined=0, slices=EVERY_SLICE
+            trained.network, cases=[case], classes=data.classes, geometry=geometry, slices=EVERY_SLICE
         )["complete"]
-        for case in material.validation
+        for case in data.validation
     }
     return Outcome(
         mean_over_patients(cases, patients=material.patients),

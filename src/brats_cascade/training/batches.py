@@ -2,12 +2,13 @@
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
 from brats_cascade.data.windows import cut_window
 from brats_cascade.models.cascade import CNN2, Geometry
@@ -45,6 +46,23 @@ class TrainingCase:
 
 
 @dataclass(frozen=True)
+class TrainingData:
+    """What a network is trained on.
+
+    Attributes:
+        train: The training cases.
+        validation: The cases whose scores choose the weights.
+        patch_sets: "phase1" and "phase2": centres (case, slice, row, column).
+        classes: Canonical label of each class.
+    """
+
+    train: Sequence[TrainingCase]
+    validation: Sequence[TrainingCase]
+    patch_sets: Mapping[str, pd.DataFrame]
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Batch:
     """What one training step gets; the same for tiles and for patches, which are tiles of one pixel.
 
@@ -77,7 +95,6 @@ def cut_inputs(
     left: int,
     size: int,
     geometry: Geometry,
-    joined: int,
     variation: Variation,
 ) -> list[np.ndarray]:
     """Cuts what a network needs to give a window of outputs.
@@ -91,8 +108,7 @@ def cut_inputs(
         top: First row of the window.
         left: First column of the window.
         size: Side of the window, pixels.
-        geometry: What the network needs around a pixel.
-        joined: Side of CNN 1's output needed for one output pixel, 0 without maps.
+        geometry: What the network needs around a pixel, of CNN 1's maps too.
         variation: Changes of intensity, and whether to flip.
 
     Returns:
@@ -104,6 +120,7 @@ def cut_inputs(
     image = cut_window(case.image[layer], top=top - before, left=start, rows=wide, columns=wide)
     parts = [vary_intensities(image, variation=variation)]
     if case.maps is not None:
+        joined = geometry.joined
         side = size - 1 + joined
         # The stored maps begin 16 pixels before the slice.
         down = CNN2.before - (joined - 1) // 2

@@ -2,64 +2,44 @@
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import keras
 import pandas as pd
 
 import brats_cascade
+from brats_cascade.models.cascade import Cnn1
 from brats_cascade.models.files import weights_digest
-from brats_cascade.models.two_path import Style
-from brats_cascade.training.batches import TrainingCase
-from brats_cascade.training.recipe import Recipe
+from brats_cascade.params.train import TrainParams
+from brats_cascade.training.batches import TrainingData
 
 # What training imports of this package (a test compares).
 SOURCES = ("models", "training", "data/windows.py", "inference/dense.py", "labels.py")
 
 
-def fingerprint(
-    architecture: str,
-    *,
-    train: Sequence[TrainingCase],
-    validation: Sequence[TrainingCase],
-    patch_sets: Mapping[str, pd.DataFrame],
-    classes: Sequence[int],
-    style: Style,
-    recipe: Recipe,
-    first: keras.Model | None,
-    first_style: Style | None,
-) -> str:
+def fingerprint(architecture: str, *, data: TrainingData, settings: TrainParams, cnn1: Cnn1 | None) -> str:
     """A hash of everything that decides a training's outcome.
 
-    The validation cases are part of it: they decide which weights are kept. So are the code, the backend and (in the styles)
-    the precision. The steps between checkpoints and the devices are not.
+    The validation cases are part of it: they decide which weights are kept. So are the code and the backend. The steps
+    between checkpoints and the devices are not.
 
     Args:
         architecture: As `train_experiment` takes it, and so are the others.
-        train: The training cases.
-        validation: The validation cases.
-        patch_sets: Tables of centres.
-        classes: Canonical label of each class.
-        style: The network's settings.
-        recipe: The training's settings.
-        first: CNN 1, or None.
-        first_style: Its settings, or None.
+        data: What is trained on.
+        settings: Of the training.
+        cnn1: Of a cascade, or None.
 
     Returns:
         64 hexadecimal digits.
     """
     parts = {
         "architecture": architecture,
-        "train": [(case.name, case.digest) for case in train],
-        "validation": [(case.name, case.digest) for case in validation],
-        "patch_sets": {name: _table_digest(table) for name, table in sorted(patch_sets.items())},
-        "classes": [int(label) for label in classes],
-        "style": style,
-        "recipe": replace(recipe, checkpoint_steps=0),
-        "first": first and network_digest(first),
-        "first_style": first_style,
+        "train": [(case.name, case.digest) for case in data.train],
+        "validation": [(case.name, case.digest) for case in data.validation],
+        "patch_sets": {name: _table_digest(table) for name, table in sorted(data.patch_sets.items())},
+        "classes": [int(label) for label in data.classes],
+        "settings": settings.model_dump(exclude={"checkpoint_steps", "devices"}),
+        "cnn1": cnn1 and (network_digest(cnn1.network), cnn1.style),
         "computed": computed_with(),
     }
     return hashlib.sha256(repr(parts).encode()).hexdigest()

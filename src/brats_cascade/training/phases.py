@@ -32,12 +32,14 @@ class Phase:
         sampler: Its batches.
         steps: Number of steps.
         checks: Validation rounds, evenly spaced, the last one at the end.
+        start_bias: Start with the softmax bias at the log of the label frequencies (paper section 4).
     """
 
     number: int
     sampler: Sampler
     steps: int
     checks: int
+    start_bias: bool = False
 
 
 def train_phases(
@@ -48,7 +50,6 @@ def train_phases(
     watch: Watch,
     folder: Path,
     fingerprint: str,
-    start_bias: bool = False,
     devices: Devices = ONE_DEVICE,
     kept: Path | None = None,
 ) -> Progress:
@@ -64,7 +65,6 @@ def train_phases(
         watch: Validation, checkpoints, early stopping.
         folder: Of the checkpoint.
         fingerprint: Of everything that decides the outcome; another one starts anew.
-        start_bias: Start phase 1 with the softmax bias at the log of the label frequencies (paper section 4).
         devices: What computes.
         kept: Where a finished phase 1 stays for a training of that phase alone, which then has nothing left to do; the
             file's stem stands for everything that decides the phase.
@@ -93,7 +93,7 @@ def train_phases(
             found = None
         elif phase.number == 2:
             shift_bias(network, masses=[part.sampler.label_masses() for part in (phases[0], phase)])
-        elif start_bias:
+        elif phase.start_bias:
             bias = output_layer(network).bias
             shift_bias(network, masses=[np.ones(bias.shape[0]), phase.sampler.label_masses()])
         loop.run(phase.sampler, steps=phase.steps, checks=phase.checks)

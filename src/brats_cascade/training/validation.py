@@ -31,7 +31,6 @@ def predict_slices(
     case: TrainingCase,
     layers: Sequence[int],
     geometry: Geometry,
-    joined: int,
     at_once: int = 4,
 ) -> np.ndarray:
     """Class probabilities of whole slices, by a network or by the CNN 2 of a cascade from stored maps.
@@ -40,8 +39,7 @@ def predict_slices(
         network: As in training.
         case: The case.
         layers: Slice numbers.
-        geometry: What the network needs around a pixel of the image.
-        joined: Side of CNN 1's output needed for one output pixel, 0 without maps.
+        geometry: What the network needs around a pixel, of CNN 1's maps too.
         at_once: Slices per pass.
 
     Returns:
@@ -50,16 +48,16 @@ def predict_slices(
     rows, columns = case.brain.shape[1:]
     pad = ((0, 0), geometry.halo, geometry.halo, (0, 0))
     found = []
-    for start in range(0, len(layers), at_once):
-        some = list(layers[start : start + at_once])
-        filled = some + some[-1:] * (at_once - len(some))  # one shape, one traced graph
+    for number in range(0, len(layers), at_once):
+        chosen = list(layers[number : number + at_once])
+        filled = chosen + chosen[-1:] * (at_once - len(chosen))  # one shape, one traced graph
         inputs = [np.pad(case.image[filled], pad)]
         if case.maps is not None:
-            first = CNN2.before - (joined - 1) // 2
-            last = slice(first, first + rows - 1 + joined), slice(first, first + columns - 1 + joined)
-            inputs.append(case.maps[filled][:, *last].astype(np.float32))
+            start, more = CNN2.before - (geometry.joined - 1) // 2, geometry.joined - 1
+            window = slice(start, start + rows + more), slice(start, start + columns + more)
+            inputs.append(case.maps[filled][:, *window].astype(np.float32))
         scores = keras.ops.convert_to_numpy(network.predict_on_batch(inputs if len(inputs) > 1 else inputs[0]))
-        found.append(scores[: len(some)])
+        found.append(scores[: len(chosen)])
     return np.concatenate(found)
 
 
@@ -69,7 +67,6 @@ def validation_scores(
     cases: Sequence[TrainingCase],
     classes: Sequence[int],
     geometry: Geometry,
-    joined: int,
     slices: int = 24,
 ) -> dict[str, float]:
     """Loss and region Dice over a sample of slices of each case, averaged over cases.
@@ -79,7 +76,6 @@ def validation_scores(
         cases: The validation cases.
         classes: Canonical label of each class.
         geometry: What the network needs around a pixel.
-        joined: As in `predict_slices`.
         slices: Slices per case.
 
     Returns:
@@ -92,7 +88,7 @@ def validation_scores(
     called, true = 0, 0
     for case in cases:
         layers = spread_slices(case.brain, count=slices)
-        found = predict_slices(network, case=case, layers=layers, geometry=geometry, joined=joined)
+        found = predict_slices(network, case=case, layers=layers, geometry=geometry)
         brain, truth = case.brain[layers], case.labels[layers]
         wanted = np.take_along_axis(found[brain], lookup[truth[brain]][:, None].astype(int), axis=-1)
         scores["loss"].append(float(-np.log(np.maximum(wanted, 1e-7)).mean()))

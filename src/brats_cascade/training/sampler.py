@@ -1,0 +1,49 @@
+"""What both samplers share: cases, a patch set, and windows cut from them with random changes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from brats_cascade.labels import class_lookup
+from brats_cascade.models.cascade import Geometry
+from brats_cascade.params.train import TrainParams
+from brats_cascade.training.augment import Variation, draw_variation
+from brats_cascade.training.batches import TrainingCase
+
+LEAST_MASS = 1e-6
+
+
+class CaseSampler:
+    """Cases and a patch set; batch `step` is a function of the seed and the step alone, so training can resume anywhere.
+
+    Args:
+        cases: The training cases.
+        centres: A patch set (columns case, slice, row, column).
+        classes: Canonical label of each class of the network.
+        geometry: What the network needs around a pixel (of CNN 2 where a CNN 1 is frozen).
+        weights: Case -> (slices, classes) weights (NaN where absent), or None for 1 everywhere.
+        settings: Of the training: size of a batch, flips, intensities, and the sampler's own.
+        seed: Of every random choice.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[TrainingCase],
+        *,
+        centres: pd.DataFrame,
+        classes: Sequence[int],
+        geometry: Geometry,
+        weights: Mapping[str, np.ndarray] | None,
+        settings: TrainParams,
+        seed: int,
+    ) -> None:
+        self._cases = {case.name: case for case in cases}
+        self._centres = centres[["case", "slice", "row", "column"]].reset_index(drop=True)
+        self._lookup, self._classes = class_lookup(classes), len(classes)
+        self._geometry, self._weights, self._settings, self._seed = geometry, weights, settings, seed
+
+    def _vary(self, case: TrainingCase, *, rng: np.random.Generator) -> Variation:
+        """Draws the random changes of one window."""
+        flip = self._settings.flip and case.mirrors
+        return draw_variation(rng, modalities=case.image.shape[-1], intensity=self._settings.intensity, flip=flip)
