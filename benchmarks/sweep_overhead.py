@@ -42,6 +42,7 @@ def overhead(folder: Path, *, trials: int) -> tuple[float, float]:
     from brats_cascade.sweep.storage import open_storage
     from brats_cascade.sweep.study import make_study, open_study
     from brats_cascade.sweep.trial import Outcome
+    from brats_cascade.training.batches import TrainingData
 
     def train(*_: Any, on_check: Any, **__: Any) -> Outcome:
         history: list[dict[str, float]] = []
@@ -56,7 +57,9 @@ def overhead(folder: Path, *, trials: int) -> tuple[float, float]:
     storage = open_storage(f"sqlite:///{folder / 'optuna.db'}")
     made, _ = make_study("bench", storage=storage, plan=plan)
     with records.open_study_run(made, plan=plan, storage="", root=folder) as run:
-        objective = Objective("bench", plan, Material([], [], {}, {}, ()), folder, folder / "work", run.id, train=train)
+        objective = Objective(
+            "bench", plan, Material(TrainingData([], [], {}, ()), {}), folder, folder / "work", run.id, train=train
+        )
         study = open_study("bench", storage=storage, plan=plan)
         worker.run_trials(study, objective, plan=plan, trials=1, deadline=None)  # imports and new tables
         started, used = time.perf_counter(), time.process_time()

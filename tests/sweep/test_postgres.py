@@ -18,6 +18,7 @@ from brats_cascade.sweep.standing import counted
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trial import Outcome
+from brats_cascade.training.batches import TrainingData
 
 pytestmark = pytest.mark.slow
 ACCOUNT = "postgres"  # the server refuses to run as root
@@ -76,7 +77,7 @@ def member(url: str, root: Path, index: int, stuck: bool) -> None:
     plan = plan_of(load_params(root / "params.yaml"))
     storage = open_storage(url, heartbeat=plan.sweep.heartbeat, retries=2)
     study = open_study("s", storage=storage, plan=plan)
-    material = module.Material([], [], {}, {}, (0, 4))
+    material = module.Material(TrainingData([], [], {}, (0, 4)), {})
     runs = Objective("s", plan, material, root, root / f"work-{index}", train=train)
     worker.run_trials(study, runs, plan=plan, trials=12, deadline=None)
 
