@@ -81,7 +81,7 @@ def test_a_promise_is_held_against_what_the_pipeline_found(make_project, tmp_pat
     _add(study, 0.0005, value=[0.82], default=True)
     page = _page(tmp_path / "page.md", make_project=make_project, study=study, metrics=metrics)
     assert "the experiment hunt_best" in page
-    assert "0.8123 by the same measure" in page and "0.8765 on the unseen patients" in page
+    assert "0.8123 by the same measure" in page and "0.8765 on the test patients" in page
 
 
 @pytest.mark.parametrize("open_one", [False, True])

@@ -20,14 +20,14 @@ STATISTICS = {
 
 
 def describe_cohort(root: Path) -> dict[str, Any]:
-    """Cases, the sets they are in, and what validation said."""
+    """Cases, the sets they are in, and the verdict of validation."""
     cases = read_table(Project(root).cases)
     verdict = read_json(Project(root).verdict) or {}
     splits = read_json(Project(root).splits) or {}
     set_of = {case: name for name in ("train", "validation", "test") for case in splits.get(name, [])}
     rows = []
     if cases is not None:
-        cases = cases.assign(set=[set_of.get(case, "set aside") for case in cases["case"]])
+        cases = cases.assign(set=[set_of.get(case, "excluded") for case in cases["case"]])
         rows = [_case_row(row) for row in records(cases)]
     usable = None if cases is None or "stored" not in cases else cases[cases["stored"].astype(bool)]
     return {
@@ -42,7 +42,7 @@ def describe_cohort(root: Path) -> dict[str, Any]:
 
 
 def _reasons(entries: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Every reason once, with the case, or the number of cases and their names, that it is told of.
+    """Every reason once, with its case, or the number of its cases and their names.
 
     A case's name, which stands in a cell of its own, is taken off the reason's front.
     """

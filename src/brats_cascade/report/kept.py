@@ -60,15 +60,15 @@ class Record:
         import pandas as pd
 
         where = "choose another name for the record"
-        scans = [one.data.get("scans") for one in (self, newer)]
+        scans = [record.data.get("scans") for record in (self, newer)]
         if all(scans) and scans[0] != scans[1]:
             raise UserError(f"the record has results on the scans {scans[0]}, found {scans[1]}; {where}")
-        tests = [set(one.scores.loc[one.scores["protocol"] == SPLIT, "case"]) for one in (self, newer)]
+        tests = [set(record.scores.loc[record.scores["protocol"] == SPLIT, "case"]) for record in (self, newer)]
         if all(tests) and tests[0] != tests[1]:
             odd = ", ".join(sorted(tests[0] ^ tests[1])[:3])
             raise UserError(f"the record has another test set than this run (different in {odd}); {where}")
-        made = [[one[key] for key in KEY] for one in newer.experiments]
-        kept = [one for one in self.experiments if [one[key] for key in KEY] not in made]
+        made = [[entry[key] for key in KEY] for entry in newer.experiments]
+        kept = [entry for entry in self.experiments if [entry[key] for key in KEY] not in made]
         replaced = self.scores[KEY].apply(list, axis=1).isin(made)
         scores = pd.concat([self.scores[~replaced], newer.scores], ignore_index=True)
         return Record(scores, newer.data, newer.baseline or self.baseline, [*kept, *newer.experiments])
@@ -86,7 +86,7 @@ def read_record(path: Path) -> Record:
     import pandas as pd
 
     if not path.is_file():
-        known = ", ".join(one.stem for one in sorted(path.parent.glob("*.json"))) or "none"
+        known = ", ".join(file.stem for file in sorted(path.parent.glob("*.json"))) or "none"
         raise UserError(
             f"{path}: no stored results of this name (known: {known}); run without --kept after `dvc repro`"
         )

@@ -58,10 +58,10 @@ def _training(root: Path, *, name: str) -> dict[str, Any]:
     return {
         "architecture": own["architecture"],
         "n4": bool(contract.get("n4")),
-        "training_seconds": sum(one["seconds"] for one in trainings)
-        if all("seconds" in one for one in trainings)
+        "training_seconds": sum(training["seconds"] for training in trainings)
+        if all("seconds" in training for training in trainings)
         else None,
-        "labelled_pixels": sum(one.get("labelled_pixels", 0) for one in trainings),
+        "labelled_pixels": sum(training.get("labelled_pixels", 0) for training in trainings),
         "machine": own.get("machine", "unknown"),
         "commit": own.get("git_commit", "unknown"),
         "volumes": own.get("data_hashes", {}).get("data/volumes", ""),

@@ -10,7 +10,7 @@ from brats_cascade.evaluation.paired import ENOUGH, paired_difference
 from brats_cascade.evaluation.summary import pick_cases, summarise
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
-from brats_cascade.report.paper import PAPER, PAPER_NOTE
+from brats_cascade.report.paper import PAPER, PAPER_NOTE, PHANTOM_NOTE
 from brats_cascade.report.render import paired_text, render
 from brats_cascade.report.text import with_interval
 
@@ -37,18 +37,21 @@ def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
         name=name,
         data=record.data,
         counts={
-            protocol: [one for one in facts if one["protocol"] == protocol] for protocol in (CROSS_VALIDATION, SPLIT)
+            protocol: [entry for entry in facts if entry["protocol"] == protocol]
+            for protocol in (CROSS_VALIDATION, SPLIT)
         },
-        rows=[_row(record, one) for one in facts],
+        rows=[_row(record, entry) for entry in facts],
         baseline=record.baseline,
         paper=PAPER,
         paper_note=PAPER_NOTE,
+        phantom_note=PHANTOM_NOTE,
+        corrected=[entry["experiment"] for entry in facts if entry["n4"]],
         merged=not {1, 3} <= set(record.data.get("classes", (1, 3))),
         paired=_against_unet(record),
         enough=ENOUGH,
-        shown=[one["experiment"] for one in shown],
-        failures=_failures([record.cases(one) for one in shown]),
-        machines=list(dict.fromkeys(one["machine"] for one in facts if "machine" in one)),
+        shown=[entry["experiment"] for entry in shown],
+        failures=_failures([record.cases(entry) for entry in shown]),
+        machines=list(dict.fromkeys(entry["machine"] for entry in facts if "machine" in entry)),
         notes=_by_note(facts),
         pictures=[path.name for path in pictures],
     )
@@ -65,7 +68,7 @@ def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
     shown = shown_experiments(record)
     return render(
         "readme.md.j2",
-        rows=[_row(record, one) for one in shown],
+        rows=[_row(record, entry) for entry in shown],
         paper=[row for row in PAPER if row.seconds],
         baseline=record.baseline,
         paper_note=PAPER_NOTE,
@@ -80,17 +83,17 @@ def shown_experiments(record: Record) -> list[dict[str, Any]]:
     Test scores have no say.
     """
     found: dict[str, dict[str, Any]] = {}
-    for one in _in_order(record.experiments):
-        best = found.get(one["architecture"])
-        if best is None or _rank(one) > _rank(best):
-            found[one["architecture"]] = one
+    for entry in _in_order(record.experiments):
+        best = found.get(entry["architecture"])
+        if best is None or _rank(entry) > _rank(best):
+            found[entry["architecture"]] = entry
     return list(found.values())
 
 
 def best_on_validation(record: Record) -> list[dict[str, Any]]:
     """Of every architecture the experiment with the highest validation Dice on the split."""
-    own = [one for one in _in_order(record.experiments) if one["protocol"] == SPLIT]
-    best = {one["architecture"]: one for one in sorted(own, key=lambda one: one["validation_dice"])}
+    own = [entry for entry in _in_order(record.experiments) if entry["protocol"] == SPLIT]
+    best = {entry["architecture"]: entry for entry in sorted(own, key=lambda entry: entry["validation_dice"])}
     return list(best.values())
 
 
@@ -102,15 +105,15 @@ def _rank(facts: Mapping[str, Any]) -> tuple[bool, float]:
 def _in_order(facts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Cross-validations first; networks in the order of NETWORKS."""
     known = list(dict.fromkeys(NETWORKS))
-    return sorted(facts, key=lambda one: (one["protocol"] == SPLIT, known.index(one["architecture"])))
+    return sorted(facts, key=lambda entry: (entry["protocol"] == SPLIT, known.index(entry["architecture"])))
 
 
 def _by_note(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Note -> the experiments that it is about."""
     notes: dict[str, list[str]] = {}
-    for one in facts:
-        if one.get("note"):
-            notes.setdefault(one["note"], []).append(one["experiment"])
+    for entry in facts:
+        if entry.get("note"):
+            notes.setdefault(entry["note"], []).append(entry["experiment"])
     return notes
 
 
@@ -144,15 +147,15 @@ def _against_unet(record: Record) -> list[list[str]]:
     """Paired differences of the Dice between each network and the U-Net, where there are enough patients for a test."""
     rows = [["experiment", "minus", *(f"Dice {region}" for region in REGIONS)]]
     facts = _in_order(record.experiments)
-    for one in (one for one in facts if one["architecture"] != "unet"):
-        alike = [other for other in facts if all(other[key] == one[key] for key in ("protocol", "n4"))]
+    for entry in (entry for entry in facts if entry["architecture"] != "unet"):
+        alike = [other for other in facts if all(other[key] == entry[key] for key in ("protocol", "n4"))]
         unets = [other for other in alike if other["architecture"] == "unet"]
         if unets:
             unet = max(unets, key=lambda other: other.get("labelled_pixels") or 0)
-            pair = record.cases(one), record.cases(unet)
+            pair = record.cases(entry), record.cases(unet)
             numbers = [paired_difference(*pair, region=region, seed=SEED) for region in REGIONS]
             if numbers[0]["patients"] >= ENOUGH:
-                rows.append([one["experiment"], unet["experiment"], *map(paired_text, numbers)])
+                rows.append([entry["experiment"], unet["experiment"], *map(paired_text, numbers)])
     return rows if len(rows) > 1 else []
 
 
@@ -176,11 +179,11 @@ def _failures(tables: "Sequence[pd.DataFrame]") -> dict[str, Any]:
 
 def _median_picture(record: Record, *, pictures: Sequence[str]) -> dict[str, str] | None:
     """The picture of the median test patient of the paper's network that did best on validation and has one."""
-    papers = [one for one in best_on_validation(record) if one["architecture"] != "unet"]
-    for one in sorted(papers, key=lambda one: -one["validation_dice"]):
-        path = next((path for path in pictures if path.endswith(f"_{one['experiment']}_median.jpg")), None)
+    papers = [entry for entry in best_on_validation(record) if entry["architecture"] != "unet"]
+    for entry in sorted(papers, key=lambda entry: -entry["validation_dice"]):
+        path = next((path for path in pictures if path.endswith(f"_{entry['experiment']}_median.jpg")), None)
         if path:
-            cases = record.cases(one)
+            cases = record.cases(entry)
             dice = float(cases.loc[cases["case"] == pick_cases(cases)["median"], "complete_dice"].iloc[0])
-            return {"path": path, "network": NETWORKS[one["architecture"]], "dice": f"{dice:.2f}"}
+            return {"path": path, "network": NETWORKS[entry["architecture"]], "dice": f"{dice:.2f}"}
     return None

@@ -1,4 +1,4 @@
-"""A study as a short Markdown page for git: what was found, what it cost, and whether its promise was kept."""
+"""A study as a short Markdown page for git: its best settings, its costs, and the score of the retrained experiment."""
 
 import json
 import shlex
@@ -106,7 +106,7 @@ def _scores(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
 
 
 def _verdict(trials: "Sequence[FrozenTrial]") -> list[str]:
-    """In words whether the sweep found anything, and how much that says."""
+    """Whether the sweep found better settings, and on how many cases."""
     chosen = best(trials)
     own = unchanged(trials)
     if chosen is None or own is None:
@@ -115,14 +115,14 @@ def _verdict(trials: "Sequence[FrozenTrial]") -> list[str]:
     gain = score_of(chosen) - score_of(own)
     if gain <= 0:
         return ["The sweep found nothing better than the experiment's own settings."]
-    said = f"The sweep found better settings, by {gain:.4f}"
-    return [f"{said} on {patients} cases." if patients else f"{said}."]
+    found = f"The sweep found better settings, by {gain:.4f}"
+    return [f"{found} on {patients} cases." if patients else f"{found}."]
 
 
 def _all(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
-    again = retried(trials)
+    repeated = retried(trials)
     rows = [["trial", "how it ended", "score", "seconds", "settings"]]
-    for trial in sorted(trials, key=lambda one: one.number):
+    for trial in sorted(trials, key=lambda trial: trial.number):
         word = ENDS.get(trial.state.name, trial.state.name.lower())
         note = f": {reason_of(trial)}" if reason_of(trial) else ""
         last = max(trial.intermediate_values.items(), default=(0, float("nan")))[1]
@@ -131,7 +131,7 @@ def _all(trials: "Sequence[FrozenTrial]") -> list[list[str]]:
             f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
             for key, value in trial.params.items()
         )
-        tried = "; tried again" if trial.number in again else ""
+        tried = "; tried again" if trial.number in repeated else ""
         rows.append([str(trial.number), word + note + tried, score, str(trial.user_attrs.get("seconds", "")), settings])
     return rows
 
@@ -140,8 +140,8 @@ def _promise(metrics: Mapping[str, Any], *, study: str) -> list[str]:
     held = metrics.get("validation", {}).get("complete", {}).get("dice_without")
     if held is None:
         return []
-    unseen = metrics["complete"]["dice"]
+    test = metrics["complete"]["dice"]
     return [
         f"`dvc repro` then trained the experiment {study}_best from its lines in params.yaml: {held:.4f} by the same measure "
-        f"on the same patients, and {unseen:.4f} on the unseen patients, after post-processing."
+        f"on the same patients, and {test:.4f} on the test patients, after post-processing."
     ]
