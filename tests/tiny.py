@@ -16,7 +16,7 @@ FOLDERS = ("pipelines", "src", "conf", ".dvc")
 TINY: dict[str, dict[str, Any]] = {
     "phantom": {"patients": 5, "high_grade": 3, "spacing": 4.0},
     "split": {"validation": 1, "test": 1},
-    "patches": {"phase1": 2000, "phase2": 2000, "validation": 200},
+    "patches": {"phase1": 2000, "phase2": 2000},
     "train": {"width": 0.05, "tile": 16, "batch": 2, "steps": 6, "phase2_steps": 3, "checks": 1},
 }
 WHO = {f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade.data.export import export_patches
-from brats_cascade.data.patches import CaseOnDemand, draw_natural_set
+from brats_cascade.data.patches import CaseOnDemand, draw_patch_sets
 from brats_cascade.data.store import open_case, write_case
 
 
@@ -22,7 +22,8 @@ def store(tmp_path, rng):
 
 @pytest.mark.parametrize("size", [1, 5, 6, 13])
 def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, size):
-    table = draw_natural_set([CaseOnDemand(store / name) for name in "ab"], count=100, seed=0, classes=(0, 1, 2, 3, 4))
+    cases = [CaseOnDemand(store / name) for name in "ab"]
+    table = draw_patch_sets(cases, phase2=100, seed=0, classes=(0, 1, 2, 3, 4))["phase2"]
     files = export_patches(table, volumes=store, out=tmp_path / "out", name="phase2", size=size, seed=3, shard=40)
     paths = sorted((tmp_path / "out").glob("phase2-*.npz"))
     assert files == len(paths) == 3
@@ -48,7 +49,7 @@ def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, size):
 
 
 def test_the_same_seed_gives_the_same_files(store, tmp_path):
-    table = draw_natural_set([CaseOnDemand(store / "a")], count=50, seed=0, classes=(0, 1, 2, 3, 4))
+    table = draw_patch_sets([CaseOnDemand(store / "a")], phase2=50, seed=0, classes=(0, 1, 2, 3, 4))["phase2"]
     for place in ("x", "y"):
         export_patches(table, volumes=store, out=tmp_path / place, name="p", size=5, seed=1)
     first, second = (np.load(tmp_path / place / "p-00000.npz")["image"] for place in ("x", "y"))

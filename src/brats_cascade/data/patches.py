@@ -31,7 +31,6 @@ __all__ = [
     "PatchSource",
     "classes_of",
     "count_voxels",
-    "draw_natural_set",
     "draw_patch_sets",
     "merge_labels",
     "summarise",
@@ -75,20 +74,6 @@ def draw_patch_sets(
         "phase2": _natural_allocation(known.eligible, total=phase2, seed=seed),
     }
     return _draw(cases, census=known, allocations=allocations, seed=seed, border=border)
-
-
-def draw_natural_set(
-    cases: Sequence[PatchSource],
-    *,
-    count: int,
-    seed: int,
-    classes: Sequence[int],
-    census: Census | None = None,
-    border: int = 0,
-) -> pd.DataFrame:
-    """Draws one set at natural frequencies, as the validation set is: the phase 2 set of `draw_patch_sets`."""
-    sets = draw_patch_sets(cases, phase2=count, seed=seed, classes=classes, census=census, border=border)
-    return sets["phase2"]
 
 
 def summarise(

@@ -67,7 +67,6 @@ class PatchParams(Stage):
     seed: int
     phase1: Positive
     phase2: Positive
-    validation: Positive
     border: Count = 0
     export: Count = 0
 

@@ -1,4 +1,4 @@
-"""Draws the patch sets: data/patches/{phase1,phase2,validation}.parquet and summary.json; shards/ on request."""
+"""Draws the patch sets: data/patches/{phase1,phase2}.parquet and summary.json; shards/ on request."""
 
 import json
 import logging
@@ -10,7 +10,6 @@ from brats_cascade.data.patches import (
     CaseOnDemand,
     classes_of,
     count_voxels,
-    draw_natural_set,
     draw_patch_sets,
     summarise,
 )
@@ -19,7 +18,7 @@ from brats_cascade.project import Project
 
 
 def patches(project: Project, params: Params) -> None:
-    """Draws the centres of the training and the validation set."""
+    """Draws the centres of both training sets."""
     share_with_dvc(project.ingested)  # DVC has put what ingest made into its cache by now
     splits = json.loads(project.splits.read_text(encoding="utf-8"))
     sets = {
@@ -28,7 +27,7 @@ def patches(project: Project, params: Params) -> None:
     }
     classes = classes_of([case for cases in sets.values() for case in cases])
     options = params.patches
-    asked = {"phase1": options.phase1, "phase2": options.phase2, "validation": options.validation}
+    asked = {"phase1": options.phase1, "phase2": options.phase2}
     census = count_voxels(sets["train"], classes=classes, border=options.border)
     tables = draw_patch_sets(
         sets["train"],
@@ -38,9 +37,6 @@ def patches(project: Project, params: Params) -> None:
         classes=classes,
         census=census,
         border=options.border,
-    )
-    tables["validation"] = draw_natural_set(
-        sets["validation"], count=options.validation, seed=options.seed, classes=classes, border=options.border
     )
     summary = summarise(tables, asked=asked, census=census, seed=options.seed)
     project.patches.mkdir(parents=True, exist_ok=True)
