@@ -14,6 +14,7 @@ from brats_cascade.inference.finished import is_finished, refuse_input_folders
 from brats_cascade.inference.fit import describe_misfits, find_misfits
 from brats_cascade.models.training_data import SeenCase, TrainingData
 from brats_cascade.params.names import check_experiment_names
+from brats_cascade.report.kept import read_record
 
 PARAMS = Path("params.yaml")
 AXES = ("slice", "row", "column")
@@ -50,6 +51,7 @@ def command_lines(monkeypatch, write_nifti_case):
         ("predict --model does not exist", said(open_models, ["models/none"], precision="float32")),
         ("predict without --model, and no champion", said(champion).replace(str(Path.cwd()), "project")),
         ("evaluate: one file as ground truth and prediction", said(pair_labels, case.truth, prediction=case.truth)),
+        ("record --kept of a name that was never recorded", said(read_record, Path("docs/results/mine.json"))),
         ("an experiment's name", said(check_experiment_names, {"lr=0.01": {}}, path=PARAMS)),
         ("an experiment's name that is a number", said(check_experiment_names, {2024: {}}, path=PARAMS)),
         ("experiments as a list", said(check_experiment_names, ["a"], path=PARAMS)),
