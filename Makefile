@@ -39,6 +39,7 @@ test: $(STAMP) ## linter, type checker and the tests
 	@$(BIN)/ruff check src pipelines tests benchmarks
 	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/coverage combine --quiet
@@ -49,7 +50,7 @@ test-fast: $(STAMP) ## the tests without training and without other processes, i
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
-	@$(BIN)/python -c 'from brats_cascade.tracking.view import link; print("The runs:", link())'
+	@$(BIN)/python -c 'from brats_cascade.tracking.store import link; print("The runs:", link())'
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 bench: $(STAMP) ## the benchmarks, into docs/results/speed.md

@@ -33,7 +33,7 @@ def project(tmp_path, store, monkeypatch, request):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "brats_cascade.tracking.run.Run.log_training", lambda self, folder: self.log_tags({"again": folder.name})
+        "brats_cascade.tracking.evaluated.log_training", lambda run, folder: run.log_tags({"again": folder.name})
     )
     volumes = f"{{path: data/volumes, md5: {request.node.name}.dir}}"
     (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\nstages: {{ingest: {{outs: [{volumes}]}}}}\n")

@@ -15,6 +15,7 @@ from brats_cascade.costs import keep_costs, weights_of
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.summary import flatten
 from brats_cascade.tracking.model import requirements
+from brats_cascade.tracking.trained import log_training
 
 
 @pytest.fixture(scope="session")
@@ -283,7 +284,7 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     keep_costs(tmp_path, name="E", what="training", result=weights, costs={"seconds": 3.5})
     with tracking.resume_run("1" * 32, name="E", root=project) as run:
         assert run.reopened
-        run.log_training(tmp_path / "models" / "E")
+        log_training(run, folder=tmp_path / "models" / "E")
         run.log_note("words")
         run.log_data({"train": ["a", "b"], "test": ["c"]}, volumes="feed" * 8 + ".dir", source="cohort")
         assert run.online

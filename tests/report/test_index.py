@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from brats_cascade.costs import keep_costs, scores_of
-from brats_cascade.evaluation.figures import new_figure, write_figures
-from brats_cascade.evaluation.overlays import overlay
+from brats_cascade.drawing.figures import new_figure, write_figures
+from brats_cascade.drawing.overlays import overlay
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices, slice_table
 from brats_cascade.evaluation.summary import summarise

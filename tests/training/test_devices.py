@@ -14,7 +14,8 @@ import pytest
 
 from brats_cascade.errors import UserError
 from brats_cascade.training.batches import Batch
-from brats_cascade.training.devices import ONE_DEVICE, Sharded, open_devices
+from brats_cascade.training.devices import ONE_DEVICE, Sharded
+from brats_cascade.training.open_devices import open_devices
 
 SCRIPT = Path(__file__).with_name("worker.py")
 

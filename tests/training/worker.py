@@ -22,7 +22,7 @@ def main(kind: str, out: str) -> None:
         from brats_cascade.backend import start_backend
 
         start_backend()  # before anything imports Keras, as pipelines/train.py does
-    from brats_cascade.training.devices import open_devices
+    from brats_cascade.training.open_devices import open_devices
 
     devices = open_devices(kind)
     import keras

@@ -1,1 +1,1 @@
-"""Scores, tables, figures and the report."""
+"""Scores of regions, cases and experiments."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.store import StoredCase
-from brats_cascade.evaluation.overlays import best_slice, overlay
+from brats_cascade.drawing.overlays import best_slice, overlay
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.segmentations import keep_segmentation
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_score, slice_table

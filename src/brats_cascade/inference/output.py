@@ -8,6 +8,8 @@ import numpy as np
 
 from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
+from brats_cascade.drawing.montage import montage
+from brats_cascade.drawing.overlays import overlay
 from brats_cascade.errors import UserError
 from brats_cascade.inference.kinds import target
 from brats_cascade.inference.predict import Prediction
@@ -114,10 +116,6 @@ def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction, options
 
 
 def _draw(path: Path, *, kind: str, prediction: Prediction, title: str, options: str) -> None:
-    # Drawing is a layer above inference; only this function, on request, reaches up to it.
-    from brats_cascade.evaluation.montage import montage
-    from brats_cascade.evaluation.overlays import overlay
-
     meta = prediction.prepared.meta
     place = {"first_slice": meta["offset"][0], "axis": meta.get("axis", "axial")}
     image, labels = prediction.prepared.image, prediction.labels

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brats_cascade.evaluation.figures import INK, LABEL_COLOURS, PALE, new_figure, titled
+from brats_cascade.drawing.figures import INK, LABEL_COLOURS, PALE, new_figure, titled
 from brats_cascade.labels import LABELS
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.costs import read_cases, read_facts, weights_of
-from brats_cascade.evaluation import figures
+from brats_cascade.drawing import figures
 from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.summary import pick_cases
 from brats_cascade.labels import REGIONS

@@ -144,7 +144,7 @@ def _figures(
     import pandas as pd
 
     from brats_cascade.data.store import open_case
-    from brats_cascade.evaluation.figures import class_weight_figure, learning_curves, slice_curve
+    from brats_cascade.drawing.figures import class_weight_figure, learning_curves, slice_curve
     from brats_cascade.evaluation.summary import pick_cases
 
     by_name = {one.row["case"]: one for one in scored}
@@ -169,7 +169,7 @@ def _write(
     figures: dict[str, Any],
 ) -> dict[str, Path]:
     """Writes metrics and figures; gives where the pictures are."""
-    from brats_cascade.evaluation.figures import write_figures
+    from brats_cascade.drawing.figures import write_figures
     from brats_cascade.evaluation.summary import headline
 
     metrics = project.metrics

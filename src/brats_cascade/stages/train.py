@@ -21,7 +21,7 @@ def train(project: Project, params: Params, name: str) -> None:
     """Trains the experiment, goes on where a killed training stopped, and writes models/NAME."""
     start_backend()
     from brats_cascade.tracking.notes import keep_note
-    from brats_cascade.training.devices import open_devices
+    from brats_cascade.training.open_devices import open_devices
 
     entry = experiment_named(params, name)
     devices = open_devices(entry.train.devices)  # before anything else computes

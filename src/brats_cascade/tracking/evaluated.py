@@ -14,6 +14,7 @@ from brats_cascade.tracking.champion import candidate_tags
 from brats_cascade.tracking.notes import keep_note, read_note
 from brats_cascade.tracking.quiet import store_may_fail
 from brats_cascade.tracking.store import open_store
+from brats_cascade.tracking.trained import log_training
 
 EVALUATION = "evaluation"  # tag: stands for the parameters and the scores that were logged
 PARENT = "mlflow.parentRunId"
@@ -56,7 +57,7 @@ def evaluation_run(
         run_id, name=name, tags=tags, params=everything, root=root, reopen=False, seconds=facts.get("seconds")
     ) as training:
         if training.reopened or not note["logged"]:
-            training.log_training(Project(root).models / name)
+            log_training(training, folder=Project(root).models / name)
             keep_note(name, run_id=training.id, logged=training.online, root=root)
         known = training.tag(EVALUATION)
         if known is None:

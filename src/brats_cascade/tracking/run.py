@@ -100,12 +100,6 @@ class Run(QuietRun):
             )
         self.client.log_inputs(self.id, datasets=inputs)
 
-    def log_training(self, folder: Path) -> None:
-        """Logs what training left in models/E, for a run that takes the place of one that is gone."""
-        from brats_cascade.tracking.trained import log_training
-
-        log_training(self, folder=folder)
-
     @quietly
     def log_slices(self, slices: "pd.DataFrame") -> None:
         """Logs the per-slice table as curves over the slices, and as a table.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brats_cascade.tracking.moved import follow, lock
-from brats_cascade.tracking.view import TAG, shared_view
+from brats_cascade.tracking.view import KEY, TAG, shared_view
 
 # Read by MLflow when it is imported, which this package does inside its functions.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -94,3 +94,14 @@ def open_store(root: Path | None) -> tuple["MlflowClient", str]:
             return client, experiment.experiment_id
         place = (folder / "mlruns" / EXPERIMENT).as_uri() if local else None
         return client, client.create_experiment(EXPERIMENT, artifact_location=place, tags={**ABOUT, TAG: shared_view()})
+
+
+def link(root: Path | None = None, *, server: str = "http://127.0.0.1:5000") -> str:
+    """Address of the runs' table with the shared view; the experiment is made where there is none yet.
+
+    Args:
+        root: The project's folder.
+        server: Where `mlflow ui` answers.
+    """
+    _, experiment = open_store(root)
+    return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"

@@ -1,13 +1,11 @@
 """What training left in a folder models/E, logged to a run that was opened in the place of one that is gone."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from brats_cascade.tracking.run import Run
+from brats_cascade.tracking.run import Run
 
 
-def log_training(run: "Run", *, folder: Path) -> None:
+def log_training(run: Run, *, folder: Path) -> None:
     """Logs history, class weights, counts and the network of a folder models/E.
 
     Args:

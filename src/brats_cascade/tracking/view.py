@@ -1,9 +1,8 @@
-"""What MLflow's pages open on: a shared view of the runs' table, kept with the experiment, and its address."""
+"""What MLflow's pages open on: a shared view of the runs' table, kept with the experiment."""
 
 import base64
 import json
 import zlib
-from pathlib import Path
 
 KEY = "brats-cascade"
 TAG = f"mlflow.sharedViewState.{KEY}"  # MLflow's name for what its button "Share" keeps
@@ -36,16 +35,3 @@ def shared_view() -> str:
         "runListHidden": False,
     }
     return f"deflate;{base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()}"
-
-
-def link(root: Path | None = None, *, server: str = "http://127.0.0.1:5000") -> str:
-    """Address of the runs' table with the shared view; the experiment is made where there is none yet.
-
-    Args:
-        root: The project's folder.
-        server: Where `mlflow ui` answers.
-    """
-    from brats_cascade.tracking.store import open_store
-
-    _, experiment = open_store(root)
-    return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"

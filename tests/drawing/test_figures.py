@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from brats_cascade.evaluation.figures import (
+from brats_cascade.drawing.figures import (
     REGION_COLOURS,
     class_weight_figure,
     dice_strip,
@@ -11,8 +11,8 @@ from brats_cascade.evaluation.figures import (
     slice_curve,
     write_figures,
 )
-from brats_cascade.evaluation.montage import montage, montage_slices
-from brats_cascade.evaluation.overlays import best_slice, overlay
+from brats_cascade.drawing.montage import montage, montage_slices
+from brats_cascade.drawing.overlays import best_slice, overlay
 from brats_cascade.report.cohort_figure import intensity_figure, patch_figure
 
 

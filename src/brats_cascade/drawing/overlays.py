@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.evaluation.figures import REGION_COLOURS, new_figure
+from brats_cascade.drawing.figures import REGION_COLOURS, new_figure
 from brats_cascade.labels import REGIONS, region_mask
 
 if TYPE_CHECKING:

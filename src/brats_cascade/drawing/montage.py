@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.evaluation.figures import new_figure
-from brats_cascade.evaluation.overlays import draw_legend, draw_panel, draw_sides
+from brats_cascade.drawing.figures import new_figure
+from brats_cascade.drawing.overlays import draw_legend, draw_panel, draw_sides
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
