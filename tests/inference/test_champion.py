@@ -34,6 +34,9 @@ SUMMARY = {
 }  # fmt: skip
 
 
+EDGE = ((1, 1), (1, 1), (1, 1), (0, 0))  # air around a brain
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     return tmp_path_factory.mktemp("project")
@@ -169,8 +172,17 @@ def test_the_card_says_what_it_must():
         (np.zeros((3, 4, 5, 4)), "received zeros only"),
         (np.full((3, 4, 5, 4), np.nan), "expected finite numbers"),
         (np.ones((3, 4, 5, 4)), "constant"),
+        (np.random.default_rng(0).normal(size=(3, 4, 5, 4)), "brain fills 100.0% of the volume"),
+        (np.pad(np.random.default_rng(0).uniform(1e7, 2e7, (2, 3, 4, 4)), EDGE), "check its scale factor"),
     ],
 )
 def test_arrays_that_are_no_case_are_one_line(image, message, trained):
     with pytest.raises(UserError, match=message):
         segment_array(image.astype(np.float32), member=Member(*load_trained(trained())))
+
+
+def test_a_model_of_other_modalities_is_refused(trained):
+    member = Member(*load_trained(trained(modalities=("t1", "flair", "t1c", "t2"))))
+    image = np.pad(np.random.default_rng(0).normal(size=(3, 4, 5, 4)), EDGE)
+    with pytest.raises(UserError, match="row 3: expected a model for the modalities flair, t1, t1c, t2"):
+        segment_array(image.astype(np.float32), member=member, name="row 3")

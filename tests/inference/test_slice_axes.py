@@ -23,10 +23,14 @@ from brats_cascade.training.tiles import TileSampler
 RULE = Rule(min_component=30.0)
 
 
-@pytest.mark.parametrize("axis", AXES)
-def test_an_array_gets_the_labels_that_its_files_get(axis, trained, tmp_path, write_nifti_case) -> None:
+@pytest.mark.parametrize(
+    "preprocessing", [*({"axis": axis} for axis in AXES), {"zscore": "volume"}, {"n4": True}, {"clip": 0.1}], ids=str
+)
+def test_an_array_gets_the_labels_that_its_files_get(preprocessing, trained, tmp_path, write_nifti_case) -> None:
+    """Whatever the preprocessing that the model was trained after."""
     network, contract = load_trained(trained())
-    member = Member(network, dataclasses.replace(contract, axis=axis))
+    member = Member(network, dataclasses.replace(contract, **preprocessing))
+    axis = member.contract.axis
     [case] = find_cases(write_nifti_case(tmp_path / "in", "Brats18_A_1", affine=np.diag([-1.0, -1.0, 3.0, 1.0])))
     images = [read_image(case.images[part]) for part in contract.modalities]
     raw = np.stack([to_canonical(image.array, affine=image.affine) for image in images], axis=-1)

@@ -1,29 +1,25 @@
 """From one case's files to what the networks see, and to the facts its row of the table holds."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data import facts as measure
-from brats_cascade.data.bias import correct_bias
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import canonical_spacing, to_canonical
-from brats_cascade.data.intensities import describe
-from brats_cascade.data.preprocess import bounding_box, brain_mask, clip_values, z_score
+from brats_cascade.data.preprocess import bounding_box, brain_mask
 from brats_cascade.data.recipe import AXES, Recipe
 from brats_cascade.data.scans import read_scans
+from brats_cascade.data.standardise import standardise_all
 from brats_cascade.data.truth import canonical_labels, count_labels, label_facts, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS
 
 # Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
 VERSION = 4
-BIASED = ("t1", "t1c")  # the modalities that N4 corrects (paper section 4)
 
 
 class CaseError(UserError):
@@ -109,9 +105,9 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         counted = label_facts(found, labels=labels, brain=inside, scheme=case.scheme, voxel_mm3=float(np.prod(spacing)))
         lost = sum(counted[f"label_{label}"] for label in LABELS if label) - int(np.count_nonzero(labels))
         facts.update(counted)
-    image, facts["voxels_hash"] = _standardise_all(
+    image, facts["voxels_hash"] = standardise_all(
         {modality: volumes[modality][box] for modality in MODALITIES},
-        paths={modality: images[modality].path for modality in MODALITIES},
+        sources={modality: str(images[modality].path) for modality in MODALITIES},
         brain=inside,
         voxels=brain.size,
         spacing=spacing,
@@ -147,39 +143,3 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
 def _scans_are_there(case: Case) -> bool:
     """Whether each modality has its one file (or its channel of one), so that all problems are the truth's."""
     return set(case.images) == set(MODALITIES) and (bool(case.channels) or len(set(case.images.values())) > 1)
-
-
-def _standardise_all(
-    cropped: Mapping[str, np.ndarray],
-    *,
-    paths: Mapping[str, Path],
-    brain: np.ndarray,
-    voxels: int,
-    spacing: tuple[float, float, float],
-    recipe: Recipe,
-    facts: dict[str, Any],
-) -> tuple[np.ndarray, str]:
-    """Preprocesses the modalities of the brain's box; returns them and a hash of their raw voxels."""
-    digest = hashlib.sha256(repr(brain.shape).encode())
-    places = np.flatnonzero(brain)
-    image = np.zeros((brain.size, len(MODALITIES)), dtype=np.float32)
-    for channel, modality in enumerate(MODALITIES):
-        raw = np.ascontiguousarray(cropped[modality])
-        digest.update(raw.astype(np.float32, copy=False).data)
-        values = raw.ravel()[places]
-        described = describe(values, shares=(0.01, 0.5, 0.99, recipe.clip, 1 - recipe.clip))
-        facts.update(measure.intensity_facts(described, modality=modality))
-        clipped = clip_values(values, limits=(described.quantiles[3], described.quantiles[4]))
-        zeros = voxels - places.size if recipe.zscore == "volume" else 0
-        try:
-            image[places, channel] = z_score(clipped, zeros=zeros)  # before N4, which makes a constant vary
-            if recipe.n4 and modality in BIASED:
-                volume = np.zeros(brain.size, dtype=np.float32)
-                volume[places] = clipped
-                corrected = correct_bias(volume.reshape(brain.shape), brain=brain, spacing=spacing)
-                image[places, channel] = z_score(corrected.ravel()[places], zeros=zeros)
-        except ValueError as error:
-            raise UserError(
-                f"{paths[modality]}: {modality}: {error}; expected an image of the brain; export it again"
-            ) from None
-    return image.reshape(*brain.shape, len(MODALITIES)), digest.hexdigest()

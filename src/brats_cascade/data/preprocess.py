@@ -43,23 +43,6 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     return slice(first[0], first[-1] + 1), slice(second[0], second[-1] + 1), slice(third[0], third[-1] + 1)
 
 
-def standardise(values: np.ndarray, *, limits: tuple[float, float], zeros: int = 0) -> np.ndarray:
-    """Clips intensities and gives them mean 0 and standard deviation 1.
-
-    Args:
-        values: Intensities of one modality inside the brain, any shape.
-        limits: Lowest and highest intensity kept as they are.
-        zeros: As `z_score`.
-
-    Returns:
-        float32 array of the same shape.
-
-    Raises:
-        ValueError: All values are the same after clipping.
-    """
-    return z_score(clip_values(values, limits=limits), zeros=zeros)
-
-
 def clip_values(values: np.ndarray, *, limits: tuple[float, float]) -> np.ndarray:
     """A float32 copy with every intensity brought inside the limits."""
     return values.astype(np.float32).clip(np.float32(limits[0]), np.float32(limits[1]))
@@ -90,24 +73,6 @@ def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:
         centred -= np.float32(centred.mean(dtype=np.float64))
     centred /= np.float32(deviation)
     return centred
-
-
-def normalise(volume: np.ndarray, *, brain: np.ndarray, clip: float) -> np.ndarray:
-    """Clips and z-scores one modality inside the brain (paper section 4).
-
-    Args:
-        volume: Intensities.
-        brain: bool volume.
-        clip: Share of the brain's intensities cut at either end; the paper has 0.01.
-
-    Returns:
-        float32 volume, exactly 0 outside the brain.
-    """
-    values = volume[brain]
-    low, high = np.percentile(values, [100 * clip, 100 * (1 - clip)])
-    result = np.zeros(volume.shape, dtype=np.float32)
-    result[brain] = standardise(values, limits=(low, high))
-    return result
 
 
 def uncrop(cropped: np.ndarray, *, offset: Sequence[int], shape: Sequence[int]) -> np.ndarray:

@@ -3,11 +3,13 @@
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.preprocess import bounding_box, brain_mask, normalise, uncrop
-from brats_cascade.data.recipe import AXES
+from brats_cascade.data.checks import judge_case
+from brats_cascade.data.preprocess import bounding_box, brain_mask, uncrop
+from brats_cascade.data.recipe import AXES, Recipe
+from brats_cascade.data.standardise import standardise_all
 from brats_cascade.errors import UserError
 from brats_cascade.inference.postprocess import OFF, Rule, apply_rule
-from brats_cascade.inference.segment import Member, label_probabilities, most_probable
+from brats_cascade.inference.segment import Member, check_modalities, label_probabilities, most_probable
 
 
 def segment_array(
@@ -20,7 +22,7 @@ def segment_array(
     flips: bool = False,
     name: str = "image",
 ) -> np.ndarray:
-    """Segments raw intensities.
+    """Segments raw intensities, preprocessed and judged as a case's files are.
 
     Args:
         image: (slices, rows, columns, 4): canonical frame, modalities in the order of `MODALITIES`, 0 outside the brain.
@@ -35,19 +37,15 @@ def segment_array(
         Canonical labels, uint8 (slices, rows, columns).
 
     Raises:
-        UserError: Another shape, values that are not finite, nothing but zeros, or a network that wants N4 or another
-            z-score than the brain's.
+        UserError: Another shape, a network of other modalities, or an image that the data check would set aside.
     """
     if image.ndim != 4 or image.shape[-1] != len(MODALITIES):
         raise UserError(
             f"{name}: expected an image (slices, rows, columns, {len(MODALITIES)}) of {', '.join(MODALITIES)}, received the "
             f"shape {image.shape}"
         )
-    contract = member.contract
-    if contract.n4 or contract.zscore != "brain":
-        raise UserError(
-            f"{name}: this model was trained after N4 or on a volume's z-score; send a case's folder instead"
-        )
+    check_modalities(member.contract, name=name)
+    recipe = Recipe(**member.contract.preprocessing)
     if not np.isfinite(image).all():
         raise UserError(f"{name}: expected finite numbers, received NaN or infinity")
     brain = brain_mask([image[..., channel] for channel in range(image.shape[-1])])
@@ -55,12 +53,27 @@ def segment_array(
         raise UserError(f"{name}: expected a brain, received zeros only")
     box = bounding_box(brain)
     inside = np.ascontiguousarray(brain[box])
-    try:
-        seen = [normalise(image[..., channel][box], brain=inside, clip=contract.clip) for channel in range(4)]
-    except ValueError as error:
-        raise UserError(f"{name}: {error}; expected an image of the brain") from None
-    order = AXES[contract.axis]  # cuts the slices that the network was trained on
-    turned = np.ascontiguousarray(np.stack(seen, axis=-1).transpose(*order, 3))
+    facts = {
+        "case": name,
+        "modalities": ",".join(MODALITIES),
+        **{"same_grid": True, "finite": True, "has_truth": False},
+        **dict(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True)),
+        "brain_fraction": float(np.count_nonzero(brain) / brain.size),
+    }
+    standardised, _ = standardise_all(
+        {modality: image[..., channel][box] for channel, modality in enumerate(MODALITIES)},
+        sources=dict.fromkeys(MODALITIES, name),
+        brain=inside,
+        voxels=brain.size,
+        spacing=spacing,
+        recipe=recipe,
+        facts=facts,
+    )
+    errors, _ = judge_case(facts)
+    if errors:
+        raise UserError(f"{name}: {'; '.join(errors)}")
+    order = AXES[recipe.axis]  # cuts the slices that the network was trained on
+    turned = np.ascontiguousarray(standardised.transpose(*order, 3))
     inside = np.ascontiguousarray(inside.transpose(order))
     probabilities = label_probabilities([member], image=turned, brain=inside, slices=slices, flips=flips)
     steps = tuple(spacing[axis] for axis in order)

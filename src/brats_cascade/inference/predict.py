@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.checks import judge_case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import Misfit, all_misfits, describe_misfits
 from brats_cascade.inference.postprocess import OFF, Rule, apply_rule
-from brats_cascade.inference.segment import Member, check_members, label_probabilities, most_probable
+from brats_cascade.inference.segment import Member, check_members, check_modalities, label_probabilities, most_probable
 from brats_cascade.labels import NON_ENHANCING, SCHEMES
 from brats_cascade.models.files import Contract
 
@@ -90,11 +89,7 @@ def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> 
     Raises:
         UserError: Other modalities or a coarser set of classes; says what to do.
     """
-    if tuple(contract.modalities) != MODALITIES:
-        raise UserError(
-            f"{case.name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
-            f"{', '.join(contract.modalities)}; give a model that this project trained"
-        )
+    check_modalities(contract, name=case.name)
     told_apart = SCHEMES[case.scheme].canonical_labels
     if NON_ENHANCING in told_apart and NON_ENHANCING not in contract.classes and not allow_merged:
         raise UserError(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from brats_cascade import MODALITIES
 from brats_cascade.data.recipe import has_mirrors
 from brats_cascade.errors import UserError
 from brats_cascade.inference.dense import predict_volume
@@ -38,6 +39,23 @@ def check_members(members: Sequence[Member]) -> None:
                     f"model {number} of {len(members)}: expected {name} {mine} as the first model has, received {theirs}; "
                     "average models that were trained on the same data and preprocessing"
                 )
+
+
+def check_modalities(contract: Contract, *, name: str) -> None:
+    """Refuses a network whose channels are not this project's.
+
+    Args:
+        contract: The network's.
+        name: Of the case, for the message.
+
+    Raises:
+        UserError: It was trained on other modalities, or on the same in another order.
+    """
+    if tuple(contract.modalities) != MODALITIES:
+        raise UserError(
+            f"{name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
+            f"{', '.join(contract.modalities)}; give a model that this project trained"
+        )
 
 
 def label_probabilities(
