@@ -42,3 +42,12 @@ def test_the_network_comes_back_from_its_archive(saved):
     assert contract.classes == (0, 1, 2, 3, 4)
     for mine, theirs in zip(loaded.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_records_from_before_a_key_was_renamed_are_read():
+    style = Style(width=0.03)
+    contract = files.Contract("mf_cascade", (0, 1, 2, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, Style(width=0.06))
+    record = json.loads(json.dumps(contract.as_dict()))
+    older = {("first_style" if key == "cnn1_style" else key): value for key, value in record.items()}
+    assert "first_style" in older
+    assert files.Contract.from_dict(older) == files.Contract.from_dict(record) == contract

@@ -11,7 +11,7 @@ from settings import train_settings
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, build_second, first_maps, join_cascade
+from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, build_cnn2, cnn1_map_model, join_cascade
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.cnn1_maps import stored_maps
 from brats_cascade.training.fingerprint import network_digest
@@ -34,9 +34,9 @@ def _spread(model: keras.Model, *, seed: int) -> keras.Model:
 
 def _pair(architecture: str, *, style: Style = STYLE) -> tuple[keras.Model, keras.Model, keras.Model]:
     """CNN 1 up to what CNN 2 wants of it, CNN 2, and both joined."""
-    first = _spread(build_model("two_path", style=style), seed=1)
-    second = _spread(build_second(architecture, style=style), seed=2)
-    return first_maps(first, second=second), second, join_cascade(architecture, first=first, second=second)
+    cnn1 = _spread(build_model("two_path", style=style), seed=1)
+    cnn2 = _spread(build_cnn2(architecture, style=style), seed=2)
+    return cnn1_map_model(cnn1, cnn2=cnn2), cnn2, join_cascade(architecture, cnn1=cnn1, cnn2=cnn2)
 
 
 def _stored(network: keras.Model, **settings) -> dict[str, np.ndarray]:
@@ -50,20 +50,20 @@ def _stored(network: keras.Model, **settings) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("architecture", CASCADES)
 def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path: Path, architecture: str) -> None:
     case = cohort[0]
-    first, second, whole = _pair(architecture)
-    maps = _stored(first, cases=[case], folder=tmp_path)["a"]
+    cnn1, cnn2, whole = _pair(architecture)
+    maps = _stored(cnn1, cases=[case], folder=tmp_path)["a"]
     assert maps.dtype == np.float16
     assert maps.shape == (4, 40 + 32, 44 + 32, 5)
     geometry, own = GEOMETRY[architecture], replace(CNN2, joined=GEOMETRY[architecture].joined)
     layers = [1, 3]
-    found = predict_slices(second, case=replace(case, maps=maps), layers=layers, geometry=own)
+    found = predict_slices(cnn2, case=replace(case, maps=maps), layers=layers, geometry=own)
     image = np.pad(case.image[layers], ((0, 0), geometry.halo, geometry.halo, (0, 0)))
     expected = whole.predict_on_batch(image)
     brain = case.brain[layers]
     assert expected[brain].std(axis=0).max() > 5e-3
     np.testing.assert_allclose(found[brain], expected[brain], atol=2e-3)
-    exact = _whole_maps(first, case=case)
-    found = predict_slices(second, case=replace(case, maps=exact), layers=layers, geometry=own)
+    exact = _whole_maps(cnn1, case=case)
+    found = predict_slices(cnn2, case=replace(case, maps=exact), layers=layers, geometry=own)
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
@@ -71,71 +71,71 @@ def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path
 def test_cnn2_on_stored_scores_is_the_joined_cascade_too(cohort, tmp_path: Path, architecture: str) -> None:
     """Earlier work's variant: CNN 1's scores through a ReLU and batch normalisation; its own maps, beside the others."""
     case = cohort[0]
-    first, second, whole = _pair(architecture, style=replace(STYLE, cnn1_output="relu_batch"))
-    first.get_layer("output").bias.assign([1.5, -0.5, 2.0, 0.5, 1.0])
-    stored = _stored(first, cases=[case], folder=tmp_path)["a"]
-    exact = _whole_maps(first, case=case)
+    cnn1, cnn2, whole = _pair(architecture, style=replace(STYLE, cnn1_output="relu_batch"))
+    cnn1.get_layer("output").bias.assign([1.5, -0.5, 2.0, 0.5, 1.0])
+    stored = _stored(cnn1, cases=[case], folder=tmp_path)["a"]
+    exact = _whole_maps(cnn1, case=case)
     assert exact.min() < -0.1 and exact.max() > 1.1  # no probabilities
     inside = np.zeros(exact.shape[:-1], dtype=bool)
     inside[:, 16:-16, 16:-16] = case.brain
     np.testing.assert_allclose(stored[inside], exact[inside], rtol=2e-3, atol=2e-3)
     geometry, own = GEOMETRY[architecture], replace(CNN2, joined=GEOMETRY[architecture].joined)
-    found = predict_slices(second, case=replace(case, maps=exact), layers=[1, 3], geometry=own)
+    found = predict_slices(cnn2, case=replace(case, maps=exact), layers=[1, 3], geometry=own)
     image = np.pad(case.image[[1, 3]], ((0, 0), geometry.halo, geometry.halo, (0, 0)))
     expected = whole.predict_on_batch(image)
     assert expected.std(axis=(0, 1, 2)).max() > 5e-3
     np.testing.assert_allclose(found, expected, atol=2e-5)
-    scores = second.get_layer("cnn1_relu").output
-    relu = keras.Model(second.inputs, scores).predict_on_batch([image[:, :33, :33], exact[[1, 3], :33, :33]])
+    scores = cnn2.get_layer("cnn1_relu").output
+    relu = keras.Model(cnn2.inputs, scores).predict_on_batch([image[:, :33, :33], exact[[1, 3], :33, :33]])
     np.testing.assert_allclose(relu, np.maximum(exact[[1, 3], :33, :33], 0), atol=1e-6)
 
 
 def test_an_unknown_way_to_give_cnn1_is_refused() -> None:
     with pytest.raises(ValueError, match="received 'logits'"):
-        build_second("input_cascade", style=replace(STYLE, cnn1_output="logits"))
+        build_cnn2("input_cascade", style=replace(STYLE, cnn1_output="logits"))
 
 
-def _whole_maps(first: keras.Model, *, case) -> np.ndarray:
+def _whole_maps(cnn1: keras.Model, *, case) -> np.ndarray:
     """CNN 1 everywhere, in float32, the margin of 16 pixels included."""
-    return first.predict_on_batch(np.pad(case.image, ((0, 0), (32, 32), (32, 32), (0, 0))))
+    return cnn1.predict_on_batch(np.pad(case.image, ((0, 0), (32, 32), (32, 32), (0, 0))))
 
 
 @pytest.mark.parametrize("architecture", CASCADES)
 def test_a_training_tile_with_maps_is_the_same_window_of_the_image(cohort, draw_centres, architecture: str) -> None:
     """CNN 2 on a tile's image and maps gives what the joined cascade gives on the wider tile of the image alone."""
     case = cohort[0]
-    first, second, whole = _pair(architecture)
+    cnn1, cnn2, whole = _pair(architecture)
     geometry = GEOMETRY[architecture]
     settings = train_settings(tile=10, batch=3, flip=True, intensity=0.0)
     common = {"centres": draw_centres([case], count=30), "classes": CLASSES, "weights": None, "settings": settings}
-    mapped = replace(case, maps=_whole_maps(first, case=case))
+    mapped = replace(case, maps=_whole_maps(cnn1, case=case))
     frozen = TileSampler([mapped], geometry=replace(CNN2, joined=geometry.joined), seed=2, **common).batch(1)
     joint = TileSampler([case], geometry=geometry, seed=2, **common).batch(1)
     np.testing.assert_array_equal(frozen.targets, joint.targets)
     # a flip mirrors image and maps; CNN 1 itself is no mirror image of itself, so compare the tiles as they lie
     plain = [not _flipped(tile, case=case) for tile in joint.inputs[0]]
     assert any(plain)
-    found, expected = second.predict_on_batch(frozen.inputs), whole.predict_on_batch(joint.inputs[0])
+    found, expected = cnn2.predict_on_batch(frozen.inputs), whole.predict_on_batch(joint.inputs[0])
     inside = frozen.weights[plain] > 0
     np.testing.assert_allclose(found[plain][inside], expected[plain][inside], atol=2e-5)
 
 
 def _flipped(tile: np.ndarray, *, case) -> bool:
-    """Whether a tile's columns run backwards: its first brain pixel's row is nowhere in the case."""
+    """Whether a tile's columns run backwards: its cnn1 brain pixel's row is nowhere in the case."""
     row, column = np.argwhere(tile[:, :-1].any(axis=-1) & tile[:, 1:].any(axis=-1))[0]
     values = case.image[..., 0]
     return not ((values[:, :, :-1] == tile[row, column, 0]) & (values[:, :, 1:] == tile[row, column + 1, 0])).any()
 
 
 def test_maps_are_kept_for_the_same_network_and_voxels_alone(cohort, tmp_path: Path) -> None:
-    first, other = (_spread(build_model("two_path", style=STYLE), seed=seed) for seed in (1, 2))
-    _stored(first, cases=cohort, folder=tmp_path)
+    cnn1, other = (_spread(build_model("two_path", style=STYLE), seed=seed) for seed in (1, 2))
+    _stored(cnn1, cases=cohort, folder=tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
     assert len(stamps) == 2
-    again = _stored(first, cases=cohort, folder=tmp_path)
+    again = _stored(cnn1, cases=cohort, folder=tmp_path)
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
     brighter = [cohort[0], replace(cohort[1], image=cohort[1].image * 2)]
-    changed = _stored(first, cases=brighter, folder=tmp_path)
+    changed = _stored(cnn1, cases=brighter, folder=tmp_path)
     np.testing.assert_array_equal(changed["a"], again["a"])
     assert np.abs(changed["b"].astype(float) - again["b"]).max() > 1e-3
     changed = _stored(other, cases=cohort, folder=tmp_path)

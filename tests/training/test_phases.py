@@ -305,11 +305,11 @@ def test_every_row_is_reported_once_it_is_safe(tmp_path: Path) -> None:
 
 def test_the_scores_of_a_joined_cascade_share_its_weights() -> None:
     keras.utils.set_random_seed(1)
-    from brats_cascade.models.cascade import build_second
+    from brats_cascade.models.cascade import build_cnn2
 
-    first = build_model("two_path", style=Style(width=0.05))
-    second = build_second("input_cascade", style=Style(width=0.05))
-    whole = join_cascade("input_cascade", first=first, second=second)
+    cnn1 = build_model("two_path", style=Style(width=0.05))
+    cnn2 = build_cnn2("input_cascade", style=Style(width=0.05))
+    whole = join_cascade("input_cascade", cnn1=cnn1, cnn2=cnn2)
     scores = score_model(whole)
     image = np.random.default_rng(0).normal(size=(1, 66, 66, 4)).astype(np.float32)
     expected = keras.ops.softmax(scores.predict_on_batch(image))
@@ -317,4 +317,4 @@ def test_the_scores_of_a_joined_cascade_share_its_weights() -> None:
     output_layer(whole).bias.assign(np.array([5.0, 0, 0, 0, 0]))
     changed = keras.ops.softmax(scores.predict_on_batch(image))
     np.testing.assert_allclose(whole.predict_on_batch(image), changed, atol=1e-6)
-    assert output_layer(whole) is second.get_layer("output")
+    assert output_layer(whole) is cnn2.get_layer("output")

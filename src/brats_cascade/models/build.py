@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from brats_cascade.errors import UserError
-from brats_cascade.models.cascade import GEOMETRY, build_second, join_cascade
+from brats_cascade.models.cascade import GEOMETRY, build_cnn2, join_cascade
 from brats_cascade.models.two_path import Style, build_two_path
 from brats_cascade.models.unet import build_unet
 
@@ -17,7 +17,7 @@ def build_model(
     modalities: int = 4,
     classes: int = 5,
     style: Style | None = None,
-    first: keras.Model | None = None,
+    cnn1: keras.Model | None = None,
 ) -> keras.Model:
     """Builds one of the four networks of the paper, or the yardstick, a U-Net.
 
@@ -26,7 +26,7 @@ def build_model(
         modalities: Channels of the image.
         classes: Output classes.
         style: Width, normalisation and the rest.
-        first: CNN 1 of a cascade, a trained TwoPathCNN; a new one by default.
+        cnn1: CNN 1 of a cascade, a trained TwoPathCNN; a new one by default.
 
     Returns:
         Model from (batch, rows, columns, modalities) to float32 probabilities, each side smaller by the patch's side
@@ -41,9 +41,9 @@ def build_model(
         return build_two_path(modalities=modalities, classes=classes, style=style)
     if architecture == "unet":
         return build_unet(modalities=modalities, classes=classes, style=style)
-    first = first or build_two_path(modalities=modalities, classes=classes, style=style)
-    second = build_second(architecture, modalities=modalities, classes=classes, style=style)
-    return join_cascade(architecture, first=first, second=second)
+    cnn1 = cnn1 or build_two_path(modalities=modalities, classes=classes, style=style)
+    cnn2 = build_cnn2(architecture, modalities=modalities, classes=classes, style=style)
+    return join_cascade(architecture, cnn1=cnn1, cnn2=cnn2)
 
 
 def kernel_weights(model: keras.Model) -> int:

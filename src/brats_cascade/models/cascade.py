@@ -67,9 +67,7 @@ PAPERS = ("two_path", "input_cascade", "local_cascade", "mf_cascade")
 CASCADES = tuple(name for name, geometry in GEOMETRY.items() if geometry.joined)
 
 
-def build_second(
-    architecture: str, *, modalities: int = 4, classes: int = 5, style: Style | None = None
-) -> keras.Model:
+def build_cnn2(architecture: str, *, modalities: int = 4, classes: int = 5, style: Style | None = None) -> keras.Model:
     """CNN 2 of a cascade alone, with CNN 1's class maps as its second input.
 
     Args:
@@ -79,7 +77,7 @@ def build_second(
         style: Width, normalisation and the rest.
 
     Returns:
-        Model from [image (batch, r, c, modalities), CNN 1's maps, as `first_maps` gives them (batch, r - 33 + j, c - 33 + j,
+        Model from [image (batch, r, c, modalities), maps as `cnn1_map_model` gives them (batch, r - 33 + j, c - 33 + j,
         classes)], with j = GEOMETRY[architecture].joined, to probabilities (batch, r - 32, c - 32, classes).
 
     Raises:
@@ -106,33 +104,33 @@ def build_second(
     return keras.Model([image, given], classify(features, classes=classes, style=style), name="cnn2")
 
 
-def first_maps(first: keras.Model, *, second: keras.Model) -> keras.Model:
+def cnn1_map_model(cnn1: keras.Model, *, cnn2: keras.Model) -> keras.Model:
     """CNN 1 up to what CNN 2 wants of it: its probabilities, or its scores where CNN 2 begins with a ReLU on them.
 
     Args:
-        first: A TwoPathCNN, or what this function gave for it.
-        second: What `build_second` gave.
+        cnn1: A TwoPathCNN, or what this function gave for it.
+        cnn2: What `build_cnn2` gave.
 
     Returns:
         Model from the image to CNN 1's maps; layers and weights are shared.
     """
-    if not any(layer.name == RELU for layer in second.layers):
-        return first
-    return keras.Model(first.inputs, first.get_layer("output").output, name="two_path_scores")
+    if not any(layer.name == RELU for layer in cnn2.layers):
+        return cnn1
+    return keras.Model(cnn1.inputs, cnn1.get_layer("output").output, name="two_path_scores")
 
 
-def join_cascade(architecture: str, *, first: keras.Model, second: keras.Model) -> keras.Model:
+def join_cascade(architecture: str, *, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
     """Puts CNN 1 and CNN 2 together into one network that needs the image alone.
 
     Args:
         architecture: "input_cascade", "local_cascade" or "mf_cascade".
-        first: A TwoPathCNN.
-        second: What `build_second` gave for this architecture.
+        cnn1: A TwoPathCNN.
+        cnn2: What `build_cnn2` gave for this architecture.
 
     Returns:
         Model from (batch, r, c, modalities) to probabilities, each side smaller by the patch's side less 1.
     """
-    image, whole = _joined(architecture, first=first, second=second)
+    image, whole = _joined(architecture, cnn1=cnn1, cnn2=cnn2)
     return keras.Model(image, whole, name=architecture)
 
 
@@ -147,9 +145,9 @@ def score_model(network: keras.Model) -> keras.Model:
     """
     if network.name not in CASCADES:
         return keras.Model(network.inputs, network.get_layer("output").output)
-    second = network.get_layer("cnn2")
-    head = keras.Model(second.inputs, second.get_layer("output").output, name="cnn2")
-    image, scores = _joined(network.name, first=network.get_layer("cnn1"), second=head)
+    cnn2 = network.get_layer("cnn2")
+    head = keras.Model(cnn2.inputs, cnn2.get_layer("output").output, name="cnn2")
+    image, scores = _joined(network.name, cnn1=network.get_layer("cnn1"), cnn2=head)
     return keras.Model(image, scores)
 
 
@@ -158,15 +156,15 @@ def output_layer(network: keras.Model) -> keras.layers.Layer:
     return (network.get_layer("cnn2") if network.name in CASCADES else network).get_layer("output")
 
 
-def _joined(architecture: str, *, first: keras.Model, second: keras.Model) -> tuple[Any, Any]:
+def _joined(architecture: str, *, cnn1: keras.Model, cnn2: keras.Model) -> tuple[Any, Any]:
     """The image as Keras tensor, and what CNN 2 makes of it and of CNN 1's maps."""
     geometry = GEOMETRY[architecture]
-    image = keras.Input((None, None, first.input_shape[-1]), name="image")
-    first = _renamed(first_maps(first, second=second), name="cnn1")
-    maps: Any = first(image)
+    image = keras.Input((None, None, cnn1.input_shape[-1]), name="image")
+    cnn1 = _renamed(cnn1_map_model(cnn1, cnn2=cnn2), name="cnn1")
+    maps: Any = cnn1(image)
     top, bottom = geometry.before - CNN2.before, geometry.after - CNN2.after
     centre = keras.layers.Cropping2D(((top, bottom), (top, bottom)), dtype="float32", name="centre")(image)
-    return image, second([centre, maps])
+    return image, cnn2([centre, maps])
 
 
 def _renamed(model: keras.Model, *, name: str) -> keras.Model:

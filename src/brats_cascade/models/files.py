@@ -31,7 +31,7 @@ class Contract:
         modalities: Channels of the image, in order.
         clip: Share of intensities clipped at either end before the z-score.
         style: Of the last CNN.
-        first_style: Of a cascade's CNN 1, or None.
+        cnn1_style: Of a cascade's CNN 1, or None.
         n4: Whether T1 and T1c had their bias field corrected.
         zscore: Over what the z-score was taken, as `prepare_case` has it.
         axis: Across what the slices were cut, likewise.
@@ -43,7 +43,7 @@ class Contract:
     modalities: tuple[str, ...]
     clip: float
     style: Style
-    first_style: Style | None
+    cnn1_style: Style | None
     n4: bool = False
     zscore: str = "brain"
     axis: str = "axial"
@@ -71,14 +71,15 @@ class Contract:
             TypeError: A key too many or too few.
         """
         plain = dict(values)
-        first, data = plain.pop("first_style"), plain.pop("data", None)
+        key = "first_style" if "first_style" in plain else "cnn1_style"  # its name in older records
+        cnn1, data = plain.pop(key), plain.pop("data", None)
         return cls(
             **{
                 **plain,
                 "classes": tuple(plain["classes"]),
                 "modalities": tuple(plain["modalities"]),
                 "style": Style(**plain["style"]),
-                "first_style": None if first is None else Style(**first),
+                "cnn1_style": None if cnn1 is None else Style(**cnn1),
                 "data": None if data is None else TrainingData.from_dict(data),
             }
         )
@@ -138,11 +139,11 @@ def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Mod
 def in_precision(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
     """The same weights in a network that computes in another precision ("float32" or "bfloat16")."""
     shape = {"modalities": len(contract.modalities), "classes": len(contract.classes)}
-    first = None
-    if contract.first_style is not None:
-        first = build_model("two_path", style=replace(contract.first_style, precision=precision), **shape)
+    cnn1 = None
+    if contract.cnn1_style is not None:
+        cnn1 = build_model("two_path", style=replace(contract.cnn1_style, precision=precision), **shape)
     style = replace(contract.style, precision=precision)
-    twin = build_model(contract.architecture, style=style, first=first, **shape)
+    twin = build_model(contract.architecture, style=style, cnn1=cnn1, **shape)
     twin.set_weights(network.get_weights())
     return twin
 

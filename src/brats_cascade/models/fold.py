@@ -28,8 +28,8 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
     Returns:
         A new network.
     """
-    parts = [network] if contract.first_style is None else [network.get_layer("cnn1"), network.get_layer("cnn2")]
-    styles = [style for style in (contract.first_style, contract.style) if style is not None]
+    parts = [network] if contract.cnn1_style is None else [network.get_layer("cnn1"), network.get_layer("cnn2")]
+    styles = [style for style in (contract.cnn1_style, contract.style) if style is not None]
     folds = [
         style.normalisation == "batch" and _scales_are_positive(part) for part, style in zip(parts, styles, strict=True)
     ]
@@ -38,9 +38,9 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
         for style, fold in zip(styles, folds, strict=True)
     ]
     shape = {"modalities": len(contract.modalities), "classes": len(contract.classes)}
-    first = None if len(lean) == 1 else build_model("two_path", style=lean[0], **shape)
-    twin = build_model(contract.architecture, style=lean[-1], first=first, **shape)
-    targets = [twin] if first is None else [twin.get_layer("cnn1"), twin.get_layer("cnn2")]
+    cnn1 = None if len(lean) == 1 else build_model("two_path", style=lean[0], **shape)
+    twin = build_model(contract.architecture, style=lean[-1], cnn1=cnn1, **shape)
+    targets = [twin] if cnn1 is None else [twin.get_layer("cnn1"), twin.get_layer("cnn2")]
     for part, target, fold in zip(parts, targets, folds, strict=True):
         _copy_weights(part, target=target, fold=fold)
         last = target.get_layer("output")

@@ -28,7 +28,7 @@ def stored_maps(
     The files stay after the block for other trainings, until the folder exceeds its limit; within it nobody deletes them.
 
     Args:
-        network: A trained TwoPathCNN, up to its probabilities or its scores (`first_maps`).
+        network: A trained TwoPathCNN, up to its probabilities or its scores (`cnn1_map_model`).
         cases: The cases.
         folder: Where the files go, one per case, in a folder of their own for this network.
         limit: Bytes that the maps of all networks may take together; those not in use go.

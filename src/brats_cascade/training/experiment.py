@@ -17,8 +17,8 @@ from brats_cascade.models.cascade import (
     GEOMETRY,
     Cnn1,
     Geometry,
-    build_second,
-    first_maps,
+    build_cnn2,
+    cnn1_map_model,
     join_cascade,
 )
 from brats_cascade.models.fold import fold_two_path
@@ -113,15 +113,15 @@ def train_experiment(
     with devices.scope():
         if frozen:
             geometry = replace(CNN2, joined=GEOMETRY[architecture].joined)
-            network = build_second(architecture, style=style, **shape)
+            network = build_cnn2(architecture, style=style, **shape)
         else:
             geometry = GEOMETRY[architecture]
-            network = build_model(architecture, style=style, first=cnn1 and cnn1.network, **shape)
+            network = build_model(architecture, style=style, cnn1=cnn1 and cnn1.network, **shape)
     with contextlib.ExitStack() as held:
         if frozen and cnn1 is not None:
             place = (shared or folder) / "cnn1_maps"
             data = held.enter_context(
-                _with_maps(data, cnn1=cnn1, second=network, precision=settings.precision, folder=place)
+                _with_maps(data, cnn1=cnn1, cnn2=network, precision=settings.precision, folder=place)
             )
         phases, frame = _plan(data, geometry=geometry, settings=settings)
         watch = Watch(
@@ -136,17 +136,17 @@ def train_experiment(
         )  # fmt: skip
     computed = time.perf_counter() - started + (within.computed if within else 0.0)
     if frozen and cnn1 is not None:
-        network = join_cascade(architecture, first=cnn1.network, second=network)
+        network = join_cascade(architecture, cnn1=cnn1.network, cnn2=network)
     cnn1_style = (cnn1.style if cnn1 else style) if cascade else None
     return Trained(network, progress, frame, style, cnn1_style, within.progress if within else None, computed)
 
 
 @contextlib.contextmanager
 def _with_maps(
-    data: TrainingData, *, cnn1: Cnn1, second: keras.Model, precision: str, folder: Path
+    data: TrainingData, *, cnn1: Cnn1, cnn2: keras.Model, precision: str, folder: Path
 ) -> Iterator[TrainingData]:
     """The same data with CNN 1's maps of every case, computed by CNN 1 in its folded form where that is possible."""
-    seen = first_maps(cnn1.network, second=second)
+    seen = cnn1_map_model(cnn1.network, cnn2=cnn2)
     if seen is cnn1.network:
         seen = fold_two_path(seen, style=replace(cnn1.style, precision=precision))
     with stored_maps(seen, cases=[*data.train, *data.validation], folder=folder) as maps:
