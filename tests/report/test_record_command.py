@@ -64,6 +64,14 @@ def test_another_test_set_or_other_scans_are_refused(project):
         recorded(project)
 
 
+def test_one_fold_is_not_recorded_as_the_split(project):
+    path = project / "models/two/record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fold": "3 of 7"}))
+    with pytest.raises(UserError, match=r"two: .*fold 3 of 7"):
+        recorded(project)
+    assert not (project / "docs/results").exists()
+
+
 def test_nothing_to_record_is_one_line(tmp_path):
     for kept, what in ((False, "dvc repro"), (True, "no stored results")):
         with pytest.raises(UserError, match=what):

@@ -23,7 +23,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
         command: The command that made the results.
 
     Raises:
-        UserError: Nothing has been compared yet.
+        UserError: Nothing has been compared yet, or the run is of one fold of a cross-validation.
     """
     import pandas as pd
 
@@ -35,6 +35,12 @@ def record_of_run(root: Path, *, command: str) -> Record:
         )
     tables, facts = [], []
     for name in names:
+        fold = costs.read_facts(root, name=name).get("fold", "none")
+        if fold != "none":
+            raise UserError(
+                f"{name}: trained on fold {fold}, not on the split; run `dvc repro` with split.folds: 0 first "
+                "(`brats-cascade repeat` joins the folds)"
+            )
         cases = costs.read_cases(root, name=name)
         tables.append(score_rows(cases, experiment=name, protocol=SPLIT))
         dice = _read(root / f"metrics/{name}/summary.json")["validation"]["dice"]
