@@ -20,9 +20,12 @@ from brats_cascade.stages.train_entry import contract_of, open_data, tags_of, tr
 def train(project: Project, params: Params, name: str) -> None:
     """Trains the experiment, goes on where a killed training stopped, and writes models/NAME."""
     start_backend()
+    import keras
+
     from brats_cascade.tracking.notes import keep_note
     from brats_cascade.training.open_devices import open_devices
 
+    keras.utils.clear_session()  # layers are named by counting from 1, whatever this process has built before
     entry = experiment_named(params, name)
     devices = open_devices(entry.train.devices)  # before anything else computes
     folder = project.work / "train" / name
@@ -45,15 +48,7 @@ def train(project: Project, params: Params, name: str) -> None:
         )
         contract = contract_of(project, params, architecture=entry.architecture, trained=trained, classes=data.classes)
         count_arithmetic(trained.computed)
-        parts = [trained.progress] if trained.cnn1 is None else [trained.progress, trained.cnn1]
-        record = {
-            **{key: value for key, value in tags.items() if key != "git_commit"},
-            "classes": list(contract.classes),
-            "params": flat,
-            "parameters": trained.network.count_params(),
-            "labelled_pixels": sum(part.pixels for part in parts),
-            "data_hashes": hashes,
-        }
+        record = _record(trained, tags=tags, params=flat, classes=contract.classes, hashes=hashes)
         spent = {
             "seconds": round(trained.seconds, 1),
             "peak_memory_mb": round(provenance.peak_memory_mb()),
@@ -119,6 +114,21 @@ def _tracked(
     with opened as tracked:
         sent.keep(tracked)
         yield tracked, sent
+
+
+def _record(
+    trained: Any, *, tags: dict[str, Any], params: dict[str, Any], classes: tuple[int, ...], hashes: dict[str, str]
+) -> dict[str, Any]:
+    """What models/NAME/record.json holds: the same whenever the same training is repeated."""
+    parts = [trained.progress] if trained.cnn1 is None else [trained.progress, trained.cnn1]
+    return {
+        **{key: value for key, value in tags.items() if key != "git_commit"},
+        "classes": list(classes),
+        "params": params,
+        "parameters": trained.network.count_params(),
+        "labelled_pixels": sum(part.pixels for part in parts),
+        "data_hashes": hashes,
+    }
 
 
 def _write(

@@ -11,6 +11,7 @@ from brats_cascade.params import ExperimentParams, Params
 from brats_cascade.project import Project
 
 if TYPE_CHECKING:
+    from brats_cascade.models.cascade import Cnn1
     from brats_cascade.models.files import Contract
     from brats_cascade.training.batches import TrainingCase, TrainingData
     from brats_cascade.training.experiment import Trained
@@ -61,32 +62,37 @@ def train_entry(
     Raises:
         UserError: The model it builds on is missing or was trained on other classes, or the loss is no longer finite.
     """
-    from brats_cascade.models.cascade import Cnn1
-    from brats_cascade.models.files import load_trained
     from brats_cascade.training.devices import ONE_DEVICE
     from brats_cascade.training.experiment import train_experiment
 
     devices = devices or ONE_DEVICE
-    cnn1 = None
-    if entry.cnn1 is not None:
-        source = project.models / entry.cnn1
-        with devices.scope():
-            network, contract = load_trained(source, precision=entry.train.precision)
-        if contract.classes != data.classes:
-            raise UserError(
-                f"{source}: expected classes {data.classes}, received {contract.classes}; train it again on this data"
-            )
-        cnn1 = Cnn1(network, contract.style)
     return train_experiment(
         entry.architecture,
         data=data,
         settings=entry.train,
-        cnn1=cnn1,
+        cnn1=_cnn1_of(project, entry, classes=data.classes, devices=devices),
         folder=folder,
         shared=project.work,
         on_check=on_check,
         devices=devices,
     )
+
+
+def _cnn1_of(project: Project, entry: ExperimentParams, *, classes: tuple[int, ...], devices: Any) -> "Cnn1 | None":
+    """The trained CNN 1 that an entry builds on; None where it builds on the patch sets alone."""
+    from brats_cascade.models.cascade import Cnn1
+    from brats_cascade.models.files import load_trained
+
+    if entry.cnn1 is None:
+        return None
+    source = project.models / entry.cnn1
+    with devices.scope():
+        network, contract = load_trained(source, precision=entry.train.precision)
+    if contract.classes != classes:
+        raise UserError(
+            f"{source}: expected classes {classes}, received {contract.classes}; train it again on this data"
+        )
+    return Cnn1(network, contract.style)
 
 
 def contract_of(
