@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
@@ -85,34 +85,25 @@ def run_sweep(
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
     so_far = study.get_trials(deepcopy=False)
-    left = trials - len(counted(so_far)) + sum(trial.state.name == "RUNNING" for trial in so_far)
-    count = min(most, max(left, 0))
+    count = min(most, _left(so_far, trials=trials))
     folder = Project(root).work / "sweep" / name
     if count:
-        where = {"commit": provenance.git_commit(root), "machine": provenance.machine(), "workers": count}
-        study.set_user_attr("where", where)
+        study.set_user_attr("where", _where(root, workers=count))
     with records.open_study_run(study, plan=plan, storage=shown(storage), root=root) as run:
-        orders = {
+        orders: dict[str, Any] = {
             "study": name,
             "storage": storage,
             "plan": plan.as_dict(),
             "root": str(root),
             "work": str(folder),
-            "trials": trials,
-            "deadline": deadline,
-            "parent": run.id,
         }
-        environments = [
-            worker_environment(index, workers=count, gpus=gpus, cores=cores, environment=_environment())
-            for index in range(count)
-        ]
+        orders |= {"trials": trials, "deadline": deadline, "parent": run.id}
         known = {trial.number for trial in so_far if trial.state.name in ENDED}
         if known:
             tell(f"going on with study {name}: {len(known)} trials so far")
         try:
-            Crew(orders, environments=environments, folder=folder).run(
-                watch=lambda: _news(study, known=known, tell=tell)
-            )
+            crew = Crew(orders, environments=_environments(count, gpus=gpus, cores=cores), folder=folder)
+            crew.run(watch=lambda: _news(study, known=known, tell=tell))
         finally:
             _news(study, known=known, tell=tell)
             found = study.get_trials(deepcopy=False)
@@ -145,6 +136,23 @@ def _news(study: "Study", *, known: set[int], tell: Callable[[str], None]) -> bo
         repeated = trial.system_attrs.get("retry_history", [])
         tell(line_of(trial) + (f"; retry of trial {repeated[-1]}" if repeated else ""))
     return bool(fresh)
+
+
+def _left(so_far: "list[FrozenTrial]", *, trials: int) -> int:
+    """Trials that workers may take up: those to begin, and those that run elsewhere or are lost."""
+    return max(trials - len(counted(so_far)) + sum(trial.state.name == "RUNNING" for trial in so_far), 0)
+
+
+def _where(root: Path, *, workers: int) -> dict[str, Any]:
+    return {"commit": provenance.git_commit(root), "machine": provenance.machine(), "workers": workers}
+
+
+def _environments(workers: int, *, gpus: list[str], cores: int) -> list[dict[str, str]]:
+    environment = _environment()
+    return [
+        worker_environment(index, workers=workers, gpus=gpus, cores=cores, environment=environment)
+        for index in range(workers)
+    ]
 
 
 def _environment() -> dict[str, str]:

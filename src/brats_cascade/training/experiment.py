@@ -1,6 +1,7 @@
 """One experiment from opened cases to a trained network: weights, samplers, CNN 1's maps, all phases."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -104,19 +105,13 @@ def train_experiment(
         )
         cnn1 = Cnn1(within.network, style)
     keras.utils.set_random_seed(settings.seed)
-    outcome, kept = fingerprint(architecture, data=data, settings=settings, cnn1=cnn1), None
+    key = functools.partial(fingerprint, architecture, data=data, cnn1=cnn1)
+    outcome, kept = key(settings=settings), None
     if shared is not None and devices is ONE_DEVICE and settings.procedure != "single":
-        key = fingerprint(architecture, data=data, settings=phase1_of(settings), cnn1=cnn1)
-        kept = shared / "phase1" / f"{key[:32]}.npz"
+        kept = shared / "phase1" / f"{key(settings=phase1_of(settings))[:32]}.npz"
     started = time.perf_counter()
-    shape = {"modalities": data.train[0].image.shape[-1], "classes": len(data.classes)}
     with devices.scope():
-        if frozen:
-            geometry = replace(CNN2, joined=GEOMETRY[architecture].joined)
-            network = build_cnn2(architecture, style=style, **shape)
-        else:
-            geometry = GEOMETRY[architecture]
-            network = build_model(architecture, style=style, cnn1=cnn1 and cnn1.network, **shape)
+        network, geometry = _network(architecture, data=data, style=style, cnn1=cnn1, frozen=frozen)
     with contextlib.ExitStack() as held:
         if frozen and cnn1 is not None:
             place = (shared or folder) / "cnn1_maps"
@@ -139,6 +134,17 @@ def train_experiment(
         network = join_cascade(architecture, cnn1=cnn1.network, cnn2=network)
     cnn1_style = (cnn1.style if cnn1 else style) if cascade else None
     return Trained(network, progress, frame, style, cnn1_style, within.progress if within else None, computed)
+
+
+def _network(
+    architecture: str, *, data: TrainingData, style: Style, cnn1: Cnn1 | None, frozen: bool
+) -> tuple[keras.Model, Geometry]:
+    """What is trained, with random weights but those of a given CNN 1, and where it looks: CNN 2 alone on a frozen CNN 1."""
+    shape = {"modalities": data.train[0].image.shape[-1], "classes": len(data.classes)}
+    if frozen:
+        network = build_cnn2(architecture, style=style, **shape)
+        return network, replace(CNN2, joined=GEOMETRY[architecture].joined)
+    return build_model(architecture, style=style, cnn1=cnn1 and cnn1.network, **shape), GEOMETRY[architecture]
 
 
 @contextlib.contextmanager
