@@ -79,14 +79,14 @@ def _segment(case: Any, *, network: Any, contract: Any) -> tuple[float, dict[str
     """Seconds from files to file, and of its parts; reading and labels are timed again alone, the network is the rest."""
     from brats_cascade.data.prepare import prepare_case
     from brats_cascade.inference.output import write_prediction
-    from brats_cascade.inference.postprocess import Rule, apply_rule
+    from brats_cascade.inference.postprocess import Thresholds, remove_components
     from brats_cascade.inference.predict import predict_case
     from brats_cascade.inference.segment import Member, most_probable
 
-    rule = Rule(min_component=200.0)
+    thresholds = Thresholds(min_component=200.0)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        prediction = predict_case(case, members=[Member(network, contract)], rule=rule)
+        prediction = predict_case(case, members=[Member(network, contract)], thresholds=thresholds)
         computed = time.perf_counter()
         write_prediction(prediction, case=case, out=Path(folder))
         ended = time.perf_counter()
@@ -94,7 +94,10 @@ def _segment(case: Any, *, network: Any, contract: Any) -> tuple[float, dict[str
     reading = best(lambda: prepare_case(case, **contract.preprocessing, with_truth=False), repeats=1)
     spacing = prepared.meta["spacing"]
     choosing = best(
-        lambda: apply_rule(most_probable(probabilities), brain=prepared.brain, spacing=spacing, rule=rule), repeats=1
+        lambda: remove_components(
+            most_probable(probabilities), brain=prepared.brain, spacing=spacing, thresholds=thresholds
+        ),
+        repeats=1,
     )
     parts = {
         "reading, s": reading,

@@ -33,7 +33,9 @@ def test_predict_hands_its_options_on(monkeypatch, tmp_path):
     import brats_cascade.commands.predict as command
 
     given = {}
-    monkeypatch.setattr(command, "run", lambda folders, **options: given.update(options, folders=folders) or 2)
+    monkeypatch.setattr(
+        command, "run", lambda folders, job, **how: given.update(vars(job), folders=folders, **how) or 2
+    )
     result = invoke(
         "predict", "a", "b", "--model", "m1", "--model", "m2", "--out", str(tmp_path), "--uncertainty", "--flips",
         "--montage", "--skull-distance", "6", "--allow-merged",

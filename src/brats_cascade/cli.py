@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from brats_cascade.backend import keep_quiet
+from brats_cascade.commands import predict_options as options
 from brats_cascade.errors import UserError
 
 keep_quiet()
@@ -40,104 +41,51 @@ app.add_typer(data_app, name="data")
 
 @app.command()
 def predict(
-    cases: Annotated[
-        list[Path], typer.Argument(help="Folders of cases, or folders that hold many.", metavar="CASE_DIR...")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for <case>_seg.nii.gz.")],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A folder models/EXPERIMENT or an MLflow URI (models:/brats-cascade@champion, runs:/...); "
-            "several are averaged. Default: the champion."
-        ),
-    ] = None,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Also write the probability of every label.")
-    ] = False,
-    uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Also write the entropy of the probabilities, nats.")
-    ] = False,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also draw <case>_overlay.png.")] = False,
-    montage: Annotated[bool, typer.Option("--montage", help="Also draw <case>_montage.png.")] = False,
-    flips: Annotated[
-        bool | None,
-        typer.Option("--flips/--no-flips", help="Average with the mirror image [default: as the model was evaluated]."),
-    ] = None,
-    precision: Annotated[
-        str, typer.Option(help="float32 or bfloat16 (twice as fast on recent processors).")
-    ] = "float32",
-    slices: Annotated[int, typer.Option(min=1, help="Slices computed at once; bounds the memory.")] = 4,
-    min_component: Annotated[
-        float | None,
-        typer.Option(min=0, help="Remove tumour components smaller than this, mm3 (default: chosen on validation)."),
-    ] = None,
-    skull_distance: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Remove flat components nearer to the brain's edge than this, mm (default: chosen on validation).",
-        ),
-    ] = None,
-    flatness: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="What counts as flat: thickness over width below this (default: chosen on validation)."
-        ),
-    ] = None,
-    skull_volume: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="Flat components near the edge go below this size, mm3 (default: chosen on validation)."
-        ),
-    ] = None,
-    allow_merged: Annotated[
-        bool, typer.Option("--allow-merged", help="Accept a model that knows fewer labels than the case's release.")
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Refuse a case that differs from the model's training data, or that the model was trained on.",
-        ),
-    ] = False,
-    scheme: Annotated[
-        str,
-        typer.Option(
-            help="Label numbers of the files: auto (the release's), five, edema-core, merged, merged-2023 or decathlon."
-        ),
-    ] = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Segment again what predict has written to --out already.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine, each with its own networks.")] = 1,
-    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler (extra: cluster).")] = "",
+    cases: options.Cases,
+    out: options.Out,
+    model: options.Model = None,
+    probabilities: options.Probabilities = False,
+    uncertainty: options.Uncertainty = False,
+    overlay: options.Overlay = False,
+    montage: options.Montage = False,
+    flips: options.Flips = None,
+    precision: options.Precision = "float32",
+    slices: options.Slices = 4,
+    min_component: options.MinComponent = None,
+    skull_distance: options.SkullDistance = None,
+    flatness: options.Flatness = None,
+    skull_volume: options.SkullVolume = None,
+    allow_merged: options.AllowMerged = False,
+    strict: options.Strict = False,
+    scheme: options.Scheme = "auto",
+    overwrite: options.Overwrite = False,
+    workers: options.Workers = 1,
+    scheduler: options.Scheduler = "",
 ) -> None:
     """Segment cases: one file each, in the case's own geometry and label scheme."""
-    from brats_cascade.commands.predict import run
+    from brats_cascade.commands.predict import Job, run
 
     wanted = {"probabilities": probabilities, "uncertainty": uncertainty, "overlay": overlay, "montage": montage}
-    failed = run(
-        cases,
+    thresholds = {
+        "min_component": min_component,
+        "skull_distance": skull_distance,
+        "flatness": flatness,
+        "skull_volume": skull_volume,
+    }
+    job = Job(
+        out,
         models=model or (),
-        out=out,
         kinds=["seg", *(kind for kind, yes in wanted.items() if yes)],
         precision=precision,
         slices=slices,
-        thresholds={
-            "min_component": min_component,
-            "skull_distance": skull_distance,
-            "flatness": flatness,
-            "skull_volume": skull_volume,
-        },
+        thresholds=thresholds,
         flips=flips,
         allow_merged=allow_merged,
         strict=strict,
         scheme=scheme,
         overwrite=overwrite,
-        workers=workers,
-        scheduler=scheduler,
     )
-    if failed:
+    if run(cases, job, workers=workers, scheduler=scheduler):
         raise typer.Exit(1)
 
 

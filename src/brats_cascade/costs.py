@@ -141,6 +141,6 @@ def _read(root: Path, *, name: str) -> dict[str, dict[str, Any]]:
     """What -> its costs; empty without the file, or if it is damaged: it is written again then."""
     try:
         plain = json.loads(costs_path(root, name=name).read_text(encoding="utf-8"))
-        return {one["what"]: one for one in plain["processes"]}
+        return {process["what"]: process for process in plain["processes"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -50,11 +50,11 @@ def accelerators() -> list[str]:
 
     jax, tensorflow = (sys.modules.get(name) for name in ("jax", "tensorflow"))
     if os.environ.get("KERAS_BACKEND") == "jax" and jax:
-        return [str(one.device_kind) for one in jax.local_devices() if one.platform != "cpu"]
+        return [str(device.device_kind) for device in jax.local_devices() if device.platform != "cpu"]
     if tensorflow:
         config = tensorflow.config
         details = map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
-        return [str(one.get("device_name", "GPU")) for one in details]
+        return [str(device.get("device_name", "GPU")) for device in details]
     return []
 
 

@@ -73,7 +73,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path, rng):
     (tmp_path / "a").rename(tmp_path / ".b.1.2")
     store.write_case(tmp_path, name="a", meta={}, **arrays(rng))
     assert store.list_cases(tmp_path) == ["a"]
-    store.sweep(tmp_path)
+    store.remove_drafts(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 

@@ -9,7 +9,7 @@ from brats_cascade.data.store import StoredCase
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices
 from brats_cascade.evaluation.unseen import score_unseen
-from brats_cascade.inference.postprocess import OFF, Rule
+from brats_cascade.inference.postprocess import OFF, Thresholds
 
 SHAPE, OFFSET = (16, 12, 13), (2, 3, 1)
 BOX = (12, 7, 9)
@@ -42,7 +42,7 @@ def whole(volume: np.ndarray) -> np.ndarray:
 def test_scores_and_slices_equal_those_of_the_uncropped_volumes(stored) -> None:
     probabilities = np.random.default_rng(1).dirichlet([0.3] * 5, size=BOX).astype(np.float32)
     labels = probabilities.argmax(axis=-1).astype(np.uint8)
-    unseen = score_unseen(stored, labels=labels, probabilities=probabilities, rule=OFF)
+    unseen = score_unseen(stored, labels=labels, probabilities=probabilities, thresholds=OFF)
     expected = score_case(whole(stored.labels), whole(labels), spacing=(2, 1, 1))
     assert {key: unseen.row[key] for key in expected} == pytest.approx(expected)
     assert unseen.bare == unseen.row
@@ -61,7 +61,7 @@ def test_the_rule_is_applied_and_the_bare_scores_are_kept(stored) -> None:
     labels = stored.labels.copy()
     labels[0, 0, 0] = 4
     probabilities = np.eye(5, dtype=np.float32)[labels]
-    unseen = score_unseen(stored, labels=labels, probabilities=probabilities, rule=Rule(min_component=5))
+    unseen = score_unseen(stored, labels=labels, probabilities=probabilities, thresholds=Thresholds(min_component=5))
     assert unseen.row["complete_ppv"] == 1 > unseen.bare["complete_ppv"]
     assert labels[0, 0, 0] == 4  # left as it was
     assert unseen.drawn == 4
@@ -71,7 +71,7 @@ def test_the_rule_is_applied_and_the_bare_scores_are_kept(stored) -> None:
 
 def test_the_nine_slices_go_through_the_largest_tumour(stored) -> None:
     unseen = score_unseen(
-        stored, labels=stored.labels, probabilities=np.eye(5, dtype=np.float32)[stored.labels], rule=OFF
+        stored, labels=stored.labels, probabilities=np.eye(5, dtype=np.float32)[stored.labels], thresholds=OFF
     )
     other = unseen.slices.assign(case="B")
     nine = nine_slices(pd.concat([other, unseen.slices]), case="A")
@@ -85,4 +85,4 @@ def test_the_nine_slices_go_through_the_largest_tumour(stored) -> None:
 def test_a_case_without_truth_is_refused(stored) -> None:
     bare = StoredCase("A", stored.image, stored.brain, None, stored.meta)
     with pytest.raises(ValueError, match="expected a case with truth"):
-        score_unseen(bare, labels=stored.labels, probabilities=np.zeros((*BOX, 5)), rule=OFF)
+        score_unseen(bare, labels=stored.labels, probabilities=np.zeros((*BOX, 5)), thresholds=OFF)

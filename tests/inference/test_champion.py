@@ -10,15 +10,15 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from predicting import run
 
 from brats_cascade import tracking
 from brats_cascade.commands.model import champion, open_models
-from brats_cascade.commands.predict import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
 from brats_cascade.inference.arrays import segment_array
 from brats_cascade.inference.output import write_prediction
-from brats_cascade.inference.postprocess import Rule
+from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.inference.predict import predict_case
 from brats_cascade.inference.segment import Member
 from brats_cascade.models.files import load_trained
@@ -87,14 +87,14 @@ def test_it_answers_for_a_folder_and_for_arrays_as_predict_does(registered, trai
     ]
     member = Member(*load_trained(trained()))
     [case] = find_cases(folder)
-    prediction = predict_case(case, members=[member], rule=Rule(**RULE))
+    prediction = predict_case(case, members=[member], thresholds=Thresholds(**RULE))
     expected = write_prediction(prediction, case=case, out=tmp_path / "out")
     (tmp_path / "served.nii.gz").write_bytes(base64.b64decode(answers[0]["segmentation"]))
     served, ours = (nibabel.load(path) for path in (tmp_path / "served.nii.gz", expected))
     assert answers[0]["case"] == "Brats18_A_1"
     np.testing.assert_array_equal(served.affine, ours.affine)
     np.testing.assert_array_equal(np.asarray(served.dataobj), np.asarray(ours.dataobj))
-    labels = segment_array(image.astype(np.float32), member=member, rule=Rule(**RULE))
+    labels = segment_array(image.astype(np.float32), member=member, thresholds=Thresholds(**RULE))
     np.testing.assert_array_equal(np.array(answers[1]["labels"]), labels)
     assert labels.any() and not labels[:, 0].any()
 
@@ -107,7 +107,7 @@ def test_a_request_without_case_and_image_is_refused(registered):
 
 def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trained):
     [member], chosen = open_models([f"models:/{NAME}@{ALIAS}"], precision="float32")
-    assert chosen == (Rule(**RULE), False)
+    assert chosen == (Thresholds(**RULE), False)
     ours, _ = load_trained(trained())
     for mine, theirs in zip(member.network.get_weights(), ours.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)

@@ -13,15 +13,15 @@ from clean_python import link_packages, run_clean
 
 from brats_cascade.commands.export import run
 from brats_cascade.errors import UserError
-from brats_cascade.inference import export
-from brats_cascade.inference.export import FORMATS, largest_difference
-from brats_cascade.inference.export_readme import readme
+from brats_cascade.inference import formats
+from brats_cascade.inference.formats import FORMATS, largest_difference
+from brats_cascade.inference.formats_readme import readme
 from brats_cascade.models.build import build_model
 from brats_cascade.models.files import Contract, load_trained, save_trained
 from brats_cascade.models.two_path import Style
 
 onnx = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in export.ONNX_NEEDS), reason="the extra onnx is not installed"
+    any(importlib.util.find_spec(name) is None for name in formats.ONNX_NEEDS), reason="the extra onnx is not installed"
 )
 
 
@@ -66,7 +66,7 @@ def test_an_exported_cascade_opens_elsewhere_as_its_readme_says_and_computes_the
     assert Contract.from_dict(json.loads((out / "model.json").read_text())) == contract
     packages = link_packages(tmp_path / "packages", requirements=NEEDED[form])
     if form == "keras":
-        (packages / "brats_cascade").symlink_to(Path(export.__file__).parents[1])
+        (packages / "brats_cascade").symlink_to(Path(formats.__file__).parents[1])
     np.save(out / "batch.npy", batch)
     [code] = re.findall("```python\n(.*?)```", (out / "README.md").read_text(), flags=re.DOTALL)
     more = f"batch = np.load('batch.npy')\nnp.savez('out.npz', readme=probabilities, batch={CALLS[form]})"
@@ -93,7 +93,7 @@ def test_another_network_is_told_apart(trained):
 
 
 def test_a_wrong_export_is_refused(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "largest_difference", lambda *args, **kwargs: 0.5)
+    monkeypatch.setattr(formats, "largest_difference", lambda *args, **kwargs: 0.5)
     with pytest.raises(UserError, match=r"differ by 0\.5 from the network"):
         run(str(trained()), out=tmp_path / "out", form="keras")
 
@@ -108,13 +108,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(form, trained, 
             None, None, "{{node x}} a/part-0; No space left on device"
         ),
     }
-    write = export._write
+    write = formats._write
 
     def until_full(*args, **kwargs):
         write(*args, **kwargs)
         raise full[form]
 
-    monkeypatch.setattr(export, "_write", until_full)
+    monkeypatch.setattr(formats, "_write", until_full)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); free some space"):
         run(str(trained()), out=tmp_path / "out", form=form)
     assert not (tmp_path / "out" / FORMATS[form]).exists()
@@ -123,7 +123,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(form, trained, 
 def test_wrong_options_are_one_line(trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--format: expected one of keras, saved_model, onnx, received 'pmml'"):
         run(str(trained()), out=tmp_path, form="pmml")
-    monkeypatch.setattr(export, "ONNX_NEEDS", ("no_such_package",))
+    monkeypatch.setattr(formats, "ONNX_NEEDS", ("no_such_package",))
     with pytest.raises(
         UserError, match=r"not installed; run: pip install 'brats-cascade\[onnx\]', or take --format saved"
     ):

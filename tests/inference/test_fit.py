@@ -9,10 +9,10 @@ import nibabel
 import numpy as np
 import pytest
 from layouts import case_facts
+from predicting import run
 
 from brats_cascade.cli import main
 from brats_cascade.commands import evaluate
-from brats_cascade.commands.predict import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
 from brats_cascade.errors import UserError

@@ -82,6 +82,6 @@ def test_a_network_and_the_champion_open_in_mlflow_without_this_project(own_stor
         for form in ("keras", "pyfunc"):
             assert answers[form].shape == (2, 6, 9, 5)
             np.testing.assert_allclose(answers[form], network.predict_on_batch(windows), atol=1e-5)
-        expected = segment_array(raw.astype(np.float32), member=Member(network, contract), rule=OFF)
+        expected = segment_array(raw.astype(np.float32), member=Member(network, contract), thresholds=OFF)
         np.testing.assert_array_equal(answers["labels"], expected)
         assert expected.any()

@@ -7,11 +7,11 @@ import pytest
 
 from brats_cascade.inference.postprocess import (
     OFF,
-    Rule,
-    all_rules,
-    apply_rule,
+    Thresholds,
+    all_thresholds,
     brain_depth,
     find_components,
+    remove_components,
     remove_small_components,
 )
 
@@ -47,7 +47,7 @@ def test_corners_connect_and_zero_keeps_all() -> None:
     np.testing.assert_array_equal(remove_small_components(labels, spacing=(1, 1, 1), smallest=0), labels)
 
 
-SKULL = Rule(min_component=0, skull_distance=6, flatness=0.5, skull_volume=400)
+SKULL = Thresholds(min_component=0, skull_distance=6, flatness=0.5, skull_volume=400)
 
 
 def _head() -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +65,7 @@ def _head() -> tuple[np.ndarray, np.ndarray]:
 
 def test_only_flat_small_blobs_near_the_skull_go() -> None:
     labels, brain = _head()
-    cleaned = apply_rule(labels, brain=brain, spacing=(1, 1, 1), rule=SKULL)
+    cleaned = remove_components(labels, brain=brain, spacing=(1, 1, 1), thresholds=SKULL)
     assert not cleaned[4:6].any()
     expected = labels.copy()
     expected[4:6] = 0
@@ -77,18 +77,20 @@ def test_only_flat_small_blobs_near_the_skull_go() -> None:
 )
 def test_each_condition_is_needed(change) -> None:
     labels, brain = _head()
-    rule = replace(SKULL, **change)
-    np.testing.assert_array_equal(apply_rule(labels, brain=brain, spacing=(1, 1, 1), rule=rule), labels)
+    thresholds = replace(SKULL, **change)
+    np.testing.assert_array_equal(
+        remove_components(labels, brain=brain, spacing=(1, 1, 1), thresholds=thresholds), labels
+    )
 
 
 def test_the_rules_two_parts_add_up_and_the_largest_stays() -> None:
     labels, brain = _head()
-    cleaned = apply_rule(labels, brain=brain, spacing=(1, 1, 1), rule=replace(SKULL, min_component=100))
+    cleaned = remove_components(labels, brain=brain, spacing=(1, 1, 1), thresholds=replace(SKULL, min_component=100))
     assert sorted(np.unique(cleaned)) == [0, 1, 2]
     assert (cleaned == 1).sum() == 128
     alone = np.where(labels[:8].any(axis=(1, 2))[0], labels, 0).astype(np.uint8)
     alone[8:] = 0
-    np.testing.assert_array_equal(apply_rule(alone, brain=brain, spacing=(1, 1, 1), rule=SKULL), alone)
+    np.testing.assert_array_equal(remove_components(alone, brain=brain, spacing=(1, 1, 1), thresholds=SKULL), alone)
 
 
 def test_components_are_measured_in_millimetres() -> None:
@@ -120,7 +122,7 @@ def test_depth_is_the_distance_to_the_outside_and_holes_are_inside() -> None:
 
 def test_rules_are_listed_once_each_the_mildest_first() -> None:
     candidates = {"min_component": (50, 0), "skull_distance": (0, 6), "flatness": (0.3, 0.6), "skull_volume": (1000,)}
-    rules = all_rules(candidates)
+    rules = all_thresholds(candidates)
     assert len(rules) == 2 * (1 + 2)
     assert rules[0].as_dict() == OFF.as_dict() == {name: 0 for name in OFF.as_dict()}
     assert str(rules[0]) == "removes nothing" and "below 50 mm3" in str(rules[-1])

@@ -8,8 +8,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from predicting import run
 
-from brats_cascade.commands.predict import run
 from brats_cascade.data.images import read_image
 from brats_cascade.errors import UserError
 from brats_cascade.inference import output

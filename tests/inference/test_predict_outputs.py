@@ -9,9 +9,9 @@ import nibabel
 import numpy as np
 import pytest
 from layouts import tiny_volumes, write_layout
+from predicting import run
 
 from brats_cascade.commands.evaluate import run as evaluate
-from brats_cascade.commands.predict import run
 from brats_cascade.errors import UserError
 
 NAME = "Brats18_A_1"

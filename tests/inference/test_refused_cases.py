@@ -6,8 +6,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from predicting import run
 
-from brats_cascade.commands.predict import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import survey

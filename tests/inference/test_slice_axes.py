@@ -12,7 +12,7 @@ from brats_cascade.data.images import read_image, to_canonical
 from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.recipe import AXES
 from brats_cascade.inference.arrays import segment_array
-from brats_cascade.inference.postprocess import Rule
+from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.inference.predict import predict_case
 from brats_cascade.inference.segment import Member, label_probabilities
 from brats_cascade.models.cascade import GEOMETRY
@@ -20,7 +20,7 @@ from brats_cascade.models.files import load_trained
 from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.tiles import TileSampler
 
-RULE = Rule(min_component=30.0)
+RULE = Thresholds(min_component=30.0)
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_an_array_gets_the_labels_that_its_files_get(preprocessing, trained, tmp
     [case] = find_cases(write_nifti_case(tmp_path / "in", "Brats18_A_1", affine=np.diag([-1.0, -1.0, 3.0, 1.0])))
     images = [read_image(case.images[part]) for part in contract.modalities]
     raw = np.stack([to_canonical(image.array, affine=image.affine) for image in images], axis=-1)
-    prediction = predict_case(case, members=[member], rule=RULE)
+    prediction = predict_case(case, members=[member], thresholds=RULE)
     meta = prediction.prepared.meta
     whole = uncrop(prediction.labels, offset=meta["offset"], shape=meta["shape"]).transpose(np.argsort(AXES[axis]))
-    labels = segment_array(raw.astype(np.float32), member=member, rule=RULE, spacing=(3.0, 1.0, 1.0))
+    labels = segment_array(raw.astype(np.float32), member=member, thresholds=RULE, spacing=(3.0, 1.0, 1.0))
     assert labels.any()
     np.testing.assert_array_equal(labels, whole)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from predicting import run as predict
 
 from brats_cascade.commands.evaluate import run as evaluate
-from brats_cascade.commands.predict import run as predict
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from settings import train_settings
 
-from brats_cascade.inference.export import export_network
+from brats_cascade.inference.formats import export_network
 from brats_cascade.models.cascade import output_layer
 from brats_cascade.models.files import Contract
 from brats_cascade.models.fold import for_inference

@@ -10,7 +10,7 @@ def run(model: str, *, out: Path, form: str) -> Path:
     Args:
         model: Folder models/EXPERIMENT or MLflow URI.
         out: Folder for the files.
-        form: A key of `inference.export.FORMATS`.
+        form: A key of `inference.formats.FORMATS`.
 
     Returns:
         What was written.
@@ -24,7 +24,7 @@ def run(model: str, *, out: Path, form: str) -> Path:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # JAX cannot export windows of any side; weights are the same in both
     start_backend()
     from brats_cascade.commands.model import open_models
-    from brats_cascade.inference.export import export_network
+    from brats_cascade.inference.formats import export_network
 
     [member], _ = open_models([model], precision="float32")
     return export_network(member.network, contract=member.contract, out=out, form=form)

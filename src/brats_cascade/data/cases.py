@@ -58,30 +58,14 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     give = "set data.source to" if from_params else "give"
     listing = find_listing(source) if layout in ("auto", "list") else None
     if listing is not None:
-        cases = read_listing(listing)
-        listed = {_whole(path) for case in cases for path in case.files}
-        others = [path for path in (_walk(source) if source.is_dir() else ()) if _whole(path) not in listed]
-        reason = f"it is not in {listing.name}: add it there"
-        return Found(cases, tuple(Unused(path, reason) for path in others if is_volume(path)))
+        return _listed(read_listing(listing), source=source, name=listing.name)
     if not source.is_dir():
         kind = "is a file" if source.exists() else "does not exist"
         raise UserError(f"{source}: expected a folder of cases, but it {kind}; {give} your cohort's folder")
     if layout == "list":
         raise UserError(f"{source}: expected a listing, cases.csv or cases.json, in it; see docs/data.md")
-    groups: dict[tuple[Path, str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    unused: list[Unused] = []
+    groups, unused = _groups(source, releases=releases, layout=layout)
     truths: list[Unused] = []
-    for path in _walk(source):
-        whole = _whole(path)
-        for release in releases:
-            part = release.part_of(whole)
-            if part is not None:
-                key = (path.parents[release.depth - 1], release.name, release.stem_of(whole))
-                groups[key][part].append(path)
-                break
-        else:
-            if is_volume(path):
-                unused.append(Unused(path, explain(whole, layout=layout)))
     cases = []
     for (folder, name, stem), files in groups.items():
         release = RELEASES[name]
@@ -94,12 +78,41 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     if not cases:
         raise UserError(_nothing_found(source, unused=unused, truths=truths, give=give))
     cases = sorted(_with_unique_names(cases, source=source), key=lambda case: case.name)
-    return Found(cases, tuple(sorted(unused, key=lambda one: one.path)))
+    return Found(cases, tuple(sorted(unused, key=lambda volume: volume.path)))
+
+
+Groups = dict[tuple[Path, str, str], dict[str, list[Path]]]
+
+
+def _listed(cases: list[Case], *, source: Path, name: str) -> Found:
+    """The cases of a listing, and the volumes beside it that it does not name."""
+    listed = {_whole(path) for case in cases for path in case.files}
+    others = [path for path in (_walk(source) if source.is_dir() else ()) if _whole(path) not in listed]
+    reason = f"it is not in {name}: add it there"
+    return Found(cases, tuple(Unused(path, reason) for path in others if is_volume(path)))
+
+
+def _groups(source: Path, *, releases: Sequence[Release], layout: str) -> tuple[Groups, list[Unused]]:
+    """(Case's folder, release, stem) -> part -> files; and the volumes that no release knows."""
+    groups: Groups = defaultdict(lambda: defaultdict(list))
+    unused: list[Unused] = []
+    for path in _walk(source):
+        whole = _whole(path)
+        for release in releases:
+            part = release.part_of(whole)
+            if part is not None:
+                key = (path.parents[release.depth - 1], release.name, release.stem_of(whole))
+                groups[key][part].append(path)
+                break
+        else:
+            if is_volume(path):
+                unused.append(Unused(path, explain(whole, layout=layout)))
+    return groups, unused
 
 
 def _nothing_found(source: Path, *, unused: Sequence[Unused], truths: Sequence[Unused], give: str) -> str:
     if truths:
-        first = min(truths, key=lambda one: one.path)
+        first = min(truths, key=lambda volume: volume.path)
         return f"{source}: no scans beside its ground truths ({len(truths)}): {first.path}: {first.reason}"
     if unused:
         lines = by_reason(unused)

@@ -158,7 +158,7 @@ def _notes(facts: pd.DataFrame, *, spacing: Spacing) -> tuple[str, ...]:
 
 def _account(cases: pd.DataFrame, *, verdict: Verdict) -> Verdict:
     """Adds what became of every volume that was seen."""
-    unused = tuple((one.path.as_posix(), one.reason) for one in noted_unused(cases))
+    unused = tuple((volume.path.as_posix(), volume.reason) for volume in noted_unused(cases))
     used = cases["case"].isin(verdict.accepted)
     counts = {"used": int(cases.loc[used, "volumes"].sum()), "set_aside": int(cases.loc[~used, "volumes"].sum())}
     return replace(verdict, volumes={**counts, "not_used": len(unused)}, unused=unused)

@@ -17,7 +17,7 @@ from brats_cascade.data.kept import kept_cases, key_of, trim
 from brats_cascade.data.prepare import VERSION, CaseError, PreparedCase, prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.spread import run_cases
-from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, sweep, write_case
+from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
 from brats_cascade.data.writeback import restore_labels, write_segmentation
 
 __all__ = ["CaseError", "PreparedCase", "ingest", "prepare_case", "restore_labels", "survey", "write_segmentation"]
@@ -63,7 +63,7 @@ def ingest(
     """
     recipe = Recipe(clip=clip, n4=n4, zscore=zscore, axis=axis)
     root.mkdir(parents=True, exist_ok=True)
-    sweep(root)
+    remove_drafts(root)
     for name in set(list_cases(root)) - {case.name for case in cases}:
         log.info("%s: no longer in the source, deleted from %s", name, root)
         delete_case(root, name=name)

@@ -86,7 +86,7 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     if Path(name).name != name or name.startswith("."):
         raise UserError(f"{where}: expected a name that a folder can have, received {name!r}")
     if scheme not in SCHEMES:
-        known = ", ".join(f"{name} ({in_words(one.to_canonical)})" for name, one in SCHEMES.items())
+        known = ", ".join(f"{name} ({in_words(found.to_canonical)})" for name, found in SCHEMES.items())
         hint = _about_truth(path.parent / values["truth"]) if values.get("truth") else ""
         raise UserError(f"{where}: labels: expected one of {known}, received {scheme!r}{hint}")
     if grade not in GRADES:

@@ -9,7 +9,7 @@ import numpy as np
 from brats_cascade import MODALITIES
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
-from brats_cascade.data.images import canonical_spacing, to_canonical
+from brats_cascade.data.images import Image, canonical_spacing, to_canonical
 from brats_cascade.data.preprocess import bounding_box, brain_mask
 from brats_cascade.data.recipe import AXES, Recipe
 from brats_cascade.data.scans import read_scans
@@ -80,15 +80,9 @@ def prepare_case(
 
 
 def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, Any]) -> PreparedCase:
-    if case.problems and (with_truth or not _scans_are_there(case)):
-        raise UserError("; ".join(case.problems))
-    images = read_scans(case, with_truth=with_truth, facts=facts)
+    images, volumes = _read(case, with_truth=with_truth, facts=facts)
     affine = images[MODALITIES[0]].affine
     spacing = canonical_spacing(affine)
-    facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True))
-    volumes = {part: to_canonical(image.array, affine=affine) for part, image in images.items()}
-    if "truth" in images:
-        volumes["truth"] = whole_labels(volumes["truth"], path=images["truth"].path)
     brain = brain_mask([volumes[modality] for modality in MODALITIES])
     facts.update(zip(("slices", "rows", "columns"), brain.shape, strict=True))
     facts["brain_fraction"] = float(np.count_nonzero(brain) / brain.size)
@@ -124,10 +118,7 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         "affine": affine.tolist(),
         **recipe.as_dict(),
         "modalities": list(MODALITIES),
-        "sources": {
-            part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
-            for part, image in images.items()
-        },
+        "sources": _sources(images),
         "tumour_outside_box": lost,
         "facts": facts,
     }
@@ -138,6 +129,27 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         meta=meta,
         facts=facts,
     )
+
+
+def _read(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> tuple[dict[str, Image], dict[str, np.ndarray]]:
+    """The files, and their voxels in the canonical frame (slices, rows, columns)."""
+    if case.problems and (with_truth or not _scans_are_there(case)):
+        raise UserError("; ".join(case.problems))
+    images = read_scans(case, with_truth=with_truth, facts=facts)
+    affine = images[MODALITIES[0]].affine
+    facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), canonical_spacing(affine), strict=True))
+    volumes = {part: to_canonical(image.array, affine=affine) for part, image in images.items()}
+    if "truth" in images:
+        volumes["truth"] = whole_labels(volumes["truth"], path=images["truth"].path)
+    return images, volumes
+
+
+def _sources(images: Mapping[str, Image]) -> dict[str, list[dict[str, Any]]]:
+    """Part -> its files, with size and hash."""
+    return {
+        part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
+        for part, image in images.items()
+    }
 
 
 def _scans_are_there(case: Case) -> bool:

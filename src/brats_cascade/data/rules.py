@@ -2,12 +2,9 @@
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.rule import Row, Rule, between, equals
+from brats_cascade.data.truth_rules import truth_rules
 
 BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
-LARGEST_TUMOUR = 600.0  # cm3
-NO_TRUTH = "no ground truth: can be segmented, but not used for training"
-NO_ENHANCING = "its ground truth does not mark enhancing tumour: can be segmented and scored, but not used for training"
-TUMOUR_OUTSIDE = 0.01  # share of the tumour's voxels that may lie outside the brain
 POSSIBLE_SPACING = (0.3, 5.0)  # mm
 SPREAD = 0.2  # share of a cohort's spacing by which a case may differ from it
 LARGEST_INTENSITY = 1e6  # scanners write 16-bit integers; more means a wrong scale factor or byte order
@@ -33,7 +30,7 @@ def case_rules(*, truth: bool) -> tuple[Rule, ...]:
         truth: Whether to have those about its ground truth, which a prediction does not need.
     """
     scans = (*_file_rules(), *_brain_rules(), *_intensity_rules(), *_spacing_rules())
-    return (*scans, *_truth_rules()) if truth else scans
+    return (*scans, *truth_rules()) if truth else scans
 
 
 def _file_rules() -> tuple[Rule, ...]:
@@ -154,64 +151,6 @@ def in_mm(spacing: Spacing) -> str:
 
 def _spacing_of(row: Row) -> str:
     return in_mm((row["spacing_slice"], row["spacing_row"], row["spacing_column"])) + " (slice, row, column)"
-
-
-def _truth_rules() -> tuple[Rule, ...]:
-    def unknown(row: Row) -> str:
-        found = f"its ground truth holds the labels {row['unknown_labels']}, unknown to the scheme {row['scheme']!r}"
-        return f"{found}: correct the ground truth, or name the case in a listing with another scheme"
-
-    def huge(row: Row) -> str:
-        found = f"its tumour measures {row['tumour_cm3']:.0f} cm3, expected at most {LARGEST_TUMOUR:.0f}"
-        return f"{found}: check the ground truth and the spacing"
-
-    def outside(row: Row) -> str:
-        found = f"{row['tumour_outside']:.1%} of its tumour lies outside the brain, expected at most"
-        return (
-            f"{found} {TUMOUR_OUTSIDE:.0%}: check that the ground truth is this patient's and has the same orientation"
-        )
-
-    return (
-        equals(
-            "unknown_labels",
-            "",
-            text="The ground truth holds only labels that the release knows.",
-            reason=unknown,
-        ),
-        equals(
-            "has_truth",
-            "yes",
-            text="The case has a ground truth (training needs one).",
-            reason=lambda row: NO_TRUTH,
-        ),
-        equals(
-            "regions",
-            "all",
-            text="The ground truth tells all regions apart (training needs that).",
-            reason=lambda row: NO_ENHANCING,
-        ),
-        between(
-            "tumour_cm3",
-            max_value=LARGEST_TUMOUR,
-            text=f"The tumour is not larger than {LARGEST_TUMOUR:.0f} cm3.",
-            reason=huge,
-        ),
-        between(
-            "tumour_cm3",
-            min_value=0,
-            strict_min=True,
-            text="The ground truth holds some tumour.",
-            reason=lambda row: "its ground truth holds no tumour: check that it is this patient's file",
-            severity="warning",
-        ),
-        between(
-            "tumour_outside",
-            max_value=TUMOUR_OUTSIDE,
-            text=f"At most {TUMOUR_OUTSIDE:.0%} of the tumour lies outside the brain.",
-            reason=outside,
-            severity="warning",
-        ),
-    )
 
 
 def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:

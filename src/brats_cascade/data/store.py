@@ -187,7 +187,7 @@ def delete_case(root: Path, *, name: str) -> None:
     shutil.rmtree(grave)
 
 
-def sweep(root: Path) -> None:
+def remove_drafts(root: Path) -> None:
     """Removes what killed processes left behind; not while another process writes to this store."""
     if root.is_dir():
         for entry in root.iterdir():

@@ -107,8 +107,8 @@ def by_reason(unused: Iterable[Unused]) -> list[str]:
         The lines, each with a first file, the number of others, and the reason.
     """
     groups: dict[str, list[Path]] = {}
-    for one in sorted(unused, key=lambda one: one.path):
-        groups.setdefault(one.reason, []).append(one.path)
+    for volume in sorted(unused, key=lambda volume: volume.path):
+        groups.setdefault(volume.reason, []).append(volume.path)
     return [
         f"{first}{f' and {len(others)} more' if others else ''}: {reason}"
         for reason, (first, *others) in groups.items()
@@ -117,7 +117,7 @@ def by_reason(unused: Iterable[Unused]) -> list[str]:
 
 def note_unused(table: "pd.DataFrame", *, unused: Iterable[Unused]) -> None:
     """Puts the volumes that belong to no case into the attributes of the per-case table."""
-    table.attrs[ATTRIBUTE] = [{"file": one.path.as_posix(), "reason": one.reason} for one in unused]
+    table.attrs[ATTRIBUTE] = [{"file": volume.path.as_posix(), "reason": volume.reason} for volume in unused]
 
 
 def noted_unused(table: "pd.DataFrame") -> list[Unused]:

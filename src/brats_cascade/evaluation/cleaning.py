@@ -1,4 +1,4 @@
-"""Choosing the post-processing rule: on the validation patients, from every combination of the candidates."""
+"""Choosing the thresholds of post-processing: on the validation patients, from every combination of the candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from brats_cascade.inference.postprocess import OFF, Components, Rule, find_components
+from brats_cascade.inference.postprocess import OFF, Components, Thresholds, find_components
 from brats_cascade.labels import REGIONS, region_mask
 
 
 @dataclass(frozen=True)
 class Tally:
-    """One validation case, counted: enough to score any rule without touching its voxels again.
+    """One validation case, counted: enough to score any thresholds without touching its voxels again.
 
     Attributes:
         components: Its components, measured.
@@ -26,9 +26,9 @@ class Tally:
     found: Mapping[str, np.ndarray]
     hits: Mapping[str, np.ndarray]
 
-    def dice(self, rule: Rule) -> dict[str, float]:
-        """Dice of every region with the rule applied; 1 where truth and prediction are empty."""
-        kept = ~self.components.removed(rule)
+    def dice(self, thresholds: Thresholds) -> dict[str, float]:
+        """Dice of every region after post-processing; 1 where truth and prediction are empty."""
+        kept = ~self.components.removed(thresholds)
         scores = {}
         for region, size in self.truth.items():
             both = size + int(self.found[region][kept].sum())
@@ -63,16 +63,16 @@ def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: 
 
 @dataclass(frozen=True)
 class Choice:
-    """The rule that did best on validation.
+    """The thresholds that did best on validation.
 
     Attributes:
-        rule: The rule.
+        thresholds: The best.
         scores: Region -> mean validation Dice with it.
         without: Region -> mean validation Dice of the bare segmentation.
-        tried: Number of rules tried.
+        tried: Number of combinations tried.
     """
 
-    rule: Rule
+    thresholds: Thresholds
     scores: Mapping[str, float]
     without: Mapping[str, float]
     tried: int
@@ -88,24 +88,24 @@ class Choice:
         }
 
 
-def choose_rule(cases: Sequence[Tally], *, rules: Sequence[Rule]) -> Choice:
-    """Takes the rule with the highest mean Dice over regions and cases; of equal ones the first.
+def choose_thresholds(cases: Sequence[Tally], *, candidates: Sequence[Thresholds]) -> Choice:
+    """Takes the thresholds with the highest mean Dice over regions and cases; of equal ones the first.
 
     Args:
         cases: The validation cases.
-        rules: Candidates, the one that removes least first.
+        candidates: Those that remove least first.
 
     Returns:
         The choice.
 
     Raises:
-        ValueError: There is no case or no rule.
+        ValueError: There is no case or no candidate.
     """
-    if not cases or not rules:
-        raise ValueError(f"expected validation cases and rules, received {len(cases)} and {len(rules)}")
-    scored = [(rule, _mean(cases, rule)) for rule in rules]
+    if not cases or not candidates:
+        raise ValueError(f"expected validation cases and candidates, received {len(cases)} and {len(candidates)}")
+    scored = [(thresholds, _mean(cases, thresholds)) for thresholds in candidates]
     best, scores = max(scored, key=lambda pair: round(mean_of(pair[1]), 9))  # max keeps the first of equal ones
-    return Choice(best, scores, _mean(cases, OFF), len(rules))
+    return Choice(best, scores, _mean(cases, OFF), len(candidates))
 
 
 def mean_of(scores: Mapping[str, float]) -> float:
@@ -113,6 +113,6 @@ def mean_of(scores: Mapping[str, float]) -> float:
     return float(np.mean([scores[region] for region in REGIONS]))
 
 
-def _mean(cases: Sequence[Tally], rule: Rule) -> dict[str, float]:
-    each = [case.dice(rule) for case in cases]
+def _mean(cases: Sequence[Tally], thresholds: Thresholds) -> dict[str, float]:
+    each = [case.dice(thresholds) for case in cases]
     return {region: float(np.mean([scores[region] for scores in each])) for region in REGIONS}

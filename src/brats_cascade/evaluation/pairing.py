@@ -54,11 +54,11 @@ def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
     """
     known = _truths(truth)
     if truth.is_file() and prediction.is_file() and len(known.labels) == 1:
-        [one] = known.labels.values()
+        [file] = known.labels.values()
         if prediction.samefile(truth):
             raise UserError(f"{prediction}: is the ground truth itself; give the file of the prediction")
-        other = Labelled(one.case, one.patient, one.grade, None, prediction)
-        return Pairs(known.labels, {one.case: other}, {}, frozenset())
+        other = Labelled(file.case, file.patient, file.grade, None, prediction)
+        return Pairs(known.labels, {file.case: other}, {}, frozenset())
     found = _predictions(prediction, truths=known.labels)
     both = sorted(set(known.labels) & set(found.labels))
     reasons: dict[str, str] = {}
@@ -92,8 +92,8 @@ def _truths(place: Path) -> _Side:
     """The ground truths of cases with their scans beside them; where there are none, a folder's label files."""
     cases = _cases(place, listing=True)
     if place.is_file() and not cases:
-        one = Labelled.from_file(place)
-        return _Side({one.case: one}, {}, {})
+        file = Labelled.from_file(place)
+        return _Side({file.case: file}, {}, {})
     if cases:
         labels = {
             case.name: Labelled(case.name, case.patient, case.grade, case.scheme, case.truth)
@@ -103,7 +103,7 @@ def _truths(place: Path) -> _Side:
         return _Side(labels, {case.name: _without_truth(case) for case in cases if case.truth is None}, {})
     files = _listed(place)
     for case, several in files.found.items():  # where predictions lie beside the truths, names tell them apart
-        others = [one for one in several if not is_prediction_by_name(one.path)]
+        others = [file for file in several if not is_prediction_by_name(file.path)]
         files.found[case] = others or several
     return _single(files)
 
@@ -111,27 +111,27 @@ def _truths(place: Path) -> _Side:
 def _predictions(place: Path, *, truths: Mapping[str, Labelled]) -> _Side:
     """A folder's label files that are neither a scan of a case nor one of the ground truths compared with."""
     if place.is_file():
-        one = Labelled.from_file(place)
-        own = one.case in truths and place.samefile(truths[one.case].path)
+        file = Labelled.from_file(place)
+        own = file.case in truths and place.samefile(truths[file.case].path)
         if own:
             raise UserError(f"{place}: is the ground truth itself; give the file of the prediction")
-        return _Side({one.case: one}, {}, {})
+        return _Side({file.case: file}, {}, {})
     cases = _cases(place, listing=False)
     scans = {_identity(path) for case in cases for path in case.images.values()}
     named = {_identity(case.truth): case.name for case in cases if case.truth is not None and case.truth.exists()}
-    used = {_identity(one.path): name for name, one in truths.items() if one.path.exists()}
+    used = {_identity(file.path): name for name, file in truths.items() if file.path.exists()}
     files, given = LabelFiles(), _listed(place)
     absent = {}
     for case, path in given.images.items():
         absent[case] = f"{case}: not predicted: {path.parent} holds its scans and no segmentation"
-    for one in (one for several in given.found.values() for one in several):
-        key = _identity(one.path)
+    for file in (file for several in given.found.values() for file in several):
+        key = _identity(file.path)
         if key in used:
             name = used[key]
-            absent[name] = f"{name}: not predicted: {one.path} is its ground truth, and there is no other file of it"
+            absent[name] = f"{name}: not predicted: {file.path} is its ground truth, and there is no other file of it"
         elif key not in scans:
-            name = named.get(key, one.case)
-            files.add(Labelled(name, name, one.grade, None, one.path))
+            name = named.get(key, file.case)
+            files.add(Labelled(name, name, file.grade, None, file.path))
     files.unusable.update({name: reason for name, reason in given.unusable.items() if name not in files.found})
     side = _single(files)
     return _Side(side.labels, side.unusable, absent)
@@ -179,7 +179,7 @@ def _without_truth(case: Case) -> str:
 
 
 def _and(several: Sequence[Labelled]) -> str:
-    return " and ".join(str(one.path) for one in several)
+    return " and ".join(str(file.path) for file in several)
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:

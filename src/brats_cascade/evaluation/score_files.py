@@ -34,18 +34,18 @@ def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str
     """
     truths = list(truths)
     if given != "auto":
-        return {one.case: given for one in truths}, {}
-    found = {one.case: one.scheme for one in truths if one.scheme is not None}
+        return {file.case: given for file in truths}, {}
+    found = {file.case: file.scheme for file in truths if file.scheme is not None}
     numbers: dict[str, set[int]] = {}
     broken: dict[str, str] = {}
-    for one in truths:
-        if one.scheme is not None:
+    for file in truths:
+        if file.scheme is not None:
             continue
         try:
-            labels = whole_labels(read_image(one.path).array, path=one.path)
-            numbers[one.case] = set(np.unique(labels).tolist())
+            labels = whole_labels(read_image(file.path).array, path=file.path)
+            numbers[file.case] = set(np.unique(labels).tolist())
         except UserError as error:
-            broken[one.case] = f"{one.case}: {error}"
+            broken[file.case] = f"{file.case}: {error}"
     if numbers:
         found |= dict.fromkeys(numbers, _scheme_with(set().union(*numbers.values())))
     return found, broken
@@ -67,7 +67,7 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
         UserError: A file cannot be read, holds labels that its scheme does not know, or both do not lie on one grid.
     """
     (true, spacing, ends), (found, other, place) = (
-        _read(one.path, scheme=scheme) for one, scheme in zip((truth, prediction), schemes, strict=True)
+        _read(file.path, scheme=scheme) for file, scheme in zip((truth, prediction), schemes, strict=True)
     )
     cure = "bring the segmentation onto the case's own grid"
     if true.shape != found.shape:
@@ -91,14 +91,14 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
 
 def _not_available(truth: str, prediction: str) -> dict[str, float]:
     """NaN for every score of a region that one of the two schemes cannot tell, and for the volume that it lacks."""
-    told = [SCHEMES[name].regions for name in (truth, prediction)]
+    true, predicted = (SCHEMES[name].regions for name in (truth, prediction))
     kept = [
-        {"truth_cm3"} if region in told[0] else {"predicted_cm3"} if region in told[1] else set() for region in REGIONS
+        {"truth_cm3"} if region in true else {"predicted_cm3"} if region in predicted else set() for region in REGIONS
     ]
     return {
         f"{region}_{score}": math.nan
         for region, volume in zip(REGIONS, kept, strict=True)
-        if not all(region in regions for regions in told)
+        if region not in true or region not in predicted
         for score in SCORES
         if score not in volume
     }

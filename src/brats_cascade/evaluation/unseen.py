@@ -12,7 +12,7 @@ from brats_cascade.drawing.overlays import best_slice, overlay
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.segmentations import keep_segmentation
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_score, slice_table
-from brats_cascade.inference.postprocess import Rule, apply_rule
+from brats_cascade.inference.postprocess import Thresholds, remove_components
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,12 @@ class Unseen:
 
 
 def score_unseen(
-    case: StoredCase, *, labels: np.ndarray, probabilities: np.ndarray, rule: Rule, folder: Path | None = None
+    case: StoredCase,
+    *,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    thresholds: Thresholds,
+    folder: Path | None = None,
 ) -> Unseen:
     """Scores a segmented case.
 
@@ -61,7 +66,7 @@ def score_unseen(
         case: With truth.
         labels: Canonical labels as the network gave them, uint8 (slices, rows, columns) of the stored box.
         probabilities: float32 (slices, rows, columns, 5).
-        rule: The post-processing.
+        thresholds: The post-processing.
         folder: Where to leave the segmentation as a file, or None.
 
     Returns:
@@ -73,7 +78,7 @@ def score_unseen(
     if case.labels is None:
         raise ValueError(f"{case.name}: expected a case with truth")
     truth, spacing = np.asarray(case.labels), case.meta["spacing"]
-    cleaned = apply_rule(labels, brain=np.asarray(case.brain), spacing=spacing, rule=rule)
+    cleaned = remove_components(labels, brain=np.asarray(case.brain), spacing=spacing, thresholds=thresholds)
     if folder is not None:
         keep_segmentation(folder, labels=cleaned, meta=case.meta)
     facts = {"case": case.name, **{key: case.meta[key] for key in ("patient", "grade", "release")}}

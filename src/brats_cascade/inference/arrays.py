@@ -1,5 +1,7 @@
 """Segmenting four modalities that are in memory, without files."""
 
+from typing import Any
+
 import numpy as np
 
 from brats_cascade import MODALITIES
@@ -8,7 +10,7 @@ from brats_cascade.data.preprocess import bounding_box, brain_mask, uncrop
 from brats_cascade.data.recipe import AXES, Recipe
 from brats_cascade.data.standardise import standardise_all
 from brats_cascade.errors import UserError
-from brats_cascade.inference.postprocess import OFF, Rule, apply_rule
+from brats_cascade.inference.postprocess import OFF, Thresholds, remove_components
 from brats_cascade.inference.segment import Member, check_modalities, label_probabilities, most_probable
 
 
@@ -16,7 +18,7 @@ def segment_array(
     image: np.ndarray,
     *,
     member: Member,
-    rule: Rule = OFF,
+    thresholds: Thresholds = OFF,
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     slices: int = 4,
     flips: bool = False,
@@ -27,7 +29,7 @@ def segment_array(
     Args:
         image: (slices, rows, columns, 4): canonical frame, modalities in the order of `MODALITIES`, 0 outside the brain.
         member: The network.
-        rule: The post-processing.
+        thresholds: The post-processing.
         spacing: Of the voxels, mm.
         slices: Slices computed at once.
         flips: Also segment the mirror image, and average.
@@ -39,36 +41,16 @@ def segment_array(
     Raises:
         UserError: Another shape, a network of other modalities, or an image that the data check would set aside.
     """
-    if image.ndim != 4 or image.shape[-1] != len(MODALITIES):
-        raise UserError(
-            f"{name}: expected an image (slices, rows, columns, {len(MODALITIES)}) of {', '.join(MODALITIES)}, received the "
-            f"shape {image.shape}"
-        )
+    brain = _brain_of(image, name=name)
     check_modalities(member.contract, name=name)
     recipe = Recipe(**member.contract.preprocessing)
-    if not np.isfinite(image).all():
-        raise UserError(f"{name}: expected finite numbers, received NaN or infinity")
-    brain = brain_mask([image[..., channel] for channel in range(image.shape[-1])])
-    if not brain.any():
-        raise UserError(f"{name}: expected a brain, received zeros only")
     box = bounding_box(brain)
     inside = np.ascontiguousarray(brain[box])
-    facts = {
-        "case": name,
-        "modalities": ",".join(MODALITIES),
-        **{"same_grid": True, "finite": True, "has_truth": False},
-        **dict(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True)),
-        "brain_fraction": float(np.count_nonzero(brain) / brain.size),
-    }
+    facts = _facts(brain, spacing=spacing, name=name)
     standardised, _ = standardise_all(
         {modality: image[..., channel][box] for channel, modality in enumerate(MODALITIES)},
-        sources=dict.fromkeys(MODALITIES, name),
-        brain=inside,
-        voxels=brain.size,
-        spacing=spacing,
-        recipe=recipe,
-        facts=facts,
-    )
+        sources=dict.fromkeys(MODALITIES, name), brain=inside, voxels=brain.size, spacing=spacing, recipe=recipe, facts=facts,
+    )  # fmt: skip
     errors, _ = judge_case(facts)
     if errors:
         raise UserError(f"{name}: {'; '.join(errors)}")
@@ -77,5 +59,31 @@ def segment_array(
     inside = np.ascontiguousarray(inside.transpose(order))
     probabilities = label_probabilities([member], image=turned, brain=inside, slices=slices, flips=flips)
     steps = tuple(spacing[axis] for axis in order)
-    labels = apply_rule(most_probable(probabilities), brain=inside, spacing=steps, rule=rule)
+    labels = remove_components(most_probable(probabilities), brain=inside, spacing=steps, thresholds=thresholds)
     return uncrop(labels.transpose(np.argsort(order)), offset=[axis.start for axis in box], shape=brain.shape)
+
+
+def _brain_of(image: np.ndarray, *, name: str) -> np.ndarray:
+    """Where the image is not 0; refuses what is no image of four modalities."""
+    if image.ndim != 4 or image.shape[-1] != len(MODALITIES):
+        raise UserError(
+            f"{name}: expected an image (slices, rows, columns, {len(MODALITIES)}) of {', '.join(MODALITIES)}, received the "
+            f"shape {image.shape}"
+        )
+    if not np.isfinite(image).all():
+        raise UserError(f"{name}: expected finite numbers, received NaN or infinity")
+    brain = brain_mask([image[..., channel] for channel in range(image.shape[-1])])
+    if not brain.any():
+        raise UserError(f"{name}: expected a brain, received zeros only")
+    return brain
+
+
+def _facts(brain: np.ndarray, *, spacing: tuple[float, float, float], name: str) -> dict[str, Any]:
+    """What the data check asks of an image, but for its intensities."""
+    return {
+        "case": name,
+        "modalities": ",".join(MODALITIES),
+        **{"same_grid": True, "finite": True, "has_truth": False},
+        **dict(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True)),
+        "brain_fraction": float(np.count_nonzero(brain) / brain.size),
+    }

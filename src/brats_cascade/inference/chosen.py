@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from brats_cascade.inference.postprocess import Rule
+from brats_cascade.inference.postprocess import Thresholds
 
 SCORES = "scores.json"
 
@@ -13,11 +13,11 @@ class Chosen(NamedTuple):
     """How a model was evaluated.
 
     Attributes:
-        rule: The post-processing chosen on the validation cases.
+        thresholds: The post-processing chosen on the validation cases.
         flips: Whether the mirror image was segmented too, and averaged.
     """
 
-    rule: Rule
+    thresholds: Thresholds
     flips: bool
 
 
@@ -33,7 +33,7 @@ def read_chosen(folder: Path) -> Chosen | None:
     for path in (folder / SCORES, folder.parent.parent / "metrics" / folder.name / "summary.json"):
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
-            return Chosen(Rule(**summary["postprocess"]), flips=bool(summary.get("flips")))
+            return Chosen(Thresholds(**summary["postprocess"]), flips=bool(summary.get("flips")))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None

@@ -17,7 +17,7 @@ TOUCHING = np.ones((3, 3, 3))
 
 
 @dataclass(frozen=True)
-class Rule:
+class Thresholds:
     """When a component goes.
 
     Attributes:
@@ -33,7 +33,7 @@ class Rule:
     skull_volume: float = 5000.0
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON; two rules that do the same give the same numbers."""
+        """For JSON; thresholds that do the same give the same numbers."""
         near = asdict(self) if self.skull_distance else {**asdict(self), "flatness": 0.0, "skull_volume": 0.0}
         return {name: float(value) for name, value in near.items()}
 
@@ -47,7 +47,7 @@ class Rule:
         return f"removes {' and '.join(parts)}" if parts else "removes nothing"
 
 
-OFF = Rule()
+OFF = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,17 @@ class Components:
     distances: np.ndarray
     flatness: np.ndarray
 
-    def removed(self, rule: Rule) -> np.ndarray:
+    def removed(self, thresholds: Thresholds) -> np.ndarray:
         """Says for every component whether it goes, bool; the largest never does."""
-        near = (self.distances < rule.skull_distance) & (self.flatness < rule.flatness)
-        gone = (self.volumes < rule.min_component) | (near & (self.volumes < rule.skull_volume))
+        near = (self.distances < thresholds.skull_distance) & (self.flatness < thresholds.flatness)
+        gone = (self.volumes < thresholds.min_component) | (near & (self.volumes < thresholds.skull_volume))
         if len(gone):
             gone[int(self.volumes.argmax())] = False
         return gone
 
 
 def find_components(labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float]) -> Components:
-    """Finds the components of the complete tumour and measures what a rule asks.
+    """Finds the components of the complete tumour and measures what the thresholds are compared with.
 
     Args:
         labels: Canonical labels (slices, rows, columns).
@@ -115,23 +115,25 @@ def brain_depth(brain: np.ndarray, *, spacing: Sequence[float]) -> np.ndarray:
     return ndimage.distance_transform_edt(inside, sampling=tuple(spacing))[1:-1, 1:-1, 1:-1]
 
 
-def apply_rule(labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], rule: Rule) -> np.ndarray:
-    """Sets the components that a rule removes to background.
+def remove_components(
+    labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], thresholds: Thresholds
+) -> np.ndarray:
+    """Sets the components that the thresholds remove to background.
 
     Args:
         labels: Canonical labels (slices, rows, columns); stay as they are.
         brain: bool, same shape.
         spacing: Of the voxels, mm.
-        rule: The rule.
+        thresholds: Which go.
 
     Returns:
         uint8 array of the same shape.
     """
     cleaned = labels.astype(np.uint8, copy=True)
-    if not rule.skull_distance:
-        return remove_small_components(cleaned, spacing=spacing, smallest=rule.min_component)
+    if not thresholds.skull_distance:
+        return remove_small_components(cleaned, spacing=spacing, smallest=thresholds.min_component)
     found = find_components(labels, brain=brain, spacing=spacing)
-    cleaned[np.concatenate([[False], found.removed(rule)])[found.parts]] = 0
+    cleaned[np.concatenate([[False], found.removed(thresholds)])[found.parts]] = 0
     return cleaned
 
 
@@ -159,14 +161,16 @@ def remove_small_components(labels: np.ndarray, *, spacing: Sequence[float], sma
     return cleaned
 
 
-def all_rules(candidates: Mapping[str, Iterable[float]]) -> list[Rule]:
-    """Every rule that the candidates make, without doubles, the one that removes least first.
+def all_thresholds(candidates: Mapping[str, Iterable[float]]) -> list[Thresholds]:
+    """Every combination of the candidates, without doubles, the one that removes least first.
 
     Args:
-        candidates: Attribute of `Rule` -> values to try.
+        candidates: Attribute of `Thresholds` -> values to try.
     """
-    rules = [Rule(**dict(zip(candidates, values, strict=True))) for values in product(*candidates.values())]
-    distinct = {tuple(rule.as_dict().values()): rule for rule in rules}
+    combinations = [
+        Thresholds(**dict(zip(candidates, values, strict=True))) for values in product(*candidates.values())
+    ]
+    distinct = {tuple(thresholds.as_dict().values()): thresholds for thresholds in combinations}
     return [distinct[key] for key in sorted(distinct)]
 
 

@@ -10,7 +10,7 @@ from brats_cascade.data.checks import judge_case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import Misfit, all_misfits, describe_misfits
-from brats_cascade.inference.postprocess import OFF, Rule, apply_rule
+from brats_cascade.inference.postprocess import OFF, Thresholds, remove_components
 from brats_cascade.inference.segment import Member, check_members, check_modalities, label_probabilities, most_probable
 from brats_cascade.labels import NON_ENHANCING, SCHEMES
 from brats_cascade.models.files import Contract
@@ -40,7 +40,7 @@ def predict_case(
     *,
     members: Sequence[Member],
     slices: int = 4,
-    rule: Rule = OFF,
+    thresholds: Thresholds = OFF,
     flips: bool = False,
     allow_merged: bool = False,
     strict: bool = False,
@@ -51,7 +51,7 @@ def predict_case(
         case: From find_cases; its truth, if any, is not read.
         members: One network, or several whose probabilities are averaged.
         slices: Slices computed at once; bounds the memory.
-        rule: The post-processing.
+        thresholds: The post-processing.
         flips: Also segment the mirror image, and average.
         allow_merged: Accept a network that does not tell apart what the case's release does.
         strict: Refuse a case that differs from what the networks were trained on, or that one of them was trained on.
@@ -74,7 +74,9 @@ def predict_case(
     if strict and misfits:
         raise UserError(f"{case.name}: {describe_misfits(misfits)}; give another --model, or leave out --strict")
     probabilities = label_probabilities(members, image=prepared.image, brain=prepared.brain, slices=slices, flips=flips)
-    labels = apply_rule(most_probable(probabilities), brain=prepared.brain, spacing=prepared.meta["spacing"], rule=rule)
+    labels = remove_components(
+        most_probable(probabilities), brain=prepared.brain, spacing=prepared.meta["spacing"], thresholds=thresholds
+    )
     return Prediction(prepared, labels, probabilities, misfits, warnings)
 
 

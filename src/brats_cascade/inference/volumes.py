@@ -33,8 +33,8 @@ def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict
         that the scheme does not tell.
     """
     sizes = {region: np.count_nonzero(region_mask(labels, region=region)) for region in REGIONS}
-    told = SCHEMES[scheme].regions
-    return {f"{name}_cm3": f"{size * voxel_mm3 / 1000:.3f}" if name in told else "" for name, size in sizes.items()}
+    regions = SCHEMES[scheme].regions
+    return {f"{name}_cm3": f"{size * voxel_mm3 / 1000:.3f}" if name in regions else "" for name, size in sizes.items()}
 
 
 def volumes_of_file(path: Path, *, case: Case) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from brats_cascade.inference.postprocess import Rule
+from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.labels import LABELS, REGIONS
 
 NOT_A_DEVICE = (
@@ -26,7 +26,7 @@ def run_note(record: Mapping[str, Any], *, summary: Mapping[str, Any]) -> str:
             f"{record['architecture']}, trained and tested on {record.get('release', 'unknown data')}, "
             f"{summary['patients']} test patients.",
             score_table(summary),
-            f"Post-processing {Rule(**summary['postprocess'])}, chosen on the validation patients. {NOT_A_DEVICE}",
+            f"Post-processing {Thresholds(**summary['postprocess'])}, chosen on the validation patients. {NOT_A_DEVICE}",
         ]
     )
 
@@ -103,7 +103,7 @@ written in the geometry and with the label numbers of the case.
 {score_table(summary)}
 
 Means over {summary["cases"]} test cases of {summary["patients"]} patients; the interval is a bootstrap over patients
-(from three patients on). Post-processing {Rule(**summary["postprocess"])}: chosen, like this model among the experiments,
+(from three patients on). Post-processing {Thresholds(**summary["postprocess"])}: chosen, like this model among the experiments,
 on the validation patients alone.
 
 ## Limits

@@ -5,7 +5,7 @@ from typing import Any
 
 from brats_cascade.evaluation.paired import against
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
-from brats_cascade.inference.postprocess import Rule
+from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.report.ablation import Experiment, collapses, comparisons
 from brats_cascade.report.embed import missing
 
@@ -52,7 +52,7 @@ def postprocess_section(done: Iterable[Mapping[str, Any]]) -> list[dict[str, str
         rows.append(
             {
                 "name": part["name"],
-                "rule": str(Rule(**summary["postprocess"])),
+                "rule": str(Thresholds(**summary["postprocess"])),
                 "validation": f"{held['dice_without']:.3f} → {held['dice']:.3f}",
                 "complete": f"{bare['complete']['dice']:.3f} → {summary['complete']['dice']:.3f}",
                 "hd95": f"{bare['complete']['hd95']:.1f} → {summary['complete']['hd95']:.1f}",

@@ -43,12 +43,12 @@ def evaluate(project: Project, params: Params, name: str) -> None:
         segment=segment,
         options=params.evaluate,
     )
-    logging.info("%s: post-processing chosen on validation %s", name, choice.rule)
+    logging.info("%s: post-processing chosen on validation %s", name, choice.thresholds)
     _warn_of_misfits(project, splits["test"], contract=member.contract)
     scored, seconds = _score(
         _open(project, splits["test"], title=f"{name}: unseen cases"),
         segment=segment,
-        rule=choice.rule,
+        thresholds=choice.thresholds,
         folder=project.segmentations / name,
     )
     cases = pd.DataFrame([one.row for one in scored])
@@ -57,7 +57,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     summary = {
         **summarise(cases, seed=entry.train.seed),
         "without_postprocess": without_postprocess(pd.DataFrame([one.bare for one in scored])),
-        "postprocess": choice.rule.as_dict(),
+        "postprocess": choice.thresholds.as_dict(),
         "flips": params.evaluate.flips,
         "validation": choice.as_dict(cases=len(splits["validation"])),
     }
@@ -106,11 +106,11 @@ def _open(project: Project, names: Sequence[str], *, title: str) -> Iterator[Any
 
 
 def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> Any:
-    """The rule that does best on the validation cases; they are segmented once, whatever the number of rules."""
+    """The thresholds that do best on the validation cases, which are segmented once for all combinations."""
     import numpy as np
 
-    from brats_cascade.evaluation.cleaning import choose_rule, tally
-    from brats_cascade.inference.postprocess import all_rules
+    from brats_cascade.evaluation.cleaning import choose_thresholds, tally
+    from brats_cascade.inference.postprocess import all_thresholds
     from brats_cascade.inference.segment import most_probable
 
     tallies = []
@@ -119,10 +119,10 @@ def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> A
         tallies.append(
             tally(labels, truth=np.asarray(case.labels), brain=np.asarray(case.brain), spacing=case.meta["spacing"])
         )
-    return choose_rule(tallies, rules=all_rules({key: getattr(options, key) for key in THRESHOLDS}))
+    return choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in THRESHOLDS}))
 
 
-def _score(cases: Iterable[Any], *, segment: Any, rule: Any, folder: Path) -> tuple[list[Any], dict[str, float]]:
+def _score(cases: Iterable[Any], *, segment: Any, thresholds: Any, folder: Path) -> tuple[list[Any], dict[str, float]]:
     """The unseen cases scored, and the seconds that the segmentation of each took."""
     from brats_cascade.evaluation.unseen import score_unseen
     from brats_cascade.inference.segment import most_probable
@@ -133,7 +133,9 @@ def _score(cases: Iterable[Any], *, segment: Any, rule: Any, folder: Path) -> tu
         probabilities = segment(case)
         labels = most_probable(probabilities)
         seconds[case.name] = round(time.perf_counter() - started, 2)
-        scored.append(score_unseen(case, labels=labels, probabilities=probabilities, rule=rule, folder=folder))
+        scored.append(
+            score_unseen(case, labels=labels, probabilities=probabilities, thresholds=thresholds, folder=folder)
+        )
     return scored, seconds
 
 

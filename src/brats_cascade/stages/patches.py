@@ -4,8 +4,8 @@ import json
 import logging
 import shutil
 
-from brats_cascade.data.export import export_patches
 from brats_cascade.data.kept import share_with_dvc
+from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import (
     CaseOnDemand,
     classes_of,
@@ -45,7 +45,7 @@ def patches(project: Project, params: Params) -> None:
     for name, table in tables.items():
         table.to_parquet(project.patches / f"{name}.parquet", index=False)
         if options.export:
-            export_patches(
+            write_patch_files(
                 table, volumes=project.volumes, out=shards, name=name, size=options.export, seed=options.seed
             )
     (project.patches / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

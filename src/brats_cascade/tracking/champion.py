@@ -39,7 +39,7 @@ class Candidate:
 
 def best(candidates: Iterable[Candidate]) -> Candidate | None:
     """The rule: the highest validation Dice, of equal ones the first; None without candidates."""
-    return max(candidates, key=lambda one: one.dice, default=None)
+    return max(candidates, key=lambda candidate: candidate.dice, default=None)
 
 
 def barred(facts: Mapping[str, Any]) -> str:

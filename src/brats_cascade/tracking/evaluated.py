@@ -48,7 +48,7 @@ def evaluation_run(
     """
     facts, note = {"git_commit": "unknown", **read_facts(root, name=name)}, read_note(name, root=root)
     flat = {f"evaluate.{key}": value for key, value in options.items()}
-    stamp = hashlib.sha256(json.dumps([flat, summary], sort_keys=True, default=str).encode()).hexdigest()[:32]
+    stamp = _stamp(flat, summary)
     tags = {key: facts[key] for key in tracking.TAGS if key in facts}
     marks = {EVALUATION: stamp, **candidate_tags(root, facts=facts)}
     everything = {**params, **facts.get("params", {})}
@@ -59,8 +59,7 @@ def evaluation_run(
         if training.reopened or not note["logged"]:
             log_training(training, folder=Project(root).models / name)
             keep_note(name, run_id=training.id, logged=training.online, root=root)
-        known = training.tag(EVALUATION)
-        if known is None:
+        if (known := training.tag(EVALUATION)) is None:
             yield training
             training.log_params(flat)
             training.log_tags(marks)
@@ -68,14 +67,21 @@ def evaluation_run(
     if known == stamp or _child(training, stamp=stamp):
         yield None
         return
-    changed = [f"{key}={value}" for key, value in flat.items() if training.param(key) not in (None, str(value))]
-    title = f"{name}, {' '.join(changed).replace('evaluate.', '') or 'evaluated again'}"
-    below = {**tags, PARENT: training.id}
-    with tracking.start_run(
-        title, tags=below, params={**everything, **flat}, root=root, finish=True, seconds=seconds
-    ) as run:
+    title, tags[PARENT] = _title(name, options=flat, training=training), training.id
+    with tracking.start_run(title, tags=tags, params=everything | flat, root=root, finish=True, seconds=seconds) as run:
         yield run
         run.log_tags(marks)
+
+
+def _stamp(options: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """What stands for the parameters and the scores of an evaluation."""
+    return hashlib.sha256(json.dumps([options, summary], sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _title(name: str, *, options: Mapping[str, Any], training: tracking.Run) -> str:
+    """Name of an evaluation's own run: in what it differs from the one in the training's run."""
+    changed = [f"{key}={value}" for key, value in options.items() if training.param(key) not in (None, str(value))]
+    return f"{name}, {' '.join(changed).replace('evaluate.', '') or 'evaluated again'}"
 
 
 def _run_of_weights(name: str, *, root: Path) -> str:

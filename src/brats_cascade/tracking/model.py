@@ -17,6 +17,7 @@ from brats_cascade.tracking.store import opened_uri, tracking_uri
 if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
 
 NETWORK_FOLDER = "network"  # in a logged model: the files of models/EXPERIMENT
 NEEDS = "pip install brats-cascade from its checkout, then import brats_cascade.models.build before loading"
@@ -40,17 +41,10 @@ def log_network(
     """
     import keras
     import mlflow
-    import numpy as np
 
     flavour = _keras_flavour()
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.models import Model
 
-    pixels = np.dtype(np.float32)
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.input_shape[-1]))]),
-        outputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.output_shape[-1]))]),
-    )
     # Made here, because Model.log by itself puts the model into the experiment that happens to be active.
     run = client.get_run(run_id)
     place = client.create_logged_model(
@@ -70,11 +64,24 @@ def log_network(
             run_id=run_id,
             model=model,
             save_exported_model=portable,
-            signature=signature,
+            signature=_signature(model),
             metadata=json.loads(json.dumps(metadata)),  # plain lists, as they come back
             pip_requirements=list(pip_requirements or requirements()),
         )
     return str(info.model_uri)
+
+
+def _signature(model: "keras.Model") -> "ModelSignature":
+    """Images of any number, rows and columns."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    pixels = np.dtype(np.float32)
+    return ModelSignature(
+        inputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.input_shape[-1]))]),
+        outputs=Schema([TensorSpec(pixels, (-1, -1, -1, model.output_shape[-1]))]),
+    )
 
 
 def requirements(*names: str) -> list[str]:

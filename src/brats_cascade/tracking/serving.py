@@ -24,7 +24,7 @@ class Segmenter(PythonModel):
     """A trained network with its preprocessing and post-processing, behind one `predict`."""
 
     def load_context(self, context: Any) -> None:
-        """Reads the network and the rule from the logged folder."""
+        """Reads the network and its thresholds from the logged folder."""
         from brats_cascade.backend import start_backend
 
         start_backend()
@@ -36,7 +36,7 @@ class Segmenter(PythonModel):
         folder = Path(context.artifacts["model"])
         self.member = Member(*load_trained(folder))
         chosen = read_chosen(folder)
-        self.rule, self.flips = chosen or (OFF, False)
+        self.thresholds, self.flips = chosen or (OFF, False)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Segments every row.
@@ -78,7 +78,7 @@ class Segmenter(PythonModel):
             raise UserError(
                 f"{folder}: expected the folder of one case, received {len(cases)} cases; send a row for each"
             )
-        prediction = predict_case(cases[0], members=[self.member], rule=self.rule, flips=self.flips)
+        prediction = predict_case(cases[0], members=[self.member], thresholds=self.thresholds, flips=self.flips)
         with tempfile.TemporaryDirectory(prefix="brats-cascade-") as out:
             data = write_prediction(prediction, case=cases[0], out=Path(out)).read_bytes()
         return {"case": cases[0].name, "segmentation": base64.b64encode(data).decode(), "labels": None}
@@ -90,7 +90,9 @@ class Segmenter(PythonModel):
             voxels = np.asarray(image, dtype=np.float32)
         except ValueError:
             raise UserError(f"row {number}: image: expected nested lists of equal lengths") from None
-        labels = segment_array(voxels, member=self.member, rule=self.rule, flips=self.flips, name=f"row {number}")
+        labels = segment_array(
+            voxels, member=self.member, thresholds=self.thresholds, flips=self.flips, name=f"row {number}"
+        )
         return {"case": f"image {number}", "segmentation": "", "labels": labels.tolist()}
 
 

@@ -56,12 +56,12 @@ class Sharded(Devices):
 
     def stepper(self, trainer: Any) -> Callable[[Batch], float]:
         """A function that makes one step of descent on the windows of all processes, and gives the whole batch's loss."""
-        one = super().stepper(trainer)
+        step_own = super().stepper(trainer)
 
         def step(batch: Batch) -> float:
             check_share(batch, devices=self._devices)
             own = slice(*(len(batch.targets) * edge // self._processes for edge in (self._number, self._number + 1)))
-            return one(Batch([part[own] for part in batch.inputs], batch.targets[own], batch.weights[own]))
+            return step_own(Batch([part[own] for part in batch.inputs], batch.targets[own], batch.weights[own]))
 
         return step
 

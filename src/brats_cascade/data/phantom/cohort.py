@@ -123,7 +123,9 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
         return place
 
     # Threads: SciPy works without Python's lock, and nothing has to be started or copied.
-    made = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(delayed(make)(one) for one in range(patients))
+    made = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
+        delayed(make)(number) for number in range(patients)
+    )
     return list(tqdm(made, desc="phantom", unit="patient", total=patients))
 
 

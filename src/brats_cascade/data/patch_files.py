@@ -14,7 +14,7 @@ from brats_cascade.data.windows import cut_window
 SHARD = 4096  # patches in a file; 65x65 of 4 modalities make 276 MB
 
 
-def export_patches(
+def write_patch_files(
     table: pd.DataFrame, *, volumes: Path, out: Path, name: str, size: int, seed: int, shard: int = SHARD
 ) -> int:
     """Writes a patch set as uncompressed NPZ shards, in a random order.

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brats_cascade.data.export import export_patches
+from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import CaseOnDemand, draw_patch_sets
 from brats_cascade.data.store import open_case, write_case
 
@@ -24,7 +24,7 @@ def store(tmp_path, rng):
 def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, size):
     cases = [CaseOnDemand(store / name) for name in "ab"]
     table = draw_patch_sets(cases, phase2=100, seed=0, classes=(0, 1, 2, 3, 4))["phase2"]
-    files = export_patches(table, volumes=store, out=tmp_path / "out", name="phase2", size=size, seed=3, shard=40)
+    files = write_patch_files(table, volumes=store, out=tmp_path / "out", name="phase2", size=size, seed=3, shard=40)
     paths = sorted((tmp_path / "out").glob("phase2-*.npz"))
     assert files == len(paths) == 3
     shards = [dict(np.load(path)) for path in paths]
@@ -51,6 +51,6 @@ def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, size):
 def test_the_same_seed_gives_the_same_files(store, tmp_path):
     table = draw_patch_sets([CaseOnDemand(store / "a")], phase2=50, seed=0, classes=(0, 1, 2, 3, 4))["phase2"]
     for place in ("x", "y"):
-        export_patches(table, volumes=store, out=tmp_path / place, name="p", size=5, seed=1)
+        write_patch_files(table, volumes=store, out=tmp_path / place, name="p", size=5, seed=1)
     first, second = (np.load(tmp_path / place / "p-00000.npz")["image"] for place in ("x", "y"))
     np.testing.assert_array_equal(first, second)

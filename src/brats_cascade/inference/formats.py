@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from brats_cascade.errors import UserError
-from brats_cascade.inference.export_readme import README, readme
+from brats_cascade.inference.formats_readme import README, readme
 from brats_cascade.models.files import CONTRACT, NETWORK, Contract, save_trained
 
 FORMATS = {"keras": NETWORK, "saved_model": "saved_model", "onnx": "model.onnx"}
