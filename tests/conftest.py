@@ -1,8 +1,11 @@
 """Fixtures for every test: tiny cohorts in a release's file layout, a seeded generator, the development scans."""
 
 import random
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import nibabel
 import numpy as np
@@ -20,6 +23,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     Among some hundred draws of a deep network's weights there is one with which all its outputs are the same.
     """
     random.seed(item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """A test that is not marked as slow starts no Python of its own, or `make test-fast` would not stay fast."""
+    start = subprocess.Popen.__init__
+
+    def refuse_python(self: subprocess.Popen[Any], words: Any, *others: Any, **options: Any) -> None:
+        program = Path(words[0] if isinstance(words, list | tuple) else str(words).split()[0]).name
+        if program.startswith(("python", "dvc", "brats-cascade", "mlflow")):
+            raise AssertionError(f"{item.nodeid} starts {program}: mark it as slow")
+        start(self, words, *others, **options)
+
+    if item.get_closest_marker("slow"):
+        return (yield)
+    with mock.patch.object(subprocess.Popen, "__init__", refuse_python):
+        return (yield)
 
 
 @pytest.fixture

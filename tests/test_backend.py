@@ -21,6 +21,7 @@ print(json.dumps([kept_out, keras.backend.backend(), float(keras.ops.sum(keras.o
 """
 
 
+@pytest.mark.slow
 def test_packages_that_nothing_needs_are_not_imported_at_the_start_and_can_be_later() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
@@ -28,6 +29,7 @@ def test_packages_that_nothing_needs_are_not_imported_at_the_start_and_can_be_la
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["export", "sweep"])
 def test_a_backend_that_the_networks_do_not_run_on_is_refused_on_one_line(command: str, tmp_path: Path) -> None:
     words = {"export": ["--model", "models/x", "--out", "out"], "sweep": ["--trials", "1"]}[command]

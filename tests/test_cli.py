@@ -93,6 +93,7 @@ def test_a_users_mistake_is_one_line_and_exit_1(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: what was expected\n"
 
 
+@pytest.mark.slow
 def test_help_imports_no_backend():
     code = "import sys, brats_cascade.cli; sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'mlflow')))"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

@@ -67,6 +67,7 @@ def test_a_mistake_gets_one_line_with_the_cure(tmp_path: Path, change, message: 
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -98,6 +99,7 @@ def test_a_name_that_is_no_stage_and_no_folder_is_refused(tmp_path: Path, name) 
     assert str(name) in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["a", "b"], ["-x"]])  # as DVC starts the stages of `a b` and `-x`
 def test_a_stage_refuses_the_name_before_its_own_words(tmp_path: Path, words: list[str]) -> None:
     _params(tmp_path, lambda tree: tree["experiments"].update({" ".join(words): dict(tree["experiments"]["two_path"])}))

@@ -203,6 +203,7 @@ def train_until_killed(store, begun):
         time.sleep(60)
 
 
+@pytest.mark.slow
 def test_sigterm_closes_the_run_as_killed(project, store):
     context = multiprocessing.get_context("spawn")
     begun = context.Queue()

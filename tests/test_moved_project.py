@@ -78,6 +78,7 @@ def content(root):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), [("a%20b", "."), ("what?#", "mlruns")])
 def test_a_copy_logs_registers_and_loads_in_its_own_folder(name, place, original, tmp_path, monkeypatch):
     before = content(original)

@@ -94,6 +94,7 @@ def test_both_precisions_are_timed_in_turn_by_cpu_time_and_once_a_process(monkey
     assert precision.bfloat16_times(training=True) == 3 and len(order) == 2 * (precision.REPEATS + 1)
 
 
+@pytest.mark.slow
 def test_the_measurement_leaves_keras_numbering_as_it_was() -> None:
     import keras
 

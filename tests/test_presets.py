@@ -42,6 +42,7 @@ def test_params_yaml_has_the_form_that_dvc_gives_it(project: Path) -> None:
     assert lines == ["-   learning_rate: 0.0005", "+   learning_rate: 0.001"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_gives_its_values_and_its_experiments_alone_however_often(project: Path, name: str) -> None:
     plain = load_params(project / "params.yaml")
@@ -68,6 +69,7 @@ def test_the_ablation_preset_adds_its_experiments(project: Path) -> None:
     assert bare == phase.model_copy(update={"normalisation": "none", "class_weights": "none"})
 
 
+@pytest.mark.slow
 def test_one_preset_after_another_gives_the_same_as_by_itself(project: Path) -> None:
     alone = {}
     for name in PRESETS:

@@ -66,6 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_seed_and_fold_are_joined_and_what_was_not_evaluated_anew_is_left_out(
     project: Path,
 ) -> None:

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 # Of pyarrow pandas reads Parquet, and of nilearn only its template images are read.
 NOT_IMPORTED = {"pyarrow", "nilearn"}
@@ -28,6 +30,7 @@ def _imported(folder: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_requirements_are_what_is_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     always = {_name(word) for word in project["dependencies"]}

@@ -74,6 +74,7 @@ def test_what_is_in_use_stays_whatever_its_size(tmp_path: Path) -> None:
         assert {path.name for path in (tmp_path / ".locks").iterdir()} == {".turn", "d"}
 
 
+@pytest.mark.slow
 def test_four_processes_do_not_delete_what_another_writes(tmp_path: Path) -> None:
     words = [sys.executable, "-c", WORKER, str(tmp_path)]
     workers = [subprocess.Popen([*words, name], stderr=subprocess.PIPE, text=True) for name in "abcd"]
@@ -84,6 +85,7 @@ def test_four_processes_do_not_delete_what_another_writes(tmp_path: Path) -> Non
     assert 1000 <= sum(sizes) <= 2500
 
 
+@pytest.mark.slow
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     _put(tmp_path / "a", size=100, used=1)
     code = (

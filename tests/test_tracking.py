@@ -42,6 +42,7 @@ def history():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_training_run_is_left_open_and_evaluation_finishes_it(project, monkeypatch):
     with tracking.start_run(
         "two_path", tags={"git_commit": "abc", "architecture": "two_path"}, params={"width": 0.25}, root=project
@@ -70,6 +71,7 @@ def test_a_training_run_is_left_open_and_evaluation_finishes_it(project, monkeyp
     assert stored.info.artifact_uri.startswith((project / "mlruns").as_uri())
 
 
+@pytest.mark.slow
 def test_slices_tables_weights_and_figures(project):
     from matplotlib.figure import Figure
 
@@ -134,6 +136,7 @@ def test_an_exception_marks_the_run_failed(project):
     assert run.client.get_run(run.id).info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_and_predicts_the_same(project, tmp_path):
     import keras
 
@@ -262,6 +265,7 @@ def test_dvc_and_mlflow_hold_the_same_numbers(project, tmp_path):
     assert renamed == theirs
 
 
+@pytest.mark.slow
 def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     import keras
 

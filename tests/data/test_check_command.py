@@ -46,6 +46,7 @@ def verdicts(text):
     return {row[0]: (row[6], row[7] if len(row) > 7 else "") for row in rows}
 
 
+@pytest.mark.slow
 def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")
     before = sorted(cohort.rglob("*"))
@@ -79,6 +80,7 @@ def test_a_survey_is_the_ingests_table(cohort, tmp_path):
     assert looked.drop(columns="stored").equals(stored.drop(columns="stored"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [200, 100, 60])
 def test_lines_stay_within_the_terminal(cohort, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -88,6 +90,7 @@ def test_lines_stay_within_the_terminal(cohort, monkeypatch, columns):
         assert max(len(line) for line in text.splitlines()) <= columns
 
 
+@pytest.mark.slow
 def test_a_good_folder_has_no_bad_case(tmp_path):
     images, labels = tiny_volumes()
     write_layout(tmp_path, "brats2023", images=images, labels=labels)
@@ -95,6 +98,7 @@ def test_a_good_folder_has_no_bad_case(tmp_path):
     assert bad == 0 and "1 case: 1 usable for training" in text
 
 
+@pytest.mark.slow
 def test_two_scans_of_one_name_are_told(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")
     for seed, place in enumerate("ab"):
@@ -108,6 +112,7 @@ def test_two_scans_of_one_name_are_told(tmp_path, monkeypatch):
         assert word == "warning" and f"{tmp_path / other / 'BraTS-GLI-00001-000'} has the same name" in reason
 
 
+@pytest.mark.slow
 def test_all_bad_is_a_table_too_and_no_case_an_error(tmp_path):
     images, labels = tiny_volumes()
     write_layout(tmp_path / "in", "brats2013", images=images, labels=labels)
@@ -120,6 +125,7 @@ def test_all_bad_is_a_table_too_and_no_case_an_error(tmp_path):
         run(tmp_path / "empty")
 
 
+@pytest.mark.slow
 def test_the_command_line_exits_with_1_for_a_bad_case(cohort, tmp_path):
     def check(path):
         words = [sys.executable, "-m", "brats_cascade.cli", "data", "check", str(path)]

@@ -59,6 +59,7 @@ def unreadable_case(case, problem):
     return row | {key: known[key] for key in texts} | {"labels": "", "unknown_labels": "", "voxels_hash": ""}
 
 
+@pytest.mark.slow
 def test_every_broken_rule_is_named_and_only_errors_set_aside(tmp_path):
     rows = [
         good_case("a_good"),
@@ -126,6 +127,7 @@ def test_every_broken_rule_is_named_and_only_errors_set_aside(tmp_path):
     assert stored["set_aside"][0] == {"case": "b_truncated", "reason": rows[1]["problem"]}
 
 
+@pytest.mark.slow
 def test_of_twins_the_first_usable_by_name_stays(tmp_path):
     rows = [
         good_case("z", voxels_hash="same"),
@@ -153,6 +155,7 @@ BAD_FACTS = {
 }
 
 
+@pytest.mark.slow
 def test_a_twin_stays_where_a_rule_sets_the_other_aside(tmp_path):
     rows = []
     for fault, facts in BAD_FACTS.items():
@@ -162,6 +165,7 @@ def test_a_twin_stays_where_a_rule_sets_the_other_aside(tmp_path):
     assert {case for case, _ in verdict.set_aside} == {f"{fault}_a" for fault in BAD_FACTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("release", "notes"), [("phantom", 0), ("brats2013", 1)])
 def test_a_spacing_that_all_cases_share_is_told_once_and_breaks_no_rule(tmp_path, release, notes):
     size = {f"spacing_{axis}": 2.75 for axis in ("slice", "row", "column")}
@@ -182,11 +186,13 @@ def test_cases_of_one_name_are_both_set_aside(tmp_path):
     assert "rename" in verdict.set_aside[0][1]
 
 
+@pytest.mark.slow
 def test_a_problem_that_does_not_name_its_case_gets_the_name(tmp_path):
     rows = [good_case("a"), unreadable_case("b", "truncated\ngzip")]
     assert validate_cases(pd.DataFrame(rows), docs=tmp_path).set_aside == (("b", "b: truncated gzip"),)
 
 
+@pytest.mark.slow
 def test_nullable_columns_are_read_alike(tmp_path):
     table = pd.DataFrame([good_case("a"), good_case("b", has_truth=False), unreadable_case("c", "c: bad")])
     verdict = validate_cases(table.convert_dtypes(), docs=tmp_path)
@@ -201,6 +207,7 @@ def test_a_cohort_without_a_usable_case_is_refused_with_reasons(tmp_path):
         validate_cases(pd.DataFrame([good_case("a")]).iloc[:0], docs=tmp_path)
 
 
+@pytest.mark.slow
 def test_pages_name_the_cases_and_fetch_nothing(tmp_path):
     stale = tmp_path / "docs" / "stale.html"
     stale.parent.mkdir()

@@ -101,6 +101,7 @@ def test_a_cohort_over_two_workers_of_which_one_is_killed(cases, cluster, tmp_pa
     assert not [entry for entry in store.iterdir() if entry.name.startswith(".")]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_no_scheduler_is_told_in_one_line(cases, tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")

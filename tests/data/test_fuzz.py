@@ -51,6 +51,7 @@ def test_damaged_files_are_refused_or_read(tmp_path, capfd, rounds, seed):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["brats2012", "brats2017", "decathlon"])
 def test_damage_anywhere_in_a_case_ends_in_a_case_error(tmp_path, rng, layout):
     images, labels = tiny_volumes(shape=(8, 9, 7))
@@ -74,6 +75,7 @@ def test_damage_anywhere_in_a_case_ends_in_a_case_error(tmp_path, rng, layout):
     prepare_case(case, clip=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cases.csv", "cases.json", "dataset.json"])
 def test_damaged_tables_are_refused_or_read(tmp_path, rng, name):
     layout = "decathlon" if name == "dataset.json" else "list"

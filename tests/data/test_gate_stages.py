@@ -44,6 +44,7 @@ def store_case(root, *, number, scheme):
     return row | {f"{modality}_{key}": value for modality in MODALITIES for key, value in intensities.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schemes", "classes"), [(("five",), [0, 1, 2, 3, 4]), (("five", "merged"), [0, 1, 2, 4])])
 def test_cases_go_from_the_table_to_the_patch_sets(tmp_path, monkeypatch, schemes, classes):
     params = load_params(ROOT / "params.yaml")
@@ -154,6 +155,7 @@ def test_equal_voxels_in_two_sets_stop_the_stage(rows, tmp_path):
     assert not Project(tmp_path).splits.exists()
 
 
+@pytest.mark.slow
 def test_a_mixed_cohort_stops_the_gate_where_that_is_asked_for(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     mixed = [store_case(Path("v"), number=number, scheme=("five", "merged")[number % 2]) for number in range(4)]

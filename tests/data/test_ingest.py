@@ -184,6 +184,7 @@ def test_a_moved_cohort_is_not_made_again(tmp_path, write_nifti_case):
     assert stamps(tmp_path / "store") == before
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tmp_path, write_nifti_case):
     for seed, name in enumerate("ABC"):
         write_nifti_case(tmp_path / "in", name, seed=seed)
@@ -385,6 +386,7 @@ def stage(folder):
     return subprocess.run([sys.executable, ROOT / "pipelines/ingest.py"], cwd=folder, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_stage_script(tmp_path, write_nifti_case):
     params = (ROOT / "params.yaml").read_text().replace("source: data/raw/phantom", "source: cohort")
     (tmp_path / "params.yaml").write_text(params)

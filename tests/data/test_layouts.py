@@ -129,6 +129,7 @@ def test_a_truth_of_2012_is_edema_and_core(tmp_path):
     assert SCHEMES[case.scheme].regions == ("complete", "core")  # so that 0 is nowhere taken for a measurement
 
 
+@pytest.mark.slow
 def test_a_truth_of_2012_is_not_trained_with(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")
     images, labels = tiny_volumes()

@@ -108,6 +108,7 @@ def test_phase_2_has_natural_frequencies_within_binomial_error():
     assert per_case.min() > 0.2 * 4000 and len(per_case) == 4
 
 
+@pytest.mark.slow
 def test_every_eligible_voxel_is_drawn_equally_often():
     # a chi-squared test over all voxels of two cases of unequal size
     cases = [stored("a", shape=(4, 12, 14)), stored("b", shape=(5, 14, 16), seed=1)]

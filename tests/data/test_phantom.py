@@ -84,6 +84,7 @@ def test_files_read_back_with_the_geometry_asked_for(cohort: list[Path]) -> None
         assert b"CompressedData = True" in path.read_bytes()[:400]
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(cohort: list[Path], tmp_path: Path) -> None:
     again = make_cohort(tmp_path, **COHORT)
     for first, second in zip(cohort, again, strict=True):
@@ -92,6 +93,7 @@ def test_same_seed_same_bytes(cohort: list[Path], tmp_path: Path) -> None:
         assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
 
 
+@pytest.mark.slow
 def test_another_seed_another_patient(template: Template, patients: list[Patient]) -> None:
     other = make_patient(template, high_grade=True, spacing=SPACING, rng=np.random.default_rng([8, 0]))
     assert (other.images["t1"] != patients[0].images["t1"]).mean() > 0.1
@@ -126,6 +128,7 @@ def test_labels_and_sizes_by_grade(cohort: list[Path]) -> None:
         assert 30 < (labels > 0).sum() * SPACING**3 / 1000 < 210  # cm3
 
 
+@pytest.mark.slow
 def test_high_grade_rim_encloses_the_necrosis(patients: list[Patient]) -> None:
     for patient in patients[:2]:
         distances = _distance_to(patient.labels == 1)
@@ -148,6 +151,7 @@ def test_edema_prefers_white_matter(patients: list[Patient]) -> None:
         assert patient.anatomy.csf[edema].max() <= 0.6
 
 
+@pytest.mark.slow
 def test_mass_effect_moves_fluid_outside_the_tumour(patients: list[Patient]) -> None:
     for patient in patients:
         core = np.isin(patient.labels, (1, 3, 4))
@@ -213,6 +217,7 @@ def test_core_is_divided_by_the_shares_of_the_plan(rng: np.random.Generator) -> 
     assert np.array_equal(labels, np.where(core, parts, 2))
 
 
+@pytest.mark.slow
 def test_no_threshold_on_one_modality_solves_it(cohort: list[Path]) -> None:
     scores = {}
     read_cohort = [volumes(patient) for patient in cohort]

@@ -38,6 +38,7 @@ def z(values):
     return (values - values.mean()) / values.std()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["t1", "t1c", "t2"])
 def test_n4_is_what_simpleitk_gives_when_called_by_hand(case, modality):
     prepared = prepare_case(case, clip=0.05, n4=True)
@@ -85,6 +86,7 @@ def test_z_score_over_the_volume(case):
     assert (prepared.image[~prepared.brain] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zscore", ["brain", "volume"])
 def test_a_constant_modality_is_refused_either_way(tmp_path, zscore):
     images, labels = tiny_volumes()
@@ -121,6 +123,7 @@ def test_coronal_slices_run_from_back_to_front(tmp_path):
     assert (slice_, row, column) == (14 - 1 - 9, 4, 12 - 1 - 5)
 
 
+@pytest.mark.slow
 def test_another_recipe_makes_the_store_again(case, tmp_path):
     for number, recipe in enumerate(({}, {"zscore": "volume"}, {"axis": "coronal"}, {"n4": True}, {})):
         ingest([case], root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=1, **recipe)

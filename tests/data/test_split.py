@@ -27,6 +27,7 @@ def grades_of(split, cases, name):
     return table[list(split.patients[name])].value_counts().to_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("high", "low", "validation", "test", "expected"),
     [
@@ -64,6 +65,7 @@ def test_grades_are_shared_by_largest_remainder(high, low, validation, test, exp
                 assert len(split.train) == 1
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_does_not_matter_and_the_seed_does():
     cases = cohort(8, 4, scans=2)
     split = split_patients(cases, validation=2, test=3, seed=5)
@@ -184,6 +186,7 @@ def test_every_patient_is_in_the_test_set_of_one_round():
     assert again.as_dict() == rounds[1].as_dict()
 
 
+@pytest.mark.slow
 def test_the_rounds_have_other_validation_patients():
     cases = cohort(11, 3)
     for seed in range(20):

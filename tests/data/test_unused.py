@@ -34,6 +34,7 @@ def test_what_is_left_out_is_told_beside_a_case_and_alone(tmp_path, write_nifti_
     assert len(found.unused) == count and all(reason in one.reason for one in found.unused)
 
 
+@pytest.mark.slow
 def test_the_counts_add_up_in_the_table_the_verdict_and_its_page(tmp_path, monkeypatch, write_nifti_case):
     monkeypatch.setenv("COLUMNS", "1000")
     source = tmp_path / "in"
@@ -72,6 +73,7 @@ def _files(found):
     return [path for case in found.cases for path in case.files]
 
 
+@pytest.mark.slow
 def test_many_reasons_are_cut_short_in_the_terminal_alone(tmp_path, write_nifti_case):
     write_nifti_case(tmp_path, "A")
     for number in range(23):

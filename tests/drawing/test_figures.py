@@ -65,6 +65,7 @@ def test_the_strip_marks_the_mean_of_every_experiment():
     assert bottom > top  # the first experiment stands on top, as in the table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_truth", [True, False])
 def test_an_overlay_has_a_panel_per_modality_and_outlines_in_the_regions_colours(with_truth, tmp_path):
     image = np.zeros((3, 20, 24, 4), np.float32)
@@ -91,6 +92,7 @@ def test_the_best_slice():
     assert best_slice(None, empty, slices=5) == 2
 
 
+@pytest.mark.slow
 def test_a_montage_spreads_its_slices_over_the_tumour():
     image = np.zeros((30, 20, 24, 4), np.float32)
     image[:, 2:18, 2:22] = np.random.default_rng(0).normal(size=(30, 16, 20, 4))

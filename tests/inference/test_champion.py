@@ -34,6 +34,7 @@ SUMMARY = {
 }  # fmt: skip
 
 
+pytestmark = pytest.mark.slow  # the champion of all tests is trained first
 EDGE = ((1, 1), (1, 1), (1, 1), (0, 0))  # air around a brain
 
 

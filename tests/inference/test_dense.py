@@ -30,6 +30,7 @@ def _case(*, shape: tuple[int, int, int] = (5, 37, 30)) -> tuple[np.ndarray, np.
     return image, brain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", PAPERS)
 def test_a_volume_equals_its_patches(architecture: str) -> None:
     image, brain = _case()
@@ -50,6 +51,7 @@ def test_outside_the_brain_class_0_is_certain() -> None:
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", [1, 3, 8])
 def test_the_batch_of_slices_changes_nothing(slices: int) -> None:
     image, brain = _case()

@@ -86,6 +86,7 @@ def test_the_readme_names_the_order_of_modalities_and_labels(cascade):
     assert "(batch, rows - 64, columns - 64, 4)" in text
 
 
+@pytest.mark.slow
 def test_another_network_is_told_apart(trained):
     first, second = (load_trained(trained(seed=seed))[0] for seed in (0, 1))
     assert largest_difference(first, other=first.predict_on_batch, patch=33) == 0
@@ -98,6 +99,7 @@ def test_a_wrong_export_is_refused(trained, tmp_path, monkeypatch):
         run(str(trained()), out=tmp_path / "out", form="keras")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["keras", "saved_model"])
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(form, trained, tmp_path, monkeypatch):
     import tensorflow

@@ -91,6 +91,7 @@ def warnings(capsys) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if line.startswith(("warning: ", "error: "))]
 
 
+@pytest.mark.slow
 def test_predict_warns_on_one_line_and_strict_refuses(tmp_path, model, write_nifti_case, capsys) -> None:
     write_nifti_case(tmp_path / "in", "Brats18_NEW_1", seed=7)
     write_nifti_case(tmp_path / "in", "Brats18_A_2", seed=8)  # the same patient at another time
@@ -126,6 +127,7 @@ def test_a_training_case_is_known_under_another_name_and_in_another_format(tmp_p
     assert line.endswith("these very scans are Brats18_V_1 of the model's validation set")
 
 
+@pytest.mark.slow
 def test_evaluate_reads_off_the_prediction_whether_it_fitted(tmp_path, model, capsys, monkeypatch) -> None:
     assert run([tmp_path / "cohort"], models=[model], out=tmp_path / "out") == 0
     assert run([tmp_path / "cohort"], models=[model], out=tmp_path / "out") == 0  # finished, note and all

@@ -21,6 +21,7 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(nibabel.load(path).dataobj)
 
 
+@pytest.mark.slow
 def test_a_case_comes_back_in_its_own_geometry_and_numbers(tmp_path, trained, write_nifti_case, capsys) -> None:
     case = write_nifti_case(tmp_path / "in" / "HGG", "Brats18_A_1", truth=False)
     out = tmp_path / "out"
@@ -44,6 +45,7 @@ def test_a_case_comes_back_in_its_own_geometry_and_numbers(tmp_path, trained, wr
     assert "no choice is recorded" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_bad_case_does_not_stop_the_others_and_the_same_command_goes_on(
     tmp_path, trained, write_nifti_case, capsys
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_bad_case_does_not_stop_the_others_and_the_same_command_goes_on(
     assert len(list(out.glob("*_montage.png"))) == 2
 
 
+@pytest.mark.slow
 def test_the_rule_of_the_models_own_evaluation_is_used_unless_one_is_given(
     tmp_path, trained, write_nifti_case, capsys
 ) -> None:
@@ -85,6 +88,7 @@ def test_the_rule_of_the_models_own_evaluation_is_used_unless_one_is_given(
     assert "removes nothing (as given)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_volume_smaller_than_the_receptive_field_is_segmented_all_the_same(
     tmp_path, trained, write_nifti_case
 ) -> None:
@@ -93,6 +97,7 @@ def test_a_volume_smaller_than_the_receptive_field_is_segmented_all_the_same(
     assert read_image(tmp_path / "out" / "Brats18_A_1_seg.nii.gz").array.shape == (9, 9, 7)
 
 
+@pytest.mark.slow
 def test_a_model_of_fewer_classes_is_refused_for_a_five_label_case_unless_allowed(
     tmp_path, trained, write_mha_case, capsys
 ) -> None:
@@ -227,6 +232,7 @@ def test_two_processes_give_the_same_files_and_pass_the_bad_case_on(tmp_path, tr
         assert (alone / name).read_bytes() == (together / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path, trained, write_nifti_case) -> None:
     write_nifti_case(tmp_path / "in", "Brats18_A_1")
     with pytest.raises(UserError, match="scheduler"):

@@ -64,6 +64,7 @@ def alone(tmp_path_factory, trained):
     return (folder / "out" / f"{NAME}_seg.nii.gz").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [_mirrored, _moved, _truncated, _of_another_shape, _float64, _doubled])
 def test_a_ground_truth_beside_the_scans_changes_nothing(spoil, alone, tmp_path, trained, write_nifti_case) -> None:
     case = write_nifti_case(tmp_path / "in", NAME)
@@ -72,6 +73,7 @@ def test_a_ground_truth_beside_the_scans_changes_nothing(spoil, alone, tmp_path,
     assert (tmp_path / "out" / f"{NAME}_seg.nii.gz").read_bytes() == alone
 
 
+@pytest.mark.slow
 def test_the_scheme_chooses_the_label_numbers(tmp_path, trained, write_nifti_case) -> None:
     case = write_nifti_case(tmp_path / "in", NAME)
     for scheme in ("auto", "decathlon"):
@@ -83,6 +85,7 @@ def test_the_scheme_chooses_the_label_numbers(tmp_path, trained, write_nifti_cas
         run([case], models=[str(trained())], out=tmp_path / "out", scheme="six")
 
 
+@pytest.mark.slow
 def test_a_case_of_2012_is_predicted_and_scored_in_its_two_labels(tmp_path, trained) -> None:
     images, labels = tiny_volumes()
     write_layout(tmp_path / "in", "brats2012", images=images, labels=labels)
@@ -151,6 +154,7 @@ def test_an_answer_that_was_corrected_by_hand_is_not_overwritten(tmp_path, train
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"scheme": "decathlon"}, {"flips": True}, {"seed": 1}])
 def test_an_answer_made_with_other_options_is_not_taken_for_this_one(
     change, tmp_path, trained, write_nifti_case, capsys
@@ -170,6 +174,7 @@ def test_an_answer_made_with_other_options_is_not_taken_for_this_one(
     assert run([case], models=models, out=out, kinds=kinds, **options) == 0
 
 
+@pytest.mark.slow
 def test_a_model_evaluated_with_flips_predicts_with_flips(tmp_path, trained, write_nifti_case) -> None:
     case, model = write_nifti_case(tmp_path / "in", NAME), tmp_path / "model"
     shutil.copytree(trained(), model)
@@ -190,6 +195,7 @@ def test_volumes_that_belong_to_no_case_are_named(tmp_path, trained, write_nifti
     assert "renamed/Brats18_B_1_flair.nii.gz and 4 more: it is expected in a folder called Brats18_B_1" in line
 
 
+@pytest.mark.slow
 def test_other_files_by_the_names_of_ours_are_not_replaced(tmp_path, trained, write_nifti_case) -> None:
     case = write_nifti_case(tmp_path / "in", NAME)
     kinds = {"overlay": "png", "uncertainty": "nii.gz"}

@@ -43,6 +43,7 @@ def constant_t1(case: Path) -> None:
     change(case, "t1", lambda voxels: np.where(voxels > 0, 300, 0).astype(np.int16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [air_that_is_not_0, voxels_of_40_mm, intensities_of_1e10, constant_t1])
 def test_for_the_same_reason(spoil, tmp_path, trained, write_nifti_case, capsys) -> None:
     case = write_nifti_case(tmp_path / "in", NAME)

@@ -23,6 +23,7 @@ from brats_cascade.training.tiles import TileSampler
 RULE = Thresholds(min_component=30.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "preprocessing", [*({"axis": axis} for axis in AXES), {"zscore": "volume"}, {"n4": True}, {"clip": 0.1}], ids=str
 )
@@ -42,6 +43,7 @@ def test_an_array_gets_the_labels_that_its_files_get(preprocessing, trained, tmp
     np.testing.assert_array_equal(labels, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", AXES)
 def test_flips_give_the_mean_over_the_patient_and_its_mirror_image(axis, trained) -> None:
     """The mirror image is made in the canonical frame (up, forwards, right), whatever the slices."""

@@ -36,6 +36,7 @@ def test_two_path_with_two_pieces_and_biases_counts_809637() -> None:
     assert build_two_path(style=Style(normalisation="none")).count_params() == 809_637
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", PAPERS)
 def test_one_patch_gives_one_pixel(architecture: str) -> None:
     side = PRINTED_PATCH[architecture]
@@ -46,6 +47,7 @@ def test_one_patch_gives_one_pixel(architecture: str) -> None:
     np.testing.assert_allclose(output.sum(), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "joined"), [("input_cascade", 9), ("local_cascade", 69), ("mf_cascade", 229)])
 def test_joined_maps_are_the_papers(architecture: str, joined: int) -> None:
     name = {"input_cascade": "join_input", "local_cascade": "join_local", "mf_cascade": "paths"}[architecture]
@@ -53,6 +55,7 @@ def test_joined_maps_are_the_papers(architecture: str, joined: int) -> None:
     assert layer.output.shape[-1] == joined
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", PAPERS)
 @pytest.mark.parametrize("style", [THIN, Style(width=0.1, normalisation="none", pooling="conv", maxout=3)])
 def test_a_slice_equals_its_patches(architecture: str, style: Style) -> None:
@@ -67,6 +70,7 @@ def test_a_slice_equals_its_patches(architecture: str, style: Style) -> None:
         np.testing.assert_allclose(whole[0, row, column], patch[0, 0, 0], atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["input_cascade", "local_cascade", "mf_cascade"])
 def test_a_cascade_uses_its_first_cnn(architecture: str) -> None:
     model = build_model(architecture, style=THIN)
@@ -97,6 +101,7 @@ def test_the_second_cnn_looks_at_the_centre_of_the_image() -> None:
     assert np.abs(model.predict_on_batch(inside) - before).max() > 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", PAPERS)
 def test_a_saved_network_answers_the_same(architecture: str, tmp_path) -> None:
     model = _randomised(build_model(architecture, style=THIN))

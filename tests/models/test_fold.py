@@ -29,6 +29,7 @@ def _norms(network) -> list[str]:
     return [layer.name for part in parts for layer in part.layers if layer.name.endswith("_norm")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", list(GEOMETRY))
 @pytest.mark.parametrize("pooling", ["max", "conv"])
 def test_outputs_stay(architecture: str, pooling: str) -> None:
@@ -53,6 +54,7 @@ def test_a_first_cnn_alone_keeps_its_outputs(normalisation: str) -> None:
     np.testing.assert_allclose(lean.predict_on_batch(image), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", CASCADES)
 @pytest.mark.parametrize("normalisation", ["batch", "none"])
 def test_outputs_stay_where_cnn2_sees_the_scores_of_cnn1(architecture: str, normalisation: str) -> None:

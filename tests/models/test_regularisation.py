@@ -13,6 +13,7 @@ def _kernels(model: keras.Model) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(weight.value) for weight in model.weights if weight.name == "kernel"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("l1", "l2"), [(0.003, 0.0), (0.0, 0.02), (0.003, 0.02)])
 @pytest.mark.parametrize("pooling", ["max", "conv"])
 def test_l1_and_l2_are_the_kernels_absolute_and_square_sums(l1: float, l2: float, pooling: str) -> None:
@@ -30,6 +31,7 @@ def test_without_lambdas_nothing_is_added() -> None:
     assert build_model("two_path", style=Style(width=0.06)).losses == []
 
 
+@pytest.mark.slow
 def test_the_bound_clips_every_kernel_after_a_step(tmp_path) -> None:
     model = build_model("two_path", style=Style(width=0.06, normalisation="none", kernel_bound=0.01))
     model.compile(optimizer=keras.optimizers.SGD(10.0), loss="sparse_categorical_crossentropy")

@@ -45,6 +45,7 @@ def test_parameters_are_those_of_the_usual_form() -> None:
     assert build_unet().count_params() == count == 1_947_205
 
 
+@pytest.mark.slow
 def test_any_window_gives_the_outputs_of_all_but_the_halo() -> None:
     network, around = build_model("unet", style=THIN), GEOMETRY["unet"].patch - 1
     for rows, columns in [(65, 65), (80, 96), (71, 90)]:
@@ -70,6 +71,7 @@ def test_outputs_lie_where_the_halo_says() -> None:
     np.testing.assert_allclose(scores[..., 2], image[:, 32:-32, 32:-32, 0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_lies_beyond_the_window_changes_the_outputs_by_little() -> None:
     """Zeros take the place of the image there; with the paper's networks the outputs would be equal."""
     network, image = build_unet(style=THIN), _image(160, 160)
@@ -78,6 +80,7 @@ def test_what_lies_beyond_the_window_changes_the_outputs_by_little() -> None:
     assert 0 < gap.mean() < 0.2 * whole.std(axis=(0, 1, 2)).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalisation", ["batch", "dropout", "none"])
 def test_a_saved_network_answers_the_same_in_any_style(normalisation: str, tmp_path: Path) -> None:
     network = build_unet(style=replace(THIN, normalisation=normalisation, dropout=0.2, kernel_bound=0.5, l2=1e-4))
@@ -88,6 +91,7 @@ def test_a_saved_network_answers_the_same_in_any_style(normalisation: str, tmp_p
     assert len(network.losses) == 23  # one a kernel
 
 
+@pytest.mark.slow
 def test_it_computes_in_bfloat16_and_answers_in_float32() -> None:
     network = build_unet(style=THIN)
     contract = Contract("unet", CLASSES, MODALITIES, 0.01, THIN, None)

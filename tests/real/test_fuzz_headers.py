@@ -31,6 +31,7 @@ def small_metaimage(data: bytes) -> bytes:
     return re.sub(rb"CompressedDataSize = \d+", b"CompressedDataSize = %d" % len(voxels), header) + voxels
 
 
+@pytest.mark.slow
 def test_damaged_headers_are_refused_or_read(real_data, tmp_path, capfd):
     old = sorted((real_data / "brats2013_layout").rglob("*MR_*.mha"))
     new = sorted((real_data / "brats2018").rglob("*_t[12]*.nii.gz"))[::7]

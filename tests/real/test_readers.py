@@ -25,6 +25,7 @@ def test_every_case_is_found_whole(cases):
     assert len({case.patient for case in cases.values()}) == 25
 
 
+@pytest.mark.slow
 def test_voxels_and_geometry_are_nibabels(cases):
     case = cases["Brats18_TCIA10_628_1"]
     for path in (*case.images.values(), case.truth):
@@ -40,6 +41,7 @@ def test_slices_run_upwards_and_columns_to_the_right(cases):
     np.testing.assert_array_equal(volume, image.array.transpose(2, 1, 0)[:, ::-1, ::-1])
 
 
+@pytest.mark.slow
 def test_the_five_label_case_is_its_four_label_twin(cases, tmp_path):
     pair = [cases["HG_0006"], cases["Brats18_2013_20_1"]]
     first, second = (prepare_case(case, clip=0.01) for case in pair)
@@ -50,6 +52,7 @@ def test_the_five_label_case_is_its_four_label_twin(cases, tmp_path):
     assert first.meta["tumour_outside_box"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["HG_0006", "Brats18_TCIA13_623_1"])
 @pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
 def test_the_truth_written_back_is_the_truth(cases, tmp_path, name, suffix):
@@ -63,6 +66,7 @@ def test_the_truth_written_back_is_the_truth(cases, tmp_path, name, suffix):
         np.testing.assert_allclose(getattr(out, f"Get{what}")(), getattr(truth, f"Get{what}")(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_z_scores_inside_the_brain(cases):
     prepared = prepare_case(cases["Brats18_TCIA10_637_1"], clip=0.01)
     inside = prepared.image[prepared.brain]

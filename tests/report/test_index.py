@@ -121,6 +121,7 @@ def rows_of(page):
     return ["|".join(re.sub(r"<[^>]+>", " ", cell).strip() for cell in re.split(r"</t[dh]>", row)) for row in rows]
 
 
+@pytest.mark.slow
 def test_the_whole_page(tmp_path):
     summary = write_metrics(tmp_path, name="first", seed=1)
     write_metrics(tmp_path, name="second", seed=2)

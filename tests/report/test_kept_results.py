@@ -18,6 +18,7 @@ def record():
     return read_record(RESULTS / "real.json")
 
 
+@pytest.mark.slow
 def test_the_page_in_git_is_what_the_table_and_the_facts_in_git_give(record):
     names = dict.fromkeys(facts["experiment"] for facts in record.experiments)
     pictures = [path for name in names for rank in RANKS if (path := RESULTS / f"real_{name}_{rank}.jpg").is_file()]

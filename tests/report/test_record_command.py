@@ -21,6 +21,7 @@ def facts_of(record, name, protocol="split"):
     return next(one for one in record.experiments if (one["experiment"], one["protocol"]) == (name, protocol))
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_table_facts_and_a_page(project):
     record, page = recorded(project)
     assert len(record.scores) == 4 * 3 * 3
@@ -33,6 +34,7 @@ def test_a_run_becomes_a_table_facts_and_a_page(project):
     pd.testing.assert_series_equal(record.cases(cascade)["core_dice"], pd.Series([0.85, 0.55, 0.25], name="core_dice"))
 
 
+@pytest.mark.slow
 def test_a_later_run_replaces_its_experiments_and_leaves_the_others(project):
     recorded(project)
     (project / "reports/comparison.json").write_text(json.dumps({"experiments": {"one": {}}}))
@@ -47,6 +49,7 @@ def test_a_later_run_replaces_its_experiments_and_leaves_the_others(project):
     assert recorded(project, kept=True)[1] == page
 
 
+@pytest.mark.slow
 def test_another_test_set_or_other_scans_are_refused(project):
     recorded(project)
     path = project / "docs/results/mine.json"
@@ -78,6 +81,7 @@ def test_nothing_to_record_is_one_line(tmp_path):
             run("mine", root=tmp_path, command="", readme=False, kept=kept)
 
 
+@pytest.mark.slow
 def test_all_folds_of_a_repeat_are_a_cross_validation_and_go_first_in_readme(project):
     folds = [
         pd.read_csv(project / f"metrics/{name}/cases.csv").assign(experiment=name, folds=3, fold=range(3), seed=1)
@@ -96,6 +100,7 @@ def test_all_folds_of_a_repeat_are_a_cross_validation_and_go_first_in_readme(pro
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_readme_has_a_row_per_network_and_the_best_networks_median_case(project):
     recorded(project, readme=True)
     readme = (project / "README.md").read_text()

@@ -16,6 +16,7 @@ def children():
     return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_no_worker(tmp_path):
     before = children()
     seen = []
@@ -29,6 +30,7 @@ def test_ctrl_c_leaves_no_worker(tmp_path):
     assert len(seen[0]) == 2 and children() <= before
 
 
+@pytest.mark.slow
 def test_when_no_worker_can_work_its_last_words_are_the_error(tmp_path):
     with pytest.raises(
         UserError, match=r"every worker ended early; the last one said: KeyError: 'entry' .*worker-0\.log"

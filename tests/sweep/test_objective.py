@@ -85,6 +85,7 @@ def run(study, objective, plan, trials):
     return worker.run_trials(study, objective, plan=plan, trials=trials, deadline=None)
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_experiment_itself_and_trials_are_counted_over_all_commands(make_objective, tracked):
     study, objective, plan = make_objective(fake(lambda train: 1 - train.learning_rate))
     assert run(study, objective, plan, 3) == 0
@@ -106,6 +107,7 @@ def test_the_first_trial_is_the_experiment_itself_and_trials_are_counted_over_al
     ) in tracked
 
 
+@pytest.mark.slow
 def test_a_failing_trial_is_recorded_with_its_reason_and_the_study_goes_on(make_objective, tracked):
     errors = iter(
         [
@@ -134,6 +136,7 @@ def test_a_failing_trial_is_recorded_with_its_reason_and_the_study_goes_on(make_
     assert study.best_value == 0.5
 
 
+@pytest.mark.slow
 def test_a_score_that_is_no_number_fails_and_a_row_of_failures_ends_the_worker(make_objective):
     study, objective, plan = make_objective(fake(lambda _: float("nan")))
     with pytest.raises(UserError, match=r"5 trials failed one after another; the last one: the score is nan"):
@@ -141,6 +144,7 @@ def test_a_score_that_is_no_number_fails_and_a_row_of_failures_ends_the_worker(m
     assert len(study.trials) == 5
 
 
+@pytest.mark.slow
 def test_a_trial_that_falls_behind_is_pruned_by_its_validation_rounds(make_objective, tracked):
     default = 0.0005
     curve = lambda train: [0.8] * 4 if train.learning_rate == default else [0.1] * 4  # noqa: E731
@@ -156,6 +160,7 @@ def test_a_trial_that_falls_behind_is_pruned_by_its_validation_rounds(make_objec
     assert not list(objective.work.glob("0*"))
 
 
+@pytest.mark.slow
 def test_two_objectives_are_not_pruned_and_give_both_values(make_objective):
     train = fake(lambda _: 0.5, curve=lambda _: [0.1, 0.2])
     study, objective, plan = make_objective(train, second="seconds", pruner="median")
@@ -165,6 +170,7 @@ def test_two_objectives_are_not_pruned_and_give_both_values(make_objective):
     assert study.metric_names == ["complete", "seconds"]
 
 
+@pytest.mark.slow
 def test_a_study_that_no_longer_improves_ends(make_objective):
     study, objective, plan = make_objective(fake(lambda _: 0.5), patience=3)
     run(study, objective, plan, 50)
@@ -177,6 +183,7 @@ def test_no_trial_begins_after_the_deadline(make_objective):
     assert study.get_trials(states=[optuna.trial.TrialState.COMPLETE]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_it_is_lost(make_objective, tracked):
     study, objective, plan = make_objective(fake(lambda _: 0.5))

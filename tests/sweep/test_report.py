@@ -24,6 +24,7 @@ def plan(make_project):
     return plan_of(load_params(make_project() / "params.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_the_page_is_whole_in_itself_and_says_what_happened(plan, tmp_path):
     study = optuna.create_study(study_name="hunt", direction="maximize")
@@ -61,6 +62,7 @@ def test_a_study_without_a_complete_trial_still_has_a_page(plan, tmp_path):
     assert report.page.stat().st_size < 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_two_objectives_have_a_pareto_front(make_project, tmp_path):
     plan = plan_of(load_params(make_project(second="seconds") / "params.yaml"))

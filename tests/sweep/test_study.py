@@ -62,6 +62,7 @@ def test_a_trial_that_is_tried_again_counts_once():
     assert "host was lost" in reason_of(first) and reason_of(again) == ""
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
     root = make_project()
     plan, storage = plan_at(root), open_storage(f"sqlite:///{tmp_path / 'o.db'}")
@@ -81,6 +82,7 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
         make_study("s", storage=storage, plan=plan_at(root), data_key="x")
 
 
+@pytest.mark.slow
 def test_a_study_without_a_trial_is_made_anew_for_other_settings(make_project, tmp_path):
     """A command that was mistyped, or whose params.yaml was, does not stand in the way of the right one."""
     root = make_project()
@@ -108,6 +110,7 @@ def test_a_wrong_option_leaves_no_study(make_project, wrong, message):
     assert not (root / "o.db").exists() and not (root / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_draws_belong_to_the_trial_whichever_process_asks(make_project, tmp_path, sampler):
@@ -167,6 +170,7 @@ def test_an_address_that_is_none(url, message, monkeypatch):
     assert shown("postgresql://u:secret@h/d") == "postgresql://u:***@h/d"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_journal_file_has_no_heartbeat_so_the_host_looks_for_its_own_dead(make_project, tmp_path):
     plan, storage = plan_at(make_project()), open_storage(f"journal:{tmp_path / 'o.journal'}")

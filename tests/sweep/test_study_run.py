@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import optuna
+import pytest
 
 from brats_cascade import tracking
 from brats_cascade.params import load_params
@@ -12,6 +13,7 @@ from brats_cascade.sweep import records
 from brats_cascade.sweep.plan import plan_of
 
 
+@pytest.mark.slow
 def test_hosts_that_begin_at_once_make_one_parent_and_a_later_one_finds_it(make_project, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     root = make_project()

@@ -47,6 +47,7 @@ def _stored(network: keras.Model, **settings) -> dict[str, np.ndarray]:
 # The maps are stored as float16: a probability is off by at most 2**-12 (half a unit in the last of 11 bits, below 1). The
 # scores of CNN 2 are sums of the maps times its weights, so at these weights the probabilities agree to 2e-3; without that
 # rounding (float32 maps) they agree to rounding errors, 2e-5.
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", CASCADES)
 def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path: Path, architecture: str) -> None:
     case = cohort[0]
@@ -67,6 +68,7 @@ def test_cnn2_on_stored_maps_is_the_joined_cascade_on_the_image(cohort, tmp_path
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", CASCADES)
 def test_cnn2_on_stored_scores_is_the_joined_cascade_too(cohort, tmp_path: Path, architecture: str) -> None:
     """Earlier work's variant: CNN 1's scores through a ReLU and batch normalisation; its own maps, beside the others."""
@@ -100,6 +102,7 @@ def _whole_maps(cnn1: keras.Model, *, case) -> np.ndarray:
     return cnn1.predict_on_batch(np.pad(case.image, ((0, 0), (32, 32), (32, 32), (0, 0))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", CASCADES)
 def test_a_training_tile_with_maps_is_the_same_window_of_the_image(cohort, draw_centres, architecture: str) -> None:
     """CNN 2 on a tile's image and maps gives what the joined cascade gives on the wider tile of the image alone."""
@@ -127,6 +130,7 @@ def _flipped(tile: np.ndarray, *, case) -> bool:
     return not ((values[:, :, :-1] == tile[row, column, 0]) & (values[:, :, 1:] == tile[row, column + 1, 0])).any()
 
 
+@pytest.mark.slow
 def test_maps_are_kept_for_the_same_network_and_voxels_alone(cohort, tmp_path: Path) -> None:
     cnn1, other = (_spread(build_model("two_path", style=STYLE), seed=seed) for seed in (1, 2))
     _stored(cnn1, cases=cohort, folder=tmp_path)
@@ -143,6 +147,7 @@ def test_maps_are_kept_for_the_same_network_and_voxels_alone(cohort, tmp_path: P
     assert len(list(tmp_path.rglob("*.npy"))) == 5
 
 
+@pytest.mark.slow
 def test_three_trainings_at_once_keep_their_own_maps(cohort, tmp_path: Path) -> None:
     """With room for none of them: each network's maps stay while they are in use, and go when they are not."""
     networks = [_spread(build_model("two_path", style=STYLE), seed=seed) for seed in (1, 2, 3)]

@@ -59,6 +59,7 @@ def _trainer(optimizer: keras.optimizers.Optimizer) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, True])
 def test_a_ramped_momentum_moves_the_weight_as_in_closed_form(jit: bool) -> None:
     """Constant gradient 1: v(t) = m(t) v(t-1) - r(t); w(t) = w(t-1) + v(t), also in the traced step."""
@@ -129,6 +130,7 @@ def _two_layers(optimizer: keras.optimizers.Optimizer) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "moved"), [("adam", -0.1), ("sgd", -0.1 * (1 + 1.5 + 1.75))])
 @pytest.mark.parametrize("jit", [False, True])
 def test_a_weight_with_a_share_of_the_rate_moves_by_that_share(name: str, moved: float, jit: bool) -> None:

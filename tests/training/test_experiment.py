@@ -43,6 +43,7 @@ def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
     return call
 
 
+@pytest.mark.slow
 def test_a_cascade_without_a_first_cnn_trains_its_own_and_keeps_it(train) -> None:
     trained = train("input_cascade")
     assert [row["phase"] for row in trained.progress.history] == [1, 2]
@@ -52,6 +53,7 @@ def test_a_cascade_without_a_first_cnn_trains_its_own_and_keeps_it(train) -> Non
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_joint_training_moves_both_cnns_and_then_the_last_layer_alone(train) -> None:
     cnn1 = build_model("two_path", style=Style(width=0.05))
     before = cnn1.get_weights()
@@ -65,6 +67,7 @@ def test_joint_training_moves_both_cnns_and_then_the_last_layer_alone(train) -> 
     assert trained.network.predict_on_batch(np.zeros((1, side, side, 4), np.float32)).shape == (1, 1, 1, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["random", "slices"])
 def test_the_earlier_works_procedure_is_one_phase_of_patches(train, order: str) -> None:
     trained = train("two_path", procedure="single", sampler="patches", patch_order=order, batch=16)
@@ -72,6 +75,7 @@ def test_the_earlier_works_procedure_is_one_phase_of_patches(train, order: str) 
     assert 0 < trained.progress.pixels <= 3 * 16
 
 
+@pytest.mark.slow
 def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_scores_in_float32(train) -> None:
     short = {"cascade": "joint", "phase2_steps": 0}
     exact, mixed = (train("mf_cascade", folder=kind, precision=kind, **short) for kind in ("float32", "bfloat16"))
@@ -84,6 +88,7 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_scores_in_fl
     assert losses[0] == pytest.approx(losses[1], rel=0.05) and losses[0] != losses[1]
 
 
+@pytest.mark.slow
 def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(train, cohort, caplog) -> None:
     """What else makes a phase 1 another one is what changes the fingerprint (below)."""
     alone = train("two_path", folder="alone", phase2_steps=0)  # nothing is shared
@@ -108,6 +113,7 @@ def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(train
     )
 
 
+@pytest.mark.slow
 def test_other_settings_or_validation_cases_start_anew(train, cohort, caplog) -> None:
     train("two_path")
     with caplog.at_level("INFO"):

@@ -92,6 +92,7 @@ def test_label_masses_are_those_of_the_whole_set(cohort, draw_centres) -> None:
         assert masses[label] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", PAPERS)
 def test_patches_and_a_tile_masked_to_their_centres_have_equal_gradients(
     cohort, draw_centres, architecture: str

@@ -64,6 +64,7 @@ def _train(network, folder: Path, *, steps=(6, 4), checks=2, watch=None, key="x"
     return train_phases(network, phases=phases, **settings)
 
 
+@pytest.mark.slow
 def test_a_small_problem_is_learned_in_both_phases(cohort, draw_centres, tmp_path: Path) -> None:
     """From patch sets to a network that finds the tumour, through train_experiment as the train stage calls it."""
     from brats_cascade.training.experiment import train_experiment
@@ -95,6 +96,7 @@ def test_a_small_problem_is_learned_in_both_phases(cohort, draw_centres, tmp_pat
     assert cascade.network.output_shape == (None, None, None, 5)
 
 
+@pytest.mark.slow
 def test_phase_2_changes_the_output_layer_alone(tmp_path: Path) -> None:
     frozen = _network()
     start = values_of(frozen.weights)
@@ -131,6 +133,7 @@ def test_the_bias_moves_by_the_log_of_the_ratio_of_frequencies() -> None:
     )
 
 
+@pytest.mark.slow
 def test_start_bias_begins_at_the_log_of_the_label_frequencies(tmp_path: Path) -> None:
     network = _network()
     still = replace(DESCENT, learning_rate=1e-12)
@@ -140,6 +143,7 @@ def test_start_bias_begins_at_the_log_of_the_label_frequencies(tmp_path: Path) -
     np.testing.assert_allclose(output_layer(network).bias.numpy(), np.log(masses), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joint", [False, True])
 def test_the_wide_kernels_alone_move_at_their_share_of_the_rate(tmp_path: Path, joint: bool) -> None:
     """Adam's first step moves every weight by the rate, in whichever direction its gradient points."""
@@ -167,6 +171,7 @@ def test_the_wide_kernels_alone_move_at_their_share_of_the_rate(tmp_path: Path, 
         assert most == pytest.approx(0.01 * (0.125 if name in wide else 1), rel=0.02), name
 
 
+@pytest.mark.slow
 def test_the_best_weights_of_the_last_phase_are_kept(tmp_path: Path) -> None:
     network, kept = _network(), []
     scores = iter([0.1, 0.9, 0.3, 0.2])
@@ -182,6 +187,7 @@ def test_the_best_weights_of_the_last_phase_are_kept(tmp_path: Path) -> None:
     assert progress.best == pytest.approx(0.9)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_phase_and_the_next_one_still_comes(tmp_path: Path) -> None:
     watch = _watch([0.5, 0.4, 0.45, 0.9, 0.9, 0.9], patience=2)
     progress = _train(_network(), tmp_path, steps=(10, 4), checks=5, watch=watch)
@@ -218,6 +224,7 @@ def _scored(network: keras.Model, **changes) -> Watch:
     return Watch(validate, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("phase", "at"), [(1, 5), (2, 0), (2, 4)])
 def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase: int, at: int) -> None:
     """Stopped between two checkpoints, a rerun ends as the undisturbed run: history, weights, dropout's random state."""
@@ -245,6 +252,7 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase
         np.testing.assert_allclose(value, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_other_settings_start_anew(tmp_path: Path, caplog) -> None:
     _train(_network(), tmp_path, key="a")
     sampler = Fixed(seed=1)
@@ -257,6 +265,7 @@ def test_other_settings_start_anew(tmp_path: Path, caplog) -> None:
     assert "of other settings or data; the training starts anew" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     network = _network()
     progress = _train(network, tmp_path)
@@ -270,6 +279,7 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, expected)
 
 
+@pytest.mark.slow
 def test_a_full_disk_does_not_stop_a_training(tmp_path: Path, monkeypatch, caplog) -> None:
     from brats_cascade.training import checkpoint
 
@@ -283,6 +293,7 @@ def test_a_full_disk_does_not_stop_a_training(tmp_path: Path, monkeypatch, caplo
     assert "checkpoint not written (No space left on device)" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
     class Broken(Fixed):
         def batch(self, step: int) -> Batch:
@@ -296,6 +307,7 @@ def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_row_is_reported_once_it_is_safe(tmp_path: Path) -> None:
     seen: list[int] = []
     call: Callable[[list[dict[str, float]]], None] = lambda rows: seen.append(len(rows))  # noqa: E731
@@ -303,6 +315,7 @@ def test_every_row_is_reported_once_it_is_safe(tmp_path: Path) -> None:
     assert seen == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_the_scores_of_a_joined_cascade_share_its_weights() -> None:
     keras.utils.set_random_seed(1)
     from brats_cascade.models.cascade import build_cnn2
