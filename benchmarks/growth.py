@@ -13,6 +13,7 @@ from brats_cascade.backend import start_backend
 from brats_cascade.data.cases import Case, find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.patches import CaseOnDemand, classes_of, draw_patch_sets
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.provenance import peak_memory_mb
 
 SOURCE = Path("../shared/data/brats2018")
@@ -44,7 +45,8 @@ def _data(cases: list[Case], *, counts: list[int], scratch: Path) -> list[dict[s
     for processes in (1, 2):
         for count in counts:
             root = scratch / f"store-{processes}-{count}"
-            seconds = _seconds(partial(ingest, cases[:count], root=root, clip=0.01, workers=processes))
+            places = {"root": root, "kept": root.with_name(f"{root.name}-kept"), "recipe": Recipe(clip=0.01)}
+            seconds = _seconds(partial(ingest, cases[:count], **places, workers=processes))
             rows.append(_row("ingest", cases=count, seconds=seconds, processes=processes))
     for count in counts:
         stored = [CaseOnDemand(scratch / f"store-1-{count}" / case.name) for case in cases[:count]]

@@ -21,6 +21,7 @@ from benchmarks.common import report
 from brats_cascade.data.cases import Case, find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.patches import CaseOnDemand, classes_of, draw_patch_sets
+from brats_cascade.data.recipe import Recipe
 
 
 def main() -> None:
@@ -42,11 +43,12 @@ def _compare(cases: list[Case], *, scratch: Path, workers: int, rounds: int) -> 
     for number in range(rounds + 1):
         for processes, clock, times in ((workers, time.perf_counter, wall), (1, time.process_time, processor)):
             root = scratch / f"store{number}_{processes}"
+            places = {"root": root, "kept": root.with_name(f"{root.name}-kept"), "recipe": Recipe(clip=0.01)}
             works: dict[str, Callable[[], object]] = {
                 "decompress with Python's zlib": partial(_decompress_all, files, library="zlib", workers=processes),
                 "decompress with ISA-L": partial(_decompress_all, files, library="isal", workers=processes),
-                "ingest": partial(ingest, cases, root=root, clip=0.01, workers=processes),
-                "ingest again, nothing changed": partial(ingest, cases, root=root, clip=0.01, workers=processes),
+                "ingest": partial(ingest, cases, **places, workers=processes),
+                "ingest again, nothing changed": partial(ingest, cases, **places, workers=processes),
             }
             for name, work in works.items():
                 started = clock()

@@ -45,9 +45,14 @@ def measure(cohort: Path, store: Path, workers: int) -> dict[str, float]:
 
     from brats_cascade.data.cases import find_cases
     from brats_cascade.data.ingest import ingest
+    from brats_cascade.data.recipe import Recipe
 
     table = ingest(
-        find_cases(cohort), root=store, kept=store.with_name(f"{store.name}-kept"), clip=0.01, workers=workers
+        find_cases(cohort),
+        root=store,
+        kept=store.with_name(f"{store.name}-kept"),
+        recipe=Recipe(clip=0.01),
+        workers=workers,
     )
     assert table["stored"].all()
     if workers > 1:

@@ -19,6 +19,7 @@ from left_out import LEFT_OUT
 from brats_cascade.data.cases import find_cases, search
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import ingest
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
 from brats_cascade.data.unused import by_reason
 from brats_cascade.errors import UserError
@@ -35,12 +36,16 @@ def outcome(tmp_path_factory):
     os.chdir(tmp_path_factory.mktemp("bad"))  # so that the messages hold relative paths
     try:
         names = write_cohort(Path("cohort").absolute())
-        table = ingest(find_cases(Path("cohort")), root=Path("store"), kept=Path("kept"), clip=0.01, workers=2)
+        table = ingest(
+            find_cases(Path("cohort")), root=Path("store"), kept=Path("kept"), recipe=Recipe(clip=0.01), workers=2
+        )
         verdict = judge_cases(table, docs=Path("docs"))
         stored = list_cases(Path("store"))
         entries = sorted(entry.name for entry in Path("store").iterdir())
         # Again, over what is there: a case that has gone bad leaves the store, one that is good stays.
-        again = ingest(find_cases(Path("cohort")), root=Path("store"), kept=Path("kept"), clip=0.01, workers=1)
+        again = ingest(
+            find_cases(Path("cohort")), root=Path("store"), kept=Path("kept"), recipe=Recipe(clip=0.01), workers=1
+        )
     finally:
         os.chdir(here)
     assert again.equals(table)
@@ -94,9 +99,9 @@ def unreadable(monkeypatch):
         if root:  # may read everything: become somebody else for a moment
             os.seteuid(65534)
         try:
-            table = ingest(find_cases(Path()), root=Path("store"), kept=Path("kept"), clip=0.01, workers=1).set_index(
-                "case"
-            )
+            table = ingest(
+                find_cases(Path()), root=Path("store"), kept=Path("kept"), recipe=Recipe(clip=0.01), workers=1
+            ).set_index("case")
             entries = sorted(entry.name for entry in Path("store").iterdir())
         finally:
             if root:

@@ -13,6 +13,7 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest, survey
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.stops import AGAIN, dvc_overlooks, dvc_stops_at
 from brats_cascade.errors import UserError
 
@@ -53,7 +54,9 @@ def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monke
     text, bad = run(cohort, workers=1)
     assert sorted(cohort.rglob("*")) == before  # nothing is written there
     shown = verdicts(text)
-    table = ingest(find_cases(cohort), root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=1)
+    table = ingest(
+        find_cases(cohort), root=tmp_path / "store", kept=tmp_path / "kept", recipe=Recipe(clip=0.01), workers=1
+    )
     verdict = validate_cases(table, docs=tmp_path / "docs")
     assert set(shown) == set(table["case"])
     aside, warned = dict(verdict.set_aside), dict(verdict.warnings)
@@ -74,7 +77,7 @@ def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monke
 
 def test_a_survey_is_the_ingests_table(cohort, tmp_path):
     cases = find_cases(cohort)
-    stored = ingest(cases, root=tmp_path, kept=tmp_path / "kept", clip=0.01, workers=1)
+    stored = ingest(cases, root=tmp_path, kept=tmp_path / "kept", recipe=Recipe(clip=0.01), workers=1)
     looked = survey(cases, workers=1)
     assert not looked["stored"].any()
     assert looked.drop(columns="stored").equals(stored.drop(columns="stored"))

@@ -14,6 +14,7 @@ from layouts import tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
 from brats_cascade.errors import UserError
 
@@ -86,18 +87,18 @@ def test_a_cohort_over_two_workers_of_which_one_is_killed(cases, cluster, tmp_pa
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    table = ingest(cases, root=store, kept=Path("kept"), clip=0.01, workers=1, scheduler=address)
+    table = ingest(cases, root=store, kept=Path("kept"), recipe=Recipe(clip=0.01), workers=1, scheduler=address)
     killer.join()
     assert killed_at and killed_at[0] < COUNT, "the worker was to be killed while there was work left"
     assert workers[0].wait(30) == -signal.SIGKILL and workers[1].poll() is None
     assert table["stored"].all() and len(table) == COUNT
     assert list_cases(store) == sorted(case.name for case in cases)
-    alone = ingest(cases, root=tmp_path / "alone", kept=tmp_path / "k", clip=0.01, workers=1)
+    alone = ingest(cases, root=tmp_path / "alone", kept=tmp_path / "k", recipe=Recipe(clip=0.01), workers=1)
     assert table.equals(alone)
     for path in (tmp_path / "alone").rglob("*.*"):
         assert path.read_bytes() == (store / path.relative_to(tmp_path / "alone")).read_bytes()
     # What the killed worker left half written is hidden, and the next run takes it away.
-    assert ingest(cases, root=store, kept=Path("kept"), clip=0.01, workers=1).equals(table)
+    assert ingest(cases, root=store, kept=Path("kept"), recipe=Recipe(clip=0.01), workers=1).equals(table)
     assert not [entry for entry in store.iterdir() if entry.name.startswith(".")]
 
 
@@ -107,7 +108,12 @@ def test_no_scheduler_is_told_in_one_line(cases, tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
     with pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 .*start one with"):
         ingest(
-            cases[:1], root=tmp_path / "store", kept=tmp_path / "k", clip=0.01, workers=1, scheduler="tcp://127.0.0.1:1"
+            cases[:1],
+            root=tmp_path / "store",
+            kept=tmp_path / "k",
+            recipe=Recipe(clip=0.01),
+            workers=1,
+            scheduler="tcp://127.0.0.1:1",
         )
 
 
@@ -115,5 +121,10 @@ def test_dask_that_is_not_installed_is_told(cases, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r"scheduler: needs Dask, which is not installed: install the extra"):
         ingest(
-            cases[:1], root=tmp_path / "store", kept=tmp_path / "k", clip=0.01, workers=1, scheduler="tcp://127.0.0.1:1"
+            cases[:1],
+            root=tmp_path / "store",
+            kept=tmp_path / "k",
+            recipe=Recipe(clip=0.01),
+            workers=1,
+            scheduler="tcp://127.0.0.1:1",
         )

@@ -51,7 +51,7 @@ def test_cases_go_from_the_table_to_the_patch_sets(tmp_path, monkeypatch, scheme
     params = params.model_copy(
         update={
             "split": params.split.model_copy(update={"validation": 2, "test": 2}),
-            "patches": params.patches.model_copy(update={"phase1": 200, "phase2": 300, "validation": 100}),
+            "patches": params.patches.model_copy(update={"phase1": 200, "phase2": 300}),
         }
     )
     monkeypatch.chdir(tmp_path)
@@ -79,10 +79,10 @@ def test_cases_go_from_the_table_to_the_patch_sets(tmp_path, monkeypatch, scheme
     assert Path("reports/data/index.html").is_file()
     splits = json.loads(Path("data/splits.json").read_text())
     assert [len(splits[name]) for name in ("train", "validation", "test")] == [4, 2, 2]
-    sets = {name: pd.read_parquet(f"data/patches/{name}.parquet") for name in ("phase1", "phase2", "validation")}
-    assert [len(centres) for centres in sets.values()] == [200, 300, 100]
-    for name, centres in sets.items():
-        assert set(centres["case"]) == set(splits["validation" if name == "validation" else "train"])
+    sets = {name: pd.read_parquet(f"data/patches/{name}.parquet") for name in ("phase1", "phase2")}
+    assert [len(centres) for centres in sets.values()] == [200, 300]
+    for centres in sets.values():
+        assert set(centres["case"]) == set(splits["train"])
         assert set(centres["label"]) == set(classes)
         assert centres["case"].dtype == "str" and centres["slice"].dtype == np.int16
     assert set(sets["phase1"]["label"].value_counts()) == {200 // len(classes)}

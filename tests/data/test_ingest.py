@@ -16,6 +16,7 @@ from brats_cascade.data import ingest as module
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.facts import COLUMNS
 from brats_cascade.data.ingest import CaseError, ingest, prepare_case, restore_labels, write_segmentation
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases, open_case
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,11 @@ TILTED = np.array([[0.0, 0, -2.0, 30], [1.0, 0, 0, -4], [0, 1.5, 0, 9], [0, 0, 0
 
 def run(source, store, *, clip=0.01, workers=1):
     return ingest(
-        find_cases(source), root=store, kept=store.with_name(f"{store.name}-kept"), clip=clip, workers=workers
+        find_cases(source),
+        root=store,
+        kept=store.with_name(f"{store.name}-kept"),
+        recipe=Recipe(clip=clip),
+        workers=workers,
     ).set_index("case")
 
 

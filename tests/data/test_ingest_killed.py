@@ -14,6 +14,7 @@ from layouts import tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases, open_case
 
 COUNT = 8
@@ -23,9 +24,11 @@ import sys
 from pathlib import Path
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
+from brats_cascade.data.recipe import Recipe
 cases = find_cases(Path(sys.argv[1]))
 print("ready", flush=True)
-ingest(cases, root=Path(sys.argv[2]), kept=Path(sys.argv[2] + "-kept"), clip=0.01, workers=int(sys.argv[3]))
+store, recipe = Path(sys.argv[2]), Recipe(clip=0.01)
+ingest(cases, root=store, kept=Path(f"{store}-kept"), recipe=recipe, workers=int(sys.argv[3]))
 """
 
 
@@ -82,7 +85,13 @@ def test_kills_at_any_moment_lose_and_redo_nothing(tmp_path, rng, workers):
             shutil.rmtree(store)  # too late to kill it: from the start, until it has been killed often enough
             before = {}
     assert kills == KILLS and len(list_cases(store)) == COUNT
-    ingest(find_cases(tmp_path / "in"), root=tmp_path / "quiet", kept=tmp_path / "quiet-kept", clip=0.01, workers=1)
+    ingest(
+        find_cases(tmp_path / "in"),
+        root=tmp_path / "quiet",
+        kept=tmp_path / "quiet-kept",
+        recipe=Recipe(clip=0.01),
+        workers=1,
+    )
     for path in (tmp_path / "quiet").rglob("*.*"):
         assert path.read_bytes() == (store / path.relative_to(tmp_path / "quiet")).read_bytes()
     assert sorted(entry.name for entry in store.iterdir()) == list_cases(store)

@@ -15,6 +15,7 @@ from brats_cascade.data import ingest as module
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.kept import kept_cases, share_with_dvc, trim
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases, open_case, place_case
 
 
@@ -41,7 +42,7 @@ def made(monkeypatch):
 
 def run(cohort, *, clip=0.01, **options):
     root, kept = cohort.parent / "store", cohort.parent / "kept"
-    return ingest(find_cases(cohort), root=root, kept=kept, clip=clip, workers=1, **options)
+    return ingest(find_cases(cohort), root=root, kept=kept, recipe=Recipe(clip=clip), workers=1, **options)
 
 
 def contents(store):

@@ -14,6 +14,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest, prepare_case, write_segmentation
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import open_case
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
@@ -49,7 +50,9 @@ def test_a_case_of_every_layout_is_found_and_read(sample, tmp_path, layout):
     release, scheme, grade, name = LAYOUTS[layout]
     assert (case.name, case.release, case.scheme, case.grade) == (name, release, scheme, grade)
     assert not case.problems
-    (row,) = ingest([case], root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=1).to_dict("records")
+    (row,) = ingest(
+        [case], root=tmp_path / "store", kept=tmp_path / "kept", recipe=Recipe(clip=0.01), workers=1
+    ).to_dict("records")
     assert row["problem"] == "" and row["stored"]
     stored = open_case(tmp_path / "store" / name)
     to_canonical = {own: label for own, label in SCHEMES[scheme].to_canonical.items()}
@@ -105,7 +108,7 @@ def test_all_layouts_in_one_folder(tmp_path):
             write_layout(tmp_path / layout, layout, images=images, labels=labels)
     cases = find_cases(tmp_path)
     assert sorted(case.name for case in cases) == sorted(name for _, _, _, name in LAYOUTS.values() if name != "mine")
-    table = ingest(cases, root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=1)
+    table = ingest(cases, root=tmp_path / "store", kept=tmp_path / "kept", recipe=Recipe(clip=0.01), workers=1)
     assert table["stored"].all() and table["voxels_hash"].nunique() == len(table)
     assert set(table["release"]) == {release for release, *_ in LAYOUTS.values()} - {"list"}
 

@@ -126,7 +126,7 @@ def test_coronal_slices_run_from_back_to_front(tmp_path):
 @pytest.mark.slow
 def test_another_recipe_makes_the_store_again(case, tmp_path):
     for number, recipe in enumerate(({}, {"zscore": "volume"}, {"axis": "coronal"}, {"n4": True}, {})):
-        ingest([case], root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=1, **recipe)
+        ingest([case], root=tmp_path / "store", kept=tmp_path / "kept", recipe=Recipe(clip=0.01, **recipe), workers=1)
         stored = open_case(tmp_path / "store" / case.name)
         expected = prepare_case(case, clip=0.01, **recipe)
         np.testing.assert_array_equal(stored.image, expected.image)

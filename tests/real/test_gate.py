@@ -9,6 +9,7 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.patches import classes_of, draw_patch_sets
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.split import check_no_leak, k_folds, split_patients
 from brats_cascade.data.store import open_case
 
@@ -24,7 +25,7 @@ pytestmark = [
 def cohort(tmp_path_factory):
     """The volume store of all real cases, three releases, and their table."""
     root = tmp_path_factory.mktemp("volumes")
-    return root, ingest(find_cases(DATA), root=root, kept=root.with_name("kept"), clip=0.01, workers=2)
+    return root, ingest(find_cases(DATA), root=root, kept=root.with_name("kept"), recipe=Recipe(clip=0.01), workers=2)
 
 
 def test_the_patient_of_two_releases_is_found_and_kept_once(cohort, tmp_path):

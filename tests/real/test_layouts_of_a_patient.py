@@ -10,6 +10,7 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.images import read_image
 from brats_cascade.data.ingest import ingest, write_segmentation
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import open_case
 from brats_cascade.labels import SCHEMES
 
@@ -42,7 +43,9 @@ def test_check_and_ingest_take_every_layout(cohort, tmp_path, monkeypatch):
     assert run(root / "own" / "list")[1] == 0
     cases = [*find_cases(root / "all"), *find_cases(root / "own" / "list")]
     assert sorted(case.name for case in cases) == sorted(name for *_, name in LAYOUTS.values())
-    table = ingest(cases, root=tmp_path / "store", kept=tmp_path / "kept", clip=0.01, workers=2).set_index("case")
+    table = ingest(
+        cases, root=tmp_path / "store", kept=tmp_path / "kept", recipe=Recipe(clip=0.01), workers=2
+    ).set_index("case")
     assert table["stored"].all()
     five = np.bincount(truth.ravel(), minlength=5)
     merged = {"merged": (1, 3), "merged-2023": (1, 3), "decathlon": (1, 3)}

@@ -30,10 +30,7 @@ def ingest(
     *,
     root: Path,
     kept: Path,
-    clip: float,
-    n4: bool = False,
-    zscore: str = "brain",
-    axis: str = "axial",
+    recipe: Recipe,
     workers: int,
     scheduler: str = "",
     keep_gb: float = 20,
@@ -47,10 +44,7 @@ def ingest(
         cases: From find_cases.
         root: The store; nobody else may be writing to it.
         kept: Folder of cases that were made once, see data.kept; best on the store's file system.
-        clip: Share of the brain's intensities cut at either end of each modality.
-        n4: As Recipe.
-        zscore: As Recipe.
-        axis: As Recipe.
+        recipe: The preprocessing.
         workers: Processes.
         scheduler: Address of a Dask scheduler whose workers see the same folders; "" for processes of this machine.
         keep_gb: What kept cases that are not among these may take, gigabytes.
@@ -59,9 +53,8 @@ def ingest(
         The per-case table, see facts.COLUMNS.
 
     Raises:
-        UserError: A worker process was killed from outside, a parameter that is none, or no scheduler answers.
+        UserError: A worker process was killed from outside, or no scheduler answers.
     """
-    recipe = Recipe(clip=clip, n4=n4, zscore=zscore, axis=axis)
     root.mkdir(parents=True, exist_ok=True)
     remove_drafts(root)
     for name in set(list_cases(root)) - {case.name for case in cases}:

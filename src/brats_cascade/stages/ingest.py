@@ -4,6 +4,7 @@ import logging
 
 from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest as ingest_cases
+from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.stops import dvc_overlooks
 from brats_cascade.data.unused import by_reason, note_unused
 from brats_cascade.params import Params
@@ -14,7 +15,16 @@ def ingest(project: Project, params: Params) -> None:
     """Ingests every case found and writes the per-case table."""
     source = project.root / params.data.source
     found = search(source, layout=params.data.layout, from_params=True)
-    table = ingest_cases(found.cases, root=project.volumes, kept=project.ingested, **params.ingest.model_dump())
+    options = params.ingest
+    table = ingest_cases(
+        found.cases,
+        root=project.volumes,
+        kept=project.ingested,
+        recipe=Recipe(clip=options.clip, n4=options.n4, zscore=options.zscore, axis=options.axis),
+        workers=options.workers,
+        scheduler=options.scheduler,
+        keep_gb=options.keep_gb,
+    )
     note_unused(table, unused=found.unused)
     table.to_parquet(project.cases, index=False)
     for line in by_reason(found.unused):
