@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from brats_cascade.backend import check_backend
@@ -10,9 +11,13 @@ from brats_cascade.commands.model import champion, open_models
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.pairing import pair_labels
+from brats_cascade.inference.arrays import segment_array
 from brats_cascade.inference.finished import is_finished, refuse_input_folders
 from brats_cascade.inference.fit import describe_misfits, find_misfits
+from brats_cascade.inference.segment import Member
+from brats_cascade.models.files import Contract
 from brats_cascade.models.training_data import SeenCase, TrainingData
+from brats_cascade.models.two_path import Style
 from brats_cascade.params.names import check_experiment_names
 from brats_cascade.report.kept import read_record
 
@@ -35,6 +40,22 @@ def misfit(*, release, spacing, case):
     return f"A: {describe_misfits(find_misfits(data, facts=facts))}"
 
 
+def refused_arrays():
+    """What a served model says of `image`."""
+    order = ("flair", "t1", "t1c", "t2")
+    member, other = (Member(None, contract(modalities)) for modalities in (order, ("t1", "t2")))
+    full = np.random.default_rng(0).uniform(1, 2, (3, 4, 5, 4))
+    return [
+        ("a served model, an image of two modalities", said(segment_array, full[..., :2], member=member)),
+        ("a served model, an image with its skull", said(segment_array, full, member=member)),
+        ("a served model of two modalities", said(segment_array, full, member=other)),
+    ]
+
+
+def contract(modalities):
+    return Contract("two_path", (0, 1, 2, 3, 4), modalities, 0.01, Style(width=1), None)
+
+
 def command_lines(monkeypatch, write_nifti_case):
     """(what is wrong, the line); the current folder is an empty one."""
     write_nifti_case(Path("cohort"), "A")
@@ -50,6 +71,7 @@ def command_lines(monkeypatch, write_nifti_case):
         ),
         ("predict --model does not exist", said(open_models, ["models/none"], precision="float32")),
         ("predict without --model, and no champion", said(champion).replace(str(Path.cwd()), "project")),
+        *refused_arrays(),
         ("evaluate: one file as ground truth and prediction", said(pair_labels, case.truth, prediction=case.truth)),
         ("record --kept of a name that was never recorded", said(read_record, Path("docs/results/mine.json"))),
         ("an experiment's name", said(check_experiment_names, {"lr=0.01": {}}, path=PARAMS)),

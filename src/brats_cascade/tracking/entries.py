@@ -30,7 +30,7 @@ def slice_entries(slices: "pd.DataFrame") -> Iterator[Entry]:
             yield f"slice_{name}/{row['case']}", row[name], int(row["slice"])
 
 
-def weight_table(weights: "pd.DataFrame") -> "pd.DataFrame":
+def weight_statistics(weights: "pd.DataFrame") -> "pd.DataFrame":
     """One row a label: label, its mean, least and largest weight, and the share of slices that hold it."""
     import pandas as pd
 

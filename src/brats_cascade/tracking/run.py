@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.champion import SCORE
-from brats_cascade.tracking.entries import history_entries, slice_entries, weight_table
+from brats_cascade.tracking.entries import history_entries, slice_entries, weight_statistics
 from brats_cascade.tracking.quiet import QuietRun, quietly, store_may_fail
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Run(QuietRun):
             figure: A picture of them.
         """
         self.client.log_text(self.id, weights.to_csv(index=False), "class_weights.csv")
-        self._put_table(weight_table(weights), name="class_weights")
+        self._put_table(weight_statistics(weights), name="class_weights")
         if figure is not None:
             self.client.log_figure(self.id, figure, "figures/class_weights.png")
 
