@@ -25,7 +25,7 @@ def write_case(place: Path, name: str) -> None:
 def test_the_commands_of_the_how_to(tmp_path: Path) -> None:
     section = PAGE.read_text(encoding="utf-8").split("## Versions with DVC")[1]
     first, used, changed, elsewhere, imported = re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
-    sizes = {"split": {"validation": 1, "test": 1}, "patches": {"phase1": 90, "phase2": 90, "validation": 30}}
+    sizes = {"split": {"validation": 1, "test": 1}, "patches": {"phase1": 90, "phase2": 90}}
     project = make_project(tmp_path / "project", experiments={"two_path": None}, ingest={"workers": 1}, **sizes)
     for name in "ABC":
         write_case(project / "data/raw/cohort", name)
