@@ -102,29 +102,20 @@ def test_a_cohort_over_two_workers_of_which_one_is_killed(cases, cluster, tmp_pa
     assert not [entry for entry in store.iterdir() if entry.name.startswith(".")]
 
 
+def ingest_at_nobody(cases, *, folder):
+    address = "tcp://127.0.0.1:1"
+    ingest(cases[:1], root=folder / "store", kept=folder / "k", recipe=Recipe(clip=0.01), workers=1, scheduler=address)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_no_scheduler_is_told_in_one_line(cases, tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
     with pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 .*start one with"):
-        ingest(
-            cases[:1],
-            root=tmp_path / "store",
-            kept=tmp_path / "k",
-            recipe=Recipe(clip=0.01),
-            workers=1,
-            scheduler="tcp://127.0.0.1:1",
-        )
+        ingest_at_nobody(cases, folder=tmp_path)
 
 
 def test_dask_that_is_not_installed_is_told(cases, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r"scheduler: needs Dask, which is not installed: install the extra"):
-        ingest(
-            cases[:1],
-            root=tmp_path / "store",
-            kept=tmp_path / "k",
-            recipe=Recipe(clip=0.01),
-            workers=1,
-            scheduler="tcp://127.0.0.1:1",
-        )
+        ingest_at_nobody(cases, folder=tmp_path)

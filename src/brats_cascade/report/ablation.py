@@ -16,7 +16,7 @@ FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "architecture": (("architecture", "builds_on"), "Which architecture?"),
     "normalisation": (("normalisation", "dropout"), "Batch normalisation, dropout or neither?"),
     "class_weights": (("class_weights", "weight_power"), "Do class weights help, and which?"),
-    "procedure": (("procedure", "phase2_steps", "steps", "phase1_steps"), "One phase or two?"),
+    "procedure": (("procedure", "phase2_steps", "steps"), "One phase or two?"),
     "steps": (("steps",), "How many training steps?"),
     "pooling": (("pooling",), "Max-pooling, or convolutions in its place?"),
     "cascade": (("cascade",), "CNN 1 frozen, or both trained together?"),

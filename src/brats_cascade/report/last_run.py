@@ -1,12 +1,12 @@
 """The results of the last run of the pipeline, and of its repeats on other folds, as a record."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import costs, provenance
 from brats_cascade.errors import UserError
 from brats_cascade.project import Project
+from brats_cascade.report.embed import read_json
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record, score_rows
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
     """
     import pandas as pd
 
-    compared = _read(Project(root).reports / "comparison.json")
+    compared = read_json(Project(root).reports / "comparison.json") or {}
     names = list(compared.get("experiments", ()))
     if not names:
         raise UserError(
@@ -43,7 +43,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
             )
         cases = costs.read_cases(root, name=name)
         tables.append(score_rows(cases, experiment=name, protocol=SPLIT))
-        dice = _read(root / f"metrics/{name}/summary.json")["validation"]["dice"]
+        dice = (read_json(root / f"metrics/{name}/summary.json") or {})["validation"]["dice"]
         seconds = None if cases["seconds"].isna().any() else round(float(cases["seconds"].mean()), 2)
         own = {"seconds_per_case": seconds, "validation_dice": dice, "command": command}
         facts.append({"experiment": name, "protocol": SPLIT, **_training(root, name=name), **own})
@@ -58,7 +58,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
 
 def _training(root: Path, *, name: str) -> dict[str, Any]:
     """Facts of a training; time and labelled pixels of a cascade count those of its CNN 1."""
-    own, contract = costs.read_facts(root, name=name), _read(Project(root).models / name / "model.json")
+    own, contract = costs.read_facts(root, name=name), (read_json(Project(root).models / name / "model.json") or {})
     place, _, cnn1 = str(own.get("builds_on", "")).partition("/")
     trainings = [own, costs.read_facts(root, name=cnn1)] if place == "models" else [own]
     return {
@@ -91,8 +91,8 @@ def _cross_validated(root: Path) -> "list[tuple[str, pd.DataFrame]]":
 
 def _data(root: Path, *, name: str) -> dict[str, Any]:
     """The cohort, how it was ingested and split."""
-    contract, facts = _read(Project(root).models / name / "model.json"), costs.read_facts(root, name=name)
-    splits = _read(Project(root).splits)
+    contract, facts = (read_json(Project(root).models / name / "model.json") or {}), costs.read_facts(root, name=name)
+    splits = read_json(Project(root).splits) or {}
     patients = splits.get("patients", splits)
     return {
         "scans": provenance.scans_hash(Project(root).cases),
@@ -101,7 +101,3 @@ def _data(root: Path, *, name: str) -> dict[str, Any]:
         **{key: contract[key] for key in INGESTED if key in contract},
         "split": {part: len(patients[part]) for part in ("train", "validation", "test") if part in patients},
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

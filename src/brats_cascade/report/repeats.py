@@ -7,6 +7,7 @@ import pandas as pd
 
 from brats_cascade.evaluation.summary import bootstrap_interval
 from brats_cascade.labels import REGIONS
+from brats_cascade.report.render import markdown_table
 
 FEWEST_PATIENTS = 3  # for an interval over patients
 
@@ -22,22 +23,23 @@ def describe(rows: pd.DataFrame) -> str:
 
 def _section(rows: pd.DataFrame, *, folds: int) -> str:
     names = list(dict.fromkeys(rows["experiment"]))
-    lines = [
-        f"## {f'Cross-validation, {folds} folds' if folds else 'Hold-out split'}\n",
-        "Mean Dice over the unseen cases ± standard deviation over seeds [95 % interval over patients].\n",
-        _row("experiment", "seeds", *(["folds"] if folds else []), "patients", *REGIONS),
-        _row(*["---"] * (len(REGIONS) + 3 + bool(folds))),
-    ]
+    means = [["experiment", "seeds", *(["folds"] if folds else []), "patients", *REGIONS]]
     for name in names:
         own = rows[rows["experiment"] == name]
         counts = [own[key].nunique() for key in ("seed", *(["fold"] if folds else []), "patient")]
-        lines.append(_row(name, *map(str, counts), *(_mean(own, region=region) for region in REGIONS)))
-    pairs = [_row(f"{a} - {b}", *_differences(rows, a, b)) for a, b in itertools.combinations(names, 2)]
-    if pairs:
-        title = "Difference of two experiments over their common cases and seeds, and whether it has one sign with every seed"
-        header = [_row("experiments", "common seeds", *REGIONS), _row(*["---"] * (len(REGIONS) + 2))]
-        lines += [f"\n{title}.\n", *header, *pairs]
-    return "\n".join(lines) + "\n"
+        means.append([name, *map(str, counts), *(_mean(own, region=region) for region in REGIONS)])
+    parts = [
+        f"## {f'Cross-validation, {folds} folds' if folds else 'Hold-out split'}",
+        "Mean Dice over the unseen cases ± standard deviation over seeds [95 % interval over patients].",
+        markdown_table(means),
+    ]
+    if len(names) > 1:
+        pairs = [[f"{a} - {b}", *_differences(rows, a, b)] for a, b in itertools.combinations(names, 2)]
+        parts += [
+            "Difference of two experiments over common cases and seeds, and whether its sign is the same for every seed.",
+            markdown_table([["experiments", "common seeds", *REGIONS], *pairs]),
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _by_seed(rows: pd.DataFrame, *, region: str) -> pd.DataFrame:
@@ -63,14 +65,10 @@ def _differences(rows: pd.DataFrame, first: str, second: str) -> list[str]:
     """The number of seeds that two experiments have in common, and the difference in each region."""
     cells, seeds = [], 0
     for region in REGIONS:
-        one, other = (_by_seed(rows[rows["experiment"] == name], region=region) for name in (first, second))
-        change = (one - other).dropna(how="all", axis=1).dropna().mean()
+        minuend, subtrahend = (_by_seed(rows[rows["experiment"] == name], region=region) for name in (first, second))
+        change = (minuend - subtrahend).dropna(how="all", axis=1).dropna().mean()
         seeds = len(change)
         same = (change > 0).all() or (change < 0).all()
         verdict = "one seed" if seeds == 1 else "same sign with every seed" if same else "no common sign"
         cells.append(f"{change.mean():+.3f}, {verdict}" if seeds else "")
     return [str(seeds), *cells]
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

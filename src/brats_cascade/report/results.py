@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NETWORKS = {row.architecture: row.method for row in PAPER} | {"unet": "plain 2-D U-Net"}
 SEED = 1  # of the bootstrap, as in metrics/E/summary.json of the default seed
-DECIMALS = {"ppv": 2, "sensitivity": 2, "hd95": 1}
+DIGITS = {"ppv": 2, "sensitivity": 2, "hd95": 1}
 RANKS = ("best", "median", "worst")
 
 
@@ -129,7 +129,7 @@ def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
         "dice": [with_interval(scores[region]) for region in REGIONS],
         **{
             score: "/".join(f"{scores[region][score]:.{digits}f}" for region in REGIONS)
-            for score, digits in DECIMALS.items()
+            for score, digits in DIGITS.items()
         },
         "training": f"{training / 60:.1f} min" if training else "",
         "seconds": f"{seconds:.1f} s" if seconds else "",

@@ -51,12 +51,12 @@ def evaluate(project: Project, params: Params, name: str) -> None:
         thresholds=choice.thresholds,
         folder=project.segmentations / name,
     )
-    cases = pd.DataFrame([one.row for one in scored])
-    slices = pd.concat([one.slices for one in scored], ignore_index=True)
+    cases = pd.DataFrame([case.row for case in scored])
+    slices = pd.concat([case.slices for case in scored], ignore_index=True)
     nine = nine_slices(slices, case=str(cases["case"].iloc[int(cases["complete_truth_cm3"].argmax())]))
     summary = {
         **summarise(cases, seed=entry.train.seed),
-        "without_postprocess": without_postprocess(pd.DataFrame([one.bare for one in scored])),
+        "without_postprocess": without_postprocess(pd.DataFrame([case.bare for case in scored])),
         "postprocess": choice.thresholds.as_dict(),
         "flips": params.evaluate.flips,
         "validation": choice.as_dict(cases=len(splits["validation"])),
@@ -149,7 +149,7 @@ def _figures(
     from brats_cascade.drawing.figures import class_weight_figure, learning_curves, slice_curve
     from brats_cascade.evaluation.summary import pick_cases
 
-    by_name = {one.row["case"]: one for one in scored}
+    by_name = {found.row["case"]: found for found in scored}
     history, weights = (pd.read_csv(project.models / name / f"{table}.csv") for table in ("history", "class_weights"))
     figures: dict[str, Any] = {
         "learning_curves": learning_curves(history, title=name),

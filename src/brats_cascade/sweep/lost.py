@@ -28,7 +28,7 @@ def give_up_lost(study: "Study", *, storage_retries: int) -> None:
         if has_heartbeat(getattr(storage, "_backend", storage)):
             optuna.storages.fail_stale_trials(study)
             return
-        again = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=storage_retries)
+        queue_again = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=storage_retries)
     trials = study.get_trials()
     for trial in trials:
         gone = trial.user_attrs.get("host") == host_name() and not psutil.pid_exists(trial.user_attrs.get("pid", 0))
@@ -36,4 +36,4 @@ def give_up_lost(study: "Study", *, storage_retries: int) -> None:
             continue
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             if storage.set_trial_state_values(trial._trial_id, state=optuna.trial.TrialState.FAIL):
-                again(study, storage.get_trial(trial._trial_id))
+                queue_again(study, storage.get_trial(trial._trial_id))

@@ -55,7 +55,7 @@ def write_report(path: Path, *, study: "Study", plan: Plan) -> Report:
         plan=plan,
         tiles=_tiles(trials, chosen=chosen, default=default),
         settings=list(dict.fromkeys(name for trial in trials for name in trial.params)),
-        rows=[_row(trial, best=chosen, again=retried(trials)) for trial in _ranked(trials)],
+        rows=[_row(trial, best=chosen, repeated=retried(trials)) for trial in _ranked(trials)],
         charts=charts,
         plotly=get_plotlyjs() if charts else "",
     )
@@ -99,7 +99,7 @@ def _ranked(trials: "list[FrozenTrial]") -> "list[FrozenTrial]":
     )
 
 
-def _row(trial: "FrozenTrial", *, best: "FrozenTrial | None", again: set[int]) -> dict[str, Any]:
+def _row(trial: "FrozenTrial", *, best: "FrozenTrial | None", repeated: set[int]) -> dict[str, Any]:
     last = max(trial.intermediate_values.items(), default=(0, None))[1]
     return {
         "number": trial.number,
@@ -110,5 +110,5 @@ def _row(trial: "FrozenTrial", *, best: "FrozenTrial | None", again: set[int]) -
         "parameters": trial.user_attrs.get("parameters", ""),
         "memory": trial.user_attrs.get("peak_memory_mb", ""),
         "params": {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in trial.params.items()},
-        "note": reason_of(trial) + ("; tried again" if trial.number in again else ""),
+        "note": reason_of(trial) + ("; tried again" if trial.number in repeated else ""),
     }

@@ -16,8 +16,8 @@ def retried(trials: "Sequence[FrozenTrial]") -> set[int]:
 
 def counted(trials: "Sequence[FrozenTrial]") -> "list[FrozenTrial]":
     """The trials that count towards `--trials`: begun, and not repeated by another one."""
-    again = retried(trials)
-    return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in again]
+    repeated = retried(trials)
+    return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in repeated]
 
 
 def origin(trial: "FrozenTrial") -> int:

@@ -84,14 +84,14 @@ def make_sampler(plan: Plan) -> "BaseSampler":
 
     from brats_cascade.sweep.sampler import NumberedSampler
 
-    startup, one = plan.sweep.startup, plan.sweep.second == "none"
+    startup, single = plan.sweep.startup, plan.sweep.second == "none"  # objective
 
     def make(seed: int) -> "BaseSampler":
         if plan.sweep.sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=one, group=one)
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=single, group=single)
 
     return NumberedSampler(make, seed=plan.sweep.seed)
 

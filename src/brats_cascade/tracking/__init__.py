@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from brats_cascade.tracking.champion import DVC_EXPERIMENT
 from brats_cascade.tracking.model import load_model, model_metadata
@@ -22,9 +22,6 @@ from brats_cascade.tracking.quiet import is_store_failure, store_may_fail
 from brats_cascade.tracking.run import Run
 from brats_cascade.tracking.sigterm import heeding_sigterm
 from brats_cascade.tracking.store import EXPERIMENT, open_store, project_root, tracking_uri
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 __all__ = [
     "EXPERIMENT",
@@ -123,12 +120,6 @@ def resume_run(
         yield run
 
 
-def _replacement(run_id: str, *, client: "MlflowClient", experiment: str) -> str:
-    """The id of the run that was opened in the place of one that is gone, "" if there is none."""
-    runs = client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
-    return str(runs[0].info.run_id) if runs else ""
-
-
 def _create(
     name: str,
     *,
@@ -194,7 +185,8 @@ def _find_replacement(run_id: str, *, root: Path | None, reopen: bool) -> Run | 
         return None
     with store_may_fail(lambda error: log.debug("no replacement of run %s could be looked for: %s", run_id, error)):
         client, experiment = open_store(root)
-        return _find(_replacement(run_id, client=client, experiment=experiment), root=root, reopen=reopen)
+        runs = client.search_runs([experiment], f"tags.{REPLACES} = '{run_id}'", max_results=1)
+        return _find(runs[0].info.run_id, root=root, reopen=reopen) if runs else None
     return None
 
 

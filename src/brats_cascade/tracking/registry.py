@@ -114,7 +114,7 @@ def alias_run(root: Path) -> str:
 
 def _warn(error: Exception) -> None:
     reason = " ".join(str(error).split())[:200]
-    log.warning("the champion was not registered in MLflow (%s: %s)", type(error).__name__, reason)
+    log.warning("the champion could not be set in MLflow (%s: %s)", type(error).__name__, reason)
 
 
 def _current(client: "MlflowClient") -> Any:
