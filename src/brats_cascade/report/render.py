@@ -25,14 +25,16 @@ def render(template: str, **context: Any) -> str:
     return environment.get_template(template).render(**context)
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(rows: Sequence[Sequence[str]], *, padding: str = "") -> str:
     """A Markdown table.
 
     Args:
         rows: Cells; the first row is the header.
+        padding: Put on either side of a cell, such as a space where the text is read as it is.
     """
     head, *body = rows
-    return "\n".join(f"|{'|'.join(row)}|" for row in (head, ["---"] * len(head), *body))
+    bar = f"{padding}|{padding}"
+    return "\n".join(f"|{padding}{bar.join(row)}{padding}|" for row in (head, ["---"] * len(head), *body))
 
 
 def paired_text(numbers: Mapping[str, float]) -> str:
