@@ -10,12 +10,18 @@ from brats_cascade.data.split import Split, check_no_leak, fold_split, k_folds, 
 from brats_cascade.errors import UserError
 
 
-def cohort(high, low, *, scans=1):
+def cohort(high, low, *, scans=1, release="brats2017", name="p"):
     """One row per case; every patient has `scans` cases."""
     grades = ["high"] * high + ["low"] * low
     return pd.DataFrame(
         [
-            {"case": f"p{i:02}_{scan}", "patient": f"p{i:02}", "grade": grade, "voxels_hash": f"{i} {scan}"}
+            {
+                "case": f"{name}{i:02}_{scan}",
+                "patient": f"{name}{i:02}",
+                "grade": grade,
+                "release": release,
+                "voxels_hash": f"{name}{i} {scan}",
+            }
             for i, grade in enumerate(grades)
             for scan in range(scans)
         ]
@@ -90,7 +96,8 @@ def test_all_cases_of_a_patient_go_together():
 
 
 def test_a_patient_of_two_grades_counts_once():
-    cases = pd.concat([cohort(3, 1), pd.DataFrame([{"case": "p00_9", "patient": "p00", "grade": "low"}])])
+    second = {"case": "p00_9", "patient": "p00", "grade": "low", "release": "brats2017"}
+    cases = pd.concat([cohort(3, 1), pd.DataFrame([second])])
     split = split_patients(cases, validation=1, test=1, seed=0)
     assert sum(len(patients) for patients in split.patients.values()) == 4
 
@@ -169,6 +176,43 @@ def test_folds_have_the_properties_of_stratified_group_k_fold(high, low, folds):
         assert max(counts) - min(counts) <= 1
     sizes = [len(split.patients["validation"]) for split in ours]
     assert max(sizes) - min(sizes) <= 1
+
+
+def two_releases():
+    """The development scans: 11 high and 3 low-grade patients of one release, 10 without a grade of another."""
+    return pd.concat([cohort(11, 3), cohort(10, 0, release="brats2021", name="q").assign(grade="unknown")])
+
+
+def test_folds_of_two_releases_have_the_same_share_of_each():
+    cases = two_releases()
+    for seed in range(5):
+        folds = [set(split.patients["validation"]) for split in k_folds(cases, folds=4, seed=seed)]
+        tables = [cases[cases["patient"].isin(fold)] for fold in folds]
+        assert [len(fold) for fold in folds] == [6, 6, 6, 6] and len(set.union(*folds)) == 24
+        assert sorted(sum(table["release"] == "brats2017") for table in tables) == [3, 3, 4, 4]  # 14 over 4
+        assert sorted(sum(table["grade"] == "low") for table in tables) == [0, 1, 1, 1]  # 3 over 4
+        assert sorted(sum(table["grade"] == "high") for table in tables) == [2, 3, 3, 3]  # 11 over 4
+        again = [set(split.patients["validation"]) for split in k_folds(cases.iloc[::-1], folds=4, seed=seed)]
+        assert again == folds
+
+
+def test_held_out_sets_of_two_releases_have_the_same_share_of_each():
+    cases = two_releases()
+    release = cases.drop_duplicates("patient").set_index("patient")["release"]
+    split = split_patients(cases, validation=5, test=5, seed=3)
+    # 5 * 14/24 = 2.9 and 5 * 10/24 = 2.1 patients
+    for name in ("validation", "test"):
+        assert release[list(split.patients[name])].value_counts().to_dict() == {"brats2017": 3, "brats2021": 2}
+    one_round = fold_split(cases, folds=4, fold=1, validation=3, seed=3)
+    assert set(release[list(one_round.patients["validation"])]) == {"brats2017", "brats2021"}
+
+
+def test_one_release_is_split_as_by_grade_alone():
+    cases = cohort(8, 4)
+    split = split_patients(cases, validation=2, test=3, seed=1)
+    assert split == split_patients(cases.assign(release="a"), validation=2, test=3, seed=1)
+    # what the split by grade alone drew, before releases counted
+    assert split.patients["test"] == ("p00", "p05", "p10") and split.patients["validation"] == ("p01", "p11")
 
 
 def test_every_patient_is_in_the_test_set_of_one_round():

@@ -1,4 +1,4 @@
-"""Training, validation and test sets: by patient, stratified by grade, independent of the order of the cases."""
+"""Training, validation and test sets: by patient, stratified by release and grade, whatever the order of the cases."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,8 @@ import pandas as pd
 from brats_cascade.errors import UserError
 
 SETS = ("train", "validation", "test")
+Stratum = tuple[str, str]  # release, grade
+Queues = dict[Stratum, list[str]]
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Split:
 def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int) -> Split:
     """Draws validation and test patients; the others train.
 
-    Each set gets the grades in proportion (largest remainder). A grade of at least four patients, two more than there
-    are held-out sets, is in both of them as far as the sets have room; every grade keeps a patient for training
-    as long as others can give theirs.
+    A stratum is the patients of one grade in one release. Each set gets the strata in proportion (largest remainder). A
+    stratum of at least four patients, two more than there are held-out sets, is in both of them as far as the sets have
+    room; every stratum keeps a patient for training as long as others can give theirs.
 
     Args:
-        cases: One row per usable case, any order, with the columns case, patient and grade.
+        cases: One row per usable case, any order, with the columns case, patient, grade and release.
         validation: Number of patients, at least 0.
         test: Number of patients, at least 0.
         seed: The same seed and cases give the same split.
@@ -56,7 +58,7 @@ def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int
     Raises:
         UserError: Fewer patients than the sets and one for training need.
     """
-    queues = _shuffled(_grade_of_patients(cases), seed=seed)
+    queues = _shuffled(_stratum_of_patients(cases), seed=seed)
     chosen = _draw(queues, validation=validation, test=test)
     return _build(cases, validation=chosen["validation"], test=chosen["test"], seed=seed)
 
@@ -65,7 +67,7 @@ def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequ
     """Takes the user's own validation and test patients; the others train.
 
     Args:
-        cases: One row per usable case, any order, with the columns case, patient and grade.
+        cases: One row per usable case, any order, with the columns case and patient.
         validation: Names of patients or of cases; a case brings its patient along.
         test: As `validation`.
 
@@ -93,12 +95,12 @@ def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequ
 
 
 def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
-    """Cuts the patients into folds, stratified by grade: every patient is in the validation set of exactly one.
+    """Cuts the patients into folds: every patient is in the validation set of exactly one.
 
-    Fold sizes differ by at most one patient, in all and within each grade.
+    Fold sizes differ by at most one patient, in all, within each release and within each grade of a release.
 
     Args:
-        cases: One row per usable case, any order, with the columns case, patient and grade.
+        cases: One row per usable case, any order, with the columns case, patient, grade and release.
         folds: Number of folds, at least 2.
         seed: The same seed and cases give the same folds.
 
@@ -108,14 +110,14 @@ def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
     Raises:
         UserError: Fewer than 2 folds, or fewer patients than folds.
     """
-    grades = _grade_of_patients(cases)
-    if not 2 <= folds <= len(grades):
+    strata = _stratum_of_patients(cases)
+    if not 2 <= folds <= len(strata):
         raise UserError(
-            f"split: {folds} folds of {len(grades)} patients: expected at least 2 folds and a patient for each; change "
+            f"split: {folds} folds of {len(strata)} patients: expected at least 2 folds and a patient for each; change "
             "split.folds or add patients"
         )
-    # dealt like cards, one grade after the other without starting again at the first fold
-    dealt = [patient for queue in _shuffled(grades, seed=seed).values() for patient in queue]
+    # dealt like cards, one stratum after the other, those of a release together, without starting again at the first fold
+    dealt = [patient for queue in _shuffled(strata, seed=seed).values() for patient in queue]
     return [_build(cases, validation=dealt[fold::folds], test=[], seed=seed) for fold in range(folds)]
 
 
@@ -126,7 +128,7 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
     choose on validation does not rest on the same few patients.
 
     Args:
-        cases: One row per usable case, any order, with the columns case, patient and grade.
+        cases: One row per usable case, any order, with the columns case, patient, grade and release.
         folds: Number of folds, at least 2.
         fold: Which one is the test set, from 0.
         validation: Number of validation patients, at least 0.
@@ -142,11 +144,11 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
     if not 0 <= fold < folds:
         raise UserError(f"split: fold {fold} of {folds}: expected split.fold from 0 to {folds - 1}")
     test = rounds[fold].patients["validation"]
-    shuffled = _shuffled(_grade_of_patients(cases), seed=seed)
-    begin = {grade: fold * validation % len(queue) for grade, queue in shuffled.items()}
-    later = {grade: queue[begin[grade] :] + queue[: begin[grade]] for grade, queue in shuffled.items()}
-    others = {grade: [patient for patient in queue if patient not in test] for grade, queue in later.items()}
-    chosen = _draw({grade: queue for grade, queue in others.items() if queue}, validation=validation, test=0)
+    shuffled = _shuffled(_stratum_of_patients(cases), seed=seed)
+    begin = {stratum: fold * validation % len(queue) for stratum, queue in shuffled.items()}
+    later = {stratum: queue[begin[stratum] :] + queue[: begin[stratum]] for stratum, queue in shuffled.items()}
+    others = {stratum: [patient for patient in queue if patient not in test] for stratum, queue in later.items()}
+    chosen = _draw({stratum: queue for stratum, queue in others.items() if queue}, validation=validation, test=0)
     return _build(cases, validation=chosen["validation"], test=test, seed=seed)
 
 
@@ -179,55 +181,56 @@ def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
                     )
 
 
-def _grade_of_patients(cases: pd.DataFrame) -> pd.Series:
-    """Patient -> grade, by patient; a patient with cases of several grades counts as the first of high, low, other."""
+def _stratum_of_patients(cases: pd.DataFrame) -> pd.Series:
+    """Patient -> (release, grade), by patient; one with several grades counts as the first of high, low, other."""
     order = cases["grade"].map({"high": 0, "low": 1}).fillna(2)
-    table = cases.assign(_order=order).sort_values(["patient", "_order", "grade"])
-    return table.drop_duplicates("patient").set_index("patient")["grade"]
+    table = cases.assign(_order=order).sort_values(["patient", "_order", "grade", "release"])
+    first = table.drop_duplicates("patient").set_index("patient")
+    return pd.Series(list(zip(first["release"], first["grade"], strict=True)), index=first.index)
 
 
-def _shuffled(grades: pd.Series, *, seed: int) -> dict[str, list[str]]:
-    """Grade, ascending -> its patients in a random order."""
+def _shuffled(strata: pd.Series, *, seed: int) -> Queues:
+    """Stratum, ascending -> its patients in a random order."""
     rng = np.random.default_rng(seed)
     queues = {}
-    for grade in sorted(grades.unique()):
-        patients = grades.index[grades == grade].to_list()
-        queues[grade] = [patients[position] for position in rng.permutation(len(patients))]
+    for stratum in sorted(set(strata)):
+        patients = [patient for patient, own in strata.items() if own == stratum]
+        queues[stratum] = [patients[position] for position in rng.permutation(len(patients))]
     return queues
 
 
-def _draw(queues: Mapping[str, list[str]], *, validation: int, test: int) -> dict[str, list[str]]:
-    """The first patients of every grade's queue for the held-out sets, the test set first."""
-    sizes = {grade: len(queue) for grade, queue in queues.items()}
+def _draw(queues: Queues, *, validation: int, test: int) -> dict[str, list[str]]:
+    """The first patients of every stratum's queue for the held-out sets, the test set first."""
+    sizes = {stratum: len(queue) for stratum, queue in queues.items()}
     if sum(sizes.values()) < validation + test + 1:
         raise UserError(
             f"split: {sum(sizes.values())} patients found, but validation={validation} and test={test} with at least one "
             f"for training need {validation + test + 1}: lower split.validation or split.test, or add patients"
         )
     keep = sum(size - 1 for size in sizes.values()) >= validation + test
-    large = {grade for grade, size in sizes.items() if size >= 4}
+    large = {stratum for stratum, size in sizes.items() if size >= 4}
     chosen: dict[str, list[str]] = {}
     for name, number in (("test", test), ("validation", validation)):
-        counts = {grade: len(queue) for grade, queue in queues.items()}
+        counts = {stratum: len(queue) for stratum, queue in queues.items()}
         shares = _allocate(counts, size=number, keep=int(keep), at_least_one=large)
-        chosen[name] = [patient for grade, share in shares.items() for patient in queues[grade][:share]]
-        queues = {grade: queue[shares[grade] :] for grade, queue in queues.items()}
+        chosen[name] = [patient for stratum, share in shares.items() for patient in queues[stratum][:share]]
+        queues = {stratum: queue[shares[stratum] :] for stratum, queue in queues.items()}
     return chosen
 
 
-def _allocate(counts: Mapping[str, int], *, size: int, keep: int, at_least_one: set[str]) -> dict[str, int]:
-    """Shares `size` among the grades by largest remainder, leaving `keep` of each grade that has that many.
+def _allocate(counts: dict[Stratum, int], *, size: int, keep: int, at_least_one: set[Stratum]) -> dict[Stratum, int]:
+    """Shares `size` among the strata by largest remainder, leaving `keep` of each stratum that has that many.
 
-    The grades of `at_least_one` get one first, the largest ones where there is no room for all.
+    The strata of `at_least_one` get one first, the largest ones where there is no room for all.
     """
-    room = {grade: max(count - keep, 0) for grade, count in counts.items()}
-    first = sorted((grade for grade in at_least_one if room[grade]), key=lambda grade: (-counts[grade], grade))
-    shares = {grade: int(grade in first[:size]) for grade in counts}
-    exact = {grade: size * count / max(sum(counts.values()), 1) for grade, count in counts.items()}
+    room = {stratum: max(count - keep, 0) for stratum, count in counts.items()}
+    first = sorted((stratum for stratum in at_least_one if room[stratum]), key=lambda own: (-counts[own], own))
+    shares = {stratum: int(stratum in first[:size]) for stratum in counts}
+    exact = {stratum: size * count / max(sum(counts.values()), 1) for stratum, count in counts.items()}
     while sum(shares.values()) < size:
-        open_grades = [grade for grade in counts if shares[grade] < room[grade]]
-        # the grade that lacks most of its exact share; on a tie the first by name
-        shares[max(open_grades, key=lambda grade: exact[grade] - shares[grade])] += 1
+        open_strata = [stratum for stratum in counts if shares[stratum] < room[stratum]]
+        # the stratum that lacks most of its exact share; on a tie the first by name
+        shares[max(open_strata, key=lambda stratum: exact[stratum] - shares[stratum])] += 1
     return shares
 
 
