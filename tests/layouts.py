@@ -73,7 +73,8 @@ def tiny_volumes(
 
 def case_facts(name: str, **changes: object) -> dict[str, object]:
     """The facts that ingest stores of a case, those that training records."""
-    facts: dict[str, object] = {"case": name, "patient": name, "release": "brats2013", "voxels_hash": f"of {name}"}
+    facts: dict[str, object] = {"case": name, "patient": name, "grade": "high", "release": "brats2013"}
+    facts["voxels_hash"] = f"of {name}"
     facts |= dict.fromkeys(("spacing_slice", "spacing_row", "spacing_column"), 1.0)
     facts |= {f"{part}_{share}": float(share[1:]) for part in MODALITIES for share in ("p01", "p50", "p99")}
     return {**facts, **changes}

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from brats_cascade.models.two_path import Style, classify, two_path_features
+from brats_cascade.params.train import TrainParams
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ class Cnn1:
     Attributes:
         network: A trained TwoPathCNN.
         style: Of that network.
+        settings: Of its training; None where they are not known.
     """
 
     network: keras.Model
     style: Style
+    settings: TrainParams | None = None
 
 
 RELU = "cnn1_relu"  # first layer of a CNN 2 that takes CNN 1's scores

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from brats_cascade.errors import UserError
 
@@ -14,6 +14,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
+def _not_one(value: int) -> int:
+    if value == 1:
+        raise ValueError("expected 0 (off) or at least 2")
+    return value
+
+
+Folds = Annotated[int, Field(ge=0), AfterValidator(_not_one)]
+
+
 class Stage(BaseModel):
     """A block of params.yaml: frozen, strict about its keys."""
 
@@ -21,7 +30,10 @@ class Stage(BaseModel):
 
 
 class TrainParams(Stage):
-    """One training run: the defaults of `train` with an experiment's overrides."""
+    """One training run: the defaults of `train` with an experiment's overrides.
+
+    Keys with a default here came later than the others: a record of an earlier training does not have them.
+    """
 
     seed: int
     width: Annotated[float, Field(gt=0, le=4)]
@@ -32,6 +44,7 @@ class TrainParams(Stage):
     start: Literal["he", "paper"]
     cascade: Literal["frozen", "joint"]
     cnn1_output: Literal["probabilities", "relu_batch"]
+    cnn1_folds: Folds = 0
     procedure: Literal["two_phase", "single"]
     class_weights: Literal["slice", "cohort", "none"]
     weight_power: Share

@@ -120,13 +120,12 @@ def _record(
     trained: Any, *, tags: dict[str, Any], params: dict[str, Any], classes: tuple[int, ...], hashes: dict[str, str]
 ) -> dict[str, Any]:
     """What models/NAME/record.json holds: the same whenever the same training is repeated."""
-    parts = [trained.progress] if trained.cnn1 is None else [trained.progress, trained.cnn1]
     return {
         **{key: value for key, value in tags.items() if key != "git_commit"},
         "classes": list(classes),
         "params": params,
         "parameters": trained.network.count_params(),
-        "labelled_pixels": sum(part.pixels for part in parts),
+        "labelled_pixels": trained.pixels,
         "data_hashes": hashes,
     }
 

@@ -1,13 +1,14 @@
 """From an entry of params.yaml `experiments` to a trained network: in the train stage and in the trials of a sweep."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade import MODALITIES, provenance
+from brats_cascade import MODALITIES, costs, provenance
 from brats_cascade.errors import UserError
-from brats_cascade.params import ExperimentParams, Params
+from brats_cascade.params import ExperimentParams, Params, TrainParams
 from brats_cascade.project import Project
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from brats_cascade.models.files import Contract
     from brats_cascade.training.batches import TrainingCase, TrainingData
     from brats_cascade.training.experiment import Trained
+
+log = logging.getLogger(__name__)
 
 
 def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: str) -> dict[str, Any]:
@@ -92,7 +95,21 @@ def _cnn1_of(project: Project, entry: ExperimentParams, *, classes: tuple[int, .
         raise UserError(
             f"{source}: expected classes {classes}, received {contract.classes}; train it again on this data"
         )
-    return Cnn1(network, contract.style)
+    return Cnn1(network, contract.style, _settings_of(source) if entry.train.cnn1_folds else None)
+
+
+def _settings_of(source: Path) -> TrainParams | None:
+    """What a model was trained with, as its record says; None, with a line in the log, where there is no such record."""
+    try:
+        known = json.loads((source / costs.RECORD).read_text(encoding="utf-8"))["params"]
+        own = {key.removeprefix("train."): value for key, value in known.items() if key.startswith("train.")}
+        return TrainParams.model_validate(own)
+    except (OSError, ValueError, KeyError):
+        log.warning(
+            "%s: %s does not say how it was trained; the inner CNN 1s are trained with this experiment's own settings",
+            source, costs.RECORD,
+        )  # fmt: skip
+        return None
 
 
 def contract_of(
@@ -151,11 +168,11 @@ def _open(project: Project, *, names: list[str]) -> "list[TrainingCase]":
     from brats_cascade.data.store import open_case
     from brats_cascade.training.batches import TrainingCase
 
-    cases = [open_case(project.volumes / name) for name in names]
-    return [
-        TrainingCase(
-            case.name, case.image, case.brain, case.labels, mirrors=has_mirrors(case.meta.get("axis", "axial"))
-        )
-        for case in cases
-        if case.labels is not None
-    ]
+    found = []
+    for case in (open_case(project.volumes / name) for name in names):
+        if case.labels is None:
+            continue
+        facts, mirrors = case.meta["facts"], has_mirrors(case.meta.get("axis", "axial"))
+        patient, group = facts["patient"], f"{facts['release']} {facts['grade']}"
+        found.append(TrainingCase(case.name, case.image, case.brain, case.labels, None, mirrors, patient, group))
+    return found

@@ -23,7 +23,7 @@ class Outcome:
         cases: Validation case -> complete Dice.
         seconds: Time in training.
         parameters: Of the network, CNN 1 included.
-        pixels: Labelled pixels seen.
+        pixels: Labelled pixels seen, those of CNN 1s trained within included.
     """
 
     complete: float
@@ -75,5 +75,5 @@ def train_trial(
         cases,
         trained.seconds,
         trained.network.count_params(),
-        trained.progress.pixels,
+        trained.pixels,
     )

@@ -26,6 +26,8 @@ class TrainingCase:
         labels: Canonical labels, uint8 (slices, rows, columns).
         maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes), a margin of 16 pixels a side, or None.
         mirrors: Whether a flip of the columns exchanges left and right; where it does not, windows are never flipped.
+        patient: Whose case it is; "" where each case is a patient of its own.
+        group: Release and grade, over which inner folds spread the patients evenly.
     """
 
     name: str
@@ -34,6 +36,8 @@ class TrainingCase:
     labels: np.ndarray
     maps: np.ndarray | None = None
     mirrors: bool = True
+    patient: str = ""
+    group: str = ""
 
     @functools.cached_property
     def digest(self) -> str:

@@ -2,7 +2,8 @@
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -11,12 +12,55 @@ from tqdm import tqdm
 
 from brats_cascade.errors import UserError
 from brats_cascade.inference.dense import predict_around
-from brats_cascade.models.cascade import CNN2, GEOMETRY
+from brats_cascade.models.cascade import CNN2, GEOMETRY, Cnn1, cnn1_map_model
+from brats_cascade.models.fold import fold_two_path
 from brats_cascade.shared import in_use
-from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.batches import TrainingCase, TrainingData
 from brats_cascade.training.fingerprint import network_digest
 
 LIMIT = 20 * 2**30  # bytes; the maps of one case of 155 slices take up to 115 MB
+
+
+@contextlib.contextmanager
+def with_maps(
+    data: TrainingData,
+    *,
+    cnn1: Cnn1,
+    inner: Sequence[tuple[Collection[str], Cnn1]] = (),
+    cnn2: keras.Model,
+    precision: str,
+    folder: Path,
+) -> Iterator[TrainingData]:
+    """The same data with CNN 1's maps of every case, computed by CNN 1 in its folded form where that is possible.
+
+    Args:
+        data: What a cascade is trained on.
+        cnn1: Makes the maps of the validation cases, and of the training cases that no inner one makes.
+        inner: Names of training cases, and the CNN 1 that makes their maps.
+        cnn2: What gets the maps.
+        precision: What they are computed in.
+        folder: As in `stored_maps`.
+
+    Yields:
+        The data; the maps stay on disk as long as the block lasts.
+    """
+    with contextlib.ExitStack() as held:
+
+        def mapped(cases: Sequence[TrainingCase], *, maker: Cnn1) -> list[TrainingCase]:
+            seen = cnn1_map_model(maker.network, cnn2=cnn2)
+            if seen is maker.network:
+                seen = fold_two_path(seen, style=replace(maker.style, precision=precision))
+            maps = held.enter_context(stored_maps(seen, cases=cases, folder=folder))
+            return [replace(case, maps=maps[case.name]) for case in cases]
+
+        makers = inner or [([case.name for case in data.train], cnn1)]
+        found = {
+            case.name: case
+            for names, maker in makers
+            for case in mapped([case for case in data.train if case.name in names], maker=maker)
+        }
+        train, validation = [found[case.name] for case in data.train], mapped(data.validation, maker=cnn1)
+        yield replace(data, train=train, validation=validation)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import keras
@@ -17,7 +18,14 @@ from brats_cascade.training.batches import TrainingData
 SOURCES = ("models", "training", "data/windows.py", "inference/dense.py", "labels.py")
 
 
-def fingerprint(architecture: str, *, data: TrainingData, settings: TrainParams, cnn1: Cnn1 | None) -> str:
+def fingerprint(
+    architecture: str,
+    *,
+    data: TrainingData,
+    settings: TrainParams,
+    cnn1: Cnn1 | None,
+    inner: Sequence[tuple[Collection[str], Cnn1]] = (),
+) -> str:
     """A hash of everything that decides a training's outcome.
 
     The validation cases are part of it: they decide which weights are kept. So are the code and the backend. The steps
@@ -28,6 +36,7 @@ def fingerprint(architecture: str, *, data: TrainingData, settings: TrainParams,
         data: What is trained on.
         settings: Of the training.
         cnn1: Of a cascade, or None.
+        inner: Names of training cases, and the CNN 1 that makes their maps.
 
     Returns:
         64 hexadecimal digits.
@@ -40,6 +49,7 @@ def fingerprint(architecture: str, *, data: TrainingData, settings: TrainParams,
         "classes": [int(label) for label in data.classes],
         "settings": settings.model_dump(exclude={"checkpoint_steps", "devices"}),
         "cnn1": cnn1 and (network_digest(cnn1.network), cnn1.style),
+        "inner": [(sorted(cases), network_digest(maker.network)) for cases, maker in inner],
         "computed": computed_with(),
     }
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,0 +1,143 @@
+"""Out-of-fold maps: no CNN 1 makes the maps of a training patient whom it was trained on."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from settings import train_settings
+
+from brats_cascade.errors import UserError
+from brats_cascade.models.build import build_model
+from brats_cascade.models.cascade import Cnn1
+from brats_cascade.models.two_path import Style
+from brats_cascade.training import cnn1_maps
+from brats_cascade.training.batches import TrainingData
+from brats_cascade.training.experiment import train_experiment
+from brats_cascade.training.fingerprint import network_digest
+from brats_cascade.training.first_cnns import train_first_cnns
+from brats_cascade.training.inner_folds import inner_folds
+from brats_cascade.training.progress import Progress
+from brats_cascade.training.trained import Trained
+
+CLASSES = (0, 1, 2, 3, 4)
+SHORT = {"steps": 2, "phase2_steps": 0, "cnn1_folds": 2}
+STYLE = Style(width=0.05)
+TRAINED = Trained(None, Progress(), None, STYLE)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def data(make_case, draw_centres) -> TrainingData:
+    """Two patients of one case and one of two; a case of a fourth patient validates."""
+    cases = [make_case(name, seed=seed, shape=(2, 36, 36)) for seed, name in enumerate("abcdv")]
+    cases = [replace(case, patient="ab" if case.name in "ab" else case.name) for case in cases]
+    sets = {"phase1": draw_centres(cases[:4], count=200, equal=True), "phase2": draw_centres(cases[:4], count=200)}
+    return TrainingData(cases[:4], cases[4:], sets, CLASSES)
+
+
+def _data(groups: dict[str, str], make_case, *, draw_centres) -> TrainingData:
+    cases = [replace(make_case(name, shape=(2, 12, 12)), group=group) for name, group in groups.items()]
+    return TrainingData(cases, cases[:1], {"phase1": draw_centres(cases, count=9)}, CLASSES)
+
+
+def test_every_patient_is_in_one_fold_and_in_no_training_of_it(data) -> None:
+    folds = inner_folds(data, folds=2, seed=3)
+    assert sorted(name for fold in folds for name in fold.cases) == ["a", "b", "c", "d"]
+    assert any({"a", "b"} <= set(fold.cases) for fold in folds)  # one patient
+    for fold in folds:
+        others = set("abcd") - set(fold.cases)
+        assert {case.name for case in fold.data.train} == others
+        assert set(fold.data.patch_sets["phase1"]["case"]) == others
+        assert fold.data.validation == data.validation
+        rows = data.patch_sets["phase2"]
+        expected = rows[~rows["case"].isin(fold.cases)].to_numpy()
+        np.testing.assert_array_equal(fold.data.patch_sets["phase2"].to_numpy(), expected)
+
+
+def test_folds_are_the_same_in_any_order_and_others_with_another_seed(make_case, draw_centres) -> None:
+    data = _data(dict.fromkeys("abcdefgh", "x"), make_case, draw_centres=draw_centres)
+    turned = replace(data, train=data.train[::-1])
+    found = [[fold.cases for fold in inner_folds(one, folds=3, seed=1)] for one in (data, turned)]
+    assert found[0] == found[1]
+    assert len({str([fold.cases for fold in inner_folds(data, folds=3, seed=seed)]) for seed in range(5)}) > 1
+
+
+def test_releases_and_grades_are_spread_evenly(make_case, draw_centres) -> None:
+    groups = {f"p{number:02}": "2018 high" if number < 7 else "2021 " for number in range(12)}
+    data = _data(groups, make_case, draw_centres=draw_centres)
+    for seed in range(3):
+        folds = inner_folds(data, folds=3, seed=seed)
+        counts = [Counter(groups[name] for name in fold.cases) for fold in folds]
+        assert [sum(count.values()) for count in counts] == [4, 4, 4]
+        for group in set(groups.values()):
+            assert max(count[group] for count in counts) - min(count[group] for count in counts) <= 1
+
+
+def test_more_folds_than_patients_are_one_line(data) -> None:
+    with pytest.raises(UserError, match=r"train\.cnn1_folds: 4 folds of 3 training patients") as caught:
+        inner_folds(data, folds=4, seed=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_fold_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"cnn1_folds\n.*expected 0 .off. or at least 2"):
+        train_settings(cnn1_folds=1)
+
+
+def test_inner_cnn1s_are_trained_as_the_kept_one_was_where_that_is_known(data, tmp_path: Path) -> None:
+    calls = []
+
+    def train(**given):
+        calls.append(given)
+        return replace(TRAINED, network=given["folder"].name)
+
+    own, of_cnn1 = train_settings(seed=1, **SHORT), train_settings(seed=7, steps=5, cascade="joint")
+    common = {"data": data, "settings": own, "folder": tmp_path / "own", "shared": tmp_path / "all"}
+    for known, seed, steps in ((of_cnn1, 7, 5), (None, 1, 2)):
+        calls.clear()
+        kept = Cnn1(None, STYLE, known)  # type: ignore[arg-type]
+        first = train_first_cnns(train, cnn1=kept, **common)
+        assert first.cnn1 is kept and first.within is None
+        assert [(call["settings"].seed, call["settings"].steps) for call in calls] == [(seed, steps)] * 2
+        assert {call["settings"].cascade for call in calls} == {"frozen"}
+        assert {call["folder"].parent for call in calls} == {tmp_path / "all/inner_cnn1"}
+        for call, (cases, maker) in zip(calls, first.inner, strict=True):
+            assert {case.name for case in call["data"].train} == set("abcd") - set(cases)
+            assert maker.network == call["folder"].name
+    one = train_first_cnns(train, cnn1=None, **{**common, "settings": train_settings()})
+    assert one.within is not None and one.inner == []
+
+
+@pytest.mark.slow
+def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_path: Path, monkeypatch, caplog) -> None:
+    made: list[tuple[str, list[str]]] = []
+    stored = cnn1_maps.stored_maps
+
+    def spy(network, *, cases, folder):
+        made.append((network_digest(network), [case.name for case in cases]))
+        return stored(network, cases=cases, folder=folder)
+
+    monkeypatch.setattr(cnn1_maps, "stored_maps", spy)
+    given = Cnn1(build_model("two_path", style=STYLE), STYLE)
+
+    def train(folder: str, architecture: str):
+        return train_experiment(
+            architecture, data=data, settings=train_settings(**SHORT), cnn1=given, folder=tmp_path / folder,
+            shared=tmp_path / "shared",
+        )  # fmt: skip
+
+    trained = train("one", "mf_cascade")
+    assert sorted(names for _, names in made) == sorted(
+        [["v"], *([*f.cases] for f in inner_folds(data, folds=2, seed=1))]
+    )
+    assert len({digest for digest, _ in made}) == 3
+    assert len(trained.inner) == 2 and trained.pixels == trained.progress.pixels + sum(p.pixels for p in trained.inner)
+    assert trained.seconds == pytest.approx(trained.progress.seconds + sum(part.seconds for part in trained.inner))
+    before, makers = (tmp_path / "shared/inner_cnn1").rglob("checkpoint.npz"), list(made)
+    stamps = {path: path.stat().st_mtime_ns for path in before}
+    with caplog.at_level("INFO"):
+        train("two", "local_cascade")
+    assert caplog.text.count("going on from phase 1, step 2") == 2
+    assert len(stamps) == 2 and stamps == {path: path.stat().st_mtime_ns for path in stamps}
+    assert made[3:] == makers
