@@ -175,6 +175,10 @@ BAD: dict[str, tuple[str, Damage]] = {
     "a link to itself": ("brats2017", loop),
     "a dangling link": ("brats2017", dangling),
     "a folder in a file's place": ("brats2017", is_folder),
+    ".mha whose header says one thing twice": (
+        "brats2012",
+        content("T1", lambda data: data.replace(b"ElementType", b"NDims = 4\nElementType"), path=mha),
+    ),
 }
 
 

@@ -218,8 +218,8 @@ BAD_NIFTI = {
         r"truncated: its header declares 672 bytes of voxel data \(6, 7, 8\)",
     ),
     "gzip cut in its header": ("a.nii.gz", GZ[:60], "truncated: expected a header of 348 bytes"),
-    "gzip without its end": ("a.nii.gz", GZ[:-8], "truncated: its gzip data is incomplete"),
-    "gzip checksum": ("a.nii.gz", with_bytes(GZ, len(GZ) - 8, b"1234"), "its gzip data is damaged"),
+    "gzip without its end": ("a.nii.gz", GZ[:-8], "truncated: its compressed data is incomplete"),
+    "gzip checksum": ("a.nii.gz", with_bytes(GZ, len(GZ) - 8, b"1234"), "its compressed data is damaged"),
     "no gzip": ("a.nii.gz", b"<html>not found</html>", r"not a NIfTI file \(its data starts with 3c 68 74 6d\)"),
     "gzip of something else": (
         "a.nii.gz",
@@ -283,8 +283,8 @@ def test_bad_nifti(tmp_path, capfd, kind):
         (lambda raw: raw.replace(b"DimSize = 8 7 6", b"DimSize = 99999 99999 99999"), "impossible shape"),
         (lambda raw: raw.replace(b"MET_SHORT", b"MET_OTHER"), "MET_OTHER"),
         (lambda raw: raw.replace(b"MET_SHORT", b"MET_FLOAT"), "truncated"),
-        (lambda raw: raw.replace(b"DimSize", b"NimSize"), "damaged at 'DimSize'"),
-        (lambda raw: raw.replace(b"ElementSpacing = 1 1 1", b"ElementSpacing = 0 1 1"), "orientation|SimpleITK cannot"),
+        (lambda raw: raw.replace(b"DimSize", b"NimSize"), "damaged at 'NimSize = 8 7 6'"),
+        (lambda raw: raw.replace(b"ElementSpacing = 1 1 1", b"ElementSpacing = 0 1 1"), "its affine .* is singular"),
     ],
 )
 def test_bad_metaimage(tmp_path, capfd, compressed, damage, message):
@@ -306,7 +306,7 @@ def test_damaged_compressed_voxels_that_simpleitk_takes_for_good(tmp_path, capfd
     assert len(voxels) == 672
     path = tmp_path / "a.mha"
     path.write_bytes(raw[:-4] + b"1234")
-    assert_bad(path, "compressed voxels are damaged", capfd)
+    assert_bad(path, "compressed data is damaged", capfd)
 
 
 def test_a_file_that_is_not_there(tmp_path, capfd):

@@ -8,6 +8,7 @@ import numpy as np
 
 from brats_cascade.errors import UserError
 
+AGAIN = "copy or export the file again"
 # Far above any brain scan (BraTS: 8.9 million), far below what would fill the memory.
 MAX_VOXELS = 2**28
 
@@ -79,7 +80,7 @@ def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple
         cure = "store each modality in its own file" if axes == 3 else "store the four modalities along a fourth axis"
         raise ImageError(path, f"expected a {axes}-D volume, found shape {shape}; {cure}")
     if min(shape) < 1 or int(np.prod(shape, dtype=np.float64)) > MAX_VOXELS:
-        raise ImageError(path, f"the header declares the impossible shape {shape}; copy or export the file again")
+        raise ImageError(path, f"the header declares the impossible shape {shape}; {AGAIN}")
     return shape
 
 

@@ -1,43 +1,42 @@
-"""Reads MetaImage (.mha, .mhd) through SimpleITK, after checks that SimpleITK leaves out.
+"""Reads MetaImage (.mha, .mhd) from the bytes of its files, with one parser that refuses what it does not understand.
 
-SimpleITK hands back wrong voxels, with a note on stderr only, where compressed data is damaged; and a header that
-promises too much makes it allocate that much. So the payload is verified here first.
+SimpleITK's own parser gives wrong voxels for a wrong CompressedDataSize, takes `:` for `=` and the last of two values, and
+reads whatever files a LIST names; so SimpleITK only writes here.
 """
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import difflib
+import re
 from pathlib import Path
 
 import numpy as np
 
-from brats_cascade.data._image import ImageError, SourceFile, checked_affine, checked_shape
-from brats_cascade.data._inflate import ERRORS, inflater
+from brats_cascade.data._image import AGAIN, ImageError, SourceFile, checked_affine, checked_shape
+from brats_cascade.data._stream import Inflated, Plain, voxels_of
 
-# MetaIO's names -> bytes per voxel.
-_SIZES: Mapping[str, int] = {
-    "MET_CHAR": 1,
-    "MET_UCHAR": 1,
-    "MET_SHORT": 2,
-    "MET_USHORT": 2,
-    "MET_INT": 4,
-    "MET_UINT": 4,
-    "MET_LONG_LONG": 8,
-    "MET_ULONG_LONG": 8,
-    "MET_FLOAT": 4,
-    "MET_DOUBLE": 8,
+_TYPES = {
+    **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4"},
+    **{"MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8"},
 }
+_VOXELS = "ElementDataFile"  # the last key of a header
+# Keys that have a meaning here, with their other names; keys that are no misspelling of these are other programs' own.
+_KEYS = {
+    **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), "TransformMatrix"),
+    **dict.fromkeys(("Offset", "Position", "Origin"), "Offset"),
+    **dict.fromkeys(("BinaryDataByteOrderMSB", "ElementByteOrderMSB"), "BinaryDataByteOrderMSB"),
+    **{key: key for key in ("NDims", "DimSize", "ElementType", "ElementNumberOfChannels", "ElementSpacing", _VOXELS)},
+    **{key: key for key in ("BinaryData", "CompressedData", "CompressedDataSize", "HeaderSize", "ElementSize")},
+    **{key: key for key in ("ObjectType", "ObjectSubType", "CenterOfRotation", "AnatomicalOrientation", "Modality")},
+}
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
-_AGAIN = "copy or export the file again"
-_MARK = b"ElementDataFile"
 
 
 def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray, np.dtype, tuple[SourceFile, ...]]:
-    """Turns a file into voxels.
+    """Turns a file's bytes into voxels.
 
     Args:
-        data: The whole file, already read.
-        path: The file, from which SimpleITK reads.
+        data: The whole file.
+        path: The file, for messages; the voxels of an .mhd are read from beside it.
 
     Returns:
         Voxels (x, y, z), affine (4, 4) in RAS mm, the type in the file, and the further file that holds the voxels of an
@@ -46,25 +45,34 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray,
     Raises:
         ImageError: Anything but a sound 3-D volume.
     """
-    import SimpleITK
-
-    beside = _verify(data, path=path)
+    header, payload, beside = _split(data, path=path)
     try:
-        with _quiet_stderr():
-            image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ImageError(path, f"SimpleITK cannot read it ({reason}); {_AGAIN}") from None
-    array = SimpleITK.GetArrayFromImage(image).transpose()
-    dtype = array.dtype
-    if dtype == np.float64:
-        with np.errstate(over="ignore", invalid="ignore"):
-            array = array.astype(np.float32)
-    array.flags.writeable = False
-    direction = np.array(image.GetDirection()).reshape(3, 3)
+        shape = checked_shape(tuple(int(size) for size in _numbers(header["DimSize"])), path=path)
+        axes, channels = _numbers(header["NDims"]), _numbers(header.get("ElementNumberOfChannels", "1"))
+        spacing = np.array(_numbers(header.get("ElementSpacing", header.get("ElementSize", "1 1 1"))))
+        turn = np.array(_numbers(header.get("TransformMatrix", "1 0 0 0 1 0 0 0 1"))).reshape(3, 3).T
+        origin = np.array(_numbers(header.get("Offset", "0 0 0")))
+        binary, packed = (
+            _is_true(header.get(key, word)) for key, word in (("BinaryData", "T"), ("CompressedData", "F"))
+        )
+        order = ">" if _is_true(header.get("BinaryDataByteOrderMSB", "F")) else "<"
+        skip, kind = _numbers(header.get("HeaderSize", "0")), header["ElementType"]
+        if spacing.shape != (3,) or origin.shape != (3,) or spacing.min() < 0:
+            raise ValueError("ElementSpacing or Offset")
+    except (KeyError, ValueError) as error:
+        raise ImageError(path, f"its MetaImage header is damaged at {error}; {AGAIN}") from None
+    if (axes, channels, skip, binary) != ([3], [1], [0], True) or kind not in _TYPES:
+        raise ImageError(
+            path,
+            f"expected a binary 3-D volume of one number per voxel, received NDims {header['NDims']}, {channels} channels, "
+            f"{kind}; export it as one plain .mha",
+        )
+    stream = Inflated(payload, path=path) if packed else Plain(payload)
+    dtype = np.dtype(order + _TYPES[kind])
+    array = voxels_of(stream, shape=shape, dtype=dtype, path=path)
     affine = np.eye(4)
-    affine[:3, :3] = _LPS_TO_RAS @ direction * np.array(image.GetSpacing())
-    affine[:3, 3] = _LPS_TO_RAS @ np.array(image.GetOrigin())
+    affine[:3, :3] = _LPS_TO_RAS @ turn * spacing
+    affine[:3, 3] = _LPS_TO_RAS @ origin
     # -0.0 would be written back as such.
     return array, checked_affine(affine + 0.0, path=path), dtype, beside
 
@@ -82,87 +90,43 @@ def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> Non
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.transpose()))
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     image.SetSpacing(spacing.tolist())
-    image.SetDirection((_LPS_TO_RAS @ (affine[:3, :3] / spacing)).ravel().tolist())
-    image.SetOrigin((_LPS_TO_RAS @ affine[:3, 3]).tolist())
+    # + 0.0: -0.0 would be written as such.
+    image.SetDirection((_LPS_TO_RAS @ (affine[:3, :3] / spacing) + 0.0).ravel().tolist())
+    image.SetOrigin((_LPS_TO_RAS @ affine[:3, 3] + 0.0).tolist())
     SimpleITK.WriteImage(image, str(path), useCompression=True)
 
 
-def _verify(data: bytes, *, path: Path) -> tuple[SourceFile, ...]:
-    """Checks the header's promises against the bytes that are there; returns the file of the voxels if it is another."""
-    header, payload, beside = _split(data, path=path)
-    files = (SourceFile.of(beside, payload),) if beside else ()
-    try:
-        dimensions = int(header["NDims"])
-        shape = tuple(int(size) for size in header["DimSize"].split())
-        channels = int(header.get("ElementNumberOfChannels", "1"))
-        kind = header["ElementType"]
-        binary = header.get("BinaryData", "True").lower() == "true"
-        compressed = header.get("CompressedData", "False").lower() == "true"
-        skip = int(header.get("HeaderSize", "0"))
-    except (KeyError, ValueError) as error:
-        raise ImageError(path, f"its MetaImage header is damaged at {error}; {_AGAIN}") from None
-    shape3 = checked_shape(shape, path=path)
-    if dimensions != 3 or channels != 1 or kind not in _SIZES or not binary or skip:
-        raise ImageError(
-            path,
-            f"expected a binary 3-D volume of one number per voxel, received NDims {dimensions}, {channels} channels, "
-            f"{kind}; export it as one plain .mha",
-        )
-    size = int(np.prod(shape3)) * _SIZES[kind]
-    if compressed:
-        payload = _inflate(payload, size=size, path=path)
-    if len(payload) != size:
-        short = len(payload) < size
-        found = f"found {len(payload) if short else 'more'}; {_AGAIN}"
-        raise ImageError(
-            path, f"{'truncated: ' if short else ''}its header declares {size} bytes of voxel data {shape3}, {found}"
-        )
-    return files
-
-
-def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes, Path | None]:
+def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes, tuple[SourceFile, ...]]:
     """The header's keys, the bytes of the voxels, and the file beside it in which they lie, if they do."""
-    at = data[: 2**16].find(_MARK)
+    at = data[: 2**16].find(_VOXELS.encode())
     end = data.find(b"\n", at)
     if at < 0 or b"NDims" not in data[:at]:
-        raise ImageError(path, f"expected a MetaImage header, found bytes {data[:8].hex(' ')}; {_AGAIN}")
-    lines = data[: end if end >= 0 else len(data)].decode("latin-1").splitlines()
-    header = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
-    where = header.get(_MARK.decode())
-    if where is None:
-        raise ImageError(path, f"its MetaImage header is damaged at {_MARK.decode()!r}; {_AGAIN}")
+        raise ImageError(path, f"expected a MetaImage header, found bytes {data[:8].hex(' ')}; {AGAIN}")
+    header: dict[str, str] = {}
+    for line in data[: end if end >= 0 else len(data)].decode("latin-1").split("\n"):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        key = _KEYS.get(name, name)
+        misspelt = name not in _KEYS and difflib.get_close_matches(name, _KEYS, n=1, cutoff=0.8)
+        if line.strip() and (not equals or not name.isprintable() or ":" in name or key in header or misspelt):
+            raise ImageError(path, f"its MetaImage header is damaged at {line[:60].strip()!r}; {AGAIN}")
+        header[key] = value
+    where = header.get(_VOXELS, "")
     if where.upper() == "LOCAL":
-        return header, data[end + 1 :] if end >= 0 else b"", None
+        return header, data[end + 1 :] if end >= 0 else b"", ()
     beside = path.parent / where
-    if Path(where).name != where or not beside.is_file():
+    if Path(where).name != where or where.upper().startswith("LIST") or not beside.is_file():
         raise ImageError(path, f"its voxels should be in {where!r} beside it; put that file there, or export one .mha")
-    return header, beside.read_bytes(), beside
+    payload = beside.read_bytes()
+    return header, payload, (SourceFile.of(beside, payload),)
 
 
-def _inflate(payload: bytes, *, size: int, path: Path) -> bytes:
-    stream = inflater(47)
-    try:
-        voxels = stream.decompress(payload, size + 1)
-    except ERRORS:
-        raise ImageError(path, f"its compressed voxels are damaged; {_AGAIN}") from None
-    if len(voxels) == size and not stream.eof:
-        raise ImageError(path, f"truncated: its compressed voxels are incomplete; {_AGAIN}")
-    return voxels
+def _numbers(text: str) -> list[float]:
+    if not all(_NUMBER.fullmatch(word) for word in text.split()):
+        raise ValueError(repr(text))
+    return [float(word) for word in text.split()]
 
 
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Sends what C++ code writes to stderr to nowhere; the reason comes back in the exception."""
-    try:
-        kept = os.dup(2)
-    except OSError:
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+def _is_true(text: str) -> bool:
+    if text[:1] not in tuple("TtFf10"):
+        raise ValueError(repr(text))
+    return text[0] in "Tt1"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from brats_cascade.data._metaimage import write_metaimage
 from brats_cascade.data.phantom.anatomy import (
     Anatomy,
     Template,
@@ -138,20 +139,14 @@ def write_patient(folder: Path, *, patient: Patient, number: int, spacing: float
         number: Number of the patient in the cohort, for the ids in the file names.
         spacing: Side of a voxel, mm.
     """
-    for index, (modality, name) in enumerate(FILE_NAMES.items()):
-        stem = f"VSD.Phantom.XX.O.{name}"
-        path = folder / stem / f"{stem}.{FIRST_IMAGE_ID + len(FILE_NAMES) * number + index}.mha"
-        _write(path, volume=patient.images[modality], spacing=spacing)
-    stem = "VSD.Phantom_3more.XX.XX.OT"
-    _write(folder / stem / f"{stem}.{FIRST_TRUTH_ID + number}.mha", volume=patient.labels, spacing=spacing)
-
-
-def _write(path: Path, *, volume: np.ndarray, spacing: float) -> None:
-    """Writes a RAS volume (x, y, z) with the identity direction of BRATS, whose axes run to the left and back."""
-    import SimpleITK
-
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(volume[::-1, ::-1].transpose(2, 1, 0)))
-    image.SetSpacing((float(spacing),) * 3)
-    image.SetOrigin((0.0, -spacing * (volume.shape[1] - 1), 0.0))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    SimpleITK.WriteImage(image, str(path), useCompression=True)
+    files = [
+        (f"VSD.Phantom.XX.O.{name}", FIRST_IMAGE_ID + len(FILE_NAMES) * number + index, patient.images[modality])
+        for index, (modality, name) in enumerate(FILE_NAMES.items())
+    ]
+    files.append(("VSD.Phantom_3more.XX.XX.OT", FIRST_TRUTH_ID + number, patient.labels))
+    # The identity direction of BRATS, whose axes run to the left and back.
+    affine = np.diag([-spacing, -spacing, spacing, 1.0])
+    affine[1, 3] = spacing * (patient.labels.shape[1] - 1)
+    for stem, serial, volume in files:
+        (folder / stem).mkdir(parents=True, exist_ok=True)
+        write_metaimage(folder / stem / f"{stem}.{serial}.mha", volume[::-1, ::-1], affine=affine)
