@@ -38,12 +38,13 @@ def test_predict_hands_its_options_on(monkeypatch, tmp_path):
     )
     result = invoke(
         "predict", "a", "b", "--model", "m1", "--model", "m2", "--out", str(tmp_path), "--uncertainty", "--flips",
-        "--montage", "--skull-distance", "6", "--allow-merged",
+        "--montage", "--skull-distance", "6", "--allow-merged", "--operating-point", "-0.5",
     )  # fmt: skip
     assert result.exit_code == 1  # two cases failed
     assert given["folders"] == [Path("a"), Path("b")] and given["models"] == ["m1", "m2"]
     assert given["kinds"] == ["seg", "uncertainty", "montage"]
-    assert given["thresholds"] == {"min_component": None, "skull_distance": 6.0, "flatness": None, "skull_volume": None}
+    rule = {"min_component": None, "skull_distance": 6.0, "flatness": None, "skull_volume": None}
+    assert given["thresholds"] == {**rule, "operating_point": -0.5}
     assert given["flips"] and given["allow_merged"] and not given["overwrite"]
 
 

@@ -55,6 +55,7 @@ def predict(
     skull_distance: options.SkullDistance = None,
     flatness: options.Flatness = None,
     skull_volume: options.SkullVolume = None,
+    operating_point: options.OperatingPoint = None,
     allow_merged: options.AllowMerged = False,
     strict: options.Strict = False,
     scheme: options.Scheme = "auto",
@@ -71,6 +72,7 @@ def predict(
         "skull_distance": skull_distance,
         "flatness": flatness,
         "skull_volume": skull_volume,
+        "operating_point": operating_point,
     }
     job = Job(
         out,

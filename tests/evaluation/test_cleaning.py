@@ -38,7 +38,7 @@ def test_the_best_rule_is_taken_and_both_scores_are_kept() -> None:
     cases = [case(seed) for seed in range(3)]
     tallies = [tally(found, truth=truth, brain=brain, spacing=(1, 1, 1)) for found, truth, brain in cases]
     combinations = all_thresholds(CANDIDATES)
-    choice = choose_thresholds(tallies, candidates=combinations)
+    choice = choose_thresholds({0: tallies}, candidates=combinations)
     means = [np.mean([mean_of(one.dice(thresholds)) for one in tallies]) for thresholds in combinations]
     assert mean_of(choice.scores) == pytest.approx(max(means))
     assert choice.thresholds == combinations[int(np.argmax(means))]
@@ -52,11 +52,28 @@ def test_the_best_rule_is_taken_and_both_scores_are_kept() -> None:
 def test_where_nothing_helps_nothing_is_removed() -> None:
     found, truth, brain = case(0)
     counted = tally(truth, truth=truth, brain=brain, spacing=(1, 1, 1))
-    assert choose_thresholds([counted], candidates=all_thresholds(CANDIDATES)).thresholds.as_dict() == OFF.as_dict()
+    assert (
+        choose_thresholds({0: [counted]}, candidates=all_thresholds(CANDIDATES)).thresholds.as_dict() == OFF.as_dict()
+    )
     empty = tally(np.zeros_like(found), truth=np.zeros_like(found), brain=brain, spacing=(1, 1, 1))
     assert empty.dice(Thresholds(min_component=9)) == {region: 1.0 for region in REGIONS}
 
 
+def test_the_operating_point_is_chosen_together_with_the_thresholds() -> None:
+    """Only with small components removed is the point better at which crumbs become tumour."""
+    found, truth, brain = case(0)
+    timid = np.where(truth == 4, 4, 0).astype(np.uint8)  # without the edema
+    common = {"truth": truth, "brain": brain, "spacing": (1, 1, 1)}
+    tallies = {0.0: [tally(timid, **common)], -1.5: [tally(found, **common)]}
+    candidates = all_thresholds({"min_component": (0, 0.3), "operating_point": (0, -1.5)})
+    choice = choose_thresholds(tallies, candidates=candidates)
+    assert (choice.thresholds.operating_point, choice.thresholds.min_component) == (-1.5, 0.3)
+    assert choice.scores == pytest.approx(tallies[-1.5][0].dice(Thresholds(0.3)))
+    assert choice.without == pytest.approx(tallies[0.0][0].dice(OFF))
+    bare = choose_thresholds({0.0: tallies[0.0]}, candidates=all_thresholds({"operating_point": (0,)}))
+    assert bare.thresholds == OFF
+
+
 def test_no_case_is_refused() -> None:
     with pytest.raises(ValueError, match="expected validation cases"):
-        choose_thresholds([], candidates=[OFF])
+        choose_thresholds({0: []}, candidates=[OFF])

@@ -26,7 +26,7 @@ from brats_cascade.report.card import NOT_A_DEVICE, model_card
 from brats_cascade.tracking.champion import Candidate
 from brats_cascade.tracking.registry import ALIAS, CARD, NAME, register_champion
 
-RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
+RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0, "operating_point": -0.5}
 REGION = {"dice": 0.8, "dice_low": 0.7, "dice_high": 0.9, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
 SUMMARY = {
     "complete": REGION, "core": REGION, "enhancing": REGION, "cases": 4, "patients": 3, "postprocess": RULE,
@@ -121,7 +121,8 @@ def test_predict_without_a_model_takes_it(registered, trained, write_nifti_case,
     assert (
         f"model models:/{NAME}@{ALIAS}: experiment E, version 1" in err and "below 3 mm3 (chosen on validation)" in err
     )
-    assert run([case], models=[str(trained())], out=tmp_path / "own", thresholds={"min_component": 3.0}) == 0
+    own = {"min_component": 3.0, "operating_point": -0.5}
+    assert run([case], models=[str(trained())], out=tmp_path / "own", thresholds=own) == 0
     one, other = ((tmp_path / place / "Brats18_A_1_seg.nii.gz").read_bytes() for place in ("out", "own"))
     assert one == other
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from brats_cascade.inference.postprocess import (
     OFF,
@@ -28,7 +29,9 @@ def _labels() -> np.ndarray:
 def test_components_below_the_volume_go() -> None:
     labels = _labels()
     before = labels.copy()
-    cleaned = remove_small_components(labels, spacing=(1, 1, 2), smallest=10)  # voxels of 2 mm3: 8, 18, 200
+    cleaned = remove_small_components(
+        labels, spacing=(1, 1, 2), thresholds=Thresholds(10)
+    )  # voxels of 2 mm3: 8, 18, 200
     assert (cleaned[1, 9:11, 9:11] == 0).all()
     assert (cleaned[4, 9:12, 9:12] == 2).all()
     np.testing.assert_array_equal(cleaned[:, :7, :7], labels[:, :7, :7])
@@ -36,15 +39,15 @@ def test_components_below_the_volume_go() -> None:
 
 
 def test_the_largest_component_always_stays() -> None:
-    cleaned = remove_small_components(_labels(), spacing=(1, 1, 1), smallest=1e9)
+    cleaned = remove_small_components(_labels(), spacing=(1, 1, 1), thresholds=Thresholds(1e9))
     assert (cleaned > 0).sum() == 100
 
 
 def test_corners_connect_and_zero_keeps_all() -> None:
     labels = _labels()
     labels[5, 6, 6] = 2  # touches the large one at a corner only
-    assert remove_small_components(labels, spacing=(1, 1, 1), smallest=5)[5, 6, 6] == 2
-    np.testing.assert_array_equal(remove_small_components(labels, spacing=(1, 1, 1), smallest=0), labels)
+    assert remove_small_components(labels, spacing=(1, 1, 1), thresholds=Thresholds(5))[5, 6, 6] == 2
+    np.testing.assert_array_equal(remove_small_components(labels, spacing=(1, 1, 1), thresholds=Thresholds(0)), labels)
 
 
 SKULL = Thresholds(min_component=0, skull_distance=6, flatness=0.5, skull_volume=400)
@@ -126,3 +129,42 @@ def test_rules_are_listed_once_each_the_mildest_first() -> None:
     assert len(rules) == 2 * (1 + 2)
     assert rules[0].as_dict() == OFF.as_dict() == {name: 0 for name in OFF.as_dict()}
     assert str(rules[0]) == "removes nothing" and "below 50 mm3" in str(rules[-1])
+
+
+def _components(labels: np.ndarray) -> list[np.ndarray]:
+    """The components of the complete tumour as masks, 26 neighbours, by SciPy alone."""
+    parts, count = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
+    return [parts == number for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.999])
+@pytest.mark.parametrize("skull", [0.0, 1e-9])  # two ways through the code
+def test_a_minimum_below_one_is_a_share_of_the_largest_component(rng, share: float, skull: float) -> None:
+    labels = np.where(ndimage.gaussian_filter(rng.normal(size=(9, 40, 40)), 1.2) > 0.12, 2, 0).astype(np.uint8)
+    labels[2:6, 4:14, 4:14] = 4
+    parts = _components(labels)
+    expected, largest = labels.copy(), max(part.sum() for part in parts)
+    for part in parts:
+        if part.sum() < share * largest:
+            expected[part] = 0
+    assert 1 <= len(_components(expected)) < len(parts)
+    found = remove_components(
+        labels, brain=np.ones(labels.shape, bool), spacing=(2, 1, 1), thresholds=Thresholds(share, skull)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_share_of_nothing_is_nothing() -> None:
+    empty = np.zeros((3, 4, 4), np.uint8)
+    for skull in (0.0, 5.0):
+        thresholds = Thresholds(0.02, skull)
+        assert not remove_components(empty, brain=empty == 0, spacing=(1, 1, 1), thresholds=thresholds).any()
+
+
+def test_of_equal_rules_the_one_that_moves_the_operating_point_least_comes_first() -> None:
+    candidates = {"min_component": (50, 0.02, 0), "operating_point": (-1.5, 0, 0.5)}
+    found = [(rule.operating_point, rule.min_component) for rule in all_thresholds(candidates)]
+    assert found == [(point, least) for point in (0, 0.5, -1.5) for least in (0, 0.02, 50)]
+    assert str(Thresholds(0.02, operating_point=-1.5)) == (
+        "adds -1.5 to the score of non-tumour and removes components below 0.02 of the largest"
+    )

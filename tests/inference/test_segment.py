@@ -82,3 +82,16 @@ def test_networks_that_do_not_belong_together_are_refused(other, message) -> Non
     members = [Member(keras.Sequential(), CONTRACT), Member(keras.Sequential(), replace(CONTRACT, **other))]
     with pytest.raises(UserError, match=message):
         check_members(members)
+
+
+@pytest.mark.parametrize("point", [-1.5, -0.2, 0.7])
+def test_an_operating_point_is_added_to_the_score_of_non_tumour(rng, point: float) -> None:
+    scores = rng.normal(size=(3, 8, 8, 5))
+    probabilities = (np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)).astype(np.float32)
+    found = most_probable(probabilities, operating_point=point)
+    shift = np.array([point, 0, 0, 0, 0])
+    expected = (np.log(probabilities.astype(float)) + shift).argmax(axis=-1)
+    np.testing.assert_array_equal(found, expected)
+    assert (found > 0).sum() != (most_probable(probabilities) > 0).sum()
+    outside = np.eye(5, dtype=np.float32)[np.zeros((2, 2), int)]  # where a network is certain, it stays
+    assert not most_probable(outside, operating_point=-800.0).any()

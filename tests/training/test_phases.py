@@ -172,19 +172,24 @@ def test_the_wide_kernels_alone_move_at_their_share_of_the_rate(tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_the_best_weights_of_the_last_phase_are_kept(tmp_path: Path) -> None:
-    network, kept = _network(), []
-    scores = iter([0.1, 0.9, 0.3, 0.2])
+def test_the_best_weights_are_kept_or_the_last_and_averages_do_not_disturb_the_training(tmp_path: Path) -> None:
+    runs = []
+    for options in ({}, {"keep": "last", "ema": 0.9}):
+        network, validated, scores = _network(), [], iter([0.1, 0.9, 0.3, 0.2])
 
-    def validate() -> dict[str, float]:
-        kept.append(values_of(network.variables))
-        score = next(scores)
-        return {"complete": score, "core": score, "enhancing": score}
+        def validate(network=network, validated=validated, scores=scores) -> dict[str, float]:
+            validated.append(values_of(network.variables))
+            return dict.fromkeys(("complete", "core", "enhancing"), next(scores))
 
-    progress = _train(network, tmp_path, steps=(8,), checks=4, watch=Watch(validate))
-    for value, expected in zip(values_of(network.variables), kept[1], strict=True):
-        np.testing.assert_array_equal(value, expected)
-    assert progress.best == pytest.approx(0.9)
+        watch = Watch(validate, **options)
+        progress = _train(network, tmp_path / str(len(runs)), steps=(8,), checks=4, watch=watch)
+        assert progress.best == pytest.approx(0.9)
+        for value, expected in zip(values_of(network.variables), validated[3 if options else 1], strict=True):
+            np.testing.assert_array_equal(value, expected)
+        runs.append((progress, validated))
+    losses = [[row["loss"] for row in progress.history] for progress, _ in runs]
+    assert losses[0] == losses[1]
+    assert all(not np.array_equal(*pair) for pair in zip(*(validated[2] for _, validated in runs), strict=True))
 
 
 @pytest.mark.slow
@@ -225,8 +230,8 @@ def _scored(network: keras.Model, **changes) -> Watch:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("phase", "at"), [(1, 5), (2, 0), (2, 4)])
-def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase: int, at: int) -> None:
+@pytest.mark.parametrize(("phase", "at", "ema"), [(1, 5, 0.9), (2, 0, 0.0), (2, 4, 0.9)])
+def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase: int, at: int, ema: float) -> None:
     """Stopped between two checkpoints, a rerun ends as the undisturbed run: history, weights, dropout's random state."""
 
     def train(folder: str, *, dying: bool) -> tuple[list[dict[str, float]], list[np.ndarray]]:
@@ -235,7 +240,7 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase
             Phase(number, Dying(seed=number, at=at if dying and number == phase else None), count, 2)
             for number, count in ((1, 7), (2, 5))
         ]
-        watch = _scored(network, checkpoint_steps=2)
+        watch = _scored(network, checkpoint_steps=2, ema=ema)
         progress = train_phases(
             network, phases=phases, descent=DESCENT, watch=watch, folder=tmp_path / folder, fingerprint="x"
         )

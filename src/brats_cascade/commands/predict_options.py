@@ -28,7 +28,11 @@ Precision = Annotated[str, typer.Option(help="float32 or bfloat16 (twice as fast
 Slices = Annotated[int, typer.Option(min=1, help="Slices computed at once; bounds the memory.")]
 MinComponent = Annotated[
     float | None,
-    typer.Option(min=0, help="Remove tumour components smaller than this, mm3 (default: chosen on validation)."),
+    typer.Option(
+        min=0,
+        help="Remove tumour components smaller than this, mm3; below 1: share of the largest (default: chosen on "
+        "validation).",
+    ),
 ]
 SkullDistance = Annotated[
     float | None,
@@ -44,6 +48,10 @@ Flatness = Annotated[
 SkullVolume = Annotated[
     float | None,
     typer.Option(min=0, help="Flat components near the edge go below this size, mm3 (default: chosen on validation)."),
+]
+OperatingPoint = Annotated[
+    float | None,
+    typer.Option(help="Added to the score of non-tumour: below 0 more is tumour (default: chosen on validation)."),
 ]
 AllowMerged = Annotated[
     bool, typer.Option("--allow-merged", help="Accept a model that knows fewer labels than the case's release.")

@@ -1,4 +1,4 @@
-"""Choosing the thresholds of post-processing: on the validation patients, from every combination of the candidates."""
+"""Choosing the post-processing: on the validation patients, from every combination of the candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from brats_cascade.labels import REGIONS, region_mask
 
 @dataclass(frozen=True)
 class Tally:
-    """One validation case, counted: enough to score any thresholds without touching its voxels again.
+    """One validation case at one operating point, counted: enough to score any thresholds without its voxels.
 
     Attributes:
         components: Its components, measured.
@@ -88,12 +88,12 @@ class Choice:
         }
 
 
-def choose_thresholds(cases: Sequence[Tally], *, candidates: Sequence[Thresholds]) -> Choice:
+def choose_thresholds(cases: Mapping[float, Sequence[Tally]], *, candidates: Sequence[Thresholds]) -> Choice:
     """Takes the thresholds with the highest mean Dice over regions and cases; of equal ones the first.
 
     Args:
-        cases: The validation cases.
-        candidates: Those that remove least first.
+        cases: Operating point of the candidates, and 0 -> the validation cases.
+        candidates: Those that change least first.
 
     Returns:
         The choice.
@@ -101,8 +101,8 @@ def choose_thresholds(cases: Sequence[Tally], *, candidates: Sequence[Thresholds
     Raises:
         ValueError: There is no case or no candidate.
     """
-    if not cases or not candidates:
-        raise ValueError(f"expected validation cases and candidates, received {len(cases)} and {len(candidates)}")
+    if not cases.get(0) or not candidates:
+        raise ValueError(f"expected validation cases and candidates, received {cases} and {candidates}")
     scored = [(thresholds, _mean(cases, thresholds)) for thresholds in candidates]
     best, scores = max(scored, key=lambda pair: round(mean_of(pair[1]), 9))  # max keeps the first of equal ones
     return Choice(best, scores, _mean(cases, OFF), len(candidates))
@@ -113,6 +113,6 @@ def mean_of(scores: Mapping[str, float]) -> float:
     return float(np.mean([scores[region] for region in REGIONS]))
 
 
-def _mean(cases: Sequence[Tally], thresholds: Thresholds) -> dict[str, float]:
-    each = [case.dice(thresholds) for case in cases]
+def _mean(cases: Mapping[float, Sequence[Tally]], thresholds: Thresholds) -> dict[str, float]:
+    each = [case.dice(thresholds) for case in cases[thresholds.operating_point]]
     return {region: float(np.mean([scores[region] for scores in each])) for region in REGIONS}

@@ -12,7 +12,8 @@ from brats_cascade.drawing.overlays import best_slice, overlay
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.segmentations import keep_segmentation
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_score, slice_table
-from brats_cascade.inference.postprocess import Thresholds, remove_components
+from brats_cascade.inference.postprocess import Thresholds
+from brats_cascade.inference.segment import labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +79,7 @@ def score_unseen(
     if case.labels is None:
         raise ValueError(f"{case.name}: expected a case with truth")
     truth, spacing = np.asarray(case.labels), case.meta["spacing"]
-    cleaned = remove_components(labels, brain=np.asarray(case.brain), spacing=spacing, thresholds=thresholds)
+    cleaned = labels_of(probabilities, brain=np.asarray(case.brain), spacing=spacing, thresholds=thresholds)
     if folder is not None:
         keep_segmentation(folder, labels=cleaned, meta=case.meta)
     facts = {"case": case.name, **{key: case.meta[key] for key in ("patient", "grade", "release")}}

@@ -10,8 +10,8 @@ from brats_cascade.data.preprocess import bounding_box, brain_mask, uncrop
 from brats_cascade.data.recipe import AXES, Recipe
 from brats_cascade.data.standardise import standardise_all
 from brats_cascade.errors import UserError
-from brats_cascade.inference.postprocess import OFF, Thresholds, remove_components
-from brats_cascade.inference.segment import Member, check_modalities, label_probabilities, most_probable
+from brats_cascade.inference.postprocess import OFF, Thresholds
+from brats_cascade.inference.segment import Member, check_modalities, label_probabilities, labels_of
 
 
 def segment_array(
@@ -59,7 +59,7 @@ def segment_array(
     inside = np.ascontiguousarray(inside.transpose(order))
     probabilities = label_probabilities([member], image=turned, brain=inside, slices=slices, flips=flips)
     steps = tuple(spacing[axis] for axis in order)
-    labels = remove_components(most_probable(probabilities), brain=inside, spacing=steps, thresholds=thresholds)
+    labels = labels_of(probabilities, brain=inside, spacing=steps, thresholds=thresholds)
     return uncrop(labels.transpose(np.argsort(order)), offset=[axis.start for axis in box], shape=brain.shape)
 
 

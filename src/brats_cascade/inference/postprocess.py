@@ -2,8 +2,8 @@
 
 The paper removes flat blobs near the skull by connected components (section 4) and prints no rule. Ours: a connected
 component (26 neighbours) of the complete tumour goes if it is smaller than `min_component`, or if it is at once near the
-brain's edge, flat, and smaller than `skull_volume`. The largest component always stays. The evaluate stage chooses the
-four thresholds on the validation patients.
+brain's edge, flat, and smaller than `skull_volume`. The largest component always stays. The evaluate stage chooses these
+thresholds and the operating point on the validation patients.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,19 +18,26 @@ TOUCHING = np.ones((3, 3, 3))
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When a component goes.
+    """What a voxel must reach to be tumour, and when a component goes.
 
     Attributes:
-        min_component: mm3; a smaller one goes wherever it lies. 0 leaves this part out.
+        min_component: mm3, or below 1 a share of the largest component; a smaller one goes wherever it lies. 0 leaves this
+            part out.
         skull_distance: mm; nearer to the brain's edge than this, on average over its voxels. 0 leaves the skull's part out.
         flatness: Thickness over width (see `Components`); flatter than this.
         skull_volume: mm3; smaller than this.
+        operating_point: Added to the score of non-tumour before the most probable label is taken; below 0 more is tumour.
     """
 
     min_component: float = 0.0
     skull_distance: float = 0.0
     flatness: float = 0.5
     skull_volume: float = 5000.0
+    operating_point: float = 0.0
+
+    def smallest(self, volumes: np.ndarray) -> float:
+        """Volume that one of these components must have to stay, mm3."""
+        return self.min_component * (float(volumes.max(initial=0)) if self.min_component < 1 else 1.0)
 
     def as_dict(self) -> dict[str, float]:
         """For JSON; thresholds that do the same give the same numbers."""
@@ -38,13 +45,19 @@ class Thresholds:
         return {name: float(value) for name, value in near.items()}
 
     def __str__(self) -> str:
-        parts = [f"components below {self.min_component:g} mm3"] if self.min_component else []
+        parts = []
+        if self.min_component:
+            least = f"{self.min_component:g} mm3"
+            parts.append(
+                f"components below {f'{self.min_component:.3g} of the largest' if self.min_component < 1 else least}"
+            )
         if self.skull_distance:
             parts.append(
                 f"blobs within {self.skull_distance:g} mm of the brain's edge, flatter than {self.flatness:g} and below "
                 f"{self.skull_volume:g} mm3"
             )
-        return f"removes {' and '.join(parts)}" if parts else "removes nothing"
+        moved = f"adds {self.operating_point:g} to the score of non-tumour and " if self.operating_point else ""
+        return f"{moved}removes {' and '.join(parts) or 'nothing'}"
 
 
 OFF = Thresholds()
@@ -70,7 +83,7 @@ class Components:
     def removed(self, thresholds: Thresholds) -> np.ndarray:
         """Says for every component whether it goes, bool; the largest never does."""
         near = (self.distances < thresholds.skull_distance) & (self.flatness < thresholds.flatness)
-        gone = (self.volumes < thresholds.min_component) | (near & (self.volumes < thresholds.skull_volume))
+        gone = (self.volumes < thresholds.smallest(self.volumes)) | (near & (self.volumes < thresholds.skull_volume))
         if len(gone):
             gone[int(self.volumes.argmax())] = False
         return gone
@@ -131,38 +144,38 @@ def remove_components(
     """
     cleaned = labels.astype(np.uint8, copy=True)
     if not thresholds.skull_distance:
-        return remove_small_components(cleaned, spacing=spacing, smallest=thresholds.min_component)
+        return remove_small_components(cleaned, spacing=spacing, thresholds=thresholds)
     found = find_components(labels, brain=brain, spacing=spacing)
     cleaned[np.concatenate([[False], found.removed(thresholds)])[found.parts]] = 0
     return cleaned
 
 
-def remove_small_components(labels: np.ndarray, *, spacing: Sequence[float], smallest: float) -> np.ndarray:
-    """Sets connected components of the complete tumour below a volume to background; the largest one always stays.
+def remove_small_components(labels: np.ndarray, *, spacing: Sequence[float], thresholds: Thresholds) -> np.ndarray:
+    """Sets connected components of the complete tumour below `min_component` to background; the largest one always stays.
 
     Args:
         labels: Canonical labels (slices, rows, columns).
         spacing: Of the voxels, mm.
-        smallest: Volume that a component must have to stay, mm3; 0 keeps all.
+        thresholds: Of which this one counts.
 
     Returns:
         uint8 array of the same shape; the input is left as it is.
     """
     cleaned = labels.astype(np.uint8, copy=True)
-    if smallest <= 0:
+    if thresholds.min_component <= 0:
         return cleaned
     parts, count = ndimage.label(labels > 0, structure=TOUCHING)
     if count < 2:
         return cleaned
     volumes = np.bincount(parts.ravel())[1:] * float(np.prod(spacing))
-    kept = volumes >= smallest
+    kept = volumes >= thresholds.smallest(volumes)
     kept[int(volumes.argmax())] = True
     cleaned[~np.concatenate([[True], kept])[parts]] = 0
     return cleaned
 
 
 def all_thresholds(candidates: Mapping[str, Iterable[float]]) -> list[Thresholds]:
-    """Every combination of the candidates, without doubles, the one that removes least first.
+    """Every combination of the candidates, without doubles, the one that changes least first.
 
     Args:
         candidates: Attribute of `Thresholds` -> values to try.
@@ -171,7 +184,7 @@ def all_thresholds(candidates: Mapping[str, Iterable[float]]) -> list[Thresholds
         Thresholds(**dict(zip(candidates, values, strict=True))) for values in product(*candidates.values())
     ]
     distinct = {tuple(thresholds.as_dict().values()): thresholds for thresholds in combinations}
-    return [distinct[key] for key in sorted(distinct)]
+    return [distinct[key] for key in sorted(distinct, key=lambda values: (abs(values[-1]), values))]
 
 
 def _boxes(parts: np.ndarray) -> list[tuple[int, tuple[slice, ...]]]:

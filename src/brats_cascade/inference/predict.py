@@ -10,8 +10,8 @@ from brats_cascade.data.checks import judge_case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import Misfit, all_misfits, describe_misfits
-from brats_cascade.inference.postprocess import OFF, Thresholds, remove_components
-from brats_cascade.inference.segment import Member, check_members, check_modalities, label_probabilities, most_probable
+from brats_cascade.inference.postprocess import OFF, Thresholds
+from brats_cascade.inference.segment import Member, check_members, check_modalities, label_probabilities, labels_of
 from brats_cascade.labels import NON_ENHANCING, SCHEMES
 from brats_cascade.models.files import Contract
 
@@ -74,9 +74,7 @@ def predict_case(
     if strict and misfits:
         raise UserError(f"{case.name}: {describe_misfits(misfits)}; give another --model, or leave out --strict")
     probabilities = label_probabilities(members, image=prepared.image, brain=prepared.brain, slices=slices, flips=flips)
-    labels = remove_components(
-        most_probable(probabilities), brain=prepared.brain, spacing=prepared.meta["spacing"], thresholds=thresholds
-    )
+    labels = labels_of(probabilities, brain=prepared.brain, spacing=prepared.meta["spacing"], thresholds=thresholds)
     return Prediction(prepared, labels, probabilities, misfits, warnings)
 
 

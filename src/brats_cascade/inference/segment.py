@@ -1,4 +1,4 @@
-"""From a prepared case to label probabilities: one network or several, with or without flips; and to labels."""
+"""From a prepared case to label probabilities, by one network or several, with or without flips; and to labels."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.data.recipe import has_mirrors
 from brats_cascade.errors import UserError
 from brats_cascade.inference.dense import predict_volume
+from brats_cascade.inference.postprocess import Thresholds, remove_components
 from brats_cascade.labels import LABELS
 from brats_cascade.models.files import Contract
 
@@ -91,9 +92,39 @@ def label_probabilities(
     return total
 
 
-def most_probable(probabilities: np.ndarray) -> np.ndarray:
-    """The most probable label of every voxel, uint8; of equal ones the lowest number."""
-    return probabilities.argmax(axis=-1).astype(np.uint8)
+def most_probable(probabilities: np.ndarray, *, operating_point: float = 0.0) -> np.ndarray:
+    """The most probable label of every voxel; of equal ones the lowest number.
+
+    Args:
+        probabilities: (..., labels).
+        operating_point: Added to the score (logarithm of the probability) of label 0 before; below 0 more is tumour.
+
+    Returns:
+        uint8 (...).
+    """
+    if not operating_point:
+        return probabilities.argmax(axis=-1).astype(np.uint8)
+    tumour = probabilities[..., 1:].argmax(axis=-1)
+    highest = np.take_along_axis(probabilities[..., 1:], tumour[..., None], axis=-1)[..., 0]
+    return np.where(probabilities[..., 0] * np.exp(operating_point) >= highest, 0, tumour + 1).astype(np.uint8)
+
+
+def labels_of(
+    probabilities: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], thresholds: Thresholds
+) -> np.ndarray:
+    """The labels of a volume after post-processing.
+
+    Args:
+        probabilities: float32 (slices, rows, columns, labels).
+        brain: bool (slices, rows, columns).
+        spacing: Of the voxels, mm.
+        thresholds: The post-processing.
+
+    Returns:
+        Canonical labels, uint8 (slices, rows, columns).
+    """
+    labels = most_probable(probabilities, operating_point=thresholds.operating_point)
+    return remove_components(labels, brain=brain, spacing=spacing, thresholds=thresholds)
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:

@@ -7,11 +7,9 @@ from pydantic import BeforeValidator, Field
 from brats_cascade.params.train import Count, NotNegative, Positive, Stage, TrainParams
 
 # One number, or several of which a stage chooses one.
-Candidates = Annotated[
-    tuple[NotNegative, ...],
-    Field(min_length=1),
-    BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,)),
-]
+_LISTED = Field(min_length=1), BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,))
+Candidates = Annotated[tuple[NotNegative, ...], *_LISTED]
+Offsets = Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], *_LISTED]
 
 
 class DataParams(Stage):
@@ -81,6 +79,7 @@ class EvaluateParams(Stage):
     skull_distance: Candidates
     flatness: Candidates
     skull_volume: Candidates
+    operating_point: Offsets = (0.0,)
 
 
 class SweepParams(Stage):

@@ -73,6 +73,8 @@ class TrainParams(Stage):
     intensity: NotNegative
     checks: Positive
     patience: Count
+    keep: Literal["best", "last"] = "best"
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     checkpoint_steps: Count
     precision: Literal["float32", "bfloat16"]
     devices: Literal["one", "local", "workers"]

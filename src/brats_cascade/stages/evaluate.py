@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume")
+THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume", "operating_point")
 
 
 def evaluate(project: Project, params: Params, name: str) -> None:
@@ -113,12 +113,12 @@ def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> A
     from brats_cascade.inference.postprocess import all_thresholds
     from brats_cascade.inference.segment import most_probable
 
-    tallies = []
+    tallies: dict[float, list[Any]] = {point: [] for point in (0.0, *options.operating_point)}
     for case in cases:
-        labels = most_probable(segment(case))
-        tallies.append(
-            tally(labels, truth=np.asarray(case.labels), brain=np.asarray(case.brain), spacing=case.meta["spacing"])
-        )
+        probabilities, brain = segment(case), np.asarray(case.brain)
+        for point, counted in tallies.items():
+            labels = most_probable(probabilities, operating_point=point)
+            counted.append(tally(labels, truth=np.asarray(case.labels), brain=brain, spacing=case.meta["spacing"]))
     return choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in THRESHOLDS}))
 
 

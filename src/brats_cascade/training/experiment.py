@@ -65,7 +65,7 @@ def train_experiment(
         devices: What computes.
 
     Returns:
-        The trained network, with the best weights of the last phase.
+        The trained network, with the best weights of the last phase, or the last ones.
     """
     cascade = architecture in CASCADES
     frozen, style = cascade and settings.cascade == "frozen", style_of(settings)
@@ -93,6 +93,8 @@ def train_experiment(
             lambda: validation_scores(network, cases=data.validation, classes=data.classes, geometry=geometry),
             checkpoint_steps=settings.checkpoint_steps,
             patience=settings.patience,
+            keep=settings.keep,
+            ema=settings.ema,
             on_check=on_check,
         )
         progress = train_phases(

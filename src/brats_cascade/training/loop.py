@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS
+from brats_cascade.training.averaging import Average
 from brats_cascade.training.batches import Prefetch, Sampler
 from brats_cascade.training.checkpoint import Checkpoint, assign_values, try_save_checkpoint, values_of
 from brats_cascade.training.descent import Descent
@@ -28,12 +29,16 @@ class Watch:
         validate: Gives validation numbers of the network as it is: "complete", "core", "enhancing" (Dice), and others.
         checkpoint_steps: Steps between checkpoints; there is always one after a validation round. 0: only there.
         patience: A phase ends after this many validation rounds without a better score; 0 never ends it early.
+        keep: Weights of which round are kept: "best" or "last".
+        ema: Decay of the moving average of the weights that is validated and kept; 0: the weights themselves.
         on_check: Called with the whole history after every validation round, once it is in the checkpoint.
     """
 
     validate: Callable[[], dict[str, float]]
     checkpoint_steps: int = 0
     patience: int = 0
+    keep: str = "best"
+    ema: float = 0.0
     on_check: Callable[[list[dict[str, float]]], None] | None = None
 
 
@@ -67,11 +72,12 @@ class Loop:
         self._progress, self._path, self._fingerprint, self._devices = progress, path, fingerprint, devices
         self._step = devices.stepper(trainer)
         self.best: list[np.ndarray] = values_of(network.variables)
+        self._average = Average(network, decay=watch.ema)
 
     def restore(self, found: Checkpoint) -> None:
-        """Puts a checkpoint's weights, optimiser state and best weights back."""
+        """Puts a checkpoint's weights, optimiser state, moving average and best weights back."""
         assign_values(self._variables, found.groups["last"])
-        self.best = found.groups["best"]
+        self.best, self._average.values = found.groups["best"], found.groups.get("average", [])
 
     @property
     def _variables(self) -> list[Any]:
@@ -95,6 +101,7 @@ class Loop:
         for step, batch in Prefetch(sampler, first=progress.step, last=last):
             self._descent.set_step(self._trainer.optimizer, step=step, steps=steps)
             self._count(self._step(batch), pixels=int(np.count_nonzero(batch.weights)))
+            self._average.update(step)
             bar.update()
             check = marks.get(progress.step)
             if check is not None:
@@ -122,7 +129,8 @@ class Loop:
     def _check(self, check: int, *, rate: float, started: float) -> dict[str, float]:
         """One validation round: a row of the history, the best weights, a checkpoint."""
         progress, watch = self._progress, self._watch
-        scores = watch.validate()
+        with self._average.in_place():
+            scores, checked = watch.validate(), values_of(self._network.variables)
         progress.seconds = time.perf_counter() - started
         row = {
             "phase": progress.phase,
@@ -136,11 +144,10 @@ class Loop:
         progress.history.append(row)
         progress.loss_sum, progress.losses = 0.0, 0
         score = _score(row)
-        if score > progress.best:
-            progress.best, progress.stale = score, 0
-            self.best = values_of(self._network.variables)
-        else:
-            progress.stale += 1
+        if score > progress.best or watch.keep == "last":
+            self.best = checked
+        progress.stale = 0 if score > progress.best else progress.stale + 1
+        progress.best = max(progress.best, score)
         progress.ended = bool(watch.patience) and progress.stale >= watch.patience
         self._save()
         if watch.on_check is not None:
@@ -155,7 +162,7 @@ class Loop:
         if not self._devices.writes:
             return
         state = {**self._progress.as_dict(), "fingerprint": fingerprint or self._fingerprint}
-        groups = {"last": values_of(self._variables), "best": self.best}
+        groups = {"last": values_of(self._variables), "best": self.best, "average": self._average.values}
         try_save_checkpoint(path or self._path, groups=groups, state=state)
 
 

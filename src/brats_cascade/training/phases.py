@@ -55,7 +55,8 @@ def train_phases(
 ) -> Progress:
     """Trains a network through its phases and leaves it with the best weights of the last one.
 
-    The best weights are those with the highest mean validation Dice over the regions. Training goes on from the
+    The best weights are those with the highest mean validation Dice over the regions, or, if `watch` keeps the last ones,
+    those of the last validation round. Training goes on from the
     checkpoint in `folder` if its fingerprint is this one.
 
     Args:
