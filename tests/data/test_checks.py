@@ -9,8 +9,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.data.checks import cohort_numbers, judge_case, validate_cases
 from brats_cascade.data.data_docs import make_offline
 from brats_cascade.data.expectations import _read_report, failing_cases
-from brats_cascade.data.rule import Rule
-from brats_cascade.data.rules import all_rules
+from brats_cascade.data.rules import Rule, all_rules
 from brats_cascade.errors import UserError
 
 INTENSITIES = {"min": 3.0, "p01": 10.0, "p50": 200.0, "p99": 600.0, "max": 900.0, "mean": 210.0, "std": 80.0}
@@ -253,6 +252,6 @@ def test_a_rule_that_great_expectations_drops_is_an_error(tmp_path):
 
 
 def test_a_rule_that_cannot_be_evaluated_is_an_error(tmp_path):
-    rule = Rule("ExpectColumnValuesToBeInSet", {"column": "absent", "value_set": [1]}, "text", str)
+    rule = Rule("ExpectColumnValuesToBeInSet", {"column": "absent", "value_set": [1]}, "text", "reason")
     with pytest.raises(RuntimeError, match="could not be evaluated"):
         failing_cases(pd.DataFrame({"case": ["a"]}), rules=[rule], site=tmp_path / "site")

@@ -7,10 +7,9 @@ from layouts import LAYOUTS, tiny_volumes, write_layout
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.cases import find_cases
+from brats_cascade.data.checks import mixed_labels
 from brats_cascade.data.fingerprint import PAPER_SHARES, fingerprint
 from brats_cascade.data.ingest import survey
-from brats_cascade.data.mixed_labels import check_one_label_set
-from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES, recode
 
 CHOSEN = ("brats2013", "brats2017", "brats2023")
@@ -74,11 +73,10 @@ def test_what_no_case_has_is_none(cohort):
     assert found["labels"]["cases"] == 0 and found["labels"]["table"][1]["share"] is None
 
 
-def test_a_mixed_cohort_is_merged_or_refused(cohort, caplog):
+def test_a_mixed_cohort_is_told(cohort):
     table, _ = cohort
-    check_one_label_set(table, labels="merge")
-    assert "1 cases tell necrosis and non-enhancing tumour apart (first LG_0001), 2 hold them as one" in caplog.text
-    with pytest.raises(UserError, match=r"data\.labels: refuse, but 1 cases .* set data\.labels to merge"):
-        check_one_label_set(table, labels="refuse")
+    assert mixed_labels(table).startswith(
+        "1 cases tell necrosis and non-enhancing tumour apart (first LG_0001), 2 hold"
+    )
     for rows in (table[table["scheme"] == "five"], table[table["scheme"] != "five"]):
-        check_one_label_set(rows, labels="refuse")
+        assert mixed_labels(rows) == ""

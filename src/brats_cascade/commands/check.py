@@ -9,11 +9,10 @@ from typing import Any
 import pandas as pd
 
 from brats_cascade.data.cases import search
-from brats_cascade.data.checks import Verdict, judge_cases
+from brats_cascade.data.checks import Verdict, judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
-from brats_cascade.data.mixed_labels import mixed_labels
+from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
 from brats_cascade.data.stops import dvc_overlooks, dvc_stops_at
-from brats_cascade.data.truth_rules import NO_ENHANCING, NO_TRUTH
 from brats_cascade.data.unused import by_reason, note_unused, noted_unused
 
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")

@@ -13,12 +13,11 @@ from brats_cascade import PHANTOM
 from brats_cascade.data.data_docs import make_offline, write_entry_page
 from brats_cascade.data.expectations import failing_cases
 from brats_cascade.data.facts import table
-from brats_cascade.data.mixed_labels import check_one_label_set
-from brats_cascade.data.rule import Rule
-from brats_cascade.data.rule_table import facts_of, plain, records
-from brats_cascade.data.rules import SPREAD, Spacing, all_rules, case_rules, in_mm
+from brats_cascade.data.rule_table import facts_of, plain
+from brats_cascade.data.rules import SPREAD, Row, Rule, Spacing, all_rules, case_rules, in_mm
 from brats_cascade.data.unused import noted_unused
 from brats_cascade.errors import UserError
+from brats_cascade.labels import FIVE, SCHEMES
 
 USUAL_SPACING = 1.0  # mm, of every BraTS release
 LOGGER = logging.getLogger(__name__)
@@ -46,10 +45,13 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """The content of data/verdict.json."""
+        set_aside, warnings = (
+            [{"case": case, "reason": reason} for case, reason in pairs] for pairs in (self.set_aside, self.warnings)
+        )
         return {
             "accepted": list(self.accepted),
-            "set_aside": [{"case": case, "reason": reason} for case, reason in self.set_aside],
-            "warnings": [{"case": case, "reason": reason} for case, reason in self.warnings],
+            "set_aside": set_aside,
+            "warnings": warnings,
             "notes": list(self.notes),
             "volumes": dict(self.volumes),
             "not_used": [{"file": file, "reason": reason} for file, reason in self.unused],
@@ -63,10 +65,7 @@ def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") ->
         cases: data/cases.parquet, one row per case found.
         docs: As `judge_cases`.
         labels: What becomes of a cohort in which some releases merge labels that others tell apart: "merge" them in
-            all, or "refuse" the cohort.
-
-    Returns:
-        The verdict.
+            all (regions stay comparable), or "refuse" the cohort.
 
     Raises:
         UserError: There are no cases, every one is set aside (the message lists the first reasons), or the accepted
@@ -82,8 +81,26 @@ def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") ->
     if not verdict.accepted:
         first = " | ".join(reason for _, reason in verdict.set_aside[:3])
         raise UserError(f"all {len(cases)} cases are set aside; see {docs / 'index.html'}; the first reasons: {first}")
-    check_one_label_set(cases[cases["case"].isin(verdict.accepted)], labels=labels)
+    mixed = mixed_labels(cases[cases["case"].isin(verdict.accepted)])
+    if mixed and labels == "refuse":
+        raise UserError(
+            f"data.labels: refuse, but {mixed}; set data.labels to merge to train on four classes, or take one kind out"
+        )
+    if mixed:
+        LOGGER.warning("%s: all are used with the two as one label; data.labels: refuse would stop here", mixed)
     return verdict
+
+
+def mixed_labels(cases: pd.DataFrame) -> str:
+    """Says in words that only some cases tell necrosis and non-enhancing tumour apart; "" where all do or none does."""
+    whole = cases["scheme"].map(lambda scheme: SCHEMES[scheme].canonical_labels == FIVE.canonical_labels).astype(bool)
+    if whole.all() or not whole.any():
+        return ""
+    five, merged = cases.loc[whole, "case"], cases.loc[~whole, "case"]
+    return (
+        f"{len(five)} cases tell necrosis and non-enhancing tumour apart (first {five.iloc[0]}), {len(merged)} hold "
+        f"them as one label (first {merged.iloc[0]})"
+    )
 
 
 def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
@@ -127,10 +144,10 @@ def judge_case(facts: Mapping[str, Any], *, truth: bool = False) -> tuple[tuple[
         Why the validate stage would set it aside, and what it would warn of: reasons without the case's name, each
         once; empty for a case that is in order.
     """
-    (row,) = records(plain(table([facts])))
+    (row,) = plain(table([facts])).to_dict("records")
     broken = [rule for rule in case_rules(truth=truth) if rule.broken_by(row)]
     errors, warnings = (
-        tuple(dict.fromkeys(rule.reason(row) for rule in broken if rule.severity == severity))
+        tuple(dict.fromkeys(rule.reason.format_map(row) for rule in broken if rule.severity == severity))
         for severity in ("critical", "warning")
     )
     return errors, warnings
@@ -165,15 +182,7 @@ def _account(cases: pd.DataFrame, *, verdict: Verdict) -> Verdict:
 
 
 def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
-    """The content of metrics/data.json.
-
-    Args:
-        cases: The per-case table.
-        verdict: What `validate_cases` made of it.
-
-    Returns:
-        Cases found, accepted, set_aside and with warnings; patients accepted, and of these high and low grade.
-    """
+    """The content of metrics/data.json: cases by verdict, and patients accepted, in all and by grade."""
     used = cases[cases["case"].isin(verdict.accepted)]
     grades = used.drop_duplicates("patient")["grade"]
     return {
@@ -207,7 +216,7 @@ def _judge(facts: pd.DataFrame, *, rules: Sequence[Rule], failing: Sequence[set[
     return Verdict(tuple(accepted), tuple(set_aside), tuple(warnings))
 
 
-def _join(rules: Sequence[Rule], *, row: dict[Any, Any]) -> str:
+def _join(rules: Sequence[Rule], *, row: Row) -> str:
     """The rules' reasons as one line that names the case; equal reasons once."""
-    reasons = "; ".join(dict.fromkeys(rule.reason(row) for rule in rules))
+    reasons = "; ".join(dict.fromkeys(rule.reason.format_map(row) for rule in rules))
     return " ".join((reasons if row["case"] in reasons else f"{row['case']}: {reasons}").split())

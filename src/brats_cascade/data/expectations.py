@@ -1,4 +1,4 @@
-"""Runs the rules in Great Expectations and reads off which cases fail which."""
+"""Runs the rules in Great Expectations, writes its data docs, and reads off which cases fail which rule."""
 
 import logging
 import shutil
@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from brats_cascade.data.rule import Rule
+from brats_cascade.data.rules import Rule
 
 # Every run has the same name and time, and they are in the pages' paths: a second run writes the same files.
 RUN, NO_TIME = "check", datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> list[set[str]]:
-    """Runs the rules in Great Expectations and writes its data docs.
+    """Runs the rules and writes the data docs.
 
     Args:
         facts: One row per case: text columns without nulls, numbers as float64 (NaN: not known, passes every rule).
@@ -64,7 +64,7 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
 
 
 def _read_report(report: Any, *, rules: Sequence[Rule]) -> list[set[str]]:
-    """The failing cases per rule; refuses a report that does not cover every rule (a dropped rule would pass)."""
+    """Refuses a report that does not cover every rule: a dropped rule would pass."""
     evaluated = report.statistics["evaluated_expectations"]
     if evaluated != len(rules):
         raise RuntimeError(f"Great Expectations evaluated {evaluated} of {len(rules)} rules")
@@ -79,7 +79,7 @@ def _read_report(report: Any, *, rules: Sequence[Rule]) -> list[set[str]]:
 
 
 def _put_docs_at(site: Path, *, context: Any) -> None:
-    """Gives the context one data docs site, in this folder, in place of the one in a temporary folder it comes with."""
+    """One data docs site, in this folder, in place of the one in a temporary folder that a context comes with."""
     for name, config in dict(context.variables.data_docs_sites).items():
         shutil.rmtree(config["store_backend"]["base_directory"], ignore_errors=True)
         context.delete_data_docs_site(name)

@@ -1,7 +1,5 @@
 """The per-case table as the rules look at it: plain types, and what follows from several columns or several cases."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -47,11 +45,6 @@ def plain(cases: pd.DataFrame) -> pd.DataFrame:
     return facts
 
 
-def records(facts: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows, each a dict of column -> value."""
-    return [{str(column): value for column, value in row.items()} for row in facts.to_dict("records")]
-
-
 def _in_our_order(modalities: str) -> str:
     names = modalities.split(",") if modalities else []
     return ",".join(sorted(names, key=lambda name: (MODALITIES.index(name) if name in MODALITIES else 9, name)))
@@ -63,7 +56,7 @@ def _twins(facts: pd.DataFrame, *, hashes: pd.Series) -> pd.Series:
     Of the rows with one hash the first by name stays, those that no rule sets aside before the others.
     """
     critical = [rule for rule in case_rules(truth=True) if rule.severity == "critical"]
-    sound = [not any(rule.broken_by(row) for rule in critical) for row in records(facts)]
+    sound = [not any(rule.broken_by(row) for rule in critical) for row in facts.to_dict("records")]
     usable = pd.Series(sound, index=facts.index) & ~facts["case"].duplicated(keep=False)
     order = facts.assign(_hash=hashes, _later=~usable).sort_values(["_later", "case", "folder"], kind="stable")
     known = order[order["_hash"] != ""]

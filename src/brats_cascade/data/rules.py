@@ -1,17 +1,188 @@
-"""The rules every case must meet, each one built-in expectation of Great Expectations."""
+"""The rules of the gate: what a row of the per-case table must meet, each one built-in expectation of Great Expectations.
+
+A reason is a format string over the row: what is wrong and the cure, without the case's name.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.rule import Row, Rule, between, equals
-from brats_cascade.data.truth_rules import truth_rules
 
 BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
 POSSIBLE_SPACING = (0.3, 5.0)  # mm
 SPREAD = 0.2  # share of a cohort's spacing by which a case may differ from it
 LARGEST_INTENSITY = 1e6  # scanners write 16-bit integers; more means a wrong scale factor or byte order
+LARGEST_TUMOUR = 600.0  # cm3
+TUMOUR_OUTSIDE = 0.01  # share of the tumour's voxels that may lie outside the brain
+NO_TRUTH = "no ground truth: can be segmented, but not used for training"
+NO_ENHANCING = "its ground truth does not mark enhancing tumour: can be segmented and scored, but not used for training"
 
 _SPACINGS = ("spacing_slice", "spacing_row", "spacing_column")
+_SPACING = "spacing {spacing_slice:.3g} x {spacing_row:.3g} x {spacing_column:.3g} mm (slice, row, column)"
 
+Row = Mapping[Any, Any]
+Severity = Literal["critical", "warning"]
 Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation.
+
+    Attributes:
+        expectation: Name of the class in great_expectations.expectations.
+        arguments: What that class is given, the column included.
+        text: What the data docs say about it.
+        reason: Why a row breaks it, a format string.
+        severity: "critical" sets the case aside, "warning" keeps it.
+    """
+
+    expectation: str
+    arguments: Mapping[str, Any]
+    text: str
+    reason: str
+    severity: Severity = "critical"
+
+    def broken_by(self, row: Row) -> bool:
+        """Whether a row breaks the rule; Great Expectations says the same of a table (test)."""
+        given = self.arguments
+        if self.expectation == "ExpectColumnValuesToBeInSet":
+            return row[given["column"]] not in given["value_set"]
+        if self.expectation == "ExpectColumnValuesToNotBeNull":
+            return math.isnan(row[given["column"]])
+        if self.expectation == "ExpectColumnPairValuesAToBeGreaterThanB":
+            return row[given["column_A"]] <= row[given["column_B"]]  # not with NaN, which is unknown
+        if self.expectation == "ExpectColumnValuesToBeBetween":
+            value = row[given["column"]]
+            low, high = given.get("min_value", -math.inf), given.get("max_value", math.inf)
+            return value < low or value > high or (given.get("strict_min", False) and value == low)
+        raise NotImplementedError(self.expectation)
+
+
+def _equals(column: str, value: str, *, text: str, reason: str, severity: Severity = "critical") -> Rule:
+    return Rule("ExpectColumnValuesToBeInSet", {"column": column, "value_set": [value]}, text, reason, severity)
+
+
+def _between(column: str, *, text: str, reason: str, severity: Severity = "critical", **limits: float) -> Rule:
+    """A number lies within `min_value` and `max_value`, or is unknown."""
+    return Rule("ExpectColumnValuesToBeBetween", {"column": column, **limits}, text, reason, severity)
+
+
+def _of_intensities(name: str) -> tuple[Rule, ...]:
+    extent = f"{name} runs from {{{name}_min:.4g}} to {{{name}_max:.4g}}, expected within +-{LARGEST_INTENSITY:g}"
+    return (
+        _between(
+            f"{name}_std",
+            min_value=0,
+            strict_min=True,
+            text=f"{name} varies inside the brain.",
+            reason=f"{name} is constant inside the brain: replace that file",
+        ),
+        *(
+            _between(
+                f"{name}_{end}",
+                min_value=-LARGEST_INTENSITY,
+                max_value=LARGEST_INTENSITY,
+                text=f"{name}'s intensities lie within +-{LARGEST_INTENSITY:g}.",
+                reason=f"{extent}: check its scale factor and byte order",
+            )
+            for end in ("min", "max")
+        ),
+        Rule(
+            "ExpectColumnPairValuesAToBeGreaterThanB",
+            {"column_A": f"{name}_p99", "column_B": f"{name}_p01", "or_equal": False},
+            f"{name}'s 99th percentile exceeds its 1st.",
+            f"98 % of {name} inside the brain is one value, {{{name}_p50:.4g}}: check that file",
+            "warning",
+        ),
+    )
+
+
+_BRAIN = f"{BRAIN_FRACTION[0]:.0%} to {BRAIN_FRACTION[1]:.0%}"
+_SCANS = (
+    _equals("problem", "", text="Every file of the case can be read.", reason="{problem}"),
+    _equals(
+        "modalities",
+        ",".join(MODALITIES),
+        text=f"The case has the four modalities {','.join(MODALITIES)}.",
+        reason=f"modalities {{modalities}}, expected {','.join(MODALITIES)}: add the missing file",
+    ),
+    _equals(
+        "same_grid",
+        "yes",
+        text="All volumes of the case share one shape and one affine.",
+        reason="its volumes differ in shape or affine: resample them to one grid",
+    ),
+    _equals("finite", "yes", text="No volume holds NaN or Inf.", reason="a volume holds NaN or Inf: export it again"),
+    Rule(
+        "ExpectColumnValuesToNotBeNull",
+        {"column": "brain_fraction"},
+        "The share of the brain in the volume is known.",
+        "its brain could not be measured: run the ingest stage again",
+    ),
+    _between(
+        "brain_fraction",
+        min_value=BRAIN_FRACTION[0],
+        max_value=BRAIN_FRACTION[1],
+        text=f"The brain fills {_BRAIN} of the volume.",
+        reason=f"the brain fills {{brain_fraction:.1%}} of the volume, expected {_BRAIN}: check that the images are "
+        "skull-stripped and not empty",
+    ),
+    *(rule for name in MODALITIES for rule in _of_intensities(name)),
+    *(
+        _between(
+            column,
+            min_value=POSSIBLE_SPACING[0],
+            max_value=POSSIBLE_SPACING[1],
+            text=f"{column} is possible for an MR volume.",
+            reason=f"{_SPACING}, expected {POSSIBLE_SPACING[0]} to {POSSIBLE_SPACING[1]}: correct the header or resample",
+        )
+        for column in _SPACINGS
+    ),
+)
+_TRUTH = (
+    _equals(
+        "unknown_labels",
+        "",
+        text="The ground truth holds only labels that the release knows.",
+        reason="its ground truth holds the labels {unknown_labels}, unknown to the scheme {scheme!r}: correct the ground "
+        "truth, or name the case in a listing with another scheme",
+    ),
+    _equals("has_truth", "yes", text="The case has a ground truth (training needs one).", reason=NO_TRUTH),
+    _equals(
+        "regions", "all", text="The ground truth tells all regions apart (training needs that).", reason=NO_ENHANCING
+    ),
+    _between(
+        "tumour_cm3",
+        max_value=LARGEST_TUMOUR,
+        text=f"The tumour is not larger than {LARGEST_TUMOUR:.0f} cm3.",
+        reason=f"its tumour measures {{tumour_cm3:.0f}} cm3, expected at most {LARGEST_TUMOUR:.0f}: check the ground truth "
+        "and the spacing",
+    ),
+    _between(
+        "tumour_cm3",
+        min_value=0,
+        strict_min=True,
+        text="The ground truth holds some tumour.",
+        reason="its ground truth holds no tumour: check that it is this patient's file",
+        severity="warning",
+    ),
+    _between(
+        "tumour_outside",
+        max_value=TUMOUR_OUTSIDE,
+        text=f"At most {TUMOUR_OUTSIDE:.0%} of the tumour lies outside the brain.",
+        reason=f"{{tumour_outside:.1%}} of its tumour lies outside the brain, expected at most {TUMOUR_OUTSIDE:.0%}: check "
+        "that the ground truth is this patient's and has the same orientation",
+        severity="warning",
+    ),
+)
+
+
+def case_rules(*, truth: bool) -> tuple[Rule, ...]:
+    """The rules that a case meets or breaks whatever cohort it is in; those about its ground truth only on demand."""
+    return (*_SCANS, *_TRUTH) if truth else _SCANS
 
 
 def all_rules(*, spacing: Spacing = (1.0, 1.0, 1.0)) -> tuple[Rule, ...]:
@@ -20,150 +191,15 @@ def all_rules(*, spacing: Spacing = (1.0, 1.0, 1.0)) -> tuple[Rule, ...]:
     Args:
         spacing: What most cases of the cohort have, mm, along slices, rows and columns.
     """
-    return (*case_rules(truth=True), *_cohort_rules(spacing))
-
-
-def case_rules(*, truth: bool) -> tuple[Rule, ...]:
-    """The rules that a case meets or breaks whatever cohort it is in.
-
-    Args:
-        truth: Whether to have those about its ground truth, which a prediction does not need.
-    """
-    scans = (*_file_rules(), *_brain_rules(), *_intensity_rules(), *_spacing_rules())
-    return (*scans, *truth_rules()) if truth else scans
-
-
-def _file_rules() -> tuple[Rule, ...]:
-    expected = ",".join(MODALITIES)
     return (
-        equals(
-            "problem",
-            "",
-            text="Every file of the case can be read.",
-            reason=lambda row: row["problem"],
-        ),
-        equals(
-            "modalities",
-            expected,
-            text=f"The case has the four modalities {expected}.",
-            reason=lambda row: f"modalities {row['modalities'] or 'none'}, expected {expected}: add the missing file",
-        ),
-        equals(
-            "same_grid",
-            "yes",
-            text="All volumes of the case share one shape and one affine.",
-            reason=lambda row: "its volumes differ in shape or affine: resample them to one grid",
-        ),
-        equals(
-            "finite",
-            "yes",
-            text="No volume holds NaN or Inf.",
-            reason=lambda row: "a volume holds NaN or Inf: export it again",
-        ),
-    )
-
-
-def _brain_rules() -> tuple[Rule, ...]:
-    low, high = BRAIN_FRACTION
-
-    def reason(row: Row) -> str:
-        found = f"the brain fills {row['brain_fraction']:.1%} of the volume, expected {low:.0%} to {high:.0%}"
-        return f"{found}: check that the images are skull-stripped and not empty"
-
-    return (
-        Rule(
-            "ExpectColumnValuesToNotBeNull",
-            {"column": "brain_fraction"},
-            "The share of the brain in the volume is known.",
-            lambda row: "its brain could not be measured: run the ingest stage again",
-        ),
-        between(
-            "brain_fraction",
-            min_value=low,
-            max_value=high,
-            text=f"The brain fills {low:.0%} to {high:.0%} of the volume.",
-            reason=reason,
-        ),
-    )
-
-
-def _intensity_rules() -> tuple[Rule, ...]:
-    return tuple(rule for name in MODALITIES for rule in _intensity_rules_of(name))
-
-
-def _intensity_rules_of(name: str) -> tuple[Rule, ...]:
-    def too_far(row: Row) -> str:
-        found = f"{name} runs from {row[f'{name}_min']:.4g} to {row[f'{name}_max']:.4g}"
-        return f"{found}, expected within +-{LARGEST_INTENSITY:g}: check its scale factor and byte order"
-
-    def flat(row: Row) -> str:
-        return f"98 % of {name} inside the brain is one value, {row[f'{name}_p50']:.4g}: check that file"
-
-    return (
-        between(
-            f"{name}_std",
-            min_value=0,
-            strict_min=True,
-            text=f"{name} varies inside the brain.",
-            reason=lambda row: f"{name} is constant inside the brain: replace that file",
-        ),
+        *case_rules(truth=True),
         *(
-            between(
-                f"{name}_{end}",
-                min_value=-LARGEST_INTENSITY,
-                max_value=LARGEST_INTENSITY,
-                text=f"{name}'s intensities lie within +-{LARGEST_INTENSITY:g}.",
-                reason=too_far,
-            )
-            for end in ("min", "max")
-        ),
-        Rule(
-            "ExpectColumnPairValuesAToBeGreaterThanB",
-            {"column_A": f"{name}_p99", "column_B": f"{name}_p01", "or_equal": False},
-            f"{name}'s 99th percentile exceeds its 1st.",
-            flat,
-            "warning",
-        ),
-    )
-
-
-def _spacing_rules() -> tuple[Rule, ...]:
-    def reason(row: Row) -> str:
-        low, high = POSSIBLE_SPACING
-        return f"spacing {_spacing_of(row)}, expected {low} to {high}: correct the header or resample"
-
-    return tuple(
-        between(
-            column,
-            min_value=POSSIBLE_SPACING[0],
-            max_value=POSSIBLE_SPACING[1],
-            text=f"{column} is possible for an MR volume.",
-            reason=reason,
-        )
-        for column in _SPACINGS
-    )
-
-
-def in_mm(spacing: Spacing) -> str:
-    """Sizes of a voxel for a message."""
-    return " x ".join(f"{size:.3g}" for size in spacing) + " mm"
-
-
-def _spacing_of(row: Row) -> str:
-    return in_mm((row["spacing_slice"], row["spacing_row"], row["spacing_column"])) + " (slice, row, column)"
-
-
-def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:
-    return (
-        *(
-            between(
+            _between(
                 column,
                 min_value=(1 - SPREAD) * size,
                 max_value=(1 + SPREAD) * size,
                 text=f"{column} is near the {size:.3g} mm that most cases have.",
-                reason=lambda row: (
-                    f"spacing {_spacing_of(row)}, most cases have {in_mm(spacing)}: resample it, or take it out"
-                ),
+                reason=f"{_SPACING}, most cases have {in_mm(spacing)}: resample it, or take it out",
                 severity="warning",
             )
             for column, size in zip(_SPACINGS, spacing, strict=True)
@@ -172,21 +208,24 @@ def _cohort_rules(spacing: Spacing) -> tuple[Rule, ...]:
             "ExpectColumnValuesToBeUnique",
             {"column": "case"},
             "No two cases have one name.",
-            lambda row: "more than one folder gives this case name: rename all but one of them",
+            "more than one folder gives this case name: rename all but one of them",
         ),
-        equals(
+        _equals(
             "namesake",
             "",
             text="No two folders held cases of one name.",
-            reason=lambda row: (
-                f"the case in {row['namesake']} has the same name, so both count as one patient: rename one if they are two"
-            ),
+            reason="the case in {namesake} has the same name, so both count as one patient: rename one if they are two",
             severity="warning",
         ),
-        equals(
+        _equals(
             "twin",
             "",
             text="No two cases hold the same voxels.",
-            reason=lambda row: f"holds the same voxels as {row['twin']}, which is kept: remove one of the two",
+            reason="holds the same voxels as {twin}, which is kept: remove one of the two",
         ),
     )
+
+
+def in_mm(spacing: Spacing) -> str:
+    """Sizes of a voxel for a message."""
+    return " x ".join(f"{size:.3g}" for size in spacing) + " mm"
