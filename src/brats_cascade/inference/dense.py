@@ -4,6 +4,7 @@ Every convolution of these networks is valid, so a slice padded by the network's
 as cutting that pixel's own patch (paper section 2.1; it reports 40 to 45 times the speed of patches).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -90,7 +91,7 @@ def window_step(backend: str, *, devices: Sequence[str]) -> int:
 
 
 def brain_windows(
-    brain: np.ndarray, *, slices: int, margin: int = 0, step: int = STEP
+    brain: np.ndarray, *, slices: int, margin: int = 0, step: int = STEP, align: tuple[int, int] = (1, 1)
 ) -> Iterator[tuple[int, int, int, int, int, int]]:
     """The windows that cover the brain: batches of consecutive slices, each cut to the brain's box in them.
 
@@ -99,6 +100,7 @@ def brain_windows(
         slices: Slices per batch.
         margin: Pixels added to the box on each side.
         step: Sides are rounded up to a multiple of it.
+        align: Windows begin at multiples of these (rows, columns), and their sides are multiples too.
 
     Yields:
         (first slice, last slice + 1, top, left, rows, columns) with sides rounded up, so a window may reach over
@@ -109,5 +111,13 @@ def brain_windows(
         flat: np.ndarray = np.logical_or.reduce(brain[start:stop])
         down, across = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
         if len(down):
-            rows, columns = (-(-(int(span[-1] - span[0]) + 1 + 2 * margin) // step) * step for span in (down, across))
-            yield start, stop, int(down[0]) - margin, int(across[0]) - margin, rows, columns
+            spans = zip((down, across), align, strict=True)
+            (top, rows), (left, columns) = (_span(span, margin=margin, step=step, align=unit) for span, unit in spans)
+            yield start, stop, top, left, rows, columns
+
+
+def _span(filled: np.ndarray, *, margin: int, step: int, align: int) -> tuple[int, int]:
+    """First index and length of a window over all indices, with a margin, both rounded."""
+    first = (int(filled[0]) - margin) // align * align
+    step = math.lcm(step, align)
+    return first, -(-(int(filled[-1]) + 1 + margin - first) // step) * step

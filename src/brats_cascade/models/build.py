@@ -6,9 +6,13 @@ from pathlib import Path
 import keras
 
 from brats_cascade.errors import UserError
-from brats_cascade.models.cascade import GEOMETRY, build_cnn2, join_cascade
+from brats_cascade.models.cascade import CASCADES, GEOMETRY, build_cnn2, join_cascade
+from brats_cascade.models.coarse import build_coarse_cnn1, build_coarse_cnn2, join_coarse
 from brats_cascade.models.two_path import Style, build_two_path
 from brats_cascade.models.unet import build_unet
+
+# What is built on a CNN 1 -> that one's architecture.
+CNN1_OF = {**dict.fromkeys(CASCADES, "two_path"), "coarse_cascade": "coarse_cnn1"}
 
 
 def build_model(
@@ -19,18 +23,19 @@ def build_model(
     style: Style | None = None,
     cnn1: keras.Model | None = None,
 ) -> keras.Model:
-    """Builds one of the four networks of the paper, or the yardstick, a U-Net.
+    """Builds one of the four networks of the paper, the coarse cascade, its CNN 1, or the yardstick, a U-Net.
 
     Args:
         architecture: A key of GEOMETRY.
         modalities: Channels of the image.
         classes: Output classes.
         style: Width, normalisation and the rest.
-        cnn1: CNN 1 of a cascade, a trained TwoPathCNN; a new one by default.
+        cnn1: CNN 1 of a cascade, trained; a new one by default.
 
     Returns:
         Model from (batch, rows, columns, modalities) to float32 probabilities, each side smaller by the patch's side
-        less 1: 33 / 65 / 56 / 53 / 65 pixels for two_path / input_cascade / local_cascade / mf_cascade / unet.
+        less 1: 33 / 65 / 56 / 53 / 65 pixels for two_path / input_cascade / local_cascade / mf_cascade / unet. The coarse
+        cascade and its CNN 1 are as `join_coarse` and `build_coarse_cnn1` have them.
 
     Raises:
         ValueError: No architecture has this name.
@@ -41,7 +46,11 @@ def build_model(
         return build_two_path(modalities=modalities, classes=classes, style=style)
     if architecture == "unet":
         return build_unet(modalities=modalities, classes=classes, style=style)
-    cnn1 = cnn1 or build_two_path(modalities=modalities, classes=classes, style=style)
+    if architecture == "coarse_cnn1":
+        return build_coarse_cnn1(modalities=modalities, classes=classes, style=style)
+    cnn1 = cnn1 or build_model(CNN1_OF[architecture], modalities=modalities, classes=classes, style=style)
+    if architecture == "coarse_cascade":
+        return join_coarse(cnn1=cnn1, cnn2=build_coarse_cnn2(modalities=modalities, classes=classes, style=style))
     cnn2 = build_cnn2(architecture, modalities=modalities, classes=classes, style=style)
     return join_cascade(architecture, cnn1=cnn1, cnn2=cnn2)
 

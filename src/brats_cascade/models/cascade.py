@@ -19,11 +19,16 @@ class Geometry:
         before: Pixels needed above and to the left of the pixel that is classified.
         after: Pixels needed below and to the right of it.
         joined: Side of CNN 1's output that CNN 2 needs for one output pixel; 0 without a cascade.
+        step: Windows begin at multiples of these (rows, columns), and their sides are multiples.
+        reads: What a window holds: "slice", pixels of one slice; "slabs" and "grid", as the two CNNs of the coarse cascade
+            have it (`models.coarse`).
     """
 
     before: int
     after: int
     joined: int = 0
+    step: tuple[int, int] = (1, 1)
+    reads: str = "slice"
 
     @property
     def patch(self) -> int:
@@ -63,6 +68,8 @@ GEOMETRY: Mapping[str, Geometry] = MappingProxyType(
         "local_cascade": Geometry(27, 28, joined=24),
         "mf_cascade": Geometry(26, 26, joined=21),
         "unet": Geometry(32, 32),
+        "coarse_cnn1": Geometry(10, 10, step=(2, 2), reads="slabs"),
+        "coarse_cascade": Geometry(18, 18, step=(2, 2), reads="grid"),
     }
 )
 # The paper's own have valid convolutions alone, so a slice gives exactly what its patches give; the yardstick has not.

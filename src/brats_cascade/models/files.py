@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from brats_cascade.errors import UserError
-from brats_cascade.models.build import build_model, load_network
+from brats_cascade.models.build import CNN1_OF, build_model, load_network
 from brats_cascade.models.cascade import GEOMETRY, Geometry
 from brats_cascade.models.training_data import TrainingData
 from brats_cascade.models.two_path import Style
@@ -141,7 +141,9 @@ def in_precision(network: keras.Model, *, contract: Contract, precision: str) ->
     shape = {"modalities": len(contract.modalities), "classes": len(contract.classes)}
     cnn1 = None
     if contract.cnn1_style is not None:
-        cnn1 = build_model("two_path", style=replace(contract.cnn1_style, precision=precision), **shape)
+        cnn1 = build_model(
+            CNN1_OF[contract.architecture], style=replace(contract.cnn1_style, precision=precision), **shape
+        )
     style = replace(contract.style, precision=precision)
     twin = build_model(contract.architecture, style=style, cnn1=cnn1, **shape)
     twin.set_weights(network.get_weights())

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from brats_cascade.models.build import build_model
+from brats_cascade.models.build import CNN1_OF, build_model
 from brats_cascade.models.files import Contract, load_trained
 from brats_cascade.models.layers import WideOutput
 from brats_cascade.models.two_path import Style
@@ -38,7 +38,7 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
         for style, fold in zip(styles, folds, strict=True)
     ]
     shape = {"modalities": len(contract.modalities), "classes": len(contract.classes)}
-    cnn1 = None if len(lean) == 1 else build_model("two_path", style=lean[0], **shape)
+    cnn1 = None if len(lean) == 1 else build_model(CNN1_OF[contract.architecture], style=lean[0], **shape)
     twin = build_model(contract.architecture, style=lean[-1], cnn1=cnn1, **shape)
     targets = [twin] if cnn1 is None else [twin.get_layer("cnn1"), twin.get_layer("cnn2")]
     for part, target, fold in zip(parts, targets, folds, strict=True):

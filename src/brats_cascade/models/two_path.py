@@ -70,23 +70,25 @@ class Style:
         return paper if self.start == "paper" else default
 
 
-def conv_block(inputs: Any, *, maps: int, size: int, pool: int, style: Style, name: str) -> Any:
+def conv_block(inputs: Any, *, maps: int, size: int, style: Style, name: str, pool: int = 1, dilation: int = 1) -> Any:
     """Convolution, maxout, normalisation, pooling: one block of a path.
 
     Args:
         inputs: Keras tensor (batch, rows, columns, channels).
         maps: Output maps.
         size: Side of the kernel, pixels.
-        pool: Side of the pooling window, stride 1; 1 for none.
         style: Everything else.
         name: Prefix of the layers' names.
+        pool: Side of the pooling window, stride 1; 1 for none.
+        dilation: Distance of the kernel's neighbouring weights, pixels.
 
     Returns:
-        Keras tensor, each side smaller by size - 1 + pool - 1.
+        Keras tensor, each side smaller by dilation * (size - 1) + pool - 1.
     """
     x = keras.layers.Conv2D(
         maps * style.maxout,
         size,
+        dilation_rate=dilation,
         kernel_initializer=style.kernel_start(default="he_normal"),
         kernel_regularizer=style.regulariser(),
         kernel_constraint=style.constraint(),

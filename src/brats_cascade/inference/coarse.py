@@ -1,0 +1,100 @@
+"""Dense inference of the coarse cascade: CNN 1 over the case's slabs, then CNN 2 over batches of its slices."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from brats_cascade.data.grid import Grid, block_means, coarse_slabs, maps_on_fine
+from brats_cascade.data.windows import cut_window
+from brats_cascade.inference.dense import brain_windows, window_step
+from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.coarse import coarse_geometry, with_steps
+
+AT_ONCE = 8  # slabs
+
+
+def predict_coarse(
+    network: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float], slices: int = 4
+) -> np.ndarray:
+    """Class probabilities for every pixel of a volume, as `predict_volume` gives them.
+
+    Args:
+        network: A coarse cascade.
+        image: float32 (slices, rows, columns, modalities), zero outside the brain.
+        brain: bool (slices, rows, columns); outside it class 0 is certain.
+        spacing: Of the voxels (slice, row, column), mm.
+        slices: Slices computed at once; bounds the memory.
+
+    Returns:
+        float32 (slices, rows, columns, classes).
+    """
+    grid = Grid.of(spacing)
+    maps = coarse_maps(network.get_layer("cnn1"), image=image, brain=brain, spacing=spacing)
+    cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=grid.fine), coarse_geometry(grid.fine)
+    means = block_means(image, steps=(1, *grid.fine))
+    found = np.zeros((*brain.shape, maps.shape[-1]), dtype=np.float32)
+    step = window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
+    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=step, align=grid.fine):
+        size = rows + 2 * geometry.before, columns + 2 * geometry.before
+        window = np.zeros((slices, *size, image.shape[-1]), np.float32)
+        first = top - geometry.before, left - geometry.before
+        for place in range(stop - start):
+            window[place] = cut_window(image[start + place], top=first[0], left=first[1], rows=size[0], columns=size[1])
+        cells = np.zeros(
+            (slices, *(-(-side // unit) for side, unit in zip(size, grid.fine, strict=True)), cnn2.inputs[1].shape[-1]),
+            np.float32,
+        )
+        cells[: stop - start] = _cells(
+            means, maps=maps, grid=grid, layers=range(start, stop),
+            first=(first[0] // grid.fine[0], first[1] // grid.fine[1]), shape=cells.shape[1:3],
+        )  # fmt: skip
+        outputs = keras.ops.convert_to_numpy(cnn2.predict_on_batch([window, cells]))
+        target = found[start:stop, top : top + rows, left : left + columns]
+        target[:] = outputs[: stop - start, : target.shape[1], : target.shape[2]]
+    found[~brain] = np.eye(found.shape[-1], dtype=np.float32)[0]
+    return found
+
+
+def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """CNN 1's class probabilities of every cell of 4 mm.
+
+    Args:
+        cnn1: CNN 1 of a coarse cascade.
+        image: float32 (slices, rows, columns, modalities), zero outside the brain.
+        brain: bool (slices, rows, columns).
+        spacing: Of the voxels (slice, row, column), mm.
+
+    Returns:
+        float32 (slabs, rows, columns, classes); class 0 is certain where a cell has no brain.
+    """
+    slabs = coarse_slabs(image, brain=brain, grid=Grid.of(spacing))
+    count, rows, columns, channels = slabs.shape
+    halo = GEOMETRY["coarse_cnn1"].before
+    found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
+    wide = np.zeros((AT_ONCE, *(side + side % 2 + 2 * halo for side in (rows, columns)), channels), np.float32)
+    for start in range(0, count, AT_ONCE):
+        part = slabs[start : start + AT_ONCE]
+        wide[: len(part), halo : halo + rows, halo : halo + columns] = part
+        outputs = keras.ops.convert_to_numpy(cnn1.predict_on_batch(wide))
+        found[start : start + AT_ONCE] = outputs[: len(part), :rows, :columns]
+    brain_share = slabs[..., 3 * channels // 5 - 1]  # the last channel of the middle one of five slabs
+    found[brain_share == 0] = np.eye(found.shape[-1], dtype=np.float32)[0]
+    return found
+
+
+def _cells(
+    means: np.ndarray, *, maps: np.ndarray, grid: Grid, layers: range, first: tuple[int, int], shape: tuple[int, ...]
+) -> np.ndarray:
+    """CNN 2's second input for a window of some slices, float32 (layers, *shape, 3 * modalities + classes)."""
+    modalities = means.shape[-1]
+    cells = np.zeros((len(layers), *shape, 3 * modalities + maps.shape[-1]), np.float32)
+    for place, layer in enumerate(layers):
+        for number, other in enumerate((layer, layer - grid.apart, layer + grid.apart)):
+            if 0 <= other < len(means):
+                cells[place, ..., number * modalities : (number + 1) * modalities] = cut_window(
+                    means[other], top=first[0], left=first[1], rows=shape[0], columns=shape[1]
+                )
+    spans = [(start, start + side) for start, side in zip(first, shape, strict=True)]
+    cells[..., 3 * modalities :] = maps_on_fine(maps, grid=grid, layers=layers, rows=spans[0], columns=spans[1])
+    return cells

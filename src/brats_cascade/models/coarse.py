@@ -1,0 +1,195 @@
+"""The coarse cascade: the paper's two pathways, maxout and cascade where most of the arithmetic is done on 4 and 2 mm grids.
+
+Not of the paper. CNN 1 classifies cells of 4 mm from a slab and its neighbours; CNN 2 classifies pixels from the slice itself, and,
+on the 2 mm grid, from its means, those of the slices 2 mm below and above, and CNN 1's probabilities. All convolutions are valid.
+"""
+
+import functools
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from brats_cascade.data.grid import SLABS
+from brats_cascade.models.cascade import Geometry
+from brats_cascade.models.layers import WideOutput
+from brats_cascade.models.rounding import Shape
+from brats_cascade.models.two_path import Style, conv_block
+
+DILATIONS = (1, 1, 1, 2, 2)  # of CNN 2's global path
+REACH = sum(DILATIONS)  # cells of the 2 mm grid
+SUB = 2  # a cell's maps are those of 2 x 2 parts of it
+
+
+@keras.saving.register_keras_serializable(package="brats_cascade")
+class SpreadCells(keras.layers.Layer):
+    """Maps of cells, each with its 2 x 2 parts as channels, to pixels: depth to space.
+
+    Cells of one pixel along an axis get the mean of their parts; of more than two, each pixel gets the part that it lies in.
+
+    Args:
+        steps: Pixels of a cell (rows, columns).
+
+    Raises:
+        ValueError: A step below 1.
+    """
+
+    def __init__(self, steps: tuple[int, int] = (SUB, SUB), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if min(steps) < 1:
+            raise ValueError(f"SpreadCells needs steps >= 1, received steps={tuple(steps)}")
+        self.steps = (int(steps[0]), int(steps[1]))
+
+    def call(self, inputs: Any) -> Any:
+        """(batch, rows, columns, 4 * maps) -> (batch, rows * steps[0], columns * steps[1], maps)."""
+        _, rows, columns, _ = ops.shape(inputs)
+        maps = inputs.shape[-1] // SUB**2
+        parts = ops.reshape(inputs, (-1, rows, columns, SUB, SUB, maps))
+        for axis, step in ((3, self.steps[0]), (4, self.steps[1])):
+            if step == 1:
+                parts = ops.mean(parts, axis=axis, keepdims=True)
+            elif step != SUB:
+                parts = ops.take(parts, [place * SUB // step for place in range(step)], axis=axis)
+        pixels = ops.transpose(parts, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(pixels, (-1, rows * self.steps[0], columns * self.steps[1], maps))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape with the sides times the steps and a quarter of the maps."""
+        batch, rows, columns, maps = input_shape
+        assert maps is not None
+        sides = [None if side is None else side * step for side, step in zip((rows, columns), self.steps, strict=True)]
+        return (batch, *sides, maps // SUB**2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of `__init__`."""
+        return {**super().get_config(), "steps": list(self.steps)}
+
+
+def coarse_geometry(steps: tuple[int, int]) -> Geometry:
+    """Where CNN 2 looks, for cells of `steps` pixels (rows, columns): 18 pixels to every side with 2 x 2 pixels."""
+    multiple = math.lcm(*steps)
+    halo = -(-(REACH * max(steps) + 3) // multiple) * multiple
+    return Geometry(halo, halo, step=steps, reads="grid")
+
+
+def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style | None = None) -> keras.Model:
+    """CNN 1: local path on cells of 4 mm, global path on cells of 8 mm.
+
+    Args:
+        modalities: Channels of the image.
+        classes: Output classes.
+        style: `width` is a share of 24 local and 32 global maps; `pooling` does nothing here.
+
+    Returns:
+        Model from (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` gives them, to probabilities (batch, rows - 20,
+        columns - 20, classes); rows and columns must be even.
+    """
+    style = style or Style()
+    local_maps, global_maps = _maps(24, style=style), _maps(32, style=style)
+    slabs = keras.Input((None, None, (2 * SLABS + 1) * (modalities + 1)), name="slabs")
+    local, wide = slabs, keras.layers.AveragePooling2D(2, dtype=style.policy, name="global_means")(slabs)
+    for number in range(1, 5):
+        local = conv_block(local, maps=local_maps, size=3, style=style, name=f"local{number}")
+        wide = conv_block(wide, maps=global_maps, size=3, style=style, name=f"global{number}")
+    local = keras.layers.Cropping2D(4, dtype=style.policy, name="local_crop")(local)
+    wide = keras.layers.UpSampling2D(2, dtype=style.policy, name="global_up")(wide)
+    joined = keras.layers.Concatenate(dtype=style.policy, name="paths")([local, wide])
+    joined = conv_block(joined, maps=local_maps, size=3, style=style, name="join")
+    return keras.Model(slabs, _classify(joined, classes=classes, size=3, style=style), name="coarse_cnn1")
+
+
+def build_coarse_cnn2(
+    *, modalities: int = 4, classes: int = 5, style: Style | None = None, steps: tuple[int, int] = (SUB, SUB)
+) -> keras.Model:
+    """CNN 2: local path on pixels, global path on cells of 2 mm.
+
+    Args:
+        modalities: Channels of the image.
+        classes: Output classes, also of CNN 1.
+        style: `width` is a share of 16 local, 40 global and 16 joint maps; `pooling` does nothing here.
+        steps: Pixels of a cell (rows, columns); the weights are of the same shapes for all steps.
+
+    Returns:
+        Model from [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1], 3 * modalities +
+        classes): means of the slice, of the slices below and above, CNN 1's probabilities] to probabilities of all pixels but
+        `coarse_geometry(steps)`'s halo.
+    """
+    style = style or Style()
+    local_maps, global_maps, crops = _maps(16, style=style), _maps(40, style=style), _crops(steps)
+    image = keras.Input((None, None, modalities), name="image")
+    cells = keras.Input((None, None, 3 * modalities + classes), name="cells")
+    local = keras.layers.Cropping2D(**crops["local_crop"], dtype="float32", name="local_crop")(image)
+    for number in (1, 2):
+        local = conv_block(local, maps=local_maps, size=3, style=style, name=f"local{number}")
+    wide = cells
+    for number, dilation in enumerate(DILATIONS, start=1):
+        wide = conv_block(wide, maps=global_maps, size=3, dilation=dilation, style=style, name=f"global{number}")
+    wide = conv_block(wide, maps=SUB**2 * local_maps, size=1, style=style, name="parts")
+    wide = SpreadCells(steps, dtype=style.policy, name="spread")(wide)
+    wide = keras.layers.Cropping2D(**crops["global_crop"], dtype=style.policy, name="global_crop")(wide)
+    joined = keras.layers.Concatenate(dtype=style.policy, name="paths")([local, wide])
+    joined = conv_block(joined, maps=local_maps, size=3, style=style, name="join")
+    return keras.Model([image, cells], _classify(joined, classes=classes, size=5, style=style), name="cnn2")
+
+
+def join_coarse(*, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
+    """Both networks as one, for its file: CNN 1's maps of a whole case come before CNN 2's first slice.
+
+    Args:
+        cnn1: From `build_coarse_cnn1`.
+        cnn2: From `build_coarse_cnn2`.
+
+    Returns:
+        Model from [slabs, image, cells] to [probabilities of CNN 1, probabilities of CNN 2], layers and weights shared.
+    """
+    inputs = [keras.Input(given.shape[1:], name=given.name) for given in (*cnn1.inputs, *cnn2.inputs)]
+    first = keras.Model(cnn1.inputs, cnn1.outputs[0], name="cnn1")
+    return keras.Model(inputs, [first(inputs[0]), cnn2(inputs[1:])], name="coarse_cascade")
+
+
+def with_steps(cnn2: keras.Model, *, steps: tuple[int, int]) -> keras.Model:
+    """CNN 2 for cells of so many pixels: the same one where it is for them already, or else one with the same weights."""
+    if cnn2.get_layer("spread").steps == steps:
+        return cnn2
+    twin = _twin(cnn2, steps)
+    twin.set_weights(cnn2.get_weights())
+    return twin
+
+
+@functools.lru_cache(maxsize=4)  # one case after another comes on the same grid
+def _twin(cnn2: keras.Model, steps: tuple[int, int]) -> keras.Model:
+    config = cnn2.get_config()
+    changed = {"spread": {"steps": steps}, **_crops(steps)}
+    for layer in config["layers"]:
+        layer["config"] |= changed.get(layer["config"]["name"], {})
+    return keras.Model.from_config(config)
+
+
+def _crops(steps: tuple[int, int]) -> dict[str, dict[str, Any]]:
+    """What is cut off around both paths so that they meet and the outputs begin where the halo ends."""
+    halo = coarse_geometry(steps).before
+    spare = [halo - 3 - REACH * step for step in steps]
+    return {
+        "local_crop": {"cropping": ((halo - 5, halo - 5), (halo - 5, halo - 5))},
+        "global_crop": {"cropping": ((spare[0], spare[0]), (spare[1], spare[1]))},
+    }
+
+
+def _maps(count: int, *, style: Style) -> int:
+    return max(1, round(count * style.width))
+
+
+def _classify(features: Any, *, classes: int, size: int, style: Style) -> Any:
+    """A valid convolution to the classes and a softmax over them."""
+    scores = WideOutput(
+        classes,
+        size=size,
+        spread=math.sqrt(1 / (size**2 * features.shape[-1])),
+        kernel_initializer=style.kernel_start(default=None),
+        kernel_regularizer=style.regulariser(),
+        kernel_constraint=style.constraint(),
+        dtype=style.policy,
+        name="output",
+    )(features)
+    return keras.layers.Softmax(dtype="float32", name="probabilities")(scores)
