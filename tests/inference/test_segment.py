@@ -30,7 +30,7 @@ def _case() -> dict[str, np.ndarray]:
     brain = np.zeros((3, 6, 8), bool)
     brain[1:, 1:5, 2:7] = True
     image = np.random.default_rng(0).normal(size=(*brain.shape, 4)).astype(np.float32) * brain[..., None]
-    return {"image": image, "brain": brain}
+    return {"image": image, "brain": brain, "spacing": (1.0, 1.0, 1.0)}
 
 
 def test_the_mean_of_several_networks_and_what_lies_outside() -> None:
@@ -54,7 +54,11 @@ def test_flips_are_the_mean_with_the_mirror_image(trained) -> None:
     member = Member(*load_trained(trained()))
     plain = label_probabilities([member], **case, slices=2)
     mirrored = label_probabilities(
-        [member], image=case["image"][:, :, ::-1].copy(), brain=case["brain"][:, :, ::-1].copy(), slices=2
+        [member],
+        image=case["image"][:, :, ::-1].copy(),
+        brain=case["brain"][:, :, ::-1].copy(),
+        spacing=case["spacing"],
+        slices=2,
     )
     both = label_probabilities([member], **case, slices=2, flips=True)
     assert np.abs(plain - mirrored[:, :, ::-1]).max() > 1e-3  # the network does not treat them alike

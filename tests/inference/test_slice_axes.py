@@ -55,7 +55,7 @@ def test_flips_give_the_mean_over_the_patient_and_its_mirror_image(axis, trained
     def segment(image: np.ndarray, **options: bool) -> np.ndarray:
         turned = np.ascontiguousarray(image.transpose(*order, 3))
         brain = np.ones(turned.shape[:3], bool)
-        found = label_probabilities([member], image=turned, brain=brain, slices=4, **options)
+        found = label_probabilities([member], image=turned, brain=brain, spacing=(1, 1, 1), slices=4, **options)
         return found.transpose(*back, 3)
 
     mean = (segment(patient) + segment(patient[:, :, ::-1])[:, :, ::-1]) / 2

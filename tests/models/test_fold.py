@@ -6,7 +6,7 @@ import pytest
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CASCADES, GEOMETRY
 from brats_cascade.models.files import Contract
-from brats_cascade.models.fold import fold_two_path, for_inference
+from brats_cascade.models.fold import fold_cnn1, for_inference
 from brats_cascade.models.two_path import Style
 
 
@@ -46,7 +46,7 @@ def test_outputs_stay(architecture: str, pooling: str) -> None:
 def test_a_first_cnn_alone_keeps_its_outputs(normalisation: str) -> None:
     style = Style(width=0.1, maxout=3, normalisation=normalisation)
     network, _ = _trained("two_path", style=style)
-    lean = fold_two_path(network, style=style)
+    lean = fold_cnn1(network, style=style)
     image = np.random.default_rng(1).normal(size=(2, 40, 38, 4)).astype(np.float32)
     expected = network.predict_on_batch(image)
     assert expected.std(axis=(0, 1, 2)).max() > 1e-3

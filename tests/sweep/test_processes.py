@@ -136,6 +136,11 @@ def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promis
     assert stage.returncode == 0, stage.stdout + stage.stderr
     member = load_for_inference(root / "models" / "sweep_best", precision="float32")
     case = open_case(root / "data" / "volumes" / "b")
-    found = most_probable(label_probabilities([member], image=case.image, brain=np.asarray(case.brain), slices=4)) > 0
+    found = (
+        most_probable(
+            label_probabilities([member], image=case.image, brain=np.asarray(case.brain), spacing=(1, 1, 1), slices=4)
+        )
+        > 0
+    )
     truth = np.asarray(case.labels) > 0
     assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) == pytest.approx(promised, abs=0.002)

@@ -37,3 +37,8 @@ def cut_window(
 def place_window(centre: int, *, size: int, length: int) -> int:
     """First index of a window of `size` around a centre, shifted so that it stays inside 0..length where it fits."""
     return int(np.clip(centre - size // 2, min(0, length - size), max(0, length - size)))
+
+
+def round_up(length: int, *, multiple: int) -> int:
+    """The least multiple that is no shorter."""
+    return -(-length // multiple) * multiple

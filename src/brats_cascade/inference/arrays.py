@@ -57,8 +57,8 @@ def segment_array(
     order = AXES[recipe.axis]  # cuts the slices that the network was trained on
     turned = np.ascontiguousarray(standardised.transpose(*order, 3))
     inside = np.ascontiguousarray(inside.transpose(order))
-    probabilities = label_probabilities([member], image=turned, brain=inside, slices=slices, flips=flips)
     steps = tuple(spacing[axis] for axis in order)
+    probabilities = label_probabilities([member], image=turned, brain=inside, spacing=steps, slices=slices, flips=flips)
     labels = labels_of(probabilities, brain=inside, spacing=steps, thresholds=thresholds)
     return uncrop(labels.transpose(np.argsort(order)), offset=[axis.start for axis in box], shape=brain.shape)
 

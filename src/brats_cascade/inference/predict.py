@@ -73,8 +73,11 @@ def predict_case(
     misfits = all_misfits((member.contract for member in members), facts=prepared.facts)
     if strict and misfits:
         raise UserError(f"{case.name}: {describe_misfits(misfits)}; give another --model, or leave out --strict")
-    probabilities = label_probabilities(members, image=prepared.image, brain=prepared.brain, slices=slices, flips=flips)
-    labels = labels_of(probabilities, brain=prepared.brain, spacing=prepared.meta["spacing"], thresholds=thresholds)
+    spacing = prepared.meta["spacing"]
+    probabilities = label_probabilities(
+        members, image=prepared.image, brain=prepared.brain, spacing=spacing, slices=slices, flips=flips
+    )
+    labels = labels_of(probabilities, brain=prepared.brain, spacing=spacing, thresholds=thresholds)
     return Prediction(prepared, labels, probabilities, misfits, warnings)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 from brats_cascade import MODALITIES
 from brats_cascade.data.recipe import has_mirrors
 from brats_cascade.errors import UserError
+from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.inference.dense import predict_volume
 from brats_cascade.inference.postprocess import Thresholds, remove_components
 from brats_cascade.labels import LABELS
+from brats_cascade.models.coarse import COARSE
 from brats_cascade.models.files import Contract
 
 
@@ -60,7 +62,13 @@ def check_modalities(contract: Contract, *, name: str) -> None:
 
 
 def label_probabilities(
-    members: Sequence[Member], *, image: np.ndarray, brain: np.ndarray, slices: int, flips: bool = False
+    members: Sequence[Member],
+    *,
+    image: np.ndarray,
+    brain: np.ndarray,
+    spacing: Sequence[float],
+    slices: int,
+    flips: bool = False,
 ) -> np.ndarray:
     """Mean probability of every label over the networks and, with flips, over the case and its mirror image.
 
@@ -68,6 +76,7 @@ def label_probabilities(
         members: The networks.
         image: float32 (slices, rows, columns, modalities), zero outside the brain.
         brain: bool (slices, rows, columns).
+        spacing: Of the voxels (slice, row, column), mm.
         slices: Slices computed at once; bounds the memory.
         flips: Also segment the case mirrored from left to right; sagittal slices stay the same in the mirror.
 
@@ -79,13 +88,11 @@ def label_probabilities(
         mirrors = (False, True) if flips and has_mirrors(contract.axis) else (False,)
         for mirror in mirrors:
             step = -1 if mirror else 1
-            found = predict_volume(
-                network,
-                image=image[:, :, ::step],
-                brain=brain[:, :, ::step],
-                geometry=contract.geometry,
-                slices=slices,
-            )
+            case = {"image": image[:, :, ::step], "brain": brain[:, :, ::step]}
+            if contract.architecture == COARSE:
+                found = predict_coarse(network, **case, spacing=spacing, slices=slices)
+            else:
+                found = predict_volume(network, **case, geometry=contract.geometry, slices=slices)
             for place, label in enumerate(contract.classes):
                 total[..., label] += found[:, :, ::step, place] / len(mirrors)
     total /= len(members)

@@ -7,12 +7,12 @@ import keras
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.cascade import CASCADES, GEOMETRY, build_cnn2, join_cascade
-from brats_cascade.models.coarse import build_coarse_cnn1, build_coarse_cnn2, join_coarse
+from brats_cascade.models.coarse import COARSE, COARSE_CNN1, build_coarse_cnn1, build_coarse_cnn2, join_coarse
 from brats_cascade.models.two_path import Style, build_two_path
 from brats_cascade.models.unet import build_unet
 
 # What is built on a CNN 1 -> that one's architecture.
-CNN1_OF = {**dict.fromkeys(CASCADES, "two_path"), "coarse_cascade": "coarse_cnn1"}
+CNN1_OF = {**dict.fromkeys(CASCADES, "two_path"), COARSE: COARSE_CNN1}
 
 
 def build_model(
@@ -46,12 +46,20 @@ def build_model(
         return build_two_path(modalities=modalities, classes=classes, style=style)
     if architecture == "unet":
         return build_unet(modalities=modalities, classes=classes, style=style)
-    if architecture == "coarse_cnn1":
+    if architecture == COARSE_CNN1:
         return build_coarse_cnn1(modalities=modalities, classes=classes, style=style)
     cnn1 = cnn1 or build_model(CNN1_OF[architecture], modalities=modalities, classes=classes, style=style)
-    if architecture == "coarse_cascade":
-        return join_coarse(cnn1=cnn1, cnn2=build_coarse_cnn2(modalities=modalities, classes=classes, style=style))
-    cnn2 = build_cnn2(architecture, modalities=modalities, classes=classes, style=style)
+    if architecture == COARSE:
+        cnn2 = build_coarse_cnn2(modalities=modalities, classes=classes, style=style)
+    else:
+        cnn2 = build_cnn2(architecture, modalities=modalities, classes=classes, style=style)
+    return join_cnns(architecture, cnn1=cnn1, cnn2=cnn2)
+
+
+def join_cnns(architecture: str, *, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
+    """A cascade's two networks as one, as `join_cascade` or `join_coarse` does it."""
+    if architecture == COARSE:
+        return join_coarse(cnn1=cnn1, cnn2=cnn2)
     return join_cascade(architecture, cnn1=cnn1, cnn2=cnn2)
 
 

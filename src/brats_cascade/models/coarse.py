@@ -1,7 +1,8 @@
-"""The coarse cascade: the paper's two pathways, maxout and cascade where most of the arithmetic is done on 4 and 2 mm grids.
+"""The coarse cascade: the paper's two pathways, maxout and cascade, with most of the arithmetic on grids of 4 and 2 mm.
 
-Not of the paper. CNN 1 classifies cells of 4 mm from a slab and its neighbours; CNN 2 classifies pixels from the slice itself, and,
-on the 2 mm grid, from its means, those of the slices 2 mm below and above, and CNN 1's probabilities. All convolutions are valid.
+Not of the paper. CNN 1 classifies cells of 4 mm from a slab and its neighbours; CNN 2 classifies pixels from the slice
+itself, and, on the 2 mm grid, from its means, those of the slices 2 mm below and above, and CNN 1's probabilities. All
+convolutions are valid.
 """
 
 import functools
@@ -17,6 +18,7 @@ from brats_cascade.models.layers import WideOutput
 from brats_cascade.models.rounding import Shape
 from brats_cascade.models.two_path import Style, conv_block
 
+COARSE, COARSE_CNN1 = "coarse_cascade", "coarse_cnn1"
 DILATIONS = (1, 1, 1, 2, 2)  # of CNN 2's global path
 REACH = sum(DILATIONS)  # cells of the 2 mm grid
 SUB = 2  # a cell's maps are those of 2 x 2 parts of it
@@ -82,8 +84,8 @@ def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style | N
         style: `width` is a share of 24 local and 32 global maps; `pooling` does nothing here.
 
     Returns:
-        Model from (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` gives them, to probabilities (batch, rows - 20,
-        columns - 20, classes); rows and columns must be even.
+        Model from (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` gives them, to probabilities (batch,
+        rows - 20, columns - 20, classes); rows and columns must be even.
     """
     style = style or Style()
     local_maps, global_maps = _maps(24, style=style), _maps(32, style=style)
@@ -96,7 +98,7 @@ def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style | N
     wide = keras.layers.UpSampling2D(2, dtype=style.policy, name="global_up")(wide)
     joined = keras.layers.Concatenate(dtype=style.policy, name="paths")([local, wide])
     joined = conv_block(joined, maps=local_maps, size=3, style=style, name="join")
-    return keras.Model(slabs, _classify(joined, classes=classes, size=3, style=style), name="coarse_cnn1")
+    return keras.Model(slabs, _classify(joined, classes=classes, size=3, style=style), name=COARSE_CNN1)
 
 
 def build_coarse_cnn2(
@@ -111,9 +113,9 @@ def build_coarse_cnn2(
         steps: Pixels of a cell (rows, columns); the weights are of the same shapes for all steps.
 
     Returns:
-        Model from [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1], 3 * modalities +
-        classes): means of the slice, of the slices below and above, CNN 1's probabilities] to probabilities of all pixels but
-        `coarse_geometry(steps)`'s halo.
+        Model from [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1],
+        3 * modalities + classes): means of the slice, of those below and above, CNN 1's probabilities] to probabilities of
+        all pixels but `coarse_geometry(steps)`'s halo.
     """
     style = style or Style()
     local_maps, global_maps, crops = _maps(16, style=style), _maps(40, style=style), _crops(steps)
@@ -145,7 +147,7 @@ def join_coarse(*, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
     """
     inputs = [keras.Input(given.shape[1:], name=given.name) for given in (*cnn1.inputs, *cnn2.inputs)]
     first = keras.Model(cnn1.inputs, cnn1.outputs[0], name="cnn1")
-    return keras.Model(inputs, [first(inputs[0]), cnn2(inputs[1:])], name="coarse_cascade")
+    return keras.Model(inputs, [first(inputs[0]), cnn2(inputs[1:])], name=COARSE)
 
 
 def with_steps(cnn2: keras.Model, *, steps: tuple[int, int]) -> keras.Model:

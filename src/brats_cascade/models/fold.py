@@ -6,7 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from brats_cascade.data.grid import SLABS
 from brats_cascade.models.build import CNN1_OF, build_model
+from brats_cascade.models.coarse import COARSE_CNN1
 from brats_cascade.models.files import Contract, load_trained
 from brats_cascade.models.layers import WideOutput
 from brats_cascade.models.two_path import Style
@@ -49,8 +51,8 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
     return twin
 
 
-def fold_two_path(network: keras.Model, *, style: Style) -> keras.Model:
-    """A TwoPathCNN alone, folded as `for_inference` does it, in the precision of its style.
+def fold_cnn1(network: keras.Model, *, style: Style) -> keras.Model:
+    """A CNN 1 alone, folded as `for_inference` does it, in the precision of its style.
 
     Args:
         network: Trained; left as it is.
@@ -61,7 +63,10 @@ def fold_two_path(network: keras.Model, *, style: Style) -> keras.Model:
     """
     fold = style.normalisation == "batch" and _scales_are_positive(network)
     lean = replace(style, normalisation="none") if fold else style
-    twin = build_model("two_path", style=lean, modalities=network.input_shape[-1], classes=network.output_shape[-1])
+    modalities, classes = network.input_shape[-1], network.output_shape[-1]
+    if network.name == COARSE_CNN1:
+        modalities = modalities // (2 * SLABS + 1) - 1
+    twin = build_model(network.name, style=lean, modalities=modalities, classes=classes)
     _copy_weights(network, target=twin, fold=fold)
     twin.get_layer("output").form = "relative"
     return twin

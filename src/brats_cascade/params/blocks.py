@@ -106,7 +106,7 @@ class ExperimentParams(Stage):
     training stage.
     """
 
-    architecture: Literal["two_path", "input_cascade", "local_cascade", "mf_cascade", "unet"]
+    architecture: Literal["two_path", "input_cascade", "local_cascade", "mf_cascade", "unet", "coarse_cascade"]
     builds_on: str
     train: TrainParams
 

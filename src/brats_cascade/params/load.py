@@ -52,6 +52,8 @@ def _with_defaults(entry: Any, *, defaults: Any) -> Any:
 def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) -> None:
     for name, entry in experiments.items():
         where = f"{path}: experiments.{name}.builds_on"
+        if entry.architecture == "coarse_cascade":
+            _check_coarse(entry, where=f"{path}: experiments.{name}")
         if entry.builds_on == "data/patches":
             continue
         if entry.cnn1 is None:
@@ -63,6 +65,18 @@ def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) 
             )
         if entry.architecture in ("two_path", "unet"):
             raise UserError(f"{where}: {entry.architecture} has no CNN 1; set it to data/patches")
+
+
+def _check_coarse(entry: ExperimentParams, *, where: str) -> None:
+    """Refuses settings that the coarse cascade does not have."""
+    needed = {"sampler": "tiles", "cascade": "frozen", "cnn1_output": "probabilities"}
+    for key, value in needed.items():
+        if getattr(entry.train, key) != value:
+            raise UserError(f"{where}.{key}: coarse_cascade needs {value!r}, got {getattr(entry.train, key)!r}")
+    if entry.builds_on != "data/patches":
+        raise UserError(
+            f"{where}.builds_on: coarse_cascade trains its own CNN 1; expected data/patches, got {entry.builds_on!r}"
+        )
 
 
 def _check_sweep(params: Params, *, path: Path) -> None:

@@ -92,7 +92,12 @@ def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], "np.n
     def segment(case: Any) -> "np.ndarray":
         with computing():
             return label_probabilities(
-                [member], image=case.image, brain=np.asarray(case.brain), slices=options.slices, flips=options.flips
+                [member],
+                image=case.image,
+                brain=np.asarray(case.brain),
+                spacing=case.meta["spacing"],
+                slices=options.slices,
+                flips=options.flips,
             )
 
     return segment

@@ -174,5 +174,9 @@ def _open(project: Project, *, names: list[str]) -> "list[TrainingCase]":
             continue
         facts, mirrors = case.meta["facts"], has_mirrors(case.meta.get("axis", "axial"))
         patient, group = facts["patient"], f"{facts['release']} {facts['grade']}"
-        found.append(TrainingCase(case.name, case.image, case.brain, case.labels, None, mirrors, patient, group))
+        found.append(
+            TrainingCase(
+                case.name, case.image, case.brain, case.labels, None, mirrors, patient, group, tuple(case.meta["spacing"])
+            )
+        )  # fmt: skip
     return found

@@ -52,3 +52,21 @@ def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
         return image
     inside = np.any(image != 0, axis=-1, keepdims=True)
     return np.where(inside, image * np.exp(variation.scale) + variation.shift, np.float32(0))
+
+
+def vary_slabs(image: np.ndarray, *, variation: Variation) -> np.ndarray:
+    """What `coarse_slabs` gives for a case whose intensities are varied: a shift acts on a cell's share of brain.
+
+    Args:
+        image: float32 (rows, columns, 5 * (modalities + 1)), the last channel of each slab the brain's share.
+        variation: From `draw_variation`.
+
+    Returns:
+        float32 of the same shape.
+    """
+    if variation.shift is None or variation.scale is None:
+        return image
+    slabs = image.reshape(*image.shape[:2], -1, len(variation.shift) + 1)
+    share = slabs[..., -1:]
+    means = slabs[..., :-1] * np.exp(variation.scale) + variation.shift * share
+    return np.concatenate([means, share], axis=-1).reshape(image.shape)

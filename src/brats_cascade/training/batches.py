@@ -4,15 +4,16 @@ import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
+from brats_cascade.data.grid import Grid, block_centres, block_means, coarse_slabs, maps_on_fine
 from brats_cascade.data.windows import cut_window
 from brats_cascade.models.cascade import CNN2, Geometry
-from brats_cascade.training.augment import Variation, vary_intensities
+from brats_cascade.training.augment import Variation, vary_intensities, vary_slabs
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class TrainingCase:
         image: float32 (slices, rows, columns, modalities), zero outside the brain.
         brain: bool (slices, rows, columns).
         labels: Canonical labels, uint8 (slices, rows, columns).
-        maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes), a margin of 16 pixels a side, or None.
+        maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes), a margin of 16 pixels a side, or None. In a
+            coarse cascade (slabs, rows, columns, classes), of cells of 4 mm.
         mirrors: Whether a flip of the columns exchanges left and right; where it does not, windows are never flipped.
         patient: Whose case it is; "" where each case is a patient of its own.
         group: Release and grade, over which inner folds spread the patients evenly.
+        spacing: Of the voxels (slice, row, column), mm.
     """
 
     name: str
@@ -38,15 +41,27 @@ class TrainingCase:
     mirrors: bool = True
     patient: str = ""
     group: str = ""
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @functools.cached_property
     def digest(self) -> str:
         """A hash of the voxels, brain and labels; reads them all, once."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(repr(self.spacing).encode())
         for array in (self.image, self.brain, self.labels):
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+    @functools.cached_property
+    def on_coarse_grid(self) -> "TrainingCase":
+        """The case as CNN 1 of the coarse cascade sees it: slabs as image, and of each cell the label in its middle."""
+        steps = Grid.of(self.spacing).coarse
+        return replace(
+            self,
+            image=coarse_slabs(self.image, brain=self.brain, grid=Grid.of(self.spacing)),
+            brain=block_centres(np.asarray(self.brain), steps=steps),
+            labels=block_centres(np.asarray(self.labels), steps=steps),
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +112,7 @@ def cut_inputs(
     layer: int,
     top: int,
     left: int,
-    size: int,
+    size: int | tuple[int, int],
     geometry: Geometry,
     variation: Variation,
 ) -> list[np.ndarray]:
@@ -111,27 +126,66 @@ def cut_inputs(
         layer: Slice.
         top: First row of the window.
         left: First column of the window.
-        size: Side of the window, pixels.
+        size: Side of the window, or its rows and columns, pixels.
         geometry: What the network needs around a pixel, of CNN 1's maps too.
         variation: Changes of intensity, and whether to flip.
 
     Returns:
-        [image] or [image, CNN 1's maps], float32 (rows, columns, channels).
+        [image], [slabs], [image, CNN 1's maps] or [image, cells], float32 (rows, columns, channels).
     """
     before, after = geometry.halo
-    wide = size + before + after
+    height, width = (size, size) if isinstance(size, int) else size
     start = left - (after if variation.flipped else before)
-    image = cut_window(case.image[layer], top=top - before, left=start, rows=wide, columns=wide)
-    parts = [vary_intensities(image, variation=variation)]
-    if case.maps is not None:
+    window = Window(top - before, start, height + before + after, width + before + after)
+    if geometry.reads == "grid":
+        parts = _pixels_and_cells(case, layer=layer, window=window, steps=geometry.step, variation=variation)
+    else:
+        image = window.cut(case.image[layer])
+        vary = vary_slabs if geometry.reads == "slabs" else vary_intensities
+        parts = [vary(image, variation=variation)]
+    if case.maps is not None and geometry.reads == "slice":
         joined = geometry.joined
-        side = size - 1 + joined
         # The stored maps begin 16 pixels before the slice.
         down = CNN2.before - (joined - 1) // 2
         across = CNN2.before - joined // 2 if variation.flipped else down
-        maps = cut_window(case.maps[layer], top=top + down, left=left + across, rows=side, columns=side, mode="edge")
+        maps = cut_window(
+            case.maps[layer], top=top + down, left=left + across, rows=height - 1 + joined, columns=width - 1 + joined,
+            mode="edge",
+        )  # fmt: skip
         parts.append(maps.astype(np.float32))
     return [part[:, ::-1] for part in parts] if variation.flipped else parts
+
+
+class Window(NamedTuple):
+    """A window of a slice, pixels; it may reach over the edge."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+    def cut(self, plane: np.ndarray) -> np.ndarray:
+        """As `cut_window`."""
+        return cut_window(plane, **self._asdict())
+
+
+def _pixels_and_cells(
+    case: TrainingCase, *, layer: int, window: Window, steps: tuple[int, int], variation: Variation
+) -> list[np.ndarray]:
+    """What CNN 2 of the coarse cascade sees: the slice, and on the 2 mm grid three slices' means and CNN 1's maps."""
+    assert case.maps is not None
+    grid = Grid.of(case.spacing)
+    planes: list[np.ndarray] = []
+    for other in (layer, layer - grid.apart, layer + grid.apart):
+        inside = 0 <= other < len(case.image)
+        plane = window.cut(case.image[other]) if inside else np.zeros_like(planes[0])
+        planes.append(vary_intensities(plane, variation=variation))
+    rows, columns = (
+        (start // step, (start + side) // step) for start, side, step in zip(window[:2], window[2:], steps, strict=True)
+    )
+    maps = maps_on_fine(case.maps, grid=grid, layers=[layer], rows=rows, columns=columns)[0]
+    means = [block_means(plane, steps=steps) for plane in planes]
+    return [planes[0], np.concatenate([*means, maps], axis=-1)]
 
 
 def stack_batch(windows: Sequence[tuple[np.ndarray, ...]]) -> Batch:

@@ -11,9 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from brats_cascade.errors import UserError
+from brats_cascade.inference.coarse import coarse_maps
 from brats_cascade.inference.dense import predict_around
 from brats_cascade.models.cascade import CNN2, GEOMETRY, Cnn1, cnn1_map_model
-from brats_cascade.models.fold import fold_two_path
+from brats_cascade.models.coarse import COARSE_CNN1
+from brats_cascade.models.fold import fold_cnn1
 from brats_cascade.shared import in_use
 from brats_cascade.training.batches import TrainingCase, TrainingData
 from brats_cascade.training.fingerprint import network_digest
@@ -49,7 +51,7 @@ def with_maps(
         def mapped(cases: Sequence[TrainingCase], *, maker: Cnn1) -> list[TrainingCase]:
             seen = cnn1_map_model(maker.network, cnn2=cnn2)
             if seen is maker.network:
-                seen = fold_two_path(seen, style=replace(maker.style, precision=precision))
+                seen = fold_cnn1(seen, style=replace(maker.style, precision=precision))
             maps = held.enter_context(stored_maps(seen, cases=cases, folder=folder))
             return [replace(case, maps=maps[case.name]) for case in cases]
 
@@ -79,7 +81,7 @@ def stored_maps(
 
     Yields:
         Case -> memory-mapped float16 (slices, rows + 32, columns + 32, classes): a margin of 16 pixels around the slice, as
-        much as any CNN 2 needs around a pixel of it.
+        much as any CNN 2 needs around a pixel of it. Of a coarse cascade's CNN 1 (slabs, rows, columns, classes), of cells.
 
     Raises:
         UserError: A file cannot be written.
@@ -95,9 +97,11 @@ def _maps_of(case: TrainingCase, *, network: keras.Model, folder: Path) -> np.nd
     path = folder / f"{case.name}-{case.digest[:16]}.npy"
     if path.is_file():
         return np.load(path, mmap_mode="r")
-    maps = predict_around(
-        network, image=case.image, brain=np.asarray(case.brain), geometry=GEOMETRY["two_path"], margin=CNN2.before
-    )
+    image, brain = case.image, np.asarray(case.brain)
+    if network.name == COARSE_CNN1:
+        maps = coarse_maps(network, image=image, brain=brain, spacing=case.spacing)
+    else:
+        maps = predict_around(network, image=image, brain=brain, geometry=GEOMETRY["two_path"], margin=CNN2.before)
     unfinished = path.with_name(f".{uuid.uuid4().hex}.npy")  # another process may be at the same case
     try:
         np.save(unfinished, maps.astype(np.float16))

@@ -11,21 +11,21 @@ import keras
 import numpy as np
 import pandas as pd
 
-from brats_cascade.models.build import build_model
+from brats_cascade.models.build import CNN1_OF, build_model, join_cnns
 from brats_cascade.models.cascade import (
-    CASCADES,
     CNN2,
     GEOMETRY,
     Cnn1,
     Geometry,
     build_cnn2,
-    join_cascade,
 )
+from brats_cascade.models.coarse import COARSE, COARSE_CNN1, build_coarse_cnn2
 from brats_cascade.models.two_path import Style
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.batches import Sampler, TrainingData
 from brats_cascade.training.class_weights import case_weights
 from brats_cascade.training.cnn1_maps import with_maps
+from brats_cascade.training.coarse import cnn1_tiles, cnn2_geometry, on_coarse_grid
 from brats_cascade.training.devices import ONE_DEVICE, Devices
 from brats_cascade.training.fingerprint import fingerprint
 from brats_cascade.training.first_cnns import FirstCnns, train_first_cnns
@@ -51,7 +51,7 @@ def train_experiment(
     on_check: OnCheck | None = None,
     devices: Devices = ONE_DEVICE,
 ) -> Trained:
-    """Trains one of the paper's four networks (section 3), or a U-Net in the same way.
+    """Trains one of the paper's four networks (section 3), or the coarse cascade or a U-Net in the same way.
 
     Args:
         architecture: A key of GEOMETRY.
@@ -67,12 +67,14 @@ def train_experiment(
     Returns:
         The trained network, with the best weights of the last phase, or the last ones.
     """
-    cascade = architecture in CASCADES
+    cascade = architecture in CNN1_OF
     frozen, style = cascade and settings.cascade == "frozen", style_of(settings)
     first = FirstCnns(cnn1)
     if frozen:
-        train = functools.partial(train_experiment, "two_path", cnn1=None, shared=shared, devices=devices)
-        first = train_first_cnns(train, data=data, settings=settings, cnn1=cnn1, folder=folder, shared=shared)
+        train = functools.partial(train_experiment, CNN1_OF[architecture], cnn1=None, shared=shared, devices=devices)
+        first = train_first_cnns(
+            train, architecture=CNN1_OF[architecture], data=data, settings=settings, cnn1=cnn1, folder=folder, shared=shared
+        )  # fmt: skip
         cnn1 = first.cnn1
     keras.utils.set_random_seed(settings.seed)
     key = functools.partial(fingerprint, architecture, data=data, cnn1=cnn1, inner=first.inner)
@@ -82,6 +84,8 @@ def train_experiment(
     started = time.perf_counter()
     with devices.scope():
         network, geometry = _network(architecture, data=data, style=style, cnn1=cnn1, frozen=frozen)
+    if architecture == COARSE_CNN1:
+        data, settings = on_coarse_grid(data), cnn1_tiles(settings)
     with contextlib.ExitStack() as held:
         if frozen and cnn1 is not None:
             place = (shared or folder) / "cnn1_maps"
@@ -103,7 +107,7 @@ def train_experiment(
         )  # fmt: skip
     computed = time.perf_counter() - started + sum(own.computed for own in first.trainings)
     if frozen and cnn1 is not None:
-        network = join_cascade(architecture, cnn1=cnn1.network, cnn2=network)
+        network = join_cnns(architecture, cnn1=cnn1.network, cnn2=network)
     cnn1_style = (cnn1.style if cnn1 else style) if cascade else None
     within, inner = first.within.progress if first.within else None, [own.progress for _, own in first.folds]
     return Trained(network, progress, frame, style, cnn1_style, within, inner, computed)
@@ -114,6 +118,9 @@ def _network(
 ) -> tuple[keras.Model, Geometry]:
     """What is trained, with random weights but those of a given CNN 1, and where it looks: CNN 2 alone on a frozen CNN 1."""
     shape = {"modalities": data.train[0].image.shape[-1], "classes": len(data.classes)}
+    if frozen and architecture == COARSE:
+        geometry = cnn2_geometry([*data.train, *data.validation])
+        return build_coarse_cnn2(style=style, steps=geometry.step, **shape), geometry
     if frozen:
         network = build_cnn2(architecture, style=style, **shape)
         return network, replace(CNN2, joined=GEOMETRY[architecture].joined)

@@ -15,7 +15,15 @@ from brats_cascade.params.train import TrainParams
 from brats_cascade.training.batches import TrainingData
 
 # What training imports of this package (a test compares).
-SOURCES = ("models", "training", "data/windows.py", "inference/dense.py", "labels.py")
+SOURCES = (
+    "models",
+    "training",
+    "data/grid.py",
+    "data/windows.py",
+    "inference/coarse.py",
+    "inference/dense.py",
+    "labels.py",
+)
 
 
 def fingerprint(

@@ -43,6 +43,7 @@ class FirstCnns:
 def train_first_cnns(
     train: Callable[..., Trained],
     *,
+    architecture: str,
     data: TrainingData,
     settings: TrainParams,
     cnn1: Cnn1 | None,
@@ -56,6 +57,7 @@ def train_first_cnns(
 
     Args:
         train: `train_experiment` of CNN 1, which takes data, settings and folder.
+        architecture: CNN 1's.
         data: What the cascade is trained on.
         settings: Of the cascade.
         cnn1: The given one, or None.
@@ -73,7 +75,7 @@ def train_first_cnns(
         return FirstCnns(cnn1, within)
     own, place, found = cnn1_settings(cnn1.settings or settings), (shared or folder) / "inner_cnn1", []
     for fold in inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed):
-        path = place / fingerprint("two_path", data=fold.data, settings=own, cnn1=None)[:32]
+        path = place / fingerprint(architecture, data=fold.data, settings=own, cnn1=None)[:32]
         with in_use(path, limit=LIMIT):
             found.append((fold.cases, train(data=fold.data, settings=own, folder=path)))
     return FirstCnns(cnn1, within, found)

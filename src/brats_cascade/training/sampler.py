@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from brats_cascade.data.grid import SLABS
 from brats_cascade.labels import class_lookup
 from brats_cascade.models.cascade import Geometry
 from brats_cascade.params.train import TrainParams
@@ -46,4 +47,7 @@ class CaseSampler:
     def _vary(self, case: TrainingCase, *, rng: np.random.Generator) -> Variation:
         """Draws the random changes of one window."""
         flip = self._settings.flip and case.mirrors
-        return draw_variation(rng, modalities=case.image.shape[-1], intensity=self._settings.intensity, flip=flip)
+        modalities = case.image.shape[-1]
+        if self._geometry.reads == "slabs":
+            modalities = modalities // (2 * SLABS + 1) - 1  # and the brain's share
+        return draw_variation(rng, modalities=modalities, intensity=self._settings.intensity, flip=flip)

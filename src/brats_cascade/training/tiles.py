@@ -1,12 +1,13 @@
 """The tile sampler: windows around the centres of a patch set, with many labelled pixels each."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.windows import cut_window, place_window
+from brats_cascade.data.windows import cut_window, place_window, round_up
 from brats_cascade.training.batches import Batch, TrainingCase, cut_inputs, stack_batch
 from brats_cascade.training.sampler import LEAST_MASS, CaseSampler
 
@@ -39,11 +40,12 @@ class TileSampler(CaseSampler):
     def _tile_at(
         self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator
     ) -> tuple[np.ndarray, ...]:
-        case, size = self._cases[name], self._settings.tile
+        case, steps = self._cases[name], self._geometry.step
+        size = round_up(self._settings.tile, multiple=math.lcm(*steps))
         jitter = rng.integers(-(size // 3), size // 3 + 1, size=2)
         height, width = case.brain.shape[1:]
-        top = place_window(row + jitter[0], size=size, length=height)
-        left = place_window(column + jitter[1], size=size, length=width)
+        top = place_window(row + jitter[0], size=size, length=height) // steps[0] * steps[0]
+        left = place_window(column + jitter[1], size=size, length=width) // steps[1] * steps[1]
         variation = self._vary(case, rng=rng)
         inputs = cut_inputs(
             case, layer=layer, top=top, left=left, size=size, geometry=self._geometry, variation=variation

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from brats_cascade.data.windows import round_up
+from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.labels import REGIONS, class_lookup, region_mask
 from brats_cascade.models.cascade import CNN2, Geometry
-from brats_cascade.training.batches import TrainingCase
+from brats_cascade.models.coarse import COARSE
+from brats_cascade.training.augment import Variation
+from brats_cascade.training.batches import TrainingCase, cut_inputs
 
 
 def spread_slices(brain: np.ndarray, *, count: int) -> list[int]:
@@ -45,6 +49,10 @@ def predict_slices(
     Returns:
         float32 (len(layers), rows, columns, classes).
     """
+    if network.name == COARSE:
+        return predict_coarse(network, image=case.image, brain=case.brain, spacing=case.spacing)[list(layers)]
+    if geometry.reads != "slice":
+        return _predict_aligned(network, case=case, layers=layers, geometry=geometry, at_once=at_once)
     rows, columns = case.brain.shape[1:]
     pad = ((0, 0), geometry.halo, geometry.halo, (0, 0))
     found = []
@@ -58,6 +66,25 @@ def predict_slices(
             inputs.append(case.maps[filled][:, *window].astype(np.float32))
         scores = keras.ops.convert_to_numpy(network.predict_on_batch(inputs if len(inputs) > 1 else inputs[0]))
         found.append(scores[: len(chosen)])
+    return np.concatenate(found)
+
+
+def _predict_aligned(
+    network: keras.Model, *, case: TrainingCase, layers: Sequence[int], geometry: Geometry, at_once: int
+) -> np.ndarray:
+    """The same for either CNN of the coarse cascade, whose windows have sides that are multiples of a step."""
+    rows, columns = case.brain.shape[1:]
+    size = round_up(rows, multiple=geometry.step[0]), round_up(columns, multiple=geometry.step[1])
+    still, found = Variation(None, None, flipped=False), []
+    for number in range(0, len(layers), at_once):
+        chosen = list(layers[number : number + at_once])
+        windows = [
+            cut_inputs(case, layer=layer, top=0, left=0, size=size, geometry=geometry, variation=still)
+            for layer in chosen + chosen[-1:] * (at_once - len(chosen))
+        ]
+        inputs = [np.stack(part) for part in zip(*windows, strict=True)]
+        scores = keras.ops.convert_to_numpy(network.predict_on_batch(inputs if len(inputs) > 1 else inputs[0]))
+        found.append(scores[: len(chosen), :rows, :columns])
     return np.concatenate(found)
 
 
