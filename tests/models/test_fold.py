@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import CASCADES, GEOMETRY
+from brats_cascade.models.cascade import CASCADES, PAPERS
 from brats_cascade.models.files import Contract
 from brats_cascade.models.fold import fold_cnn1, for_inference
 from brats_cascade.models.two_path import Style
@@ -30,7 +30,7 @@ def _norms(network) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", list(GEOMETRY))
+@pytest.mark.parametrize("architecture", [*PAPERS, "unet"])
 @pytest.mark.parametrize("pooling", ["max", "conv"])
 def test_outputs_stay(architecture: str, pooling: str) -> None:
     network, contract = _trained(architecture, style=Style(width=0.1, maxout=3, pooling=pooling))

@@ -5,6 +5,7 @@ Run as a script: python backend_steps.py OUT.npz [ARCHITECTURE ...]
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,33 +15,46 @@ def steps(*only: str) -> dict[str, np.ndarray]:
     """Name -> loss, gradient of each weight, or history; the same weights and batches under every backend.
 
     Args:
-        only: Architectures; all of the paper's by default.
+        only: Architectures; by default all of the paper's and both CNNs of the coarse cascade.
     """
     import keras
 
     from brats_cascade.models.build import build_model
     from brats_cascade.models.cascade import GEOMETRY, PAPERS, score_model
+    from brats_cascade.models.coarse import build_coarse_cnn2
     from brats_cascade.models.two_path import Style
 
     found: dict[str, np.ndarray] = {}
-    for architecture, normalisation in [(name, "batch") for name in only or PAPERS] + [("two_path", "none")]:
+    coarse = () if only else ("coarse_cnn1", "coarse_cnn2")
+    for architecture, normalisation in [(name, "batch") for name in only or (*PAPERS, *coarse)] + [
+        ("two_path", "none")
+    ]:
         rng = np.random.default_rng(0)
-        network = build_model(architecture, style=Style(width=0.06, normalisation=normalisation, l2=1e-4))
+        build = build_coarse_cnn2 if architecture == "coarse_cnn2" else partial(build_model, architecture)
+        network = build(style=Style(width=0.06, normalisation=normalisation, l2=1e-4))
         for weight in network.weights:
             value = rng.normal(0, 0.05, weight.shape)
             weight.assign(1 + np.abs(value) if "variance" in weight.path or "gamma" in weight.path else value)
         # Small, so that no two values compete for a maximum within rounding: there the gradient would jump.
-        side = GEOMETRY[architecture].patch + 2
-        image = rng.normal(0, 1, (1, side, side, 4)).astype(np.float32)
-        targets = rng.integers(0, 5, (1, 3, 3, 1))
-        weights = rng.uniform(0, 3, (1, 3, 3)).astype(np.float32)
+        geometry = GEOMETRY["coarse_cascade" if architecture == "coarse_cnn2" else architecture]
+        output = 3 if geometry.step == (1, 1) else 4
+        side = output + geometry.patch - 1
+        sides = (side, side // 2)  # CNN 2 of the coarse cascade has a second input, of cells
+        inputs = [
+            rng.normal(0, 1, (1, side, side, given.shape[-1])).astype(np.float32)
+            for side, given in zip(sides, network.inputs, strict=False)
+        ]
+        targets = rng.integers(0, 5, (1, output, output, 1))
+        weights = rng.uniform(0, 3, (1, output, output)).astype(np.float32)
         trainer = score_model(network)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
         jit = keras.backend.backend() == "jax"
         trainer.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, jit_compile=jit)
         before = network.get_weights()
         name = f"{architecture}-{normalisation}"
-        found[f"{name}/loss"] = np.array(trainer.train_on_batch(image, targets, sample_weight=weights))
+        found[f"{name}/loss"] = np.array(
+            trainer.train_on_batch(inputs if len(inputs) > 1 else inputs[0], targets, sample_weight=weights)
+        )
         for number, (start, end) in enumerate(zip(before, network.get_weights(), strict=True)):
             found[f"{name}/{number}"] = start - end
     return {**found, **_training()}

@@ -46,6 +46,6 @@ def test_jax_gives_the_losses_and_gradients_of_tensorflow(expected: dict[str, np
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
     losses = [float(value) for name, value in expected.items() if name.endswith("/loss")]
-    assert len(losses) == 5 and min(losses) > 0.5
+    assert len(losses) == 7 and min(losses) > 0.5
     gradients = [np.abs(value).max() for name, value in expected.items() if name.endswith("/0")]
     assert min(gradients) > 1e-3

@@ -1,0 +1,91 @@
+"""Dense inference of the coarse cascade: what aligned windows give, on any grid, for thin, odd and empty cases."""
+
+import numpy as np
+import pytest
+
+from brats_cascade.data.grid import Grid
+from brats_cascade.data.windows import round_up
+from brats_cascade.inference.coarse import coarse_maps, predict_coarse
+from brats_cascade.models.build import build_model
+from brats_cascade.models.coarse import coarse_geometry, with_steps
+from brats_cascade.models.two_path import Style
+from brats_cascade.training.augment import Variation
+from brats_cascade.training.batches import TrainingCase, cut_inputs
+
+STILL = Variation(None, None, flipped=False)
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = build_model("coarse_cascade", style=Style(width=0.2))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        change = rng.normal(0, 0.05, weight.shape)
+        weight.assign(np.asarray(weight.value) + (np.abs(change) if "variance" in weight.path else change))
+    return model
+
+
+def _case(*, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> TrainingCase:
+    rng = np.random.default_rng(1)
+    brain = np.ones(shape, bool)
+    brain[:, :3] = brain[:, :, -2:] = False
+    if shape[0] > 2:
+        brain[1] = False  # an empty slice between others
+    image = rng.normal(0, 1, (*shape, 4)).astype(np.float32) * brain[..., None]
+    return TrainingCase("a", image, brain, np.zeros(shape, np.uint8), spacing=spacing)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"),
+    [
+        ((7, 33, 30), (1.0, 1.0, 1.0)),
+        ((5, 21, 18), (2.75, 2.75, 2.75)),
+        ((3, 40, 37), (5.0, 0.5, 0.7)),
+        ((1, 23, 21), (1.0, 1.0, 1.0)),
+    ],
+)
+def test_a_volume_equals_its_aligned_windows(network, shape, spacing) -> None:
+    case = _case(shape=shape, spacing=spacing)
+    found = predict_coarse(network, image=case.image, brain=case.brain, spacing=spacing, slices=2)
+    assert found.shape == (*shape, 5)
+    np.testing.assert_array_equal(found[~case.brain][:, 0], 1)
+    assert found[case.brain].std(axis=0).max() > 1e-3
+    grid = Grid.of(spacing)
+    cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=grid.fine), coarse_geometry(grid.fine)
+    maps = coarse_maps(network.get_layer("cnn1"), image=case.image, brain=case.brain, spacing=spacing)
+    assert maps.shape[:3] == tuple(-(-side // step) for side, step in zip(shape, grid.coarse, strict=True))
+    mapped = TrainingCase("a", case.image, case.brain, case.labels, maps, spacing=spacing)
+    size = round_up(6, multiple=int(np.lcm(*grid.fine)))
+    for layer in {0, shape[0] // 2, shape[0] - 1}:
+        for top, left in [(0, 0), (2 * grid.fine[0], 3 * grid.fine[1])]:
+            parts = cut_inputs(mapped, layer=layer, top=top, left=left, size=size, geometry=geometry, variation=STILL)
+            expected = cnn2.predict_on_batch([part[None] for part in parts])[0]
+            window = layer, slice(top, top + size), slice(left, left + size)
+            inside = case.brain[window]
+            np.testing.assert_allclose(
+                found[window][inside], expected[: inside.shape[0], : inside.shape[1]][inside], atol=1e-5
+            )
+
+
+def test_cnn1_over_a_case_equals_its_aligned_windows(network) -> None:
+    case = _case(shape=(9, 60, 52), spacing=(1.0, 1.0, 1.0))
+    cnn1 = network.get_layer("cnn1")
+    maps = coarse_maps(cnn1, image=case.image, brain=case.brain, spacing=case.spacing)
+    slabs = np.pad(case.on_coarse_grid.image, ((0, 0), (10, 14), (10, 14), (0, 0)))
+    for top, left in [(0, 0), (4, 6), (10, 2)]:
+        window = cnn1.predict_on_batch(slabs[:, top : top + 24, left : left + 24])
+        target = maps[:, top : top + 4, left : left + 4]
+        np.testing.assert_allclose(target, window[:, : target.shape[1], : target.shape[2]], atol=1e-5)
+
+
+def test_the_batch_of_slices_and_a_far_away_voxel_change_nothing(network) -> None:
+    case = _case(shape=(6, 30, 29), spacing=(1.0, 1.0, 1.0))
+    expected = predict_coarse(network, image=case.image, brain=case.brain, spacing=(1, 1, 1), slices=6)
+    found = predict_coarse(network, image=case.image, brain=case.brain, spacing=(1, 1, 1), slices=4)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_case_without_brain_is_class_0(network) -> None:
+    nothing = np.zeros((3, 8, 9), bool)
+    found = predict_coarse(network, image=np.zeros((3, 8, 9, 4), np.float32), brain=nothing, spacing=(1, 1, 1))
+    assert (found[..., 0] == 1).all() and (found[..., 1:] == 0).all()
