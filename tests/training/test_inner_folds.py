@@ -93,7 +93,13 @@ def test_inner_cnn1s_are_trained_as_the_kept_one_was_where_that_is_known(data, t
         return replace(TRAINED, network=given["folder"].name)
 
     own, of_cnn1 = train_settings(seed=1, **SHORT), train_settings(seed=7, steps=5, cascade="joint")
-    common = {"data": data, "settings": own, "folder": tmp_path / "own", "shared": tmp_path / "all"}
+    common = {
+        "architecture": "two_path",
+        "data": data,
+        "settings": own,
+        "folder": tmp_path / "own",
+        "shared": tmp_path / "all",
+    }
     for known, seed, steps in ((of_cnn1, 7, 5), (None, 1, 2)):
         calls.clear()
         kept = Cnn1(None, STYLE, known)  # type: ignore[arg-type]
