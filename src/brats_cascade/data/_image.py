@@ -22,13 +22,7 @@ class ImageError(UserError):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file that a volume was read from.
-
-    Attributes:
-        path: The file.
-        size: Its bytes.
-        sha256: Of these bytes.
-    """
+    """One file that a volume was read from, by its size and the hash of its bytes."""
 
     path: Path
     size: int
@@ -61,15 +55,7 @@ class Image:
 
 
 def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple[int, ...]:
-    """The shape without trailing ones.
-
-    Args:
-        shape: As the header has it.
-        path: For the message.
-        axes: 3, or 4 for a file of several modalities.
-
-    Returns:
-        That many numbers.
+    """The shape without trailing ones, which has `axes` numbers: 3, or 4 for a file of several modalities.
 
     Raises:
         ImageError: Another number of axes, or an impossible size.
@@ -85,14 +71,7 @@ def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple
 
 
 def checked_affine(affine: np.ndarray, *, path: Path) -> np.ndarray:
-    """The affine as float64.
-
-    Args:
-        affine: 4x4.
-        path: For the message.
-
-    Returns:
-        The same numbers.
+    """The 4x4 affine as float64.
 
     Raises:
         ImageError: It does not map voxels to places.

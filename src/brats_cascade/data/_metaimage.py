@@ -78,13 +78,7 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray,
 
 
 def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> None:
-    """Writes a compressed .mha.
-
-    Args:
-        path: The file.
-        array: Voxels (x, y, z).
-        affine: 4x4, RAS mm, without shear.
-    """
+    """Writes voxels (x, y, z) as a compressed .mha; the affine (4, 4) is in RAS mm, without shear."""
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.transpose()))

@@ -48,14 +48,7 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
 
 
 def nifti_image(path: Path) -> nibabel.Nifti1Image:
-    """Opens a file that parse_nifti has read as nibabel's image; nibabel.load would go by the suffix.
-
-    Args:
-        path: The file.
-
-    Returns:
-        A Nifti1Image or Nifti2Image.
-    """
+    """Opens a file that parse_nifti has read as nibabel's Nifti1Image or Nifti2Image; nibabel.load would go by the suffix."""
     data = path.read_bytes()
     data = gzip.decompress(data) if data[:2] == GZIP else data
     sizes = {int.from_bytes(data[:4], order) for order in ("little", "big")}

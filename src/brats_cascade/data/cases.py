@@ -19,12 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that was seen in a folder.
-
-    Attributes:
-        cases: By name.
-        unused: The volumes that belong to none of them, by path.
-    """
+    """Everything that was seen in a folder: the cases by name, and the volumes that belong to none of them by path."""
 
     cases: list[Case]
     unused: tuple[Unused, ...]

@@ -32,9 +32,6 @@ class CaseOnDemand:
     """A case of the volume store, opened anew for each look at it.
 
     An open memory map holds a file descriptor, and a cohort of some hundred cases has more than a process may have.
-
-    Attributes:
-        folder: The case's folder in the store.
     """
 
     folder: Path
@@ -84,15 +81,9 @@ class Census:
 
 
 def classes_of(cases: Sequence[PatchSource]) -> tuple[int, ...]:
-    """The canonical labels that a network of these cases can learn to tell apart: all five, or four.
+    """The canonical labels that a network of these cases, all that are accepted, can learn to tell apart: five, or four.
 
     Four where any release merges necrosis and non-enhancing tumour, and where no case holds the latter.
-
-    Args:
-        cases: The accepted cases of all sets.
-
-    Returns:
-        (0, 1, 2, 3, 4), or (0, 1, 2, 4).
     """
     if all(SCHEMES[case.meta["scheme"]] == FIVE for case in cases) and any(map(_has_non_enhancing, cases)):
         return FIVE.canonical_labels
@@ -107,12 +98,7 @@ def _has_non_enhancing(case: PatchSource) -> bool:
 def merge_labels(labels: np.ndarray, *, classes: Sequence[int]) -> np.ndarray:
     """Joins non-enhancing tumour to necrosis, as the merged releases do, where the classes leave it out.
 
-    Args:
-        labels: Canonical labels, any shape.
-        classes: The labels that stay.
-
-    Returns:
-        The labels themselves where all five stay, else a uint8 copy without 3.
+    The labels themselves come back where all five stay.
     """
     if NON_ENHANCING in classes:
         return labels
@@ -120,15 +106,12 @@ def merge_labels(labels: np.ndarray, *, classes: Sequence[int]) -> np.ndarray:
 
 
 def eligible_voxels(case: PatchSource, *, border: int = 0) -> np.ndarray:
-    """Says where a centre may lie.
+    """Where a centre may lie, bool array of the stored (cropped) shape.
 
     Args:
         case: A stored case; meta["shape"] is the uncropped (slices, rows, columns), and meta["offset"] the place of the
             stored box in it.
         border: Pixels of the uncropped slice, at each of its four edges, in which no centre may lie.
-
-    Returns:
-        bool array of the stored (cropped) shape.
     """
     brain = np.asarray(case.brain)
     _, rows, columns = case.meta["shape"]
@@ -143,15 +126,7 @@ def eligible_voxels(case: PatchSource, *, border: int = 0) -> np.ndarray:
 
 
 def count_voxels(cases: Sequence[PatchSource], *, classes: Sequence[int], border: int = 0) -> Census:
-    """Counts each case's voxels by label.
-
-    Args:
-        cases: Stored cases with a truth, any order.
-        classes: From `classes_of`.
-        border: As `eligible_voxels`.
-
-    Returns:
-        The census, cases by name.
+    """Counts the voxels, by label, of cases with a truth.
 
     Raises:
         UserError: No cases, two of one name, one without truth, or one with a label outside the classes.

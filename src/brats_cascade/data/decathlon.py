@@ -20,10 +20,7 @@ _LABELS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
 
 
 def read_channels(folder: Path) -> tuple[Mapping[str, int], str]:
-    """Reads the order of the modalities.
-
-    Args:
-        folder: The one that holds imagesTr; its dataset.json may be missing.
+    """Reads the order of the modalities from dataset.json, which may be missing, in the folder that holds imagesTr.
 
     Returns:
         Modality -> place along the fourth axis; and what is wrong with the file, or "".

@@ -6,10 +6,6 @@ import numpy as np
 def equal_quotas(available: np.ndarray, *, total: int) -> np.ndarray:
     """Shares a total equally among groups; a group that is short gives all it has and the others fill up.
 
-    Args:
-        available: int64 (groups,), members of each group.
-        total: Members wanted in all.
-
     Returns:
         int64 (groups,), at most `available` each, summing to the lesser of `total` and all there are. Groups that are
         not short differ by at most one, the first ones having the one more.
@@ -38,14 +34,6 @@ def proportional_shares(counts: np.ndarray, *, total: int, rng: np.random.Genera
     Systematic sampling: the expected share of a group is exactly total * count / sum, and what it gets is that number
     rounded down or up. Together with drawing without replacement inside the groups, every member has the same
     probability of being drawn. In integers, so exact for any cohort (up to 9e18 for total times the sum).
-
-    Args:
-        counts: int64 (groups,), members of each group.
-        total: Members wanted in all, at most the sum of the counts.
-        rng: Source of the rounding.
-
-    Returns:
-        int64 (groups,), at most `counts` each, summing to `total`.
 
     Raises:
         ValueError: More wanted than there are.

@@ -64,14 +64,7 @@ def identity(case: Case) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per case, sorted by case, every column there and of its type.
-
-    Args:
-        rows: Facts; what is missing or None is unknown.
-
-    Returns:
-        The table.
-    """
+    """One row per case, sorted by case, every column there and of its type; what is missing or None is unknown."""
     ordered = sorted(rows, key=lambda row: row["case"])
     data = {}
     for column, kind in COLUMNS.items():
@@ -83,14 +76,6 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def intensity_facts(found: Intensities, *, modality: str) -> dict[str, float]:
-    """Statistics of the raw intensities inside the brain.
-
-    Args:
-        found: Of one modality; its first three quantiles are those of 1, 50 and 99 %.
-        modality: Goes into the names.
-
-    Returns:
-        `{modality}_{min,p01,p50,p99,max,mean,std}`.
-    """
+    """Statistics of a modality's raw intensities inside the brain; the first three quantiles are those of 1, 50 and 99 %."""
     numbers = (found.low, *found.quantiles[:3], found.high, found.mean, found.deviation)
     return {f"{modality}_{name}": value for name, value in zip(STATISTICS, numbers, strict=True)}

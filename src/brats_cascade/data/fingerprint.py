@@ -13,10 +13,7 @@ PAPER_SHARES = {0: 0.98, 1: 0.0018, 2: 0.011, 3: 0.0012, 4: 0.0038}
 
 
 def fingerprint(cases: pd.DataFrame) -> dict[str, Any]:
-    """Describes the cases that are used.
-
-    Args:
-        cases: Their rows of the per-case table.
+    """Describes the cases that are used, given their rows of the per-case table.
 
     Returns:
         The content of data/fingerprint.json, JSON types only; see docs/data.md for its keys. A number that no case has

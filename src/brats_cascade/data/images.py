@@ -113,28 +113,15 @@ def write_labels(
 
 
 def to_canonical(array: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
-    """Turns a volume into the canonical frame.
+    """A view (slices, rows, columns) of a volume (x, y, z) in any orientation.
 
-    Args:
-        array: (x, y, z) in any orientation.
-        affine: 4x4, RAS mm; for an oblique volume each axis goes to the nearest one.
-
-    Returns:
-        A view (slices, rows, columns).
+    For an oblique volume each axis goes to the nearest one of the canonical frame.
     """
     return apply_orientation(array, io_orientation(affine)).transpose(2, 1, 0)
 
 
 def from_canonical(volume: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
-    """The exact inverse of to_canonical.
-
-    Args:
-        volume: (slices, rows, columns).
-        affine: That of the file's own grid.
-
-    Returns:
-        A view (x, y, z) in the file's own orientation.
-    """
+    """The exact inverse of to_canonical: a view (x, y, z) in the orientation of the file's own affine."""
     return apply_orientation(volume.transpose(2, 1, 0), ornt_transform(_RAS, io_orientation(affine)))
 
 

@@ -71,15 +71,7 @@ def ingest(
 
 
 def survey(cases: Sequence[Case], *, workers: int) -> pd.DataFrame:
-    """The per-case table of cases as they lie there: everything is read and measured, nothing is written.
-
-    Args:
-        cases: From find_cases.
-        workers: Processes.
-
-    Returns:
-        The table that `ingest` would return, but for `stored`.
-    """
+    """The per-case table of `ingest`, but for `stored`: everything is read and measured, nothing is written."""
     work = partial(_ingest_one, root=None, kept=None, recipe=Recipe(clip=0.01))
     return measure.table(run_cases(work, cases, workers=workers, title="check"))
 

@@ -10,15 +10,7 @@ WIDEST = 2**16  # whole numbers that span more are sorted instead
 
 @dataclass(frozen=True)
 class Intensities:
-    """What a modality's intensities look like.
-
-    Attributes:
-        low: Lowest one.
-        high: Highest one.
-        mean: Their mean.
-        deviation: Their standard deviation (of the population).
-        quantiles: One per share that was asked for.
-    """
+    """What a modality's intensities look like; the deviation is that of the population, the quantiles are those asked for."""
 
     low: float
     high: float
@@ -28,14 +20,9 @@ class Intensities:
 
 
 def describe(values: np.ndarray, *, shares: Sequence[float]) -> Intensities:
-    """Measures intensities.
+    """Measures (n,) intensities of any number type that a scan has.
 
-    Args:
-        values: (n,) intensities, at least one, of any number type that a scan has.
-        shares: Quantiles wanted, each in 0..1; exactly what numpy.quantile gives for float32 values.
-
-    Returns:
-        The numbers.
+    The quantiles at `shares`, each in 0..1, are exactly what numpy.quantile gives for float32 values.
     """
     low, high = values.min(), values.max()
     if values.dtype.kind in "iu" and int(high) - int(low) < WIDEST:

@@ -38,12 +38,7 @@ def kept_cases(kept: Path, *, name: str) -> Iterable[tuple[Path, dict[str, Any]]
 
 
 def share_with_dvc(kept: Path, *, cache: Path = CACHE) -> None:
-    """Replaces kept files that DVC's cache holds, too, by links to these; does nothing where that cannot be.
-
-    Args:
-        kept: The folder of kept cases.
-        cache: DVC's cache.
-    """
+    """Replaces kept files that DVC's cache holds, too, by links to these; does nothing where that cannot be."""
     for folder in _folders(kept):
         for file, md5 in (read_meta(folder) or {}).get(ARRAYS, {}).items():
             path, object_ = folder / file, cache / md5[:2] / md5[2:]

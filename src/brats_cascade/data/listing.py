@@ -37,13 +37,9 @@ def find_listing(source: Path) -> Path | None:
 
 
 def read_listing(path: Path) -> list[Case]:
-    """Reads a listing.
+    """Reads a .csv file with a header, or a .json file with a list of objects: the cases by name.
 
-    Args:
-        path: A .csv file with a header, or a .json file with a list of objects.
-
-    Returns:
-        The cases, by name; files that are not there are in `problems`.
+    Files that are not there are in `problems`.
 
     Raises:
         UserError: No such table; names the row and what is wrong with it.

@@ -17,7 +17,7 @@ SHARD = 4096  # patches in a file; 65x65 of 4 modalities make 276 MB
 def write_patch_files(
     table: pd.DataFrame, *, volumes: Path, out: Path, name: str, size: int, seed: int, shard: int = SHARD
 ) -> int:
-    """Writes a patch set as uncompressed NPZ shards, in a random order.
+    """Writes a patch set as uncompressed NPZ shards, in a random order; returns how many.
 
     A shard holds `image` float32 (n, size, size, modalities), `label` uint8 (n,), and each patch's `case`, `slice`,
     `row` and `column`. With an even size the centre is the pixel after the middle. What reaches over the brain's box is
@@ -31,9 +31,6 @@ def write_patch_files(
         size: Side of a patch, pixels.
         seed: Of the order.
         shard: Patches in a file.
-
-    Returns:
-        Number of files.
     """
     out.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng([seed, size]).permutation(len(table))

@@ -79,16 +79,13 @@ def draw_patch_sets(
 def summarise(
     sets: Mapping[str, pd.DataFrame], *, asked: Mapping[str, int], census: Census, seed: int
 ) -> dict[str, Any]:
-    """Describes the sets in numbers and in words.
+    """The content of data/patches/summary.json: the sets in numbers and in words, JSON types only, labels as text keys.
 
     Args:
         sets: Name -> table of centres.
         asked: Name -> number of centres asked for.
         census: That of the training cases.
         seed: What they were drawn with.
-
-    Returns:
-        The content of data/patches/summary.json: JSON types only, labels as text keys.
     """
     counts = {
         name: {str(label): int((table["label"] == label).sum()) for label in census.classes}

@@ -52,18 +52,9 @@ class PreparedCase:
 def prepare_case(
     case: Case, *, clip: float, n4: bool = False, zscore: str = "brain", axis: str = "axial", with_truth: bool = True
 ) -> PreparedCase:
-    """Reads a case, checks it, and preprocesses it (paper section 4).
+    """Reads a case, checks it, and preprocesses it (paper section 4) as a Recipe of these parameters says.
 
-    Args:
-        case: From find_cases.
-        clip: Share of the brain's intensities cut at either end of each modality.
-        n4: As Recipe.
-        zscore: As Recipe.
-        axis: As Recipe.
-        with_truth: False leaves the truth unread, as for a prediction.
-
-    Returns:
-        The prepared case.
+    Without `with_truth` the truth stays unread, as for a prediction.
 
     Raises:
         CaseError: Files are missing, unreadable, damaged, or do not fit together; names the case and says what to do.

@@ -9,14 +9,7 @@ import numpy as np
 
 
 def brain_mask(volumes: Sequence[np.ndarray]) -> np.ndarray:
-    """Where any modality is not zero: releases are skull-stripped, with zeros outside.
-
-    Args:
-        volumes: Volumes of one shape.
-
-    Returns:
-        bool volume.
-    """
+    """Where any of the volumes is not zero: releases are skull-stripped, with zeros outside."""
     mask = volumes[0] != 0
     for volume in volumes[1:]:
         mask |= volume != 0
@@ -24,13 +17,7 @@ def brain_mask(volumes: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
-    """The smallest box around all true voxels.
-
-    Args:
-        mask: bool volume with at least one true voxel.
-
-    Returns:
-        One slice per axis.
+    """The smallest box around all true voxels, one slice per axis.
 
     Raises:
         ValueError: No voxel is true.
@@ -76,15 +63,7 @@ def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:
 
 
 def uncrop(cropped: np.ndarray, *, offset: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """Puts a box back into a volume of zeros.
-
-    Args:
-        cropped: Volume of the box.
-        offset: Index of the box's first voxel.
-        shape: Shape of the whole volume.
-
-    Returns:
-        Volume of that shape and of the box's type.
+    """Puts a box back into a volume of zeros; `offset` is the index of its first voxel, `shape` that of the whole volume.
 
     Raises:
         ValueError: The box does not fit.

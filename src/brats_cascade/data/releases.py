@@ -85,14 +85,7 @@ class Release:
         return patterns
 
     def part_of(self, path: Path) -> str | None:
-        """Says which file of a case this is, from its name alone.
-
-        Args:
-            path: A file, with its folders.
-
-        Returns:
-            A key of `files`, or None for a file that is no part of this release.
-        """
+        """Which file of a case this is, a key of `files`, from its path alone; None for one that is no part of this release."""
         tail = "/".join(path.parts[-self.depth - 1 :])
         return next((part for part, pattern in self.patterns.items() if pattern.fullmatch(tail)), None)
 

@@ -14,15 +14,10 @@ from brats_cascade.errors import UserError
 
 
 def read_scans(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> dict[str, Image]:
-    """Reads a case's files, each once.
-
-    Args:
-        case: Without problems.
-        with_truth: Whether to read its truth, if it has one.
-        facts: The case's row; `same_grid` and `finite` go into it.
+    """Reads the files of a case without problems, each once.
 
     Returns:
-        Modality, and "truth" where it was read -> volume, all on one grid and finite.
+        Modality, and "truth" where it was read -> volume, all on one grid and finite; `same_grid` and `finite` go into `facts`.
 
     Raises:
         UserError: A file that cannot be read, or that does not fit the others.

@@ -17,15 +17,7 @@ Queues = dict[Stratum, list[str]]
 
 @dataclass(frozen=True)
 class Split:
-    """Which cases serve what.
-
-    Attributes:
-        seed: What it was drawn with.
-        train: Case names, ascending.
-        validation: Case names, ascending.
-        test: Case names, ascending; empty in a fold of a cross-validation.
-        patients: The patients of each set, ascending.
-    """
+    """Which cases serve what: names of cases and, by set, of patients, all ascending; `test` is empty in a fold."""
 
     seed: int
     train: tuple[str, ...]
@@ -64,15 +56,7 @@ def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int
 
 
 def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequence[str]) -> Split:
-    """Takes the user's own validation and test patients; the others train.
-
-    Args:
-        cases: One row per usable case, any order, with the columns case and patient.
-        validation: Names of patients or of cases; a case brings its patient along.
-        test: As `validation`.
-
-    Returns:
-        The split, with seed 0.
+    """Takes the user's own validation and test patients, by the names of patients or of their cases; the others train.
 
     Raises:
         UserError: A name that is neither, a patient in both lists, or nobody left for training.
@@ -95,17 +79,10 @@ def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequ
 
 
 def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
-    """Cuts the patients into folds: every patient is in the validation set of exactly one.
+    """Cuts the patients into folds: every patient is in the validation set of exactly one; test sets are empty.
 
-    Fold sizes differ by at most one patient, in all, within each release and within each grade of a release.
-
-    Args:
-        cases: One row per usable case, any order, with the columns case, patient, grade and release.
-        folds: Number of folds, at least 2.
-        seed: The same seed and cases give the same folds.
-
-    Returns:
-        One split per fold, with an empty test set.
+    Fold sizes differ by at most one patient, in all, within each release and within each grade of a release. The order of the
+    cases has no say.
 
     Raises:
         UserError: Fewer than 2 folds, or fewer patients than folds.
@@ -127,16 +104,6 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
     Every patient is in the test set of exactly one round. The draw begins later in every round, so that what the rounds
     choose on validation does not rest on the same few patients.
 
-    Args:
-        cases: One row per usable case, any order, with the columns case, patient, grade and release.
-        folds: Number of folds, at least 2.
-        fold: Which one is the test set, from 0.
-        validation: Number of validation patients, at least 0.
-        seed: The same seed and cases give the same folds.
-
-    Returns:
-        The split.
-
     Raises:
         UserError: No such fold, or too few patients.
     """
@@ -153,14 +120,14 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
 
 
 def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
-    """Refuses a split in which two sets share a patient or a volume.
+    """Refuses a split in which two sets share a case, a patient or a volume.
 
     Args:
         split: The split.
         cases: One row per case of the split, with the columns case, patient and voxels_hash ("" if not known).
 
     Raises:
-        UserError: A case of the split is not in the table or in two sets, or a patient or equal voxels are; names both.
+        UserError: Names both cases, or a case of the split that is not in the table.
     """
     patients = dict(zip(cases["case"], cases["patient"], strict=True))
     hashes = dict(zip(cases["case"], cases["voxels_hash"], strict=True))

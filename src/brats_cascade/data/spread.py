@@ -32,9 +32,6 @@ def run_cases(
         title: Of the progress bar.
         each: Called in this process with every row as it comes.
 
-    Returns:
-        What `work` returned.
-
     Raises:
         UserError: A process of this machine was killed, no scheduler answers there, or Dask is not installed.
     """

@@ -14,12 +14,6 @@ _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 def read_text(path: Path) -> str:
     """Reads a text file whose encoding is told by its first bytes: UTF-8 or UTF-16, with or without a mark.
 
-    Args:
-        path: The file.
-
-    Returns:
-        Its text.
-
     Raises:
         UserError: It cannot be read, or is in another encoding.
     """
@@ -40,12 +34,8 @@ def read_text(path: Path) -> str:
 def read_rows(path: Path, *, columns: Iterable[str]) -> list[dict[str, str]]:
     """Reads a table with a header.
 
-    Args:
-        path: The file.
-        columns: Names that the header may have; the separator is the one that finds most of them.
-
-    Returns:
-        One mapping per row that is not empty; columns without a name and without a value are left out.
+    The separator is the one that finds most of `columns`, the names that the header may have. Empty rows are left out, and
+    so are columns without a name and without a value.
 
     Raises:
         UserError: No such table; names the line and what to do.

@@ -9,14 +9,7 @@ AGAIN = "dvc repro --force --single-item ingest"
 
 
 def dvc_stops_at(source: Path) -> list[str]:
-    """Says which files DVC cannot hash, and what to do.
-
-    Args:
-        source: A folder of cases, or a listing.
-
-    Returns:
-        One line per kind of file.
-    """
+    """Says which files of a source DVC cannot hash, and what to do: one line per kind of file."""
     dead, closed = [], []
     for path in _files(source):
         if not path.exists():
@@ -39,14 +32,7 @@ def dvc_stops_at(source: Path) -> list[str]:
 
 
 def dvc_overlooks(source: Path) -> list[str]:
-    """Says which scans DVC does not look at, so that it takes a changed cohort for the one it knows.
-
-    Args:
-        source: A folder of cases, or a listing.
-
-    Returns:
-        One line per kind of source.
-    """
+    """Says which scans DVC does not look at, so that it takes a changed cohort for the one it knows: one line per kind."""
     if source.is_file():
         return [f"{source}: DVC looks at the listing, not at the scans it names; after a change of these run: {AGAIN}"]
     links = [path for path in _files(source, folders=True) if path.is_dir()]

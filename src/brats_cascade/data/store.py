@@ -58,9 +58,6 @@ def write_case(
         brain: (slices, rows, columns).
         labels: (slices, rows, columns) or None.
         meta: What JSON can hold.
-
-    Returns:
-        The case's folder.
     """
     with _draft(root, name=name) as draft:
         np.save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
@@ -146,13 +143,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
 
 
 def open_case(folder: Path) -> StoredCase:
-    """Opens a case without reading its voxels.
-
-    Args:
-        folder: The case's folder in the store.
-
-    Returns:
-        The case.
+    """Opens a case of the store without reading its voxels.
 
     Raises:
         UserError: The folder holds no whole case.

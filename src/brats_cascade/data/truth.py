@@ -15,17 +15,10 @@ ROUNDED = 1e-3  # labels may be off by this much from a whole number
 
 
 def whole_labels(labels: np.ndarray, *, path: Path) -> np.ndarray:
-    """Rounds labels that floating point left slightly off.
+    """Rounds labels that floating point left slightly off; an array that holds integers comes back as it is.
 
     A truth saved from nibabel's get_fdata() under an int16 header comes back through a scale factor, 1e-5 or so from its
     whole numbers.
-
-    Args:
-        labels: Numbers of any type and shape.
-        path: For the message.
-
-    Returns:
-        Integers of the same shape; the array itself where it holds integers.
 
     Raises:
         UserError: A number that is further than ROUNDED from a whole one, not finite, or too large for a label.
@@ -46,19 +39,13 @@ def whole_labels(labels: np.ndarray, *, path: Path) -> np.ndarray:
 
 
 def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, Any]) -> dict[int, int]:
-    """Counts the release's numbers in a truth, and refuses what the release does not know.
-
-    Args:
-        truth: The release's numbers as integers, any orientation.
-        path: For the message.
-        case: Its scheme and release say which numbers may occur.
-        facts: The case's row; unknown labels go into it before they are refused.
+    """Counts the release's numbers in a truth of any orientation, and refuses what the release does not know.
 
     Returns:
         The release's number -> voxels, for the numbers that occur.
 
     Raises:
-        UserError: Unknown labels.
+        UserError: Unknown labels, which also go into the case's facts.
     """
     known = SCHEMES[case.scheme].to_canonical
     flat = truth.ravel(order="K")
@@ -99,15 +86,7 @@ def schemes_with(found: Iterable[int]) -> list[str]:
 
 
 def canonical_labels(truth: np.ndarray, *, scheme: str) -> np.ndarray:
-    """Translates a truth that count_labels has let pass.
-
-    Args:
-        truth: The release's numbers, any shape.
-        scheme: Key of labels.SCHEMES.
-
-    Returns:
-        uint8 array of the same shape.
-    """
+    """Translates a truth that count_labels has let pass to uint8 canonical labels."""
     lookup = np.zeros(256, dtype=np.uint8)
     for own, canonical in SCHEMES[scheme].to_canonical.items():
         lookup[own] = canonical
@@ -125,9 +104,6 @@ def label_facts(
         brain: bool, of the box.
         scheme: Key of labels.SCHEMES.
         voxel_mm3: Volume of a voxel, mm3.
-
-    Returns:
-        `labels`, `label_0..4`, `tumour_cm3`, `tumour_outside_brain`.
     """
     table = SCHEMES[scheme].to_canonical
     counts = dict.fromkeys(LABELS, 0)

@@ -28,12 +28,7 @@ _LISTING = "name it in a listing (docs/data.md)"
 
 @dataclass(frozen=True)
 class Unused:
-    """A volume that was seen and belongs to no case.
-
-    Attributes:
-        path: The file.
-        reason: Why, and what to do, one line without the path.
-    """
+    """A volume that was seen and belongs to no case, with the reason and what to do, one line without the path."""
 
     path: Path
     reason: str
@@ -45,15 +40,7 @@ def is_volume(path: Path) -> bool:
 
 
 def explain(path: Path, *, layout: str) -> str:
-    """Says why a volume belongs to no case.
-
-    Args:
-        path: The file with all its folders; its name is no part of a case of this layout.
-        layout: As in `cases.find_cases`.
-
-    Returns:
-        The reason and the cure.
-    """
+    """Says why a volume belongs to no case of a layout, and what to do; the path has all its folders."""
     name, folder = path.name, path.parent.name
     if _ARCHIVE.search(name) and not _VOLUME.search(name):
         return "it is an archive: unpack it"
@@ -83,29 +70,13 @@ def explain(path: Path, *, layout: str) -> str:
 
 
 def lone_truth(release: Release, *, stem: str, folder: Path) -> str:
-    """Says what is missing beside a truth.
-
-    Args:
-        release: The release whose truth it is.
-        stem: What stands for `{case}` in the names.
-        folder: The case's folder.
-
-    Returns:
-        The reason and the cure.
-    """
+    """Says what is missing beside a truth; `stem` stands for `{case}` in the names."""
     names = ", ".join(release.expected(part, stem=stem) for part in release.files if part != "truth")
     return f"it is a ground truth without its scans: add {names} in {folder}"
 
 
 def by_reason(unused: Iterable[Unused]) -> list[str]:
-    """One line per reason, however many volumes it is about.
-
-    Args:
-        unused: In any order.
-
-    Returns:
-        The lines, each with a first file, the number of others, and the reason.
-    """
+    """One line per reason, however many volumes it is about: a first file, the number of others, and the reason."""
     groups: dict[str, list[Path]] = {}
     for volume in sorted(unused, key=lambda volume: volume.path):
         groups.setdefault(volume.reason, []).append(volume.path)

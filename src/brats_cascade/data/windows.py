@@ -6,18 +6,15 @@ import numpy as np
 def cut_window(
     plane: np.ndarray, *, top: int, left: int, rows: int, columns: int, mode: str = "constant"
 ) -> np.ndarray:
-    """Copies a window out of a plane.
+    """Copies a window (rows, columns, ...) out of a plane; it may reach over the plane's edges.
 
     Args:
         plane: Array (rows, columns, ...).
-        top: First row of the window; may be negative or reach over the end.
-        left: First column, likewise.
+        top: First row of the window.
+        left: First column.
         rows: Height of the window, pixels.
         columns: Width of the window, pixels.
         mode: What lies outside the plane: "constant" for zeros, "edge" for the nearest value.
-
-    Returns:
-        New array (rows, columns, ...).
     """
     height, width = plane.shape[:2]
     if mode == "edge":

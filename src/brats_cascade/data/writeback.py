@@ -25,10 +25,10 @@ MISFITS: Mapping[str, str] = {
 
 
 def restore_labels(labels_cropped: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
-    """Labels on the case's own grid, still canonical; 0 outside the brain's box. Any other volume as well.
+    """Labels (or any other volume) of the brain's box on the case's own grid, still canonical; 0 outside the box.
 
     Args:
-        labels_cropped: (slices, rows, columns) of the brain's box.
+        labels_cropped: (slices, rows, columns).
         meta: The case's, with `offset`, `shape`, `affine` and `axis`.
 
     Returns:
@@ -74,14 +74,9 @@ def write_segmentation(
 
 
 def signature(voxels: np.ndarray, *, options: str = "none") -> str:
-    """What `predict` writes into `descrip` of its NIfTI headers.
+    """What `predict` writes into `descrip` of its NIfTI headers: its name, a digest that any edit breaks, and the options.
 
-    Args:
-        voxels: Those of the file.
-        options: A word for what made them: networks and options.
-
-    Returns:
-        The command's name, a digest that any later edit breaks, and the options.
+    `options` is a word for what made the voxels: networks and options.
     """
     digest = hashlib.sha256(np.ascontiguousarray(voxels.T, dtype="<f4").data).hexdigest()
     return f"{SIGNED} {digest[:DIGITS]} {options or 'none'}"

@@ -22,15 +22,7 @@ INK, PALE = "#333333", "#d9d9d9"
 
 
 def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws losses and validation Dice over the steps, with a line where phase 2 begins.
-
-    Args:
-        history: As in history.csv; `step` counted from the start of phase 1.
-        title: Above the figure.
-
-    Returns:
-        Two panels side by side.
-    """
+    """Draws losses and validation Dice of history.csv over the steps, side by side, with a line where phase 2 begins."""
     figure = new_figure(9, 3.1)
     left, right = figure.subplots(1, 2)
     marker = "o" if len(history) < 40 else ""
@@ -53,15 +45,7 @@ def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
 
 
 def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws the F1 of every region from slice to slice, over the amount of tumour there.
-
-    Args:
-        slices: One case's rows of the slice table.
-        title: Above the figure.
-
-    Returns:
-        One panel, inferior slices left.
-    """
+    """Draws the F1 of every region from slice to slice of one case's slice table, over the amount of tumour there."""
     figure = new_figure(9, 2.8)
     axes = figure.subplots()
     held = slices[(slices["truth_pixels"] > 0) | (slices["predicted_pixels"] > 0)]
@@ -82,14 +66,9 @@ def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
 
 
 def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws the weight of each label over the slices it occurs in, and how many slices hold it.
+    """Draws class_weights.csv: the weight of each label over the slices it occurs in, and how many slices hold it.
 
-    Args:
-        weights: As in class_weights.csv; NaN where a label is absent from a slice.
-        title: Above the figure.
-
-    Returns:
-        Two panels: weights on a log scale, one dot a slice with the median marked; share of slices.
+    Weights are on a log scale, one dot a slice with the median marked.
     """
     columns = [name for name in weights.columns if name.startswith("weight_")]
     names = [LABELS[int(name.removeprefix("weight_"))].replace("everything else", "background") for name in columns]
@@ -114,12 +93,7 @@ def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure"
 def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Figure":
     """Draws the Dice of every unseen case, one panel a region and one line an experiment, so that many names stay legible.
 
-    Args:
-        tables: Experiment -> its cases.csv (case, grade, `{region}_dice`).
-        title: Above the figure.
-
-    Returns:
-        Three panels; filled dots are high grade, hollow ones low or unknown; a bar marks the mean.
+    `tables` are cases.csv by experiment. Filled dots are high grade, hollow ones low or unknown; a bar marks the mean.
     """
     figure = new_figure(9.4, 0.9 + 0.34 * len(tables))
     panels = figure.subplots(1, len(REGIONS), sharey=True)
@@ -136,16 +110,7 @@ def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Fig
 
 
 def write_figures(folder: Path, *, figures: Mapping[str, "Figure"], dpi: int = 130) -> dict[str, Path]:
-    """Writes figures as PNG files.
-
-    Args:
-        folder: Made if it is not there.
-        figures: Name -> figure; the file is NAME.png.
-        dpi: Pixels per inch.
-
-    Returns:
-        Name -> path.
-    """
+    """Writes figures as NAME.png into a folder, made if it is not there; returns name -> path."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.png" for name in figures}
     for name, figure in figures.items():

@@ -22,7 +22,9 @@ def montage(
     axis: str = "axial",
     title: str = "",
 ) -> "Figure":
-    """Draws slices spread evenly over the tumour, or over the brain where there is none.
+    """Draws slices spread evenly over the tumour, or over the brain where there is none, inferior ones first.
+
+    The patient's left is on the right, and letters say so.
 
     Args:
         image: float32 (slices, rows, columns, modalities), exactly 0 outside the brain.
@@ -32,9 +34,6 @@ def montage(
         first_slice: Number of the first slice given.
         axis: How the slices are cut, for the heading.
         title: Above the page.
-
-    Returns:
-        The figure, inferior slices first; the patient's left is on the right, and letters say so.
     """
     channel = image[..., MODALITIES.index(modality)]
     shown = montage_slices(channel, labels=labels, count=panels[0] * panels[1])

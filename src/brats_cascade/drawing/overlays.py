@@ -69,16 +69,7 @@ def overlay(
 
 
 def best_slice(truth: np.ndarray | None, prediction: np.ndarray | None, *, slices: int) -> int:
-    """Finds the slice with the largest tumour: in the truth, else in the prediction, else the middle slice.
-
-    Args:
-        truth: Canonical labels (slices, rows, columns) or None.
-        prediction: The same.
-        slices: Number of slices.
-
-    Returns:
-        A slice index.
-    """
+    """The slice with the largest tumour: in the truth, else in the prediction, else the middle one of `slices`."""
     for labels in (truth, prediction):
         if labels is not None and labels.any():
             return int(np.argmax((labels > 0).sum(axis=(1, 2))))
@@ -86,12 +77,9 @@ def best_slice(truth: np.ndarray | None, prediction: np.ndarray | None, *, slice
 
 
 def draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None) -> None:
-    """Draws one slice in grey with the outlines of its regions.
+    """Draws one slice (rows, columns) in grey with the outlines of its regions.
 
-    Args:
-        axes: Where.
-        pixels: (rows, columns) of the canonical frame: the last column is the patient's right, and is drawn on the left.
-        labels: Canonical labels, the same shape.
+    The last column of the canonical frame is the patient's right, and is drawn on the left.
     """
     inside = pixels != 0
     low, high = np.percentile(pixels[inside], [1, 99.5]) if inside.any() else (0.0, 1.0)

@@ -64,15 +64,9 @@ class Threshold:
 
 
 def fit_threshold(cases: Sequence[Volume]) -> Threshold:
-    """Chooses modality, side and value that maximise the mean complete Dice.
+    """Chooses modality, side and value that maximise the mean complete Dice over the training cases.
 
     The values tried are the mean quantiles (2 % to 98 %) of the cases' brains, the same for every case.
-
-    Args:
-        cases: Training cases with truth.
-
-    Returns:
-        The best threshold.
 
     Raises:
         ValueError: There is no case.
@@ -95,11 +89,7 @@ def fit_threshold(cases: Sequence[Volume]) -> Threshold:
 
 
 def score_threshold(threshold: Threshold, *, cases: Iterable[Volume]) -> "pd.DataFrame":
-    """Applies a threshold to unseen cases.
-
-    Args:
-        threshold: From `fit_threshold`.
-        cases: Cases with truth; `meta["spacing"]` in mm.
+    """Applies a threshold to unseen cases with truth.
 
     Returns:
         One row per case: case, and complete_dice, complete_ppv, complete_sensitivity, complete_hd95 (a threshold tells
@@ -118,15 +108,7 @@ def score_threshold(threshold: Threshold, *, cases: Iterable[Volume]) -> "pd.Dat
 
 
 def baseline_summary(threshold: Threshold, *, scores: "pd.DataFrame") -> dict[str, Any]:
-    """Gathers the baseline's numbers for reports/comparison.json.
-
-    Args:
-        threshold: From `fit_threshold`.
-        scores: From `score_threshold`.
-
-    Returns:
-        `{"rule": text, "training_dice": number, "complete": {mean of every score}}`.
-    """
+    """The baseline in reports/comparison.json, from `score_threshold`: its rule, training_dice, and the means of its scores."""
     names = [str(name) for name in scores.columns if name != "case"]
     means = {name.removeprefix("complete_"): float(scores[name].mean()) for name in names}
     return {"rule": str(threshold), "training_dice": threshold.training_dice, "complete": means}

@@ -37,14 +37,7 @@ class Tally:
 
 
 def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> Tally:
-    """Counts a validation case.
-
-    Args:
-        labels: Canonical labels as the network gave them (slices, rows, columns).
-        truth: The truth, same shape.
-        brain: bool, same shape.
-        spacing: Of the voxels, mm.
-    """
+    """Counts a validation case from the canonical labels that the network gave, its truth and brain (slices, rows, columns)."""
     components = find_components(labels, brain=brain, spacing=spacing)
     parts, count = components.parts, len(components.volumes)
     true = {region: region_mask(truth, region=region) for region in REGIONS}

@@ -89,13 +89,9 @@ def is_prediction_by_name(path: Path) -> bool:
 
 
 def list_label_files(place: Path) -> LabelFiles:
-    """Accounts for every file below a folder that could hold labels.
+    """Accounts for every file below a folder, at any depth, that could hold labels; links are followed.
 
-    Args:
-        place: A folder, looked through at any depth; links are followed.
-
-    Returns:
-        What was found. Files of formats that are not read here count only where their case has no other file.
+    Files of formats that are not read here count only where their case has no other file.
     """
     files = LabelFiles()
     foreign: dict[str, Path] = {}

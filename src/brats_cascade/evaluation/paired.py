@@ -17,13 +17,7 @@ FEWEST = 3
 
 
 def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: str, seed: int = 1) -> dict[str, float]:
-    """Compares the Dice of two experiments patient by patient.
-
-    Args:
-        first: Cases of one experiment: case, patient and `{region}_dice`.
-        second: Those of the other; cases that only one of them has are left out.
-        region: A key of REGIONS.
-        seed: Seed of the bootstrap.
+    """Compares the Dice of two experiments patient by patient; cases that only one of them has are left out.
 
     Returns:
         "patients"; "difference": mean over patients of first minus second; from three patients on "low" and "high", its 95 %
@@ -56,15 +50,7 @@ def wilcoxon_p(differences: np.ndarray) -> float:
 
 
 def against(name: str, *, tables: Mapping[str, "pd.DataFrame"]) -> dict[str, dict[str, dict[str, float]]]:
-    """One experiment against each of the others.
-
-    Args:
-        name: The experiment.
-        tables: Experiment -> its cases.
-
-    Returns:
-        Other experiment -> region -> `paired_difference` of the one minus the other.
-    """
+    """One experiment against each of the others: their name -> region -> `paired_difference` of the one minus the other."""
     return {
         other: {region: paired_difference(tables[name], table, region=region) for region in REGIONS}
         for other, table in tables.items()

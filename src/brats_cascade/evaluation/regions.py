@@ -29,8 +29,8 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
 
     Args:
         truth: Canonical labels (slices, rows, columns).
-        prediction: Canonical labels, same shape.
-        spacing: Voxel size in mm along slices, rows, columns.
+        prediction: The same.
+        spacing: mm along slices, rows, columns.
 
     Returns:
         `{region}_{score}` for every region of `labels.REGIONS` and every name in `SCORES`; hd95 in mm, volumes in cm3.
@@ -48,16 +48,7 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
 
 
 def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
-    """Scores one binary region.
-
-    Args:
-        truth: bool (slices, rows, columns).
-        prediction: bool, same shape.
-        spacing: Voxel size in mm along slices, rows, columns.
-
-    Returns:
-        One value for every name in `SCORES`.
-    """
+    """Scores one region, two bool masks (slices, rows, columns): one value for every name in `SCORES`."""
     n_truth, n_found = int(truth.sum()), int(prediction.sum())
     hits = int((truth & prediction).sum())
     negatives = truth.size - n_truth
@@ -75,18 +66,11 @@ def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[
 
 
 def hausdorff95(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> float:
-    """Returns the 95th percentile Hausdorff distance: the larger of the two directed 95th percentiles.
+    """The 95th percentile Hausdorff distance, mm: the larger of the two directed 95th percentiles.
 
     A surface voxel is a voxel of the region with a face neighbour outside it (or at the volume's edge); its distance is
-    that to the other region's nearest surface voxel, centre to centre.
-
-    Args:
-        truth: bool (slices, rows, columns).
-        prediction: bool, same shape.
-        spacing: Voxel size in mm along slices, rows, columns.
-
-    Returns:
-        Distance in mm; 0 where both are empty, `NO_MATCH_MM` where one is.
+    that to the other region's nearest surface voxel, centre to centre. 0 where both masks are empty, `NO_MATCH_MM` where
+    one is.
     """
     if not truth.any() and not prediction.any():
         return 0.0

@@ -22,15 +22,11 @@ SAME = "same_as_truth"  # column: prediction and ground truth are equal voxel fo
 def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str], dict[str, str]]:
     """The label scheme of every ground truth; those of an unknown release are judged together, by the numbers that occur.
 
-    Args:
-        truths: The files.
-        given: Key of labels.SCHEMES, or "auto".
-
     Returns:
         Case -> key of labels.SCHEMES; and, for each case left out of it, what is wrong with its file.
 
     Raises:
-        UserError: The numbers fit several schemes.
+        UserError: The numbers fit several schemes, and the scheme given is "auto".
     """
     truths = list(truths)
     if given != "auto":
@@ -52,12 +48,7 @@ def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str
 
 
 def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str]) -> dict[str, Any]:
-    """One row of scores.
-
-    Args:
-        truth: The ground truth's file.
-        prediction: The segmentation's file.
-        schemes: Keys of labels.SCHEMES, the truth's and the prediction's.
+    """One row of scores; `schemes` are keys of labels.SCHEMES, the truth's and the prediction's.
 
     Returns:
         case, patient, grade, the columns of `regions.score_case` (NaN for a region that one of the schemes cannot
@@ -105,14 +96,7 @@ def _not_available(truth: str, prediction: str) -> dict[str, float]:
 
 
 def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader of the scores must know: empty regions, predictions that equal the truth, models that may not fit.
-
-    Args:
-        rows: From `score_pair`.
-
-    Returns:
-        One line each; none where nothing of the kind occurs.
-    """
+    """What a reader of the scores must know: empty regions, predictions that equal the truth, models that may not fit."""
     said = []
     for region in REGIONS:
         scored = [row for row in rows if not math.isnan(row[f"{region}_dice"])]
@@ -136,18 +120,18 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     same = [str(row["case"]) for row in rows if row[SAME]]
     if same:
         said.append(
-            f"equal to the ground truth voxel for voxel: {_some(same)}; make sure that these are not copies of it"
+            f"equal to the ground truth voxel for voxel: {_first_of(same)}; make sure that these are not copies of it"
         )
     for word, text in MISFITS.items():
         held = [str(row["case"]) for row in rows if word in row[MISFITS_SEEN]]
         if held:
             said.append(
-                f"{text}: {_some(held)}; these scores do not tell how the model does on cases like its training's"
+                f"{text}: {_first_of(held)}; these scores do not tell how the model does on cases like its training's"
             )
     return said
 
 
-def _some(cases: Sequence[str]) -> str:
+def _first_of(cases: Sequence[str]) -> str:
     return ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
 
 

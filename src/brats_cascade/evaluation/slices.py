@@ -27,7 +27,7 @@ def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int =
 
     Args:
         truth: Canonical labels (slices, rows, columns).
-        prediction: Canonical labels, same shape.
+        prediction: The same.
         first_slice: Number of the first slice given, when the volumes are a part of a larger one.
 
     Returns:
@@ -78,28 +78,12 @@ def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int
 
 
 def largest_tumour_slices(truth: np.ndarray, *, n: int = 9) -> list[int]:
-    """Finds the consecutive slices that hold the most tumour, as the earlier work's table shows nine of them.
-
-    Args:
-        truth: Canonical labels (slices, rows, columns).
-        n: How many slices.
-
-    Returns:
-        Slice numbers, ascending; all of them if the volume has fewer than `n`.
-    """
+    """The `n` consecutive slices that hold the most tumour, ascending; all of them if the volume has fewer."""
     return largest_run((truth > 0).sum(axis=(1, 2)).tolist(), n=n)
 
 
 def largest_run(pixels: Sequence[int], *, n: int) -> list[int]:
-    """Finds the `n` consecutive positions with the largest sum; the first such run where several are equal.
-
-    Args:
-        pixels: A count per slice.
-        n: Length of the run.
-
-    Returns:
-        Positions, ascending; all of them if there are fewer than `n`.
-    """
+    """The `n` consecutive positions with the largest sum, of equal ones the first; all positions if there are fewer."""
     counts = np.asarray(pixels, dtype=np.int64)
     if len(counts) <= n:
         return list(range(len(counts)))
@@ -108,14 +92,10 @@ def largest_run(pixels: Sequence[int], *, n: int) -> list[int]:
 
 
 def nine_slices(slices: "pd.DataFrame", *, case: str) -> "pd.DataFrame":
-    """The earlier work's table: nine consecutive slices through the largest tumour.
-
-    Args:
-        slices: The slice table of all cases.
-        case: The case with the largest tumour.
+    """The earlier work's table: nine consecutive slices of a case through its tumour, from the slice table of all cases.
 
     Returns:
-        Its nine rows: case, slice, complete_f1 and the earlier work's score.
+        Nine rows: case, slice, complete_f1 and the earlier work's score.
     """
     own = slices[slices["case"] == case].sort_values("slice")
     chosen = own.iloc[largest_run(own["truth_pixels"].tolist(), n=9)]

@@ -44,14 +44,10 @@ def summarise(cases: "pd.DataFrame", *, seed: int) -> dict[str, Any]:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The five numbers that DVC lays side by side, metrics/E.json.
+    """The five numbers of metrics/E.json, which DVC lays side by side, from metrics/E/summary.json.
 
-    Args:
-        summary: metrics/E/summary.json.
-
-    Returns:
-        Mean Dice of each region and mean HD95 (mm) of the complete tumour over the unseen cases, and the mean Dice over regions
-        and validation cases.
+    Mean Dice of each region and mean HD95 (mm) of the complete tumour over the unseen cases, and the mean Dice over regions
+    and validation cases.
     """
     return {
         **{f"dice_{region}": summary[region]["dice"] for region in REGIONS},
@@ -61,14 +57,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def without_postprocess(cases: "pd.DataFrame") -> dict[str, dict[str, float]]:
-    """Means of the bare segmentations' scores, to lay beside those with post-processing.
-
-    Args:
-        cases: As in `summarise`.
-
-    Returns:
-        Per region `{dice, ppv, sensitivity, hd95}`.
-    """
+    """Means of the bare segmentations' scores per region, to lay beside those with post-processing."""
     kept = [score for score in SUMMARISED if score != "specificity"]
     return {region: {score: float(cases[f"{region}_{score}"].mean()) for score in kept} for region in REGIONS}
 
@@ -76,15 +65,9 @@ def without_postprocess(cases: "pd.DataFrame") -> dict[str, dict[str, float]]:
 def bootstrap_interval(
     values: np.ndarray, *, groups: np.ndarray, generator: np.random.Generator
 ) -> tuple[float, float]:
-    """Draws a 95 % interval of a mean by resampling whole patients.
+    """The 95 % interval of a mean score over cases, by resampling whole patients.
 
-    Args:
-        values: One score per case.
-        groups: The patient of each case; all cases of a drawn patient come along.
-        generator: Source of the draws.
-
-    Returns:
-        The 2.5 and 97.5 percentiles of the resampled mean.
+    `groups` is the patient of each case; all cases of a drawn patient come along.
     """
     _, number = np.unique(groups, return_inverse=True)
     sums, counts = np.bincount(number, weights=values), np.bincount(number)
@@ -94,41 +77,19 @@ def bootstrap_interval(
 
 
 def learning_table(history: "pd.DataFrame") -> "pd.DataFrame":
-    """The learning curve that DVC draws: the history with the mean validation Dice over the regions.
-
-    Args:
-        history: As in models/E/history.csv.
-
-    Returns:
-        The same rows with the column validation_dice.
-    """
+    """The learning curve that DVC draws: history.csv with the column validation_dice, the mean over the regions."""
     return history.assign(validation_dice=history[[f"validation_{region}" for region in REGIONS]].mean(axis=1))
 
 
 def pick_cases(cases: "pd.DataFrame") -> dict[str, str]:
-    """Names the best, the median and the worst case by complete Dice.
-
-    Args:
-        cases: Columns case and complete_dice.
-
-    Returns:
-        `{"best": case, "median": case, "worst": case}`; with fewer than three cases, those there are.
-    """
+    """The best, the median and the worst case by complete Dice; with fewer than three cases, those there are."""
     ranked = cases.sort_values(["complete_dice", "case"], ascending=[False, True])["case"].tolist()
     picks = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
     return {name: case for i, (name, case) in enumerate(picks.items()) if case not in list(picks.values())[:i]}
 
 
 def flatten(tree: Mapping[str, Any], *, separator: str = "/") -> dict[str, float]:
-    """Flattens nested numbers: `{"a": {"b": 1}}` becomes `{"a/b": 1.0}`.
-
-    Args:
-        tree: Nested mapping with numbers as leaves; leaves of other kinds are left out.
-        separator: Put between the keys.
-
-    Returns:
-        One entry per number.
-    """
+    """Flattens nested numbers: `{"a": {"b": 1}}` becomes `{"a/b": 1.0}`; leaves of other kinds are left out."""
     flat: dict[str, float] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -61,7 +61,9 @@ def score_unseen(
     thresholds: Thresholds,
     folder: Path | None = None,
 ) -> Unseen:
-    """Scores a segmented case.
+    """Scores a segmented case that has a truth.
+
+    Specificity and the earlier work's score count every voxel of the whole volume, air included.
 
     Args:
         case: With truth.
@@ -69,9 +71,6 @@ def score_unseen(
         probabilities: float32 (slices, rows, columns, 5).
         thresholds: The post-processing.
         folder: Where to leave the segmentation as a file, or None.
-
-    Returns:
-        Its scores; specificity and the earlier work's score count every voxel of the whole volume, air included.
 
     Raises:
         ValueError: The case has no truth.

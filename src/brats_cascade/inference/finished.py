@@ -66,15 +66,7 @@ def options_of(path: Path) -> str | None:
 
 
 def refuse_input_folders(cases: Sequence[Case], *, out: Path) -> None:
-    """Refuses an output folder that holds scans: a segmentation there would later pass as the case's ground truth.
-
-    Args:
-        cases: All cases of the run.
-        out: The folder.
-
-    Raises:
-        UserError: Names the case whose file lies there.
-    """
+    """Refuses an output folder that holds scans: a segmentation there would later pass as the case's ground truth."""
     place = out.resolve()
     for case in cases:
         files = [*case.images.values(), *([] if case.truth is None else [case.truth])]

@@ -47,15 +47,7 @@ image = np.zeros({shape}, np.float32)
 
 
 def readme(contract: Contract, *, form: str) -> str:
-    """The text.
-
-    Args:
-        contract: Of the network.
-        form: A key of OPENING.
-
-    Returns:
-        Markdown with one block of Python, which runs in the export's folder.
-    """
+    """The text, with one block of Python, which runs in the export's folder."""
     needs, code = OPENING[form]
     patch, modalities = contract.geometry.patch, len(contract.modalities)
     before, after = contract.geometry.halo

@@ -84,17 +84,12 @@ def predict_case(
 def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> None:
     """Refuses a network for a case that it cannot segment at all.
 
-    Args:
-        contract: The network's.
-        case: The case.
-        allow_merged: As in `predict_case`.
-
     Raises:
-        UserError: Other modalities or a coarser set of classes; says what to do.
+        UserError: Other modalities or, unless `allow_merged`, a coarser set of classes; says what to do.
     """
     check_modalities(contract, name=case.name)
-    told_apart = SCHEMES[case.scheme].canonical_labels
-    if NON_ENHANCING in told_apart and NON_ENHANCING not in contract.classes and not allow_merged:
+    classes = SCHEMES[case.scheme].canonical_labels
+    if NON_ENHANCING in classes and NON_ENHANCING not in contract.classes and not allow_merged:
         raise UserError(
             f"{case.name}: its release ({case.release}) tells necrosis and non-enhancing tumour apart, the model knows "
             f"the classes {list(contract.classes)} only; give a model trained on five labels, or add --allow-merged to get "

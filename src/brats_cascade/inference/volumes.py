@@ -21,17 +21,7 @@ Row = Mapping[str, Any]
 
 
 def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict[str, str]:
-    """Volume of each region.
-
-    Args:
-        labels: Canonical labels, any shape.
-        voxel_mm3: Volume of one voxel, mm3.
-        scheme: Key of labels.SCHEMES that the file is written in.
-
-    Returns:
-        "complete_cm3", "core_cm3", "enhancing_cm3" -> cm3 with three decimals, as they stand in the table; "" for a region
-        that the scheme does not tell.
-    """
+    """Volume of each region of canonical labels as it stands in the table, cm3; "" for one that the scheme does not tell."""
     sizes = {region: np.count_nonzero(region_mask(labels, region=region)) for region in REGIONS}
     regions = SCHEMES[scheme].regions
     return {f"{name}_cm3": f"{size * voxel_mm3 / 1000:.3f}" if name in regions else "" for name, size in sizes.items()}
@@ -71,10 +61,6 @@ def read_volumes(out: Path) -> dict[str, Row]:
 
 def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
     """Puts rows into the folder's table, sorted by case; a kill leaves the old table or the new one.
-
-    Args:
-        out: The folder.
-        rows: With the keys COLUMNS; a case that is there already is replaced.
 
     Raises:
         UserError: The folder cannot be written to.

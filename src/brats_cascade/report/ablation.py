@@ -33,13 +33,7 @@ COLLAPSED = 0.1  # predicted over true tumour volume
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment to compare.
-
-    Attributes:
-        name: Its name.
-        settings: architecture, builds_on and the parameters of its training.
-        cases: Its cases.csv.
-    """
+    """An experiment to compare: its name, its settings (architecture, builds_on and those of its training), its cases.csv."""
 
     name: str
     settings: Mapping[str, Any]
@@ -55,9 +49,6 @@ class Experiment:
 
 def comparisons(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
     """Compares every two experiments that differ in one factor alone.
-
-    Args:
-        experiments: In the order of params.yaml.
 
     Returns:
         Per factor "question" and "rows": "first" and "second" (name and differing settings), and per region the
@@ -93,13 +84,11 @@ def differing_factors(first: Experiment, second: Experiment) -> list[str]:
 
 
 def collapses(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
-    """Tests whether training without class weights or regularisation collapses to background.
-
-    Args:
-        experiments: All; those without class weights or without normalisation are tested.
+    """Tests whether training without class weights or without normalisation collapses to background.
 
     Returns:
-        For each "experiment", "without", "ratio" (predicted over true tumour volume), "dice" (complete) and "collapsed".
+        For each such experiment its name, "without", "ratio" (predicted over true tumour volume), "dice" (complete) and
+        "collapsed".
     """
     rows = []
     for experiment in experiments:

@@ -12,15 +12,7 @@ NOT_A_DEVICE = (
 
 
 def run_note(record: Mapping[str, Any], *, summary: Mapping[str, Any]) -> str:
-    """A run's description in MLflow: its scores in one small table.
-
-    Args:
-        record: What `costs.read_facts` knows of its training, with `run_id`.
-        summary: metrics/E/summary.json.
-
-    Returns:
-        Markdown.
-    """
+    """A run's description in MLflow, from `costs.read_facts` and metrics/E/summary.json: its scores in one small table."""
     return "\n\n".join(
         [
             f"{record['architecture']}, trained and tested on {record.get('release', 'unknown data')}, "
@@ -55,7 +47,7 @@ def model_card(
     sets: Mapping[str, int],
     phantom: bool,
 ) -> str:
-    """The card of a registered model.
+    """The card of a registered model, Markdown.
 
     Args:
         record: What `costs.read_facts` knows of its training, with `run_id`.
@@ -63,9 +55,6 @@ def model_card(
         contract: models/E/model.json.
         sets: Number of cases of each set: train, validation, test.
         phantom: True if it was trained on the embedded synthetic cohort.
-
-    Returns:
-        Markdown.
     """
     labels = ", ".join(f"{label} {LABELS[label]}" for label in contract["classes"])
     origin = (

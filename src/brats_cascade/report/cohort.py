@@ -74,15 +74,7 @@ def _case_row(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe_fingerprint(root: Path) -> dict[str, Any] | None:
-    """The cohort in numbers: shapes and spacings with their counts, and the spread over cases of what differs.
-
-    Args:
-        root: The project's folder; reads data/fingerprint.json.
-
-    Returns:
-        "counts": rows (what, values), "spreads": rows (what, min, median, max), "labels": rows (label, share, paper,
-        cases) and "figure", the intensities as a data URI; None without the file.
-    """
+    """The cohort in numbers, from data/fingerprint.json: counts, spreads over the cases, labels, and a figure."""
     found = read_json(Project(root).fingerprint)
     if not found:
         return None

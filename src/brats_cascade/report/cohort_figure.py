@@ -14,15 +14,7 @@ if TYPE_CHECKING:
 
 
 def cohort_figure(cases: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws how much of each tumour label every case holds.
-
-    Args:
-        cases: Rows of cases.parquet: case, tumour_cm3 and label_0..label_4 (voxels).
-        title: Above the figure.
-
-    Returns:
-        One horizontal bar a case, largest tumour first; the 60 largest if there are more.
-    """
+    """Draws how much of each tumour label every case holds: one bar a case, largest tumour first, the 60 largest at most."""
     shown = cases.sort_values("tumour_cm3", ascending=False).head(60)
     figure = new_figure(9, 0.9 + 0.2 * len(shown))
     axes = figure.subplots()
@@ -42,14 +34,13 @@ def cohort_figure(cases: "pd.DataFrame", *, title: str = "") -> "Figure":
 
 
 def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]], *, title: str = "") -> "Figure":
-    """Draws how intensities in the brain spread over the cases, before they are normalised.
+    """Draws how raw intensities in the brain spread over the cases.
+
+    A row a modality; a line from the lowest to the highest case and a dot at the median case for each percentile.
 
     Args:
-        intensities: Modality -> "p01", "p50", "p99" -> "min", "median", "max" over the cases, raw units.
+        intensities: Modality -> "p01", "p50", "p99" -> "min", "median", "max" over the cases.
         title: Above the figure.
-
-    Returns:
-        A row a modality; a line from the lowest to the highest case and a dot at the median case for each percentile.
     """
     figure = new_figure(9, 0.7 + 0.5 * len(intensities))
     axes = figure.subplots()
@@ -73,15 +64,7 @@ def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]
 
 
 def patch_figure(counts: Mapping[str, Mapping[str, int]], *, title: str = "") -> "Figure":
-    """Draws the share of each label in each patch set.
-
-    Args:
-        counts: Set -> label (as text) -> centres.
-        title: Above the figure.
-
-    Returns:
-        One bar a set, of the labels' shares.
-    """
+    """Draws the share of each label in each patch set (set -> label, as text, -> centres): one bar a set."""
     figure = new_figure(9, 0.9 + 0.35 * len(counts))
     axes = figure.subplots()
     colours = {0: PALE, **LABEL_COLOURS}

@@ -37,11 +37,7 @@ class Record:
     experiments: list[dict[str, Any]]
 
     def cases(self, facts: Mapping[str, Any]) -> "pd.DataFrame":
-        """The scores of one experiment as in metrics/E/cases.csv, one row per case.
-
-        Args:
-            facts: Of the experiment.
-        """
+        """The scores of one experiment, given its facts, as in metrics/E/cases.csv, one row per case."""
         import pandas as pd
 
         own = self.scores[(self.scores[KEY] == [facts[key] for key in KEY]).all(axis=1)]
@@ -75,10 +71,7 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """A record.
-
-    Args:
-        path: docs/results/NAME.json; NAME.csv lies beside it.
+    """The record in docs/results/NAME.json and the NAME.csv beside it.
 
     Raises:
         UserError: There is no such record.
@@ -105,13 +98,7 @@ def write_record(record: Record, *, path: Path) -> None:
 
 
 def score_rows(cases: "pd.DataFrame", *, experiment: str, protocol: str) -> "pd.DataFrame":
-    """The rows of NAME.csv from a table of cases.
-
-    Args:
-        cases: As metrics/E/cases.csv.
-        experiment: Name of the experiment.
-        protocol: SPLIT or CROSS_VALIDATION.
-    """
+    """The rows of NAME.csv from a table of cases as metrics/E/cases.csv; the protocol is SPLIT or CROSS_VALIDATION."""
     import pandas as pd
 
     def parts() -> Iterator[pd.DataFrame]:

@@ -18,9 +18,7 @@ INGESTED = ("clip", "zscore", "axis")  # keys of model.json
 def record_of_run(root: Path, *, command: str) -> Record:
     """Reads what `dvc repro` left: metrics/E, models/E, their costs, and reports/repeat.csv if there is one.
 
-    Args:
-        root: The project's root.
-        command: The command that made the results.
+    `command` is the one that made the results.
 
     Raises:
         UserError: Nothing has been compared yet, or the run is of one fold of a cross-validation.

@@ -6,12 +6,7 @@ from brats_cascade.errors import UserError
 
 
 def put_between(readme: Path, *, part: str, text: str) -> None:
-    """Replaces what stands between the two marks of a part.
-
-    Args:
-        readme: The file.
-        part: "results" or "speed": its marks are `<!-- results:start -->` and `<!-- results:end -->`.
-        text: What is put there, on lines of its own.
+    """Replaces what stands between the marks of a part of README, such as `<!-- results:start -->` and `<!-- results:end -->`.
 
     Raises:
         UserError: The file has no such marks, or not in this order.

@@ -5,12 +5,7 @@ from typing import Any
 
 
 def render(template: str, **context: Any) -> str:
-    """Renders a template; values are escaped in HTML, and a name that the context lacks is an error.
-
-    Args:
-        template: Name of a file in `templates`.
-        **context: The values that the template shows.
-    """
+    """Renders a file of `templates`; values are escaped in HTML, and a name that the context lacks is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -26,23 +21,14 @@ def render(template: str, **context: Any) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence[str]], *, padding: str = "") -> str:
-    """A Markdown table.
-
-    Args:
-        rows: Cells; the first row is the header.
-        padding: Put on either side of a cell, such as a space where the text is read as it is.
-    """
+    """A Markdown table; the first row is the header, and `padding` stands on either side of a cell."""
     head, *body = rows
     bar = f"{padding}|{padding}"
     return "\n".join(f"|{padding}{bar.join(row)}{padding}|" for row in (head, ["---"] * len(head), *body))
 
 
 def paired_text(numbers: Mapping[str, float]) -> str:
-    """A paired difference for a cell, with its interval and p where it has them.
-
-    Args:
-        numbers: From `paired.paired_difference`.
-    """
+    """A `paired.paired_difference` for a cell, with its interval and p where it has them."""
     if "difference" not in numbers:
         return ""
     text = f"{numbers['difference']:+.3f}"

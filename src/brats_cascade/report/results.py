@@ -24,13 +24,7 @@ RANKS = ("best", "median", "worst")
 
 
 def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
-    """The page of a record, Markdown.
-
-    Args:
-        record: The results.
-        name: Name of the record.
-        pictures: Pictures of test patients, in the page's own folder.
-    """
+    """The page of a record, Markdown; the pictures of test patients lie in the page's own folder."""
     facts, shown = _in_order(record.experiments), shown_experiments(record)
     return render(
         "results.md.j2",
@@ -60,10 +54,7 @@ def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
 def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
     """The lines between README's marks: one row per network, its protocol in one sentence, and one picture.
 
-    Args:
-        record: The results.
-        page: Path of the results page, from README.
-        pictures: Paths of pictures of test patients, from README.
+    The paths of the page and of the pictures of test patients are those from README.
     """
     shown = shown_experiments(record)
     return render(

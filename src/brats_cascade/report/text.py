@@ -21,9 +21,7 @@ PIPED = 10_000  # columns: no cell is cut or wrapped
 def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:
     """A table as text: as wide as the terminal, or, piped, plain and as wide as its cells.
 
-    Args:
-        header: Names of the columns.
-        rows: Cells; columns of which all cells are numbers or empty are aligned to the right.
+    Columns of which all cells are numbers or empty are aligned to the right.
     """
     from rich.console import Console
     from rich.table import Table
@@ -52,15 +50,7 @@ def _is_number(cell: str) -> bool:
 
 
 def results_text(compared: Mapping[str, Any], *, champion: str = "") -> str:
-    """Writes the comparison as plain text, with where to look next.
-
-    Args:
-        compared: From `comparison`, or reports/comparison.json as read.
-        champion: One line about the champion.
-
-    Returns:
-        Several lines, no trailing newline.
-    """
+    """The comparison (reports/comparison.json) as plain text, with a line about the champion and where to look next."""
     experiments = compared["experiments"]
     rows = [_row(name, entry=entry, best=name == compared.get("best")) for name, entry in experiments.items()]
     if "baseline" in compared:

@@ -62,11 +62,7 @@ class Anatomy:
 def load_template(spacing: float) -> Template:
     """Reads the average anatomy out of the installed nilearn package, without importing it.
 
-    Args:
-        spacing: Side of the voxels it will be sampled at, mm.
-
-    Returns:
-        The template, smoothed by a Gaussian of 0.3 voxels of that size.
+    It is smoothed by a Gaussian of 0.3 voxels of the spacing that it will be sampled at.
 
     Raises:
         UserError: nilearn, or its maps, are not installed.
@@ -95,18 +91,10 @@ def grid_shape(template: Template, *, spacing: float) -> tuple[int, int, int]:
 
 
 def draw_coordinates(shape: tuple[int, int, int], *, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Draws a person: where in the template each voxel of his or her head takes its tissue from.
+    """Draws a person: where in the template each voxel of a head takes its tissue from, float32 (3, x, y, z), mm from voxel 0.
 
     A small random affine map (turns up to about 5 degrees, sizes within about 6 %) followed by two smooth displacement
     fields, of the lobes (4 mm) and of the folds (1.2 mm); gradients stay below 1, so the map does not fold over.
-
-    Args:
-        shape: Voxels (x, y, z).
-        spacing: Side of a voxel, mm.
-        rng: Where the numbers come from.
-
-    Returns:
-        float32 (3, x, y, z): mm from the template's voxel 0.
     """
     voxels = np.stack(np.meshgrid(*(np.arange(size, dtype=np.float32) for size in shape), indexing="ij"))
     centred = voxels * np.float32(spacing) - BRAIN_CENTRE_MM[:, None, None, None]
@@ -132,16 +120,7 @@ def _turn(angles: np.ndarray) -> np.ndarray:
 
 
 def move_coordinates(coordinates: np.ndarray, *, shift: np.ndarray, spacing: float) -> np.ndarray:
-    """Moves tissue: what was at x - shift(x) comes to lie at x.
-
-    Args:
-        coordinates: (3, x, y, z) as from `draw_coordinates`.
-        shift: float32 (3, x, y, z), mm.
-        spacing: Side of a voxel, mm.
-
-    Returns:
-        New coordinates, same shape and unit.
-    """
+    """Moves tissue: what was at x - shift(x) comes to lie at x; `shift` is float32 (3, x, y, z), mm."""
     shape = coordinates.shape[1:]
     sources = np.stack(np.meshgrid(*(np.arange(size, dtype=np.float32) for size in shape), indexing="ij"))
     sources -= shift / np.float32(spacing)
@@ -149,18 +128,11 @@ def move_coordinates(coordinates: np.ndarray, *, shift: np.ndarray, spacing: flo
 
 
 def anatomy_at(template: Template, *, coordinates: np.ndarray, fluid: float = 1.0) -> Anatomy:
-    """Samples the template.
+    """Samples the template at coordinates of `draw_coordinates`.
 
     The average of many people is blurred; squaring the three shares and making them sum to 1 again gives back tissue
-    borders about as sharp as one person's.
-
-    Args:
-        template: The average brain.
-        coordinates: (3, x, y, z), mm from the template's voxel 0.
-        fluid: Factor on the fluid's share before sharpening: above 1, wider sulci and ventricles.
-
-    Returns:
-        The brain at those places.
+    borders about as sharp as one person's. `fluid` is a factor on the fluid's share before that: above 1, wider sulci and
+    ventricles.
     """
     grey, white, t1 = (
         ndimage.map_coordinates(values, coordinates, order=1) for values in (template.grey, template.white, template.t1)

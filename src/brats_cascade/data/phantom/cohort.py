@@ -53,17 +53,7 @@ class Patient:
 
 
 def make_patient(template: Template, *, high_grade: bool, spacing: float, rng: np.random.Generator) -> Patient:
-    """Makes one patient.
-
-    Args:
-        template: The average brain, loaded for this spacing.
-        high_grade: Whether the glioma is of high grade.
-        spacing: Side of a voxel, mm.
-        rng: Where all numbers come from.
-
-    Returns:
-        The patient's volumes.
-    """
+    """Makes one patient."""
     coordinates = draw_coordinates(grid_shape(template, spacing=spacing), spacing=spacing, rng=rng)
     fluid = rng.uniform(0.8, 1.3)
     healthy = anatomy_at(template, coordinates=coordinates, fluid=fluid)
@@ -92,7 +82,7 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
         patients: How many.
         high_grade: How many of them, the first ones, are of high grade.
         seed: Seed of the cohort.
-        spacing: Side of the cubic voxels, mm, 1 to 4.
+        spacing: mm, 1 to 4.
 
     Returns:
         The patients' folders, high grade first.
@@ -131,14 +121,7 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
 
 
 def write_patient(folder: Path, *, patient: Patient, number: int, spacing: float) -> None:
-    """Writes one patient's five volumes, compressed; their names say that it is a phantom wherever they are copied.
-
-    Args:
-        folder: The patient's folder, made here.
-        patient: The volumes.
-        number: Number of the patient in the cohort, for the ids in the file names.
-        spacing: Side of a voxel, mm.
-    """
+    """Writes the five volumes of patient `number`; their names say that it is a phantom wherever they are copied."""
     files = [
         (f"VSD.Phantom.XX.O.{name}", FIRST_IMAGE_ID + len(FILE_NAMES) * number + index, patient.images[modality])
         for index, (modality, name) in enumerate(FILE_NAMES.items())

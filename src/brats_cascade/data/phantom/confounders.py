@@ -25,16 +25,7 @@ class Confounders:
 
 
 def draw_confounders(anatomy: Anatomy, *, spacing: float, rng: np.random.Generator) -> Confounders:
-    """Draws one person's look-alikes.
-
-    Args:
-        anatomy: The brain, already displaced by the tumour.
-        spacing: Side of a voxel, mm.
-        rng: Where the numbers come from.
-
-    Returns:
-        The three fields.
-    """
+    """Draws one person's look-alikes; the anatomy is already displaced by the tumour."""
     ventricles = deep_fluid(anatomy, spacing=spacing)
     return Confounders(
         lesions=_lesions(anatomy, ventricles=ventricles, spacing=spacing, rng=rng),
@@ -44,15 +35,7 @@ def draw_confounders(anatomy: Anatomy, *, spacing: float, rng: np.random.Generat
 
 
 def deep_fluid(anatomy: Anatomy, *, spacing: float) -> np.ndarray:
-    """Where the ventricles are: fluid more than 18 mm below the brain's surface.
-
-    Args:
-        anatomy: A brain.
-        spacing: Side of a voxel, mm.
-
-    Returns:
-        bool (x, y, z).
-    """
+    """Where the ventricles are, bool: fluid more than 18 mm below the brain's surface."""
     up = anatomy.position[2]
     near_mid_line = np.abs(anatomy.position[0]) < 45
     deep = distance_mm(anatomy.brain, spacing=spacing) > 18

@@ -36,18 +36,7 @@ SOFTNESS: Mapping[int, float] = MappingProxyType({NECROSIS: 0.8, EDEMA: 1.6, NON
 def render(
     anatomy: Anatomy, *, labels: np.ndarray, confounders: Confounders, spacing: float, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Makes the four volumes of one patient.
-
-    Args:
-        anatomy: The brain, already displaced by the tumour.
-        labels: uint8 canonical labels (x, y, z).
-        confounders: What looks like tumour and is not.
-        spacing: Side of a voxel, mm.
-        rng: Where the numbers come from.
-
-    Returns:
-        Modality -> int16 (x, y, z): at least 1 in the brain, 0 outside.
-    """
+    """Makes the four volumes of one patient: modality -> int16, at least 1 in the brain, 0 outside."""
     shares = _shares(anatomy, labels=labels, spacing=spacing, rng=rng)
     texture = _texture(labels, spacing=spacing, rng=rng)
     return {

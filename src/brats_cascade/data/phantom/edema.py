@@ -13,19 +13,10 @@ SPEED = {"white": 1.0, "grey": 0.12, "csf": 0.03}
 def grow_edema(
     anatomy: Anatomy, *, core: np.ndarray, cm3: float, spacing: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Lets edema spread from the core: the voxels that it reaches first, at each tissue's own speed.
+    """Lets edema of a volume spread from the core: the voxels that it reaches first, at each tissue's own speed.
 
-    Arrival times are shortest paths over the 26 neighbours of each voxel within 45 mm of the core's box.
-
-    Args:
-        anatomy: The brain, already displaced by the core.
-        core: bool (x, y, z).
-        cm3: Volume of the edema.
-        spacing: Side of a voxel, mm.
-        rng: Where the numbers come from.
-
-    Returns:
-        bool (x, y, z), disjoint from the core.
+    Arrival times are shortest paths over the 26 neighbours of each voxel within 45 mm of the core's box. The anatomy is
+    already displaced by the core, and the result, bool, is disjoint from it.
     """
     speed = SPEED["white"] * anatomy.white + SPEED["grey"] * anatomy.grey + SPEED["csf"] * anatomy.csf
     speed = speed * np.exp(0.35 * smooth_noise(core.shape, correlation=7.0, spacing=spacing, rng=rng))
@@ -42,16 +33,13 @@ def grow_edema(
 
 
 def arrival_times(speed: np.ndarray, *, start: np.ndarray, inside: np.ndarray, spacing: float) -> np.ndarray:
-    """Shortest travel times over the 26 neighbours of each voxel.
+    """Shortest travel times over the 26 neighbours of each voxel; infinite where no path leads.
 
     Args:
-        speed: float (x, y, z), mm per unit of time.
+        speed: mm per unit of time.
         start: bool, where time is 0.
         inside: bool, where paths may run.
-        spacing: Side of a voxel, mm.
-
-    Returns:
-        float (x, y, z), infinite where no path leads.
+        spacing: mm.
     """
     numbers = np.arange(speed.size).reshape(speed.shape)
     cost = spacing / np.maximum(speed, 0.01)

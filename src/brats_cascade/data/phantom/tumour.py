@@ -32,13 +32,8 @@ class TumourPlan:
 def draw_plan(*, high_grade: bool, rng: np.random.Generator) -> TumourPlan:
     """Draws sizes and shares; over a cohort they average to about the shares of BRATS 2013 (paper section 4).
 
-    Args:
-        high_grade: High-grade tumours have necrosis and an enhancing rim and much edema; low-grade ones are mostly
-            non-enhancing, with little edema and, in two thirds of the cases, a little enhancement.
-        rng: Where the numbers come from.
-
-    Returns:
-        The plan of a tumour of 40 to 200 cm3 in all.
+    High-grade tumours have necrosis and an enhancing rim and much edema; low-grade ones are mostly non-enhancing, with little
+    edema and, in two thirds of the cases, a little enhancement. A tumour has 40 to 200 cm3 in all.
     """
     if high_grade:
         return TumourPlan(
@@ -58,17 +53,7 @@ def draw_plan(*, high_grade: bool, rng: np.random.Generator) -> TumourPlan:
 
 
 def place(anatomy: Anatomy, *, plan: TumourPlan, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Chooses the centre: in white matter of one cerebral hemisphere, off the mid-line and below the cortex.
-
-    Args:
-        anatomy: The healthy brain.
-        plan: Says how large the core will be.
-        spacing: Side of a voxel, mm.
-        rng: Where the numbers come from.
-
-    Returns:
-        int (3,): the centre's voxel.
-    """
+    """Chooses the centre's voxel: in white matter of one cerebral hemisphere, off the mid-line and below the cortex."""
     radius = (plan.core_cm3 * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
     across, _, up = anatomy.position
     depth = distance_mm(anatomy.brain, spacing=spacing)
@@ -83,15 +68,7 @@ def grow_core(
 ) -> np.ndarray:
     """Grows the core: an ellipsoid with a bumpy outline that stays on its side of the mid-line and out of fluid.
 
-    Args:
-        anatomy: The healthy brain.
-        centre: (3,) voxel.
-        cm3: Volume.
-        spacing: Side of a voxel, mm.
-        rng: Where the numbers come from.
-
-    Returns:
-        bool (x, y, z), one connected piece without holes.
+    It is one connected piece without holes.
     """
     shape = anatomy.brain.shape
     offsets = np.stack(np.meshgrid(*(np.arange(size, dtype=np.float32) for size in shape), indexing="ij"))
@@ -110,12 +87,6 @@ def grow_core(
 def mass_effect(core: np.ndarray, *, brain: np.ndarray, push_mm: float, spacing: float) -> np.ndarray:
     """How the core displaces what surrounds it: outwards, less with distance, not at all at the rigid skull.
 
-    Args:
-        core: bool (x, y, z).
-        brain: bool (x, y, z).
-        push_mm: Displacement at the core's border.
-        spacing: Side of a voxel, mm.
-
     Returns:
         float32 (3, x, y, z): displacement in mm; the tissue at x - displacement comes to lie at x.
     """
@@ -130,17 +101,7 @@ def mass_effect(core: np.ndarray, *, brain: np.ndarray, push_mm: float, spacing:
 
 
 def divide_core(core: np.ndarray, *, plan: TumourPlan, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Divides the core: necrosis inside, an enhancing rim of varying thickness around it, the rest non-enhancing.
-
-    Args:
-        core: bool (x, y, z).
-        plan: The shares.
-        spacing: Side of a voxel, mm.
-        rng: Where the numbers come from.
-
-    Returns:
-        uint8 canonical labels, 0 outside the core.
-    """
+    """Divides the core: necrosis inside, an enhancing rim of varying thickness around it, the rest non-enhancing."""
     volume = float(core.sum()) * spacing**3 / 1000
     depth = distance_mm(core, spacing=spacing)
     depth += 2.5 * smooth_noise(core.shape, correlation=5.0, spacing=spacing, rng=rng)
@@ -156,13 +117,5 @@ def divide_core(core: np.ndarray, *, plan: TumourPlan, spacing: float, rng: np.r
 
 
 def label_tumour(parts: np.ndarray, *, edema: np.ndarray) -> np.ndarray:
-    """Joins the core's parts and the edema into one label volume.
-
-    Args:
-        parts: uint8 labels of the core, 0 elsewhere.
-        edema: bool, same shape.
-
-    Returns:
-        uint8 canonical labels.
-    """
+    """Joins the labels of the core's parts and the edema into one label volume."""
     return np.where(parts > 0, parts, np.where(edema, EDEMA, 0)).astype(np.uint8)
