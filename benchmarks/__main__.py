@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.common import RESULTS
-from brats_cascade.report.readme import put_between
+from brats_cascade.report.render import put_between
 
 ALL = ("output_layer", "inference", "layers", "case", "training", "step", "sizes", "ingest", "growth", "start")
 PAGE, README = Path("docs/results/speed.md"), Path("README.md")

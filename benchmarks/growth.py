@@ -11,8 +11,9 @@ from benchmarks.common import report
 from brats_cascade import MODALITIES
 from brats_cascade.backend import start_backend
 from brats_cascade.data.cases import Case, find_cases
+from brats_cascade.data.census import CaseOnDemand, classes_of
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.patches import CaseOnDemand, classes_of, draw_patch_sets
+from brats_cascade.data.patches import draw_patch_sets
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.provenance import peak_memory_mb
 

@@ -19,8 +19,9 @@ from joblib import Parallel, delayed
 
 from benchmarks.common import report
 from brats_cascade.data.cases import Case, find_cases
+from brats_cascade.data.census import CaseOnDemand, classes_of
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.patches import CaseOnDemand, classes_of, draw_patch_sets
+from brats_cascade.data.patches import draw_patch_sets
 from brats_cascade.data.recipe import Recipe
 
 

@@ -12,7 +12,7 @@ from fuzzing import damaged, fuzz
 from layouts import LAYOUTS, tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
-from brats_cascade.data.ingest import CaseError, prepare_case
+from brats_cascade.data.prepare import CaseError, prepare_case
 from brats_cascade.errors import UserError
 
 AFFINE = np.array([[-1.0, 0, 0, 12], [0, -2.0, 0, 239], [0, 0, 3.0, -7], [0, 0, 0, 1]])

@@ -15,9 +15,11 @@ from brats_cascade import MODALITIES
 from brats_cascade.data import ingest as module
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.facts import COLUMNS
-from brats_cascade.data.ingest import CaseError, ingest, prepare_case, restore_labels, write_segmentation
+from brats_cascade.data.ingest import ingest
+from brats_cascade.data.prepare import CaseError, prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases, open_case
+from brats_cascade.data.writeback import restore_labels, write_segmentation
 
 ROOT = Path(__file__).parents[2]
 TILTED = np.array([[0.0, 0, -2.0, 30], [1.0, 0, 0, -4], [0, 1.5, 0, 9], [0, 0, 0, 1]])

@@ -13,9 +13,11 @@ from layouts import LAYOUTS, paths, tiny_volumes, write_layout
 from brats_cascade import MODALITIES
 from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
-from brats_cascade.data.ingest import ingest, prepare_case, write_segmentation
+from brats_cascade.data.ingest import ingest
+from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import open_case
+from brats_cascade.data.writeback import write_segmentation
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from brats_cascade.data.census import CaseOnDemand
 from brats_cascade.data.patch_files import write_patch_files
-from brats_cascade.data.patches import CaseOnDemand, draw_patch_sets
+from brats_cascade.data.patches import draw_patch_sets
 from brats_cascade.data.store import open_case, write_case
 
 

@@ -5,16 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from brats_cascade.data.census import eligible_voxels
-from brats_cascade.data.draw import equal_quotas, proportional_shares
-from brats_cascade.data.patches import (
-    CaseOnDemand,
-    classes_of,
-    count_voxels,
-    draw_patch_sets,
-    merge_labels,
-    summarise,
-)
+from brats_cascade.data.census import CaseOnDemand, classes_of, count_voxels, eligible_voxels, merge_labels
+from brats_cascade.data.patches import draw_patch_sets, equal_quotas, proportional_shares, summarise
 from brats_cascade.data.store import open_case, write_case
 from brats_cascade.errors import UserError
 

@@ -6,12 +6,13 @@ import pytest
 import SimpleITK
 from layouts import tiny_volumes, write_layout
 
-from brats_cascade.data.bias import correct_bias
 from brats_cascade.data.cases import find_cases
-from brats_cascade.data.ingest import ingest, prepare_case, restore_labels, write_segmentation
-from brats_cascade.data.intensities import describe
+from brats_cascade.data.ingest import ingest
+from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.recipe import AXES, Recipe
+from brats_cascade.data.standardise import correct_bias, describe
 from brats_cascade.data.store import open_case
+from brats_cascade.data.writeback import restore_labels, write_segmentation
 from brats_cascade.errors import UserError
 
 SPACED = np.array([[0.0, 1.0, 0, 30], [0, 0, -1.5, -4], [-2.0, 0, 0, 9], [0, 0, 0, 1]])

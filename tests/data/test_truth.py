@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brats_cascade.data.cases import find_cases
-from brats_cascade.data.ingest import prepare_case
+from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.truth import whole_labels
 from brats_cascade.errors import UserError
 

@@ -7,7 +7,7 @@ import pytest
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.writeback import write_segmentation
-from brats_cascade.evaluation.segmentations import keep_segmentation
+from brats_cascade.evaluation.unseen import keep_segmentation
 
 
 @pytest.mark.parametrize("axis", ["axial", "coronal"])

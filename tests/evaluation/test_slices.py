@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from brats_cascade.evaluation.slices import earlier_work_score, largest_run, largest_tumour_slices, slice_table
+from brats_cascade.evaluation.slices import earlier_work_score, largest_run, slice_table
 from brats_cascade.labels import REGIONS
 
 
@@ -55,8 +55,8 @@ def test_the_largest_run_of_slices():
     truth = np.zeros((20, 4, 4), np.uint8)
     truth[7:10] = 1
     truth[2, :2] = 3
-    assert largest_tumour_slices(truth, n=3) == [7, 8, 9]
-    assert largest_tumour_slices(truth[:5]) == [0, 1, 2, 3, 4]
+    assert largest_run((truth > 0).sum(axis=(1, 2)), n=3) == [7, 8, 9]
+    assert largest_run((truth[:5] > 0).sum(axis=(1, 2)), n=9) == [0, 1, 2, 3, 4]
     assert largest_run([0, 5, 5, 0, 5, 5], n=2) == [1, 2]
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from brats_cascade.data.cases import find_cases
+from brats_cascade.data.census import classes_of
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.patches import classes_of, draw_patch_sets
+from brats_cascade.data.patches import draw_patch_sets
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.split import check_no_leak, k_folds, split_patients
 from brats_cascade.data.store import open_case

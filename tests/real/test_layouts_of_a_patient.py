@@ -9,9 +9,10 @@ from brats_cascade import MODALITIES
 from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.images import read_image
-from brats_cascade.data.ingest import ingest, write_segmentation
+from brats_cascade.data.ingest import ingest
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import open_case
+from brats_cascade.data.writeback import write_segmentation
 from brats_cascade.labels import SCHEMES
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

@@ -7,7 +7,8 @@ import SimpleITK
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.images import read_image, to_canonical
-from brats_cascade.data.ingest import prepare_case, write_segmentation
+from brats_cascade.data.prepare import prepare_case
+from brats_cascade.data.writeback import write_segmentation
 
 pytestmark = pytest.mark.real
 

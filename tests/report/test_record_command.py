@@ -9,7 +9,7 @@ from PIL import Image
 from brats_cascade.commands.record import run
 from brats_cascade.errors import UserError
 from brats_cascade.report.kept import read_record
-from brats_cascade.report.readme import put_between
+from brats_cascade.report.render import put_between
 
 
 def recorded(project, **options):

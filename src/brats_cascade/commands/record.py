@@ -5,7 +5,7 @@ from pathlib import Path
 
 from brats_cascade.report.kept import Record, read_record, write_record
 from brats_cascade.report.last_run import record_of_run
-from brats_cascade.report.readme import put_between
+from brats_cascade.report.render import put_between
 from brats_cascade.report.results import RANKS, best_on_validation, readme_table, results_page
 
 WIDTH = 900  # of a picture, pixels

@@ -10,8 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from brats_cascade.data._image import AGAIN, ImageError, SourceFile, checked_affine, checked_shape
-from brats_cascade.data._stream import Inflated, Plain, voxels_of
+from brats_cascade.data._image import (
+    AGAIN,
+    ImageError,
+    Inflated,
+    Plain,
+    SourceFile,
+    checked_affine,
+    checked_shape,
+    voxels_of,
+)
 
 _TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4"},

@@ -7,8 +7,7 @@ import nibabel
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from brats_cascade.data._image import AGAIN, ImageError, checked_affine, checked_shape
-from brats_cascade.data._stream import GZIP, Inflated, Plain, voxels_of
+from brats_cascade.data._image import AGAIN, GZIP, ImageError, Inflated, Plain, checked_affine, checked_shape, voxels_of
 
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.decathlon import read_channels
 from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release
-from brats_cascade.data.unused import Unused, by_reason, explain, is_volume, lone_truth
+from brats_cascade.data.unused import Unused, by_reason, explain, is_volume, lone_truth, walk
 from brats_cascade.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,11 @@ Groups = dict[tuple[Path, str, str], dict[str, list[Path]]]
 def _listed(cases: list[Case], *, source: Path, name: str) -> Found:
     """The cases of a listing, and the volumes beside it that it does not name."""
     listed = {_whole(path) for case in cases for path in case.files}
-    others = [path for path in (_walk(source) if source.is_dir() else ()) if _whole(path) not in listed]
+    others = [
+        path
+        for path in (walk(source, closed=_tell_unlistable) if source.is_dir() else ())
+        if _whole(path) not in listed
+    ]
     reason = f"it is not in {name}: add it there"
     return Found(cases, tuple(Unused(path, reason) for path in others if is_volume(path)))
 
@@ -91,7 +95,7 @@ def _groups(source: Path, *, releases: Sequence[Release], layout: str) -> tuple[
     """(Case's folder, release, stem) -> part -> files; and the volumes that no release knows."""
     groups: Groups = defaultdict(lambda: defaultdict(list))
     unused: list[Unused] = []
-    for path in _walk(source):
+    for path in walk(source, closed=_tell_unlistable):
         whole = _whole(path)
         for release in releases:
             part = release.part_of(whole)
@@ -124,23 +128,6 @@ def _releases(layout: str, *, key: str) -> Sequence[Release]:
     if layout not in RELEASES:
         raise UserError(f"{key}: expected auto, list or one of {', '.join(RELEASES)}, received {layout!r}")
     return (RELEASES[layout],)
-
-
-def _walk(source: Path) -> Iterator[Path]:
-    """Every visible file below a folder, in a fixed order; links are followed, each folder is entered once."""
-    entered: set[tuple[int, int]] = set()
-    for folder, subfolders, files in os.walk(source, followlinks=True, onerror=_tell_unlistable):
-        try:
-            status = Path(folder).stat()
-        except OSError as error:  # taken away, or closed, since its parent was listed
-            _tell_unlistable(error)
-            continue
-        if (status.st_dev, status.st_ino) in entered:
-            subfolders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
 
 
 def _whole(path: Path) -> Path:

@@ -3,28 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from brats_cascade.data.store import open_case
+from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.labels import FIVE, MERGED, NECROSIS, NON_ENHANCING, SCHEMES
 
 BLANK_SHARE = 0.01  # a slice of whose (uncropped) pixels less than this share is brain is blank
-
-
-class PatchSource(Protocol):
-    """What is read of a stored case: its name, brain and labels (slices, rows, columns), and meta.json."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def brain(self) -> np.ndarray: ...  # noqa: D102
-    @property
-    def labels(self) -> np.ndarray | None: ...  # noqa: D102
-    @property
-    def meta(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -55,6 +42,9 @@ class CaseOnDemand:
     def meta(self) -> Mapping[str, Any]:
         """The content of meta.json."""
         return open_case(self.folder).meta
+
+
+PatchSource = StoredCase | CaseOnDemand
 
 
 @dataclass(frozen=True)

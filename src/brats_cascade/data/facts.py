@@ -7,35 +7,23 @@ import pandas as pd
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
-from brats_cascade.data.intensities import Intensities
 from brats_cascade.labels import LABELS
 
 STATISTICS = ("min", "p01", "p50", "p99", "max", "mean", "std")
 
 # Column -> pandas type. A fact that could not be had is "", <NA> or NaN.
 COLUMNS: Mapping[str, str] = {
-    "case": "str",
-    "patient": "str",
-    "grade": "str",
-    "release": "str",
-    "scheme": "str",
-    "folder": "str",
-    "namesake": "str",
-    "modalities": "str",
-    "volumes": "Int64",
-    "has_truth": "bool",
-    "problem": "str",
-    "slices": "Int64",
-    "rows": "Int64",
-    "columns": "Int64",
-    "spacing_slice": "float64",
-    "spacing_row": "float64",
-    "spacing_column": "float64",
-    "same_grid": "boolean",
-    "finite": "boolean",
-    "brain_fraction": "float64",
-    "labels": "str",
-    "unknown_labels": "str",
+    **dict.fromkeys(("case", "patient", "grade", "release", "scheme", "folder", "namesake", "modalities"), "str"),
+    **{"volumes": "Int64", "has_truth": "bool", "problem": "str"},
+    **dict.fromkeys(("slices", "rows", "columns"), "Int64"),
+    **dict.fromkeys(("spacing_slice", "spacing_row", "spacing_column"), "float64"),
+    **{
+        "same_grid": "boolean",
+        "finite": "boolean",
+        "brain_fraction": "float64",
+        "labels": "str",
+        "unknown_labels": "str",
+    },
     **{f"label_{label}": "Int64" for label in LABELS},
     "tumour_cm3": "float64",
     "tumour_outside_brain": "Int64",
@@ -73,9 +61,3 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             values = [value or "" for value in values]
         data[column] = pd.Series(values, dtype=kind)
     return pd.DataFrame(data)
-
-
-def intensity_facts(found: Intensities, *, modality: str) -> dict[str, float]:
-    """Statistics of a modality's raw intensities inside the brain; the first three quantiles are those of 1, 50 and 99 %."""
-    numbers = (found.low, *found.quantiles[:3], found.high, found.mean, found.deviation)
-    return {f"{modality}_{name}": value for name, value in zip(STATISTICS, numbers, strict=True)}

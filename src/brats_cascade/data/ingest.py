@@ -14,13 +14,10 @@ import pandas as pd
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
 from brats_cascade.data.kept import kept_cases, key_of, trim
-from brats_cascade.data.prepare import VERSION, CaseError, PreparedCase, prepare_case
+from brats_cascade.data.prepare import VERSION, CaseError, prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
-from brats_cascade.data.writeback import restore_labels, write_segmentation
-
-__all__ = ["CaseError", "PreparedCase", "ingest", "prepare_case", "restore_labels", "survey", "write_segmentation"]
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from brats_cascade import PHANTOM
+from brats_cascade import MODALITIES, PHANTOM
 
 # Stands for a file that holds all four modalities along its fourth axis.
 ALL_FOUR = "all four"
@@ -24,6 +24,11 @@ def _numbered_name(folder: Path) -> str:
     group = [folder.parent.name] if folder.parent.name in GRADE_FOLDERS else []
     simulated = ["simulated"] if "Synthetic_Data" in folder.parts else []
     return "_".join([*simulated, *group, folder.name])
+
+
+def _files_named(joint: str, *names: str) -> dict[str, str]:
+    """Modality or "truth" -> path, where the case's name comes before the file's own word."""
+    return {part: f"{{case}}{joint}{name}" for part, name in zip((*MODALITIES, "truth"), names, strict=True)}
 
 
 def _files_of_vsd(start: str, *, ending: str = "") -> dict[str, str]:
@@ -117,13 +122,7 @@ def _as_regex(path: str, *, case: str = "(?P=case)") -> str:
 
 
 _NIFTI = (".nii.gz", ".nii")
-_BRATS17_FILES = {
-    "flair": "{case}_flair",
-    "t1": "{case}_t1",
-    "t1c": "{case}_t1ce",
-    "t2": "{case}_t2",
-    "truth": "{case}_seg",
-}
+_BRATS17_FILES = _files_named("_", "flair", "t1", "t1ce", "t2", "seg")
 
 # The first release whose pattern a file matches owns it: the particular ones come before the general one.
 RELEASES: Mapping[str, Release] = MappingProxyType(
@@ -134,13 +133,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 name="brats2012",
                 layout="BRATS_HG0001/BRATS_HG0001_{FLAIR,T1,T1C,T2,truth}.mha",
                 scheme="edema-core",
-                files={
-                    "flair": "{case}_FLAIR",
-                    "t1": "{case}_T1",
-                    "t1c": "{case}_T1C",
-                    "t2": "{case}_T2",
-                    "truth": "{case}_truth",
-                },
+                files=_files_named("_", "FLAIR", "T1", "T1C", "T2", "truth"),
                 suffixes=(".mha",),
                 case=r"(?:Sim)?BRATS_[HL]G\d+",
                 grade=r"(?:Sim)?BRATS_([HL]G)",
@@ -182,13 +175,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
                 name="brats2023",
                 layout="BraTS-GLI-X-T/BraTS-GLI-X-T-{t2f,t1n,t1c,t2w,seg}.nii.gz",
                 scheme="merged-2023",
-                files={
-                    "flair": "{case}-t2f",
-                    "t1": "{case}-t1n",
-                    "t1c": "{case}-t1c",
-                    "t2": "{case}-t2w",
-                    "truth": "{case}-seg",
-                },
+                files=_files_named("-", "t2f", "t1n", "t1c", "t2w", "seg"),
                 suffixes=_NIFTI,
                 patient=r"(BraTS-[A-Z]+-\d+)-\d+",
             ),

@@ -1,20 +1,94 @@
 """Clipping, N4 and z-score of a case's four modalities (paper section 4), whether they come from files or from memory."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.bias import correct_bias
-from brats_cascade.data.facts import intensity_facts
-from brats_cascade.data.intensities import describe
+from brats_cascade.data.facts import STATISTICS
 from brats_cascade.data.preprocess import clip_values, z_score
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.errors import UserError
 
+WIDEST = 2**16  # whole numbers that span more are sorted instead
 BIASED = ("t1", "t1c")  # the modalities that N4 corrects
+SHRINK = 4  # the field is smooth: it is fitted on every fourth voxel of each axis, and applied to all
+ITERATIONS = [50, 50, 50, 50]  # at each of the four resolutions, SimpleITK's default
+
+
+def correct_bias(volume: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Divides a modality (slices, rows, columns) by the smooth field that N4 finds in the brain, spacing in mm.
+
+    Returns:
+        float32 volume, 0 outside the brain.
+    """
+    import SimpleITK
+
+    def as_image(array: np.ndarray) -> SimpleITK.Image:
+        image = SimpleITK.GetImageFromArray(array)
+        image.SetSpacing([float(size) for size in reversed(spacing)])
+        return image
+
+    image, mask = as_image(volume.astype(np.float32)), as_image(brain.astype(np.uint8))
+    # N4 fits cubic splines: it needs some voxels along every axis.
+    factors = [max(1, min(SHRINK, size // 4)) for size in reversed(volume.shape)]
+    corrector = SimpleITK.N4BiasFieldCorrectionImageFilter()
+    corrector.SetMaximumNumberOfIterations(ITERATIONS)
+    corrector.SetNumberOfThreads(1)  # cases run side by side, and the result must not depend on the machine
+    corrector.Execute(SimpleITK.Shrink(image, factors), SimpleITK.Shrink(mask, factors))
+    field = SimpleITK.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image))
+    corrected = np.where(brain, volume / np.exp(field), 0)
+    return corrected.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """What a modality's intensities look like; the deviation is that of the population, the quantiles are those asked for."""
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+    quantiles: tuple[float, ...]
+
+
+def describe(values: np.ndarray, *, shares: Sequence[float]) -> Intensities:
+    """Measures (n,) intensities of any number type that a scan has.
+
+    The quantiles at `shares`, each in 0..1, are exactly what numpy.quantile gives for float32 values.
+    """
+    low, high = values.min(), values.max()
+    if values.dtype.kind in "iu" and int(high) - int(low) < WIDEST:
+        return _by_counting(values, low=int(low), high=int(high), shares=shares)
+    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    quantiles = np.quantile(values.astype(np.float32), np.array(shares, dtype=np.float64))
+    return Intensities(float(low), float(high), float(mean), float(deviation), tuple(map(float, quantiles)))
+
+
+def _by_counting(values: np.ndarray, *, low: int, high: int, shares: Sequence[float]) -> Intensities:
+    counts = np.bincount(values.astype(np.intp) - low, minlength=high - low + 1)
+    numbers = np.arange(low, high + 1, dtype=np.float64)
+    mean = float(counts @ numbers) / values.size
+    deviation = float(np.sqrt(counts @ np.square(numbers - mean) / values.size))
+    below = np.cumsum(counts)
+    quantiles = []
+    for share in shares:
+        # The same virtual index, the same two neighbours and the same types as NumPy's linear interpolation.
+        place = share * (values.size - 1)
+        first = int(np.floor(place))
+        ranks = np.array([first, min(first + 1, values.size - 1)])
+        pair = (np.searchsorted(below, ranks, side="right") + low).astype(np.float32)
+        quantiles.append(float(np.quantile(pair, np.array([place - first]))[0]))
+    return Intensities(float(low), float(high), mean, deviation, tuple(quantiles))
+
+
+def intensity_facts(found: Intensities, *, modality: str) -> dict[str, float]:
+    """Statistics of a modality's raw intensities inside the brain; the first three quantiles are those of 1, 50 and 99 %."""
+    numbers = (found.low, *found.quantiles[:3], found.high, found.mean, found.deviation)
+    return {f"{modality}_{name}": value for name, value in zip(STATISTICS, numbers, strict=True)}
 
 
 def standardise_all(

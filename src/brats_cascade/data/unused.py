@@ -1,7 +1,8 @@
 """Volumes that belong to no case, each with the reason: a renamed folder or file must not go unnoticed."""
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +95,26 @@ def note_unused(table: "pd.DataFrame", *, unused: Iterable[Unused]) -> None:
 def noted_unused(table: "pd.DataFrame") -> list[Unused]:
     """The volumes that `note_unused` put there."""
     return [Unused(Path(entry["file"]), entry["reason"]) for entry in table.attrs.get(ATTRIBUTE, [])]
+
+
+def walk(source: Path, *, closed: Callable[[OSError], object]) -> Iterator[Path]:
+    """Every visible file below a folder, in a fixed order; links are followed, each folder is entered once.
+
+    `closed` is called with what is wrong with a folder that cannot be listed.
+    """
+    entered: set[tuple[int, int]] = set()
+    for folder, subfolders, files in os.walk(source, followlinks=True, onerror=closed):
+        try:
+            status = Path(folder).stat()
+        except OSError as error:  # taken away, or closed, since its parent was listed
+            closed(error)
+            continue
+        if (status.st_dev, status.st_ino) in entered:
+            subfolders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
 
 
 def _release_of(path: Path) -> Release | None:

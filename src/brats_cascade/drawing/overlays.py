@@ -24,19 +24,16 @@ def overlay(
     *,
     truth: np.ndarray | None = None,
     prediction: np.ndarray | None = None,
-    slice_index: int | None = None,
     first_slice: int = 0,
     axis: str = "axial",
     title: str = "",
 ) -> "Figure":
-    """Draws one slice of a case: a row for the truth, a row for the prediction, a column per modality.
+    """Draws the `best_slice` of a case: a row for the truth, a row for the prediction, a column per modality.
 
     Args:
         image: float32 (slices, rows, columns, modalities), exactly 0 outside the brain.
         truth: Canonical labels (slices, rows, columns); its row is left out if there is none.
         prediction: The same for the prediction.
-        slice_index: Which slice; by default the one with most tumour in the truth, without tumour there in the
-            prediction, otherwise the middle.
         first_slice: Number of the first slice given, as in `slice_table`; only for the heading.
         axis: How the slices are cut: "axial", "coronal" or "sagittal"; for the heading and the letters.
         title: Above the figure, such as the case's name and scores.
@@ -45,7 +42,7 @@ def overlay(
         The figure; the patient's left is on the right, and letters say so.
     """
     rows = {name: labels for name, labels in (("truth", truth), ("prediction", prediction)) if labels is not None}
-    index = best_slice(truth, prediction, slices=len(image)) if slice_index is None else slice_index
+    index = best_slice(truth, prediction, slices=len(image))
     box = _brain_box(image[index])
     panel = image[index][box]
     outlines: dict[str, np.ndarray | None] = {name: labels[index][box] for name, labels in rows.items()}

@@ -1,41 +1,18 @@
 """The baseline that every network must beat: one threshold on one modality, chosen on the training cases."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.store import StoredCase
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GRID = np.linspace(0.02, 0.98, 49)
-
-
-class Volume(Protocol):
-    """What the baseline needs of a stored case; `data.store.StoredCase` has it."""
-
-    @property
-    def name(self) -> str:
-        """The case."""
-
-    @property
-    def image(self) -> np.ndarray:
-        """float32 (slices, rows, columns, modalities), z-scored over the brain."""
-
-    @property
-    def brain(self) -> np.ndarray:
-        """Bool (slices, rows, columns)."""
-
-    @property
-    def labels(self) -> np.ndarray | None:
-        """uint8 (slices, rows, columns), canonical."""
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """Holds `spacing`, mm along slices, rows, columns."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +31,7 @@ class Threshold:
     value: float
     training_dice: float
 
-    def segment(self, case: Volume) -> np.ndarray:
+    def segment(self, case: StoredCase) -> np.ndarray:
         """Returns the complete tumour it finds in a case, bool (slices, rows, columns)."""
         channel = np.asarray(case.image[..., MODALITIES.index(self.modality)])
         return (channel > self.value if self.side == "above" else channel < self.value) & np.asarray(case.brain)
@@ -63,7 +40,7 @@ class Threshold:
         return f"{self.modality} {self.side} {self.value:+.2f} SD"
 
 
-def fit_threshold(cases: Sequence[Volume]) -> Threshold:
+def fit_threshold(cases: Sequence[StoredCase]) -> Threshold:
     """Chooses modality, side and value that maximise the mean complete Dice over the training cases.
 
     The values tried are the mean quantiles (2 % to 98 %) of the cases' brains, the same for every case.
@@ -88,7 +65,7 @@ def fit_threshold(cases: Sequence[Volume]) -> Threshold:
     return max(found, key=lambda threshold: threshold.training_dice)
 
 
-def score_threshold(threshold: Threshold, *, cases: Iterable[Volume]) -> "pd.DataFrame":
+def score_threshold(threshold: Threshold, *, cases: Iterable[StoredCase]) -> "pd.DataFrame":
     """Applies a threshold to unseen cases with truth.
 
     Returns:
@@ -114,7 +91,7 @@ def baseline_summary(threshold: Threshold, *, scores: "pd.DataFrame") -> dict[st
     return {"rule": str(threshold), "training_dice": threshold.training_dice, "complete": means}
 
 
-def _sorted_values(case: Volume, *, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _sorted_values(case: StoredCase, *, number: int) -> tuple[np.ndarray, np.ndarray]:
     """One modality's values over the brain and over the tumour inside it, each ascending."""
     brain = np.asarray(case.brain)
     values = np.asarray(case.image[..., number])[brain]

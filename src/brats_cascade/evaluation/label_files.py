@@ -1,10 +1,10 @@
 """Files of labels in a folder, whoever wrote them, by the case that their names tell."""
 
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from brats_cascade.data.unused import walk
 
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd")
 # Formats in which other tools write segmentations and which are not read here.
@@ -95,11 +95,10 @@ def list_label_files(place: Path) -> LabelFiles:
     """
     files = LabelFiles()
     foreign: dict[str, Path] = {}
-    for path, problem in _walk(place):
+    closed: list[OSError] = []
+    for path in walk(place, closed=closed.append):
         name = path.name.lower()
-        if problem:
-            files.unusable[str(path)] = f"{path}: {problem}"
-        elif name.endswith(SUFFIXES):
+        if name.endswith(SUFFIXES):
             stem = _stem(path)
             if NOT_LABELS.search(stem):
                 files.images.setdefault(NOT_LABELS.sub("", stem), path)
@@ -110,28 +109,15 @@ def list_label_files(place: Path) -> LabelFiles:
                 files.add(Labelled.from_file(path))
         elif name.endswith(FOREIGN):
             foreign.setdefault(case_of(path.with_name(_without(path.name, FOREIGN) + ".nii")), path)
+    for error in closed:
+        path = Path(str(error.filename))
+        files.unusable[str(path)] = f"{path}: the folder cannot be listed ({error.strerror}); check its permissions"
     for case, path in foreign.items():
         if case not in files.found and case not in files.images:
             files.unusable.setdefault(
                 case, f"{case}: {path}: expected a file ending in {', '.join(SUFFIXES)}; convert it"
             )
     return files
-
-
-def _walk(place: Path) -> Iterator[tuple[Path, str]]:
-    """Every visible file below a folder, each folder once; and the folders that cannot be listed, with the reason."""
-    closed: list[OSError] = []
-    entered: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(place, followlinks=True, onerror=closed.append):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in entered:
-            subfolders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield from ((Path(folder) / name, "") for name in sorted(names) if not name.startswith("."))
-    for error in closed:
-        yield Path(str(error.filename)), f"the folder cannot be listed ({error.strerror}); check its permissions"
 
 
 def _stem(path: Path) -> str:

@@ -77,11 +77,6 @@ def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int
     return (int(np.count_nonzero(true_class == found_class)) + air) / (true_class.size + air)
 
 
-def largest_tumour_slices(truth: np.ndarray, *, n: int = 9) -> list[int]:
-    """The `n` consecutive slices that hold the most tumour, ascending; all of them if the volume has fewer."""
-    return largest_run((truth > 0).sum(axis=(1, 2)).tolist(), n=n)
-
-
 def largest_run(pixels: Sequence[int], *, n: int) -> list[int]:
     """The `n` consecutive positions with the largest sum, of equal ones the first; all positions if there are fewer."""
     counts = np.asarray(pixels, dtype=np.int64)

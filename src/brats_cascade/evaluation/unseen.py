@@ -1,5 +1,8 @@
 """Everything that is computed of one unseen case of the volume store: scores, per-slice table, the slice that is drawn."""
 
+import gzip
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,12 +11,43 @@ import numpy as np
 
 from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.store import StoredCase
+from brats_cascade.data.writeback import restore_labels
 from brats_cascade.drawing.overlays import best_slice, overlay
 from brats_cascade.evaluation.regions import score_case
-from brats_cascade.evaluation.segmentations import keep_segmentation
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_score, slice_table
 from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.inference.segment import labels_of
+from brats_cascade.inference.volumes import keep_volumes, region_volumes
+from brats_cascade.labels import SCHEMES, recode
+
+
+def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, Any]) -> Path:
+    """Writes one case's segmentation and its row of volumes.csv; equal labels give equal bytes.
+
+    Args:
+        folder: Made if it is not there.
+        labels: Canonical labels of the stored box, uint8 (slices, rows, columns).
+        meta: The case's in the store.
+
+    Returns:
+        <case>_seg.nii.gz: uint8, on the grid of the case's scans, in the label numbers of its release.
+    """
+    import nibabel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name, affine = str(meta["case"]), np.array(meta["affine"])
+    voxels = recode(restore_labels(labels, meta), table=SCHEMES[meta["scheme"]].from_canonical).astype(np.uint8)
+    image = nibabel.Nifti1Image(voxels, affine)
+    image.set_qform(affine, code="scanner")
+    image.set_sform(affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    image.header.set_intent("label", name=meta["scheme"])
+    path = folder / f"{name}_seg.nii.gz"
+    path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+    volumes = region_volumes(labels, voxel_mm3=math.prod(meta["spacing"]), scheme=meta["scheme"])
+    keep_volumes(folder, rows=[{"case": name, **volumes}])
+    return path
+
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +80,6 @@ class Unseen:
             np.asarray(case.image[here]),
             truth=np.asarray(case.labels[here]),
             prediction=self.outline[None],
-            slice_index=0,
             first_slice=case.meta["offset"][0] + self.drawn,
             axis=case.meta.get("axis", "axial"),
             title=title,

@@ -4,15 +4,10 @@ import json
 import logging
 import shutil
 
+from brats_cascade.data.census import CaseOnDemand, classes_of, count_voxels
 from brats_cascade.data.kept import share_with_dvc
 from brats_cascade.data.patch_files import write_patch_files
-from brats_cascade.data.patches import (
-    CaseOnDemand,
-    classes_of,
-    count_voxels,
-    draw_patch_sets,
-    summarise,
-)
+from brats_cascade.data.patches import draw_patch_sets, summarise
 from brats_cascade.params import Params
 from brats_cascade.project import Project
 

@@ -16,8 +16,7 @@ from brats_cascade.data.phantom.anatomy import (
     load_template,
     move_coordinates,
 )
-from brats_cascade.data.phantom.confounders import draw_confounders
-from brats_cascade.data.phantom.contrast import render
+from brats_cascade.data.phantom.contrast import draw_confounders, render
 from brats_cascade.data.phantom.edema import grow_edema
 from brats_cascade.data.phantom.tumour import (
     divide_core,
