@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from brats_cascade.models.two_path import Style, classify, two_path_features
-from brats_cascade.params.train import TrainParams
+
+if TYPE_CHECKING:  # an exported network carries these modules, but no pydantic
+    from brats_cascade.params.train import TrainParams
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Cnn1:
 
     network: keras.Model
     style: Style
-    settings: TrainParams | None = None
+    settings: "TrainParams | None" = None
 
 
 RELU = "cnn1_relu"  # first layer of a CNN 2 that takes CNN 1's scores
