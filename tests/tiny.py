@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+from filelock import FileLock
+
 from brats_cascade.params.file import read_tree, write_params
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +22,15 @@ TINY: dict[str, dict[str, Any]] = {
     "patches": {"phase1": 2000, "phase2": 2000},
     "train": {"width": 0.05, "tile": 16, "batch": 2, "steps": 6, "phase2_steps": 3, "checks": 1},
 }
+LEARNING = {
+    "width": 0.1,
+    "tile": 32,
+    "batch": 4,
+    "steps": 24,
+    "phase2_steps": 4,
+    "checks": 2,
+}  # enough to score above 0
+EXPERIMENTS = ("two_path", "input_cascade")
 WHO = {f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
@@ -85,3 +97,18 @@ def make_project(folder: Path, *, experiments: Mapping[str, Any], **blocks: Mapp
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "start")
     return folder
+
+
+def finished_project(factory: pytest.TempPathFactory) -> Path:
+    """A project that DVC has run and git holds, made once for all processes of the tests; a test works on a copy of its own."""
+    base = factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    with FileLock(place.with_suffix(".lock")):
+        if not (place / "done").is_file():
+            shutil.rmtree(place, ignore_errors=True)
+            project = make_project(place / "project", experiments=dict.fromkeys(EXPERIMENTS), train=LEARNING)
+            dvc(project, "repro")
+            git(project, "add", "-A")
+            git(project, "commit", "-qm", "results")
+            (place / "done").touch()
+    return place / "project"
