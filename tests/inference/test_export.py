@@ -14,8 +14,7 @@ from clean_python import link_packages, run_clean
 from brats_cascade.commands.export import run
 from brats_cascade.errors import UserError
 from brats_cascade.inference import formats
-from brats_cascade.inference.formats import FORMATS, largest_difference
-from brats_cascade.inference.formats_readme import readme
+from brats_cascade.inference.formats import FORMATS, largest_difference, readme
 from brats_cascade.models.build import build_model
 from brats_cascade.models.files import Contract, load_trained, save_trained
 from brats_cascade.models.two_path import Style

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from brats_cascade.data.unused import Unused, by_reason
+from brats_cascade.pages import render
 
 # What a page fetches; links that a reader may follow stay. Great Expectations' scripts need jQuery and Vega from other
 # hosts, its style sheets Bootstrap.
@@ -58,8 +59,6 @@ def write_entry_page(
         notes: Lines about the cohort as a whole.
         unused: The volumes that belong to no case.
     """
-    from jinja2 import Environment, PackageLoader
-
     aside, warned = dict(set_aside), dict(warnings)
     kinds = ["aside" if case in aside else "warned" if case in warned else "good" for case in facts["case"]]
     table = facts[["case", "grade", "release"]].assign(kind=kinds)
@@ -67,10 +66,9 @@ def write_entry_page(
     rows = sorted(table.to_dict("records"), key=lambda row: list(WORDS).index(row["kind"]))
     pages = [("all rules, with results", page) for page in sorted(docs.rglob("validations/**/*.html"))]
     pages += [("the list of rules", page) for page in sorted(docs.rglob("expectations/*.html"))]
-    environment = Environment(
-        loader=PackageLoader("brats_cascade.data"), autoescape=True, trim_blocks=True, keep_trailing_newline=True
-    )
-    page = environment.get_template("check.html.j2").render(
+    page = render(
+        "check.html.j2",
+        package="brats_cascade.data",
         style=_STYLE,
         rows=rows,
         words=WORDS,

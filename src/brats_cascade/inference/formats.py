@@ -16,10 +16,12 @@ import keras
 import numpy as np
 
 from brats_cascade.errors import UserError
-from brats_cascade.inference.formats_readme import README, readme
+from brats_cascade.labels import LABELS, NECROSIS, NON_ENHANCING
 from brats_cascade.models.files import CONTRACT, NETWORK, Contract, save_trained
+from brats_cascade.pages import render
 
 FORMATS = {"keras": NETWORK, "saved_model": "saved_model", "onnx": "model.onnx"}
+README = "README.md"
 ONNX_NEEDS = ("tf2onnx", "onnx", "onnxruntime")
 CLOSE = 1e-5  # largest difference of a probability
 
@@ -90,6 +92,26 @@ def largest_difference(network: keras.Model, *, other: Function, patch: int, see
     batch = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     mine = keras.ops.convert_to_numpy(network.predict_on_batch(batch))
     return float(np.abs(mine - keras.ops.convert_to_numpy(other(batch))).max())
+
+
+def readme(contract: Contract, *, form: str) -> str:
+    """The text beside an exported network, with one block of Python, which runs in the export's folder."""
+    patch = contract.geometry.patch
+    before, after = contract.geometry.halo
+    names = {label: LABELS[label] for label in contract.classes}
+    if NON_ENHANCING not in names:  # releases since 2017 have one label for both
+        names[NECROSIS] += " and non-enhancing tumour"
+    return render(
+        "export.md.j2",
+        package="brats_cascade.inference",
+        contract=contract,
+        form=form,
+        patch=patch,
+        shape=(1, patch, patch, len(contract.modalities)),
+        before=before,
+        after=after,
+        labels=", ".join(f"{number} {name}" for number, name in enumerate(names.values())),
+    )
 
 
 def _write(network: keras.Model, *, contract: Contract, path: Path, form: str) -> None:

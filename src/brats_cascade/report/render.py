@@ -1,9 +1,10 @@
 """Templates of this package's folder `templates`, rendered with one context each, and the parts of README that they fill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from brats_cascade import pages
 from brats_cascade.errors import UserError
 
 
@@ -22,19 +23,16 @@ def put_between(readme: Path, *, part: str, text: str) -> None:
 
 
 def render(template: str, **context: Any) -> str:
-    """Renders a file of `templates`; values are escaped in HTML, and a name that the context lacks is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    """Renders a file of this package's folder `templates`."""
+    filters: dict[str, Callable[..., str]] = {
+        **{"table": markdown_table, "paired": paired_text, "interval": with_interval, "short": short}
+    }
+    return pages.render(template, package="brats_cascade.report", filters=filters, **context)
 
-    environment = Environment(
-        loader=PackageLoader("brats_cascade.report"),
-        autoescape=select_autoescape(enabled_extensions=("html.j2",), default_for_string=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"table": markdown_table, "paired": paired_text}
-    return environment.get_template(template).render(**context)
+
+def short(value: float | None, form: str = ".3g", factor: float = 1) -> str:
+    """A number with three digits, or as `form` says; nothing where it is not known."""
+    return "" if value is None else format(factor * value, form)
 
 
 def markdown_table(rows: Sequence[Sequence[str]], *, padding: str = "") -> str:
@@ -54,3 +52,9 @@ def paired_text(numbers: Mapping[str, float]) -> str:
     if "p" not in numbers:
         return text
     return f"{text} p {numbers['p']:.3f}" if numbers["p"] >= 0.0005 else f"{text} p < 0.001"
+
+
+def with_interval(scores: Mapping[str, float]) -> str:
+    """The mean Dice, with its 95 % interval where there is one."""
+    text = f"{scores['dice']:.3f}"
+    return f"{text} [{scores['dice_low']:.2f}, {scores['dice_high']:.2f}]" if "dice_low" in scores else text

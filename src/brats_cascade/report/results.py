@@ -11,8 +11,7 @@ from brats_cascade.evaluation.summary import pick_cases, summarise
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
 from brats_cascade.report.paper import PAPER, PAPER_NOTE, PHANTOM_NOTE
-from brats_cascade.report.render import paired_text, render
-from brats_cascade.report.text import with_interval
+from brats_cascade.report.render import paired_text, render, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,6 +7,7 @@ from typing import Any
 
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.paper import PAPER
+from brats_cascade.report.render import with_interval
 
 NEXT = (
     "Where to look next:",
@@ -81,12 +82,6 @@ def _row(name: str, *, entry: Mapping[str, Any], best: bool) -> list[str]:
         _three(complete.get("dice_without_postprocess")),
         _three(entry.get("validation_dice")),
     ]
-
-
-def with_interval(scores: Mapping[str, float]) -> str:
-    """The mean Dice, with its 95 % interval where there is one."""
-    text = f"{scores['dice']:.3f}"
-    return f"{text} [{scores['dice_low']:.2f}, {scores['dice_high']:.2f}]" if "dice_low" in scores else text
 
 
 def _three(value: float | None) -> str:
