@@ -12,13 +12,14 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import report
 from brats_cascade.backend import keep_quiet
 from brats_cascade.params import load_params
-from brats_cascade.sweep.plan import Plan, plan_of
+from brats_cascade.sweep.plan import Orders, Plan, plan_of
 
 ROUNDS = 8
 SMALL = {"width": 0.05, "tile": 32, "batch": 2, "steps": 250, "phase2_steps": 0, "checks": 2}
@@ -38,10 +39,9 @@ def overhead(folder: Path, *, trials: int) -> tuple[float, float]:
     """Seconds of bookkeeping per trial: by the clock, and of the processor."""
     from brats_cascade.sweep import records, worker
     from brats_cascade.sweep.material import Material
-    from brats_cascade.sweep.objective import Objective
+    from brats_cascade.sweep.objective import Objective, Outcome
     from brats_cascade.sweep.storage import open_storage
     from brats_cascade.sweep.study import make_study, open_study
-    from brats_cascade.sweep.trial import Outcome
     from brats_cascade.training.batches import TrainingData
 
     def train(*_: Any, on_check: Any, **__: Any) -> Outcome:
@@ -54,18 +54,18 @@ def overhead(folder: Path, *, trials: int) -> tuple[float, float]:
         return Outcome(0.5, {"a": 0.5, "b": 0.5}, 1.0, 1000, 1000)
 
     plan = small_plan(pruner="median")
-    storage = open_storage(f"sqlite:///{folder / 'optuna.db'}")
+    url = f"sqlite:///{folder / 'optuna.db'}"
+    storage = open_storage(url)
     made, _ = make_study("bench", storage=storage, plan=plan)
     with records.open_study_run(made, plan=plan, storage="", root=folder) as run:
-        objective = Objective(
-            "bench", plan, Material(TrainingData([], [], {}, ()), {}), folder, folder / "work", run.id, train=train
-        )
+        orders = Orders("bench", url, plan, folder, trials=1, parent=run.id)
+        objective = Objective(orders, Material(TrainingData([], [], {}, ()), {}), train=train)
         study = open_study("bench", storage=storage, plan=plan)
-        worker.run_trials(study, objective, plan=plan, trials=1, deadline=None)  # imports and new tables
+        worker.run_trials(study, objective)  # imports and new tables
         started, used = time.perf_counter(), time.process_time()
-        done = worker.AGAIN
-        while done == worker.AGAIN:
-            done = worker.run_trials(study, objective, plan=plan, trials=trials + 1, deadline=None)
+        objective.orders = replace(orders, trials=trials + 1)
+        while worker.run_trials(study, objective) == worker.UNFINISHED:
+            pass
         return (time.perf_counter() - started) / trials, (time.process_time() - used) / trials
 
 

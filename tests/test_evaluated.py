@@ -12,8 +12,8 @@ from brats_cascade import tracking
 from brats_cascade.commands.results import run as results
 from brats_cascade.tracking.champion import Candidate, best, find_champion
 from brats_cascade.tracking.evaluated import evaluation_run
-from brats_cascade.tracking.notes import keep_note, read_note
 from brats_cascade.tracking.registry import ALIAS, NAME, point_to
+from brats_cascade.tracking.trained import keep_note, read_note
 
 REGION = {"dice": 0.8, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
 RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from brats_cascade import tracking
+from brats_cascade.models.build import load_network
+from brats_cascade.tracking.model import fetch_folder
 from brats_cascade.tracking.moved import PLACES
-from brats_cascade.tracking.store import EXPERIMENT
+from brats_cascade.tracking.store import EXPERIMENT, tracking_uri
 
 
 @pytest.fixture(autouse=True)
@@ -43,17 +45,21 @@ def log_and_register(root):
     network.save(root / "models" / "model.keras")
     with tracking.start_run("first", root=root, finish=True) as run:
         run.log_file(Path(__file__), folder="files")
-        uri = run.log_model(network, metadata={"classes": [0, 1]}, folder=root / "models", pip_requirements=["keras"])
+        uri = run.log_model(network, metadata={"classes": [0, 1]}, folder=root / "models")
         assert run.online
     if not run.client.search_registered_models("name = 'm'"):
         run.client.create_registered_model("m")
     version = run.client.create_model_version("m", source=uri, run_id=run.id, model_id=uri.removeprefix("models:/"))
     run.client.set_registered_model_alias("m", "champion", version.version)
-    mlflow.set_tracking_uri(tracking.tracking_uri(root))
+    mlflow.set_tracking_uri(tracking_uri(root))
     mlflow.set_experiment("the user's own")
     with mlflow.start_run() as own:
         mlflow.log_text("x", "note.txt")
     return run, network, own.info.run_id
+
+
+def load(uri, *, root):
+    return load_network(fetch_folder(uri, holding="model.keras", root=root) / "model.keras")
 
 
 def places(root):
@@ -85,11 +91,11 @@ def test_a_copy_logs_registers_and_loads_in_its_own_folder(name, place, original
     copy = tmp_path / name
     shutil.copytree(original, copy)
     monkeypatch.chdir(copy / place)
-    network = tracking.load_model("models:/m@champion", root=copy)  # of the copy: loading comes first, and mends it too
+    network = load("models:/m@champion", root=copy)  # of the copy: loading comes first, and mends it too
     run, made, own = log_and_register(copy)
-    again = tracking.load_model("models:/m@champion", root=copy)
+    found = load("models:/m@champion", root=copy)
     pixels = np.ones((1, 2, 3, 4), dtype=np.float32)
-    np.testing.assert_array_equal(again(pixels).numpy(), made(pixels).numpy())
+    np.testing.assert_array_equal(found(pixels).numpy(), made(pixels).numpy())
     assert network.count_params() == made.count_params()
     assert len(run.client.search_runs([run.client.get_experiment_by_name(EXPERIMENT).experiment_id])) == 2
     assert mlflow.artifacts.load_text(f"runs:/{own}/note.txt") == "x" and len(list(copy.rglob("note.txt"))) == 2
@@ -111,5 +117,5 @@ def test_a_moved_project_does_not_make_its_old_folder_again(original, tmp_path, 
     with tracking.start_run("after", root=new, finish=True) as run:
         run.log_file(Path(__file__))
     assert run.online and not old.exists()
-    assert len([one for one in new.rglob("test_moved_project.py") if "files" not in one.parts]) == 2
+    assert len([path for path in new.rglob("test_moved_project.py") if "files" not in path.parts]) == 2
     assert not any(str(old) in place for place in places(new))

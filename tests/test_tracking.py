@@ -14,7 +14,9 @@ from brats_cascade import tracking
 from brats_cascade.costs import keep_costs, weights_of
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.summary import flatten
-from brats_cascade.tracking.model import requirements
+from brats_cascade.models.build import load_network
+from brats_cascade.tracking.model import fetch_folder, requirements
+from brats_cascade.tracking.store import tracking_uri
 from brats_cascade.tracking.trained import log_training
 
 
@@ -85,7 +87,7 @@ def test_slices_tables_weights_and_figures(project):
     with tracking.start_run("tables", root=project, finish=True) as run:
         run.log_slices(slices)
         run.log_table(slices, name="cases")
-        run.log_class_weights(weights, figure=Figure(figsize=(1, 1)))
+        run.log_class_weights(weights)
         run.log_figures({"curve": Figure(figsize=(1, 1)), "overlay": picture})
         assert run.online
     assert values(run, "slice_complete_f1/A") == [(4, 0.5)]
@@ -99,7 +101,7 @@ def test_slices_tables_weights_and_figures(project):
     assert not any("pixels" in name and "agreement" not in name for name in metrics)
     stored = {item.path for folder in ("", "tables", "figures") for item in run.client.list_artifacts(run.id, folder)}
     assert {"tables/slices.json", "tables/cases.json", "tables/class_weights.json", "class_weights.csv"} <= stored
-    assert {"figures/curve.png", "figures/overlay.png", "figures/class_weights.png"} <= stored
+    assert {"figures/curve.png", "figures/overlay.png"} <= stored
     assert run.client.get_run(run.id).info.status == "FINISHED"
 
 
@@ -144,16 +146,16 @@ def test_a_model_comes_back_and_predicts_the_same(project, tmp_path):
     model = keras.Model(image, keras.layers.Conv2D(5, 3, activation="softmax")(image))
     model.save(tmp_path / "model.keras")
     with tracking.start_run("model", root=project, finish=True) as run:
-        uri = run.log_model(model, metadata={"classes": (0, 1, 2, 3, 4)}, folder=tmp_path, pip_requirements=["keras"])
+        uri = run.log_model(model, metadata={"classes": (0, 1, 2, 3, 4)}, folder=tmp_path)
         assert run.online
     pixels = np.random.default_rng(0).normal(size=(2, 6, 7, 4)).astype(np.float32)
-    again = tracking.load_model(uri, root=project)
-    assert np.abs(again(pixels).numpy() - model(pixels).numpy()).max() == 0
+    found = load_network(fetch_folder(uri, holding="model.keras", root=project) / "model.keras")
+    assert np.abs(found(pixels).numpy() - model(pixels).numpy()).max() == 0
     import mlflow
 
     info = mlflow.models.get_model_info(uri)
     assert info.signature.inputs.inputs[0].shape == (-1, -1, -1, 4)
-    assert tracking.model_metadata(uri, root=project) == {"classes": [0, 1, 2, 3, 4]}
+    assert info.metadata == {"classes": [0, 1, 2, 3, 4]}
     assert info.run_id == run.id
     logged = run.client.get_logged_model(uri.removeprefix("models:/"))
     assert logged.experiment_id == run.client.get_experiment_by_name("brats-cascade").experiment_id
@@ -174,9 +176,7 @@ def test_a_model_asks_for_the_backend_that_made_it_alone(backend, absent, monkey
 
 def test_an_unknown_model_is_a_users_error(project):
     with pytest.raises(UserError, match=r"models:/m-0: no model could be loaded"):
-        tracking.load_model("models:/m-0", root=project)
-    with pytest.raises(UserError, match=r"models:/m-0: no model could be loaded"):
-        tracking.model_metadata("models:/m-0", root=project)
+        fetch_folder("models:/m-0", holding="model.keras", root=project)
 
 
 def test_an_unreachable_server_costs_one_line_and_nothing_else(monkeypatch, caplog, tmp_path):
@@ -210,9 +210,9 @@ def test_a_call_that_fails_half_way_silences_the_run(project, caplog):
 
 def test_queued_experiments_log_to_the_real_repository(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "real"))
-    assert tracking.tracking_uri(tmp_path / "temporary") == f"sqlite:///{tmp_path / 'real' / 'mlflow.db'}"
+    assert tracking_uri(tmp_path / "temporary") == f"sqlite:///{tmp_path / 'real' / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5")
-    assert tracking.tracking_uri(tmp_path) == "http://127.0.0.1:5"
+    assert tracking_uri(tmp_path) == "http://127.0.0.1:5"
 
 
 def open_and_log(root, results):
@@ -301,8 +301,8 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     assert contexts == {"train: 2 cases": "train", "test: 1 cases": "test"}
     assert stored.info.end_time - stored.info.start_time < 30_000 and stored.data.tags["weights"] == weights
     [output] = stored.outputs.model_outputs
-    again = tracking.load_model(f"models:/{output.model_id}", root=project)
-    for mine, theirs in zip(again.get_weights(), network.get_weights(), strict=True):
+    place = fetch_folder(f"models:/{output.model_id}", holding="model.keras", root=project)
+    for mine, theirs in zip(load_network(place / "model.keras").get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 

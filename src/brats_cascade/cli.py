@@ -175,9 +175,15 @@ def sweep(
     from brats_cascade.commands.sweep import run
 
     run(
-        Path.cwd(), trials=trials, workers=workers, storage=storage, study=study, timeout=timeout, apply=apply,
-        page=page, words=["brats-cascade", *sys.argv[1:]], tell=typer.echo,
-    )  # fmt: skip
+        Path.cwd(),
+        trials=trials,
+        workers=workers,
+        storage=storage,
+        study=study,
+        timeout=timeout,
+        apply=apply,
+        page=page,
+    )
 
 
 @app.command()

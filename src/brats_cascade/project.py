@@ -1,7 +1,14 @@
 """Where everything of a project lies."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file that holds a mapping."""
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 UNKNOWN = "unknown"
 # Flags in /proc/cpuinfo, the widest first; `bf16` and `asimd` are Arm's.
@@ -39,9 +42,13 @@ def machine() -> str:
     info = Path("/proc/cpuinfo")
     named = processor_of(info.read_text()) if info.is_file() else ""
     gib = psutil.virtual_memory().total / 2**30
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [named or platform.processor() or platform.machine(), f"{cores} cores", f"{gib:.0f} GiB"]
+    parts = [named or platform.processor() or platform.machine(), f"{usable_cores()} cores", f"{gib:.0f} GiB"]
     return ", ".join([*parts, *sorted(set(accelerators()))])
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def accelerators() -> list[str]:
@@ -126,3 +133,18 @@ def data_hashes(root: Path) -> dict[str, str]:
     stages = (YAML(typ="safe").load(lock) or {}).get("stages", {})
     outs = [out for name in ("ingest", "split", "patches") for out in stages.get(name, {}).get("outs", [])]
     return {out["path"]: out["md5"] for out in outs if "md5" in out}
+
+
+def is_current(stage: str, *, stages: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Whether dvc.lock has a stage with these parameters, and with what the stages before it wrote with these parameters."""
+    noted = stages.get(stage, {}).get("params", {}).get("params.yaml", {})
+    now = {key: reduce(_get, key.split("."), params) for key in noted}
+    makers = {out["path"]: (name, out["md5"]) for name, made in stages.items() for out in made.get("outs", [])}
+    deps = [dep for dep in stages.get(stage, {}).get("deps", []) if dep["path"] in makers]
+    needed = [(dep["md5"], *makers[dep["path"]]) for dep in deps]
+    inputs = (md5 == made and is_current(name, stages=stages, params=params) for md5, name, made in needed)
+    return stage in stages and now == noted and all(inputs)
+
+
+def _get(tree: Any, key: str) -> Any:
+    return tree.get(key) if isinstance(tree, Mapping) else None

@@ -1,4 +1,4 @@
-"""Folders that several processes write to, such as CNN 1's maps: what one of them uses is not deleted by another."""
+"""Files and folders that several processes write to: what one of them uses is not deleted or half seen by another."""
 
 import contextlib
 import os
@@ -16,6 +16,28 @@ LOCKS = ".locks"
 
 
 @contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A draft to write, which takes the file's place if the block ends well: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[IO[bytes]]:
+    """One process at a time is in the block: it holds a lock on the file, which closing it or a kill gives back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as handle:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+
+
+@contextlib.contextmanager
 def in_use(entry: Path, *, limit: int) -> Iterator[None]:
     """Keeps one entry of a shared folder until the block ends, and deletes others where all together exceed a size.
 
@@ -26,31 +48,24 @@ def in_use(entry: Path, *, limit: int) -> Iterator[None]:
         entry: A file or a folder of that shared folder, there already or not yet.
         limit: Bytes that the shared folder's entries may take together.
     """
-    with contextlib.ExitStack() as stack:
-        lock = stack.enter_context(_own_lock(entry))
-        if lock is not None:
+    with _own_lock(entry) as locked:
+        if locked:
             _make_room(entry, limit=limit)
         try:
             yield
         finally:
-            if lock is not None:
+            if locked:
                 _make_room(entry, limit=limit)
 
 
 @contextlib.contextmanager
-def _own_lock(entry: Path) -> Iterator[IO[bytes] | None]:
-    """The entry's lock, shared with others that use it; None where the file system has no locks."""
-    lock = None
-    with contextlib.suppress(OSError), _turn(entry.parent):
-        lock = _opened(entry)
-        if not _locked(lock, exclusive=False):
-            lock.close()
-            lock = None
-    try:
-        yield lock
-    finally:
-        if lock is not None:
-            lock.close()
+def _own_lock(entry: Path) -> Iterator[bool]:
+    """Takes the entry's lock, shared with others that use it; False where the file system has no locks."""
+    with contextlib.ExitStack() as stack:
+        locked = False
+        with contextlib.suppress(OSError), _turn(entry.parent):
+            locked = _locked(stack.enter_context(_opened(entry)), exclusive=False)
+        yield locked
 
 
 def _make_room(entry: Path, *, limit: int) -> None:
@@ -61,7 +76,7 @@ def _make_room(entry: Path, *, limit: int) -> None:
         entries = [path for path in entry.parent.iterdir() if path.name[0] != "."]  # a dot: a file being written
         sizes, used = {path: _size(path) for path in entries}, {path: _used(path) for path in entries}
         total = sum(sizes.values())
-        for path in sorted(set(entries) - {entry}, key=lambda path: used[path]):
+        for path in sorted(set(entries) - {entry}, key=used.__getitem__):
             if total <= limit:
                 return
             with _opened(path) as lock:
@@ -71,14 +86,9 @@ def _make_room(entry: Path, *, limit: int) -> None:
                     total -= sizes[path]
 
 
-@contextlib.contextmanager
-def _turn(folder: Path) -> Iterator[None]:
+def _turn(folder: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
     """One process at a time takes entries and deletes others."""
-    (folder / LOCKS).mkdir(parents=True, exist_ok=True)
-    with (folder / LOCKS / ".turn").open("ab") as turn:
-        if fcntl is not None:
-            fcntl.flock(turn, fcntl.LOCK_EX)
-        yield
+    return turn(folder / LOCKS / ".turn")
 
 
 def _opened(entry: Path) -> IO[bytes]:

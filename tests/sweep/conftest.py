@@ -39,7 +39,7 @@ def write_tiny_case(root: Path, name: str, *, seed: int) -> None:
     image[..., 0] += 3.0 * (labels > 0)
     image[..., 2] += 3.0 * (labels == 4)
     image[~brain] = 0
-    meta = {"case": name, "patient": f"patient-{name}", "facts": case_facts(name)}
+    meta = {"case": name, "patient": f"patient-{name}", "spacing": [1.0, 1.0, 1.0], "facts": case_facts(name)}
     write_case(root, name=name, image=image, brain=brain, labels=labels, meta=meta)
 
 

@@ -1,6 +1,6 @@
 import optuna
 
-from brats_cascade.sweep.run import line_of
+from brats_cascade.sweep.trials import line_of
 
 
 def trial(state, **settings):
@@ -13,8 +13,8 @@ def trial(state, **settings):
 
 
 def test_a_trial_on_one_line():
-    assert line_of(trial("COMPLETE", value=0.81234)) == "trial 4 complete 0.8123 (learning_rate=0.001235)"
+    assert line_of(trial("COMPLETE", value=0.81234)) == "trial 4 complete: 0.8123 (learning_rate=0.001235)"
     pruned = trial("PRUNED", intermediate_values={1: 0.25}, value=0.25)
-    assert line_of(pruned) == "trial 4 ended early at 0.25 (learning_rate=0.001235)"
+    assert line_of(pruned) == "trial 4 ended early: 0.25 (learning_rate=0.001235)"
     failed = trial("FAIL", user_attrs={"reason": "out of memory"})
     assert line_of(failed) == "trial 4 failed: out of memory (learning_rate=0.001235)"

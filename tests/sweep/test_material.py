@@ -1,12 +1,12 @@
 import pytest
 
 from brats_cascade.errors import UserError
-from brats_cascade.sweep.material import mean_over_patients, open_material, refuse_missing, refuse_test
+from brats_cascade.sweep.material import Material, open_material, refuse_missing, refuse_test
 
 
 def test_the_mean_is_over_patients_not_cases():
     patients = {"a1": "a", "a2": "a", "b": "b"}
-    assert mean_over_patients({"a1": 0.2, "a2": 0.4, "b": 0.9}, patients=patients) == pytest.approx(0.6)
+    assert Material(None, patients).mean_over_patients({"a1": 0.2, "a2": 0.4, "b": 0.9}) == pytest.approx(0.6)
 
 
 def test_material_holds_training_and_validation_cases_only(make_project):

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 
 import optuna
@@ -5,15 +6,13 @@ import pytest
 
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
-from brats_cascade.sweep import objective as module
-from brats_cascade.sweep import worker
+from brats_cascade.sweep import records, worker
 from brats_cascade.sweep.material import Material
-from brats_cascade.sweep.objective import Objective
-from brats_cascade.sweep.plan import plan_of
-from brats_cascade.sweep.standing import reason_of
+from brats_cascade.sweep.objective import Objective, Outcome
+from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
-from brats_cascade.sweep.trial import Outcome
+from brats_cascade.sweep.trials import reason_of
 from brats_cascade.training.batches import TrainingData
 
 EMPTY = Material(TrainingData([], [], {}, (0, 4)), {})
@@ -47,7 +46,7 @@ def tracked(monkeypatch):
         given.append(("open", known, settings["name"], settings["tags"], settings["params"]))
         yield Quiet(given)
 
-    monkeypatch.setattr(module.records, "_opened", opened)
+    monkeypatch.setattr(records, "_opened", opened)
     return given
 
 
@@ -56,10 +55,11 @@ def make_objective(make_project, tmp_path, tracked):
     def make(train, **sweep):
         root = make_project(**{"startup": 2, **sweep})
         plan = plan_of(load_params(root / "params.yaml"))
-        storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}", heartbeat=60)
+        url = f"sqlite:///{tmp_path / 'optuna.db'}"
+        storage = open_storage(url, heartbeat=60)
         make_study("s", storage=storage, plan=plan)
         study = open_study("s", storage=storage, plan=plan)
-        return study, Objective("s", plan, EMPTY, root, root / "work", parent="top", train=train), plan
+        return study, Objective(Orders("s", url, plan, root, trials=0, parent="top"), EMPTY, train=train), plan
 
     return make
 
@@ -81,22 +81,23 @@ def fake(score, *, curve=(), events=None):
     return train
 
 
-def run(study, objective, plan, trials):
-    return worker.run_trials(study, objective, plan=plan, trials=trials, deadline=None)
+def run(study, objective, **orders):
+    objective.orders = dataclasses.replace(objective.orders, **orders)
+    return worker.run_trials(study, objective)
 
 
 @pytest.mark.slow
 def test_the_first_trial_is_the_experiment_itself_and_trials_are_counted_over_all_commands(make_objective, tracked):
     study, objective, plan = make_objective(fake(lambda train: 1 - train.learning_rate))
-    assert run(study, objective, plan, 3) == 0
+    assert run(study, objective, trials=3) == 0
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
     first = study.trials[0]
     assert first.params == {"learning_rate": plan.entry.train.learning_rate}
     assert first.value == 1 - plan.entry.train.learning_rate
     assert first.user_attrs["cases"] == {"b": first.value} and first.user_attrs["parameters"] == 1000
-    assert run(study, objective, plan, 3) == 0 and len(study.trials) == 3
-    assert run(study, objective, plan, 5) == 0 and len(study.trials) == 5
-    assert not list(objective.work.glob("0*"))  # no checkpoints of finished trials
+    assert run(study, objective, trials=3) == 0 and len(study.trials) == 3
+    assert run(study, objective, trials=5) == 0 and len(study.trials) == 5
+    assert not list(objective.orders.folder.glob("0*"))  # no checkpoints of finished trials
     _, known, name, tags, params = next(entry for entry in tracked if entry[0] == "open")
     assert (known, name) == (None, "s/0")
     assert tags["mlflow.parentRunId"] == "top" and tags["sweep"] == "s" and tags["kind"] == "trial"
@@ -125,8 +126,8 @@ def test_a_failing_trial_is_recorded_with_its_reason_and_the_study_goes_on(make_
             raise error
         return 0.5
 
-    study, objective, plan = make_objective(fake(score))
-    run(study, objective, plan, 5)
+    study, objective, _ = make_objective(fake(score))
+    run(study, objective, trials=5)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "FAIL", "FAIL", "COMPLETE", "FAIL"]
     assert [reason_of(trial) for trial in study.trials] == [
         "training: the loss is nan at step 3", "out of memory: MemoryError", "out of memory: RESOURCE_EXHAUSTED: 4 GB", "",
@@ -138,9 +139,9 @@ def test_a_failing_trial_is_recorded_with_its_reason_and_the_study_goes_on(make_
 
 @pytest.mark.slow
 def test_a_score_that_is_no_number_fails_and_a_row_of_failures_ends_the_worker(make_objective):
-    study, objective, plan = make_objective(fake(lambda _: float("nan")))
+    study, objective, _ = make_objective(fake(lambda _: float("nan")))
     with pytest.raises(UserError, match=r"5 trials failed one after another; the last one: the score is nan"):
-        run(study, objective, plan, 9)
+        run(study, objective, trials=9)
     assert len(study.trials) == 5
 
 
@@ -150,21 +151,21 @@ def test_a_trial_that_falls_behind_is_pruned_by_its_validation_rounds(make_objec
     curve = lambda train: [0.8] * 4 if train.learning_rate == default else [0.1] * 4  # noqa: E731
     events = []
     train = fake(lambda settings: curve(settings)[-1], curve=curve, events=events)
-    study, objective, plan = make_objective(train, pruner="median", startup=1)
-    run(study, objective, plan, 3)
+    study, objective, _ = make_objective(train, pruner="median", startup=1)
+    run(study, objective, trials=3)
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE", "PRUNED", "PRUNED"]
     assert study.trials[0].intermediate_values == {1: 0.8, 2: 0.8, 3: 0.8, 4: 0.8}
     assert list(study.trials[1].intermediate_values) == [1, 2]  # one warm-up round
     assert ("tags", {"state": "pruned"}) in tracked
-    assert not list(objective.work.glob("0*"))
+    assert not list(objective.orders.folder.glob("0*"))
 
 
 @pytest.mark.slow
 def test_two_objectives_are_not_pruned_and_give_both_values(make_objective):
     train = fake(lambda _: 0.5, curve=lambda _: [0.1, 0.2])
-    study, objective, plan = make_objective(train, second="seconds", pruner="median")
-    run(study, objective, plan, 3)
+    study, objective, _ = make_objective(train, second="seconds", pruner="median")
+    run(study, objective, trials=3)
     assert [trial.values for trial in study.trials] == [[0.5, 2.5]] * 3
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.metric_names == ["complete", "seconds"]
@@ -172,21 +173,21 @@ def test_two_objectives_are_not_pruned_and_give_both_values(make_objective):
 
 @pytest.mark.slow
 def test_a_study_that_no_longer_improves_ends(make_objective):
-    study, objective, plan = make_objective(fake(lambda _: 0.5), patience=3)
-    run(study, objective, plan, 50)
+    study, objective, _ = make_objective(fake(lambda _: 0.5), patience=3)
+    run(study, objective, trials=50)
     assert len(study.trials) == 4
 
 
 def test_no_trial_begins_after_the_deadline(make_objective):
-    study, objective, plan = make_objective(fake(lambda _: 0.5))
-    assert worker.run_trials(study, objective, plan=plan, trials=5, deadline=1.0) == 0
+    study, objective, _ = make_objective(fake(lambda _: 0.5))
+    assert run(study, objective, trials=5, deadline=1.0) == 0
     assert study.get_trials(states=[optuna.trial.TrialState.COMPLETE]) == []
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_it_is_lost(make_objective, tracked):
-    study, objective, plan = make_objective(fake(lambda _: 0.5))
+    study, objective, _ = make_objective(fake(lambda _: 0.5))
     lost = study.ask()  # as if another process ran it
     lost.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
     lost.set_user_attr("mlflow_run", "before")
@@ -199,7 +200,7 @@ def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_i
 
     thread = threading.Thread(target=give_up)
     thread.start()
-    run(study, objective, plan, 1)
+    run(study, objective, trials=1)
     thread.join()
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert study.trials[1].params == study.trials[0].params

@@ -7,11 +7,9 @@ import optuna
 import pytest
 
 from brats_cascade.params import load_params
-from brats_cascade.sweep.page import read_metrics, seconds_of, write_page
 from brats_cascade.sweep.plan import plan_of
-from brats_cascade.sweep.report import Report
+from brats_cascade.sweep.report import seconds_of, write_page
 
-WORDS = ["brats-cascade", "sweep", "--study", "it's"]
 RATE = {"learning_rate": optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True)}
 
 
@@ -24,14 +22,19 @@ def _add(study, rate, *, state="COMPLETE", value=None, curve=(), **attributes):
     )  # fmt: skip
 
 
-def _page(path: Path, *, make_project, study, pictures=None, metrics=None) -> str:
-    plan = plan_of(load_params(make_project() / "params.yaml"))
-    report = Report(path.with_name("sweep.html"), pictures or {})
-    write_page(path, study=study, plan=plan, report=report, words=WORDS, metrics=metrics or {})
-    return path.read_text(encoding="utf-8")
+def _page(root: Path, *, study) -> str:
+    """The page of a project; what the project's files hold is in it."""
+    plan = plan_of(load_params(root / "params.yaml"))
+    write_page(root / "docs" / "hunt.md", study=study, plan=plan, root=root, command="the page")
+    return (root / "docs" / "hunt.md").read_text(encoding="utf-8")
 
 
-def test_the_page_tells_scores_cost_and_every_trial(make_project, tmp_path: Path) -> None:
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+
+def test_the_page_tells_scores_cost_and_every_trial(make_project) -> None:
     study = optuna.create_study(study_name="hunt", direction="maximize")
     study.set_user_attr("where", {"commit": "abc123", "machine": "a computer", "workers": 2})
     study.set_user_attr("command", "the sweep")
@@ -40,11 +43,12 @@ def test_the_page_tells_scores_cost_and_every_trial(make_project, tmp_path: Path
     _add(study, 0.002, value=[0.79])
     _add(study, 0.009, state="PRUNED", value=[0.1234], curve=[0.3, 0.1234])
     _add(study, 0.01, state="FAIL", reason="the loss is nan")
-    picture = tmp_path / "made.png"
-    picture.write_bytes(b"a picture")
-    page = _page(tmp_path / "docs" / "hunt.md", make_project=make_project, study=study, pictures={"history": picture})
+    root = make_project()
+    _write(root / "reports" / "sweep" / "history.png", "a picture")
+    page = _page(root, study=study)
+    lines = page.splitlines()
     for line in (
-        """Written by `brats-cascade sweep --study 'it'"'"'s'`. Trials: `the sweep`, at commit abc123, on a computer, with 2""",
+        "Written by `the page`. Trials: `the sweep`, at commit abc123, on a computer, with 2 worker(s); data not hashed.",
         "|the experiment's own settings|0.7100|",
         "|best|0.8249, trial 1|",
         "|least, median|0.7100, 0.7900|",
@@ -54,32 +58,31 @@ def test_the_page_tells_scores_cost_and_every_trial(make_project, tmp_path: Path
         "The sweep found better settings, by 0.1149 on 2 cases.",
         "|0|complete|0.7100|61.5|learning_rate 0.0005|",
         "|3|ended early|(0.1234)||learning_rate 0.009|",
-        "|4|failed: the loss is nan|(nan)||learning_rate 0.01|",
-        "(hunt_history.png)",
+        "|4|failed: the loss is nan|||learning_rate 0.01|",
+        "![the score of every trial, and the best so far](hunt_history.png)",
     ):
-        assert line in page, line
-    assert (tmp_path / "docs" / "hunt_history.png").read_bytes() == b"a picture"
+        assert line in lines, line
+    assert lines.index("|trial|how it ended|score|seconds|settings|") + 6 < len(lines)
+    assert (root / "docs" / "hunt_history.png").read_text() == "a picture"
     assert "then trained" not in page
 
 
-def test_a_sweep_that_found_nothing_better_says_so(make_project, tmp_path: Path) -> None:
+def test_a_sweep_that_found_nothing_better_says_so(make_project) -> None:
     study = optuna.create_study(study_name="hunt", direction="maximize")
     _add(study, 0.0005, value=[0.71], default=True)
     _add(study, 0.003, value=[0.709])
-    page = _page(tmp_path / "page.md", make_project=make_project, study=study)
+    page = _page(make_project(), study=study)
     assert "nothing better than the experiment's own settings" in page and "found better settings" not in page
     assert "unknown" in page and "![" not in page
 
 
-def test_a_promise_is_held_against_what_the_pipeline_found(make_project, tmp_path: Path) -> None:
-    (tmp_path / "metrics" / "hunt_best").mkdir(parents=True)
+def test_a_promise_is_held_against_what_the_pipeline_found(make_project) -> None:
+    root = make_project()
     text = '{"complete": {"dice": 0.8765}, "validation": {"complete": {"dice": 0.91, "dice_without": 0.8123}}}'
-    (tmp_path / "metrics" / "hunt_best" / "summary.json").write_text(text)
-    assert read_metrics(tmp_path, study="other") == {}
-    metrics = read_metrics(tmp_path, study="hunt")
+    _write(root / "metrics" / "hunt_best" / "summary.json", text)
     study = optuna.create_study(study_name="hunt", direction="maximize")
     _add(study, 0.0005, value=[0.82], default=True)
-    page = _page(tmp_path / "page.md", make_project=make_project, study=study, metrics=metrics)
+    page = _page(root, study=study)
     assert "the experiment hunt_best" in page
     assert "0.8123 by the same measure" in page and "0.8765 on the test patients" in page
 

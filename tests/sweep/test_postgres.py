@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from brats_cascade.params import load_params
-from brats_cascade.sweep.objective import Objective
-from brats_cascade.sweep.plan import plan_of
-from brats_cascade.sweep.standing import counted
+from brats_cascade.sweep.objective import Objective, Outcome
+from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
-from brats_cascade.sweep.trial import Outcome
+from brats_cascade.sweep.trials import counted
 from brats_cascade.training.batches import TrainingData
 
 pytestmark = pytest.mark.slow
@@ -78,8 +77,8 @@ def member(url: str, root: Path, index: int, stuck: bool) -> None:
     storage = open_storage(url, heartbeat=plan.sweep.heartbeat, retries=2)
     study = open_study("s", storage=storage, plan=plan)
     material = module.Material(TrainingData([], [], {}, (0, 4)), {})
-    runs = Objective("s", plan, material, root, root / f"work-{index}", train=train)
-    worker.run_trials(study, runs, plan=plan, trials=12, deadline=None)
+    own = root / f"host-{index}"  # as on hosts that share the study and nothing else
+    worker.run_trials(study, Objective(Orders("s", url, plan, own, trials=12), material, train=train))
 
 
 def test_processes_share_a_study_and_a_lost_trial_is_tried_again(server, make_project):

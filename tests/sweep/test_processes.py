@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from brats_cascade.params import load_params
-from brats_cascade.sweep.standing import counted, reason_of
+from brats_cascade.sweep.trials import counted, reason_of
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

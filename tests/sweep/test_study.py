@@ -1,6 +1,6 @@
 import datetime
-import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +12,15 @@ from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
 from brats_cascade.params.space import suggest
 from brats_cascade.sweep import storage as storage_module
-from brats_cascade.sweep.devices import count_workers, visible_gpus, worker_environment
-from brats_cascade.sweep.lost import give_up_lost
 from brats_cascade.sweep.material import open_material
-from brats_cascade.sweep.objective import host_name
+from brats_cascade.sweep.objective import train_trial
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
-from brats_cascade.sweep.standing import best, counted, reason_of, stale_for
+from brats_cascade.sweep.sampler import make_pruner
 from brats_cascade.sweep.storage import open_storage, shown
-from brats_cascade.sweep.study import make_pruner, make_study, open_study
-from brats_cascade.sweep.trial import train_trial
+from brats_cascade.sweep.study import make_study, open_study
+from brats_cascade.sweep.trials import best, counted, give_up_lost, host_name, reason_of, stale_for
+from brats_cascade.sweep.workers import count_workers, visible_gpus, worker_environments
 
 ROOT = Path(__file__).parents[2]
 START = datetime.datetime(2025, 1, 1)
@@ -150,8 +149,7 @@ def test_a_plan_reaches_the_workers_whole(make_project):
         "steps": {"low": 2, "high": 9, "log": True},
     }
     plan = plan_at(make_project(space=space, fixed={"l2": 0.5}))
-    again = Plan.from_dict(json.loads(json.dumps(plan.as_dict())))
-    assert (again.entry, again.space, again.identity()) == (plan.entry, plan.space, plan.identity())
+    assert pickle.loads(pickle.dumps(plan)) == plan
     assert plan.entry.train.l2 == 0.5
 
 
@@ -182,8 +180,8 @@ def test_a_journal_file_has_no_heartbeat_so_the_host_looks_for_its_own_dead(make
         running = study.ask()
         running.set_user_attr("pid", pid)
         running.set_user_attr("host", host)
-    give_up_lost(study, storage_retries=2)
-    give_up_lost(study, storage_retries=2)
+    give_up_lost(study, retries=2)
+    give_up_lost(study, retries=2)
     assert [entry.state.name for entry in study.trials] == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
     assert study.trials[3].params == study.trials[0].params and study.trials[3].system_attrs["retry_history"] == [0]
 
@@ -197,10 +195,10 @@ def test_workers_share_cores_and_gpus():
     for wrong in ("0", "-1", "many"):
         with pytest.raises(UserError, match="--workers: expected a number from 1 or auto"):
             count_workers(wrong, gpus=0, cores=1, memory=1)
-    made = [worker_environment(i, workers=3, gpus=["0", "GPU-a"], cores=8, environment={"HOME": "h"}) for i in range(3)]
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in made] == ["0", "GPU-a", "0"]
-    assert {one["OMP_NUM_THREADS"] for one in made} == {"2"} and {one["HOME"] for one in made} == {"h"}
-    own = worker_environment(0, workers=2, gpus=[], cores=4, environment={"OMP_NUM_THREADS": "1"})
+    made = worker_environments(3, gpus=["0", "GPU-a"], cores=8, environment={"HOME": "h"})
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in made] == ["0", "GPU-a", "0"]
+    assert {each["OMP_NUM_THREADS"] for each in made} == {"2"} and {each["HOME"] for each in made} == {"h"}
+    own = worker_environments(2, gpus=[], cores=4, environment={"OMP_NUM_THREADS": "1"})[0]
     assert (own["OMP_NUM_THREADS"], own["TF_NUM_INTRAOP_THREADS"]) == ("1", "2") and "CUDA_VISIBLE_DEVICES" not in own
     assert (
         visible_gpus({"CUDA_VISIBLE_DEVICES": "2,5"}) == ["2", "5"]

@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from brats_cascade.costs import weights_of
-from brats_cascade.tracking.notes import read_note
+from brats_cascade.tracking.trained import read_note
 
 ROOT = Path(__file__).parents[2]
 

@@ -40,11 +40,10 @@ def champion() -> str:
     """
     from mlflow import MlflowClient
 
-    from brats_cascade.tracking import tracking_uri
     from brats_cascade.tracking.champion import cure as registering
     from brats_cascade.tracking.champion import find_champion
     from brats_cascade.tracking.registry import ALIAS, NAME
-    from brats_cascade.tracking.store import project_root
+    from brats_cascade.tracking.store import project_root, tracking_uri
 
     reference, cure = f"models:/{NAME}@{ALIAS}", "give --model models/EXPERIMENT"
     try:
@@ -103,7 +102,7 @@ def _load(path: Path, *, precision: str) -> Member:
 
 def _check_store(reference: str) -> None:
     """Refuses to look in a local MLflow database that is not there; MLflow itself would make an empty one."""
-    from brats_cascade.tracking import tracking_uri
+    from brats_cascade.tracking.store import tracking_uri
 
     uri = tracking_uri()
     database = Path(uri.removeprefix("sqlite:///"))

@@ -1,6 +1,5 @@
 """From an architecture's name to a network, and from a file back to it."""
 
-import math
 from pathlib import Path
 
 import keras
@@ -61,11 +60,6 @@ def join_cnns(architecture: str, *, cnn1: keras.Model, cnn2: keras.Model) -> ker
     if architecture == COARSE:
         return join_coarse(cnn1=cnn1, cnn2=cnn2)
     return join_cascade(architecture, cnn1=cnn1, cnn2=cnn2)
-
-
-def kernel_weights(model: keras.Model) -> int:
-    """Number of weights in convolution kernels, biases and normalisation left out: what the paper counts."""
-    return sum(math.prod(weight.shape) for weight in model.weights if weight.name == "kernel")
 
 
 def load_network(path: Path) -> keras.Model:

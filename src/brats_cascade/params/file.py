@@ -1,11 +1,11 @@
 """params.yaml as text: read, and written back in the form that it has."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.errors import UserError
+from brats_cascade.shared import written_whole
 
 
 def read_tree(path: Path, *, editable: bool = False) -> dict[str, Any]:
@@ -37,22 +37,13 @@ def read_tree(path: Path, *, editable: bool = False) -> dict[str, Any]:
 
 
 def write_params(path: Path, tree: Mapping[str, Any]) -> None:
-    """Writes params.yaml whole or not at all, one key per line.
-
-    Args:
-        path: The file.
-        tree: Its blocks.
-    """
+    """Writes params.yaml whole or not at all, one key per line."""
     from ruamel.yaml import YAML
 
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yaml = YAML()
-        yaml.width = 4096  # a long value stays on its line
+    yaml = YAML()
+    yaml.width = 4096  # a long value stays on its line
+    with written_whole(path) as draft:
         yaml.dump(tree, draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _one_line(error: Exception) -> str:

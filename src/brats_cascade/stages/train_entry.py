@@ -1,6 +1,5 @@
 """From an entry of params.yaml `experiments` to a trained network: in the train stage and in the trials of a sweep."""
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from brats_cascade import MODALITIES, costs, provenance
 from brats_cascade.errors import UserError
 from brats_cascade.params import ExperimentParams, Params, TrainParams
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json
 
 if TYPE_CHECKING:
     from brats_cascade.models.cascade import Cnn1
@@ -18,21 +17,29 @@ if TYPE_CHECKING:
     from brats_cascade.training.experiment import Trained
 
 log = logging.getLogger(__name__)
+Facts = dict[str, list[dict[str, Any]]]  # set -> what ingest found of each of its cases
 
 
-def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: str) -> dict[str, Any]:
-    """What a run is searched by."""
-    facts = _facts(project, splits=json.loads(project.splits.read_text(encoding="utf-8")))
+def facts_of(project: Project) -> Facts:
+    """What ingest found of the cases of every set, from the volumes, on which training depends."""
+    from brats_cascade.data.store import open_case
+    from brats_cascade.models.training_data import SETS
+
+    splits = read_json(project.splits)
+    return {name: [open_case(project.volumes / case).meta["facts"] for case in splits[name]] for name in SETS}
+
+
+def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: str, facts: Facts) -> dict[str, Any]:
+    """What the run of the experiment with this name is searched by."""
     release = "+".join(sorted({str(case["release"]) for cases in facts.values() for case in cases}))
     own = entry.train
-    procedure = own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase"
     return {
         "experiment": name,
         "architecture": entry.architecture,
         "builds_on": entry.builds_on,
         "normalisation": own.normalisation,
         "class_weights": own.class_weights,
-        "procedure": procedure,
+        "procedure": own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase",
         "release": release,
         "seed": own.seed,
         "fold": f"{params.split.fold} of {params.split.folds}" if params.split.folds else "none",
@@ -58,9 +65,6 @@ def train_entry(
         folder: For its checkpoints.
         on_check: Called with the history after every validation round.
         devices: From `open_devices`; one device by default.
-
-    Returns:
-        What the training leaves.
 
     Raises:
         UserError: The model it builds on is missing or was trained on other classes, or the loss is no longer finite.
@@ -101,7 +105,7 @@ def _cnn1_of(project: Project, entry: ExperimentParams, *, classes: tuple[int, .
 def _settings_of(source: Path) -> TrainParams | None:
     """What a model was trained with, as its record says; None, with a line in the log, where there is no such record."""
     try:
-        known = json.loads((source / costs.RECORD).read_text(encoding="utf-8"))["params"]
+        known = read_json(source / costs.RECORD)["params"]
         own = {key.removeprefix("train."): value for key, value in known.items() if key.startswith("train.")}
         return TrainParams.model_validate(own)
     except (OSError, ValueError, KeyError):
@@ -113,13 +117,12 @@ def _settings_of(source: Path) -> TrainParams | None:
 
 
 def contract_of(
-    project: Project, params: Params, *, architecture: str, trained: "Trained", classes: tuple[int, ...]
+    params: Params, architecture: str, *, trained: "Trained", classes: tuple[int, ...], facts: Facts
 ) -> "Contract":
     """What the trained network expects and gives, for model.json."""
     from brats_cascade.models.files import Contract
     from brats_cascade.models.training_data import describe_training
 
-    facts = _facts(project, splits=json.loads(project.splits.read_text(encoding="utf-8")))
     seen = params.ingest
     return Contract(
         architecture,
@@ -146,21 +149,12 @@ def open_data(project: Project) -> "TrainingData":
     from brats_cascade.training.batches import TrainingData
 
     try:
-        splits = json.loads(project.splits.read_text(encoding="utf-8"))
-        summary = json.loads((project.patches / "summary.json").read_text(encoding="utf-8"))
+        splits, summary = read_json(project.splits), read_json(project.patches / "summary.json")
         sets = {name: pd.read_parquet(project.patches / f"{name}.parquet") for name in ("phase1", "phase2")}
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: not found; run `dvc repro patches` first, in the project's root") from None
     train, validation = (_open(project, names=splits[name]) for name in ("train", "validation"))
     return TrainingData(train, validation, sets, tuple(summary["classes"]))
-
-
-def _facts(project: Project, *, splits: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What ingest found of the cases of every set, from the volumes, on which training depends."""
-    from brats_cascade.data.store import open_case
-    from brats_cascade.models.training_data import SETS
-
-    return {name: [open_case(project.volumes / case).meta["facts"] for case in splits[name]] for name in SETS}
 
 
 def _open(project: Project, *, names: list[str]) -> "list[TrainingCase]":

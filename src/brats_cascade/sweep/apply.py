@@ -1,15 +1,15 @@
 """Writing a trial into params.yaml as an experiment of its own."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
 from brats_cascade.params.file import read_tree, write_params
 from brats_cascade.params.space import overrides_of
+from brats_cascade.shared import written_whole
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.standing import score_of, unchanged
+from brats_cascade.sweep.trials import score_of, unchanged
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -34,32 +34,24 @@ def apply_best(path: Path, *, study: "Study", best: "FrozenTrial", plan: Plan) -
     Raises:
         UserError: The result would not be read back; the file stays as it was.
     """
-    default = unchanged(study.get_trials(deepcopy=False))
-    if default is not None and score_of(best) <= score_of(default):
-        return (
-            f"{path.name}: left as it is; no trial is better than trial {default.number}, "
-            f"the settings of {plan.sweep.experiment}"
-        )
+    own = unchanged(study.get_trials(deepcopy=False))
+    if own is not None and score_of(best) <= score_of(own):
+        reason = f"no trial is better than trial {own.number}, the settings of {plan.sweep.experiment}"
+        return f"{path.name}: left as it is; {reason}"
     name, tree = f"{study.study_name}_best", read_tree(path, editable=True)
-    found = {key: _short(value) for key, value in overrides_of(best.params).items()}
-    entry = {**tree["experiments"][plan.sweep.experiment], **plan.sweep.fixed, **found}
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    found = {  # without the digits that decide nothing
+        key: float(f"{value:.6g}") if isinstance(value, float) else value
+        for key, value in overrides_of(best.params).items()
+    }
+    tree["experiments"][name] = {**tree["experiments"][plan.sweep.experiment], **plan.sweep.fixed, **found}
     try:
-        tree["experiments"][name] = entry
-        write_params(draft, tree)
-        experiments = load_params(draft).experiments
-        known = load_params(path).experiments
-        same = next((other for other, settings in known.items() if settings == experiments[name]), None)
+        settings = plan.entry.model_copy(update={"train": plan.train_with(found)})
+        same = next((other for other, known in load_params(path).experiments.items() if known == settings), None)
         if same is not None:
             return f"{path.name}: left as it is; experiment {same} has the settings of trial {best.number} already"
-        draft.replace(path)
+        with written_whole(path) as draft:
+            write_params(draft, tree)
+            load_params(draft)
     except UserError as error:
         raise UserError(f"{path}: left as it was; trial {best.number} does not fit in: {error}") from None
-    finally:
-        draft.unlink(missing_ok=True)
     return f"{path.name}: experiment {name} is this trial; `dvc repro` trains and evaluates it"
-
-
-def _short(value: Any) -> Any:
-    """A number without the digits that decide nothing."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value

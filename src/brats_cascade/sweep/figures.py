@@ -2,16 +2,15 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.standing import complete
+from brats_cascade.sweep.trials import complete, score_of
 
 if TYPE_CHECKING:
     from optuna import Study
-    from plotly.graph_objects import Figure
 
 log = logging.getLogger(__name__)
 
@@ -26,35 +25,24 @@ CAPTIONS = {
 }
 
 
-def drawn(study: "Study", *, plan: Plan) -> "dict[str, Figure]":
-    """The figures that a study has enough trials for.
-
-    Args:
-        study: Optuna's.
-        plan: What was searched.
-
-    Returns:
-        Name (a key of CAPTIONS) -> plotly figure.
-    """
+def interactive(study: "Study", *, plan: Plan) -> dict[str, str]:
+    """The figures that a study has enough trials for: a key of CAPTIONS -> HTML, without plotly's code."""
     import optuna.visualization as charts
 
     found = _draw(study, plan=plan, charts=charts)
     if "validation" in found:
         found["validation"].update_layout(xaxis_title="validation round", yaxis_title=LABEL)
-    return found
+    for figure in found.values():
+        figure.update_layout(title_text="", margin={"t": 30})  # the page has a title for it
+    config = {"displaylogo": False, "responsive": True}
+    return {
+        name: str(figure.to_html(full_html=False, include_plotlyjs=False, config=config))
+        for name, figure in found.items()
+    }
 
 
 def pictures(study: "Study", *, plan: Plan, folder: Path) -> dict[str, Path]:
-    """The same figures as PNG files.
-
-    Args:
-        study: Optuna's.
-        plan: What was searched.
-        folder: Where they go.
-
-    Returns:
-        Name -> file.
-    """
+    """The same figures as PNG files in a folder."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -65,31 +53,31 @@ def pictures(study: "Study", *, plan: Plan, folder: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, axes in _draw(study, plan=plan, charts=charts).items():
-        figure = np.ravel(axes)[0].figure
         found[name] = folder / f"{name}.png"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            figure.savefig(found[name], dpi=110, bbox_inches="tight")
+            np.ravel(axes)[0].figure.savefig(found[name], dpi=110, bbox_inches="tight")
     plt.close("all")
     return found
 
 
 def _draw(study: "Study", *, plan: Plan, charts: Any) -> dict[str, Any]:
+    """Draws with one of Optuna's two modules of figures, which have the same functions."""
     done = complete(study.get_trials(deepcopy=False))
     if not done:
         return {}
-    first: dict[str, Any] = {"target_name": LABEL}
+    dice: dict[str, Any] = {"target_name": LABEL}
     if len(plan.objectives) > 1:
-        first["target"] = lambda trial: trial.values[0]
+        dice["target"] = score_of
     jobs: dict[str, Callable[[], Any]] = {
-        "history": lambda: charts.plot_optimization_history(study, **first),
-        "slice": lambda: charts.plot_slice(study, **first),
-        "parallel": lambda: charts.plot_parallel_coordinate(study, **first),
+        "history": lambda: charts.plot_optimization_history(study, **dice),
+        "slice": lambda: charts.plot_slice(study, **dice),
+        "parallel": lambda: charts.plot_parallel_coordinate(study, **dice),
     }
     if any(trial.intermediate_values for trial in done):
         jobs["validation"] = lambda: charts.plot_intermediate_values(study)
-    if len({trial.values[0] for trial in done}) > 1 and _shared_params(done):
-        jobs["importances"] = lambda: charts.plot_param_importances(study, **first)
+    if len({score_of(trial) for trial in done}) > 1 and set.intersection(*(set(trial.params) for trial in done)):
+        jobs["importances"] = lambda: charts.plot_param_importances(study, **dice)
     if len(plan.objectives) > 1:
         jobs["pareto"] = lambda: charts.plot_pareto_front(study, target_names=[LABEL, plan.objectives[1]])
     found = {}
@@ -101,7 +89,3 @@ def _draw(study: "Study", *, plan: Plan, charts: Any) -> dict[str, Any]:
         except Exception as error:  # a picture less; the study has all numbers
             log.warning("figure %s not drawn: %s: %s", name, type(error).__name__, error)
     return found
-
-
-def _shared_params(trials: Sequence[Any]) -> set[str]:
-    return set.intersection(*(set(trial.params) for trial in trials))

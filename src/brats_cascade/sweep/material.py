@@ -28,15 +28,16 @@ class Material:
     data: "TrainingData"
     patients: Mapping[str, str]
 
+    def mean_over_patients(self, scores: Mapping[str, float]) -> float:
+        """Mean over patients of the mean over each patient's cases, from a score per validation case."""
+        of_patient: dict[str, list[float]] = {}
+        for case, score in scores.items():
+            of_patient.setdefault(self.patients[case], []).append(score)
+        return sum(sum(values) / len(values) for values in of_patient.values()) / len(of_patient)
+
 
 def open_material(root: Path) -> Material:
-    """Opens what the stages `ingest`, `split` and `patches` have left.
-
-    Args:
-        root: The project's folder.
-
-    Returns:
-        The material.
+    """Opens what the stages `ingest`, `split` and `patches` have left in a project's folder.
 
     Raises:
         UserError: A file is missing, there is no validation patient, or a test patient is among the others.
@@ -93,11 +94,3 @@ def refuse_test(
             f"data/splits.json: {', '.join(sorted(used))} of test patients are among the training or validation data; "
             "run `dvc repro patches` so that the sets fit the split"
         )
-
-
-def mean_over_patients(scores: Mapping[str, float], *, patients: Mapping[str, str]) -> float:
-    """Mean over patients of the mean over each patient's cases."""
-    by_patient: dict[str, list[float]] = {}
-    for case, score in scores.items():
-        by_patient.setdefault(patients[case], []).append(score)
-    return sum(sum(values) / len(values) for values in by_patient.values()) / len(by_patient)

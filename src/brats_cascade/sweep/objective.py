@@ -4,25 +4,79 @@ import logging
 import math
 import os
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance, tracking
+from brats_cascade.errors import UserError
 from brats_cascade.params import TrainParams
 from brats_cascade.params.space import suggest
+from brats_cascade.project import Project
+from brats_cascade.stages.train_entry import train_entry
 from brats_cascade.sweep import records
 from brats_cascade.sweep.material import Material
-from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.standing import origin
-from brats_cascade.sweep.trial import Outcome, train_trial
+from brats_cascade.sweep.plan import Orders, Plan
+from brats_cascade.sweep.trials import host_name
 
 if TYPE_CHECKING:
     from optuna import Trial
 
 log = logging.getLogger(__name__)
+EVERY_SLICE = 10**6
+OnCheck = Callable[[list[dict[str, float]]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished training is judged by.
+
+    Attributes:
+        complete: Mean complete Dice over the validation patients, each on all slices of all their cases.
+        cases: Validation case -> complete Dice.
+        seconds: Time in training.
+        parameters: Of the network, CNN 1 included.
+        pixels: Labelled pixels seen, those of CNN 1s trained within included.
+    """
+
+    complete: float
+    cases: dict[str, float]
+    seconds: float
+    parameters: int
+    pixels: int
+
+
+def train_trial(
+    plan: Plan, train: TrainParams, *, material: Material, root: Path, folder: Path, on_check: OnCheck
+) -> Outcome:
+    """Trains with the settings of one trial and scores the result.
+
+    Args:
+        plan: The experiment.
+        train: The settings.
+        material: What to train on.
+        root: The project's folder.
+        folder: Of the checkpoints; a training that was killed goes on from there.
+        on_check: Called with the history after every validation round; may raise to end the training.
+
+    Raises:
+        UserError: The loss is no longer finite, or the CNN 1 that the experiment builds on is missing or does not fit.
+    """
+    from brats_cascade.models.cascade import GEOMETRY
+    from brats_cascade.training.validation import validation_scores
+
+    entry, data = plan.entry.model_copy(update={"train": train}), material.data
+    trained = train_entry(Project(root), entry, data=data, folder=folder, on_check=on_check)
+    geometry = GEOMETRY[entry.architecture]
+    cases = {
+        case.name: validation_scores(
+            trained.network, cases=[case], classes=data.classes, geometry=geometry, slices=EVERY_SLICE
+        )["complete"]
+        for case in data.validation
+    }
+    parameters = trained.network.count_params()
+    return Outcome(material.mean_over_patients(cases), cases, trained.seconds, parameters, trained.pixels)
 
 
 class TrialFailed(Exception):  # noqa: N818
@@ -34,35 +88,21 @@ class Objective:
     """Runs one trial after another in one process.
 
     Attributes:
-        study: Its name.
-        plan: What is searched.
+        orders: The study, and where it is run.
         material: What to train on.
-        root: The project's folder.
-        work: Folder of the study's checkpoints.
-        parent: MLflow's run of the study, "" for none.
-        begun: Called once a trial's number is known.
         train: The training; another one in tests and benchmarks.
+        begun: Called once a trial's number is known.
         failures: Trials that failed in a row, and why the last one did.
     """
 
-    study: str
-    plan: Plan
+    orders: Orders
     material: Material
-    root: Path
-    work: Path
-    parent: str = ""
-    begun: Callable[[], None] = lambda: None
     train: Callable[..., Outcome] = train_trial
+    begun: Callable[[], None] = lambda: None
     failures: list[str] = field(default_factory=list)
 
     def __call__(self, trial: "Trial") -> float | tuple[float, ...]:
-        """One trial.
-
-        Args:
-            trial: Optuna's.
-
-        Returns:
-            The score, or with two objectives both.
+        """One trial: its score, or with two objectives both.
 
         Raises:
             TrialFailed: It cannot be scored.
@@ -71,7 +111,8 @@ class Objective:
         import optuna
 
         self.begun()
-        folder = self.work / f"{origin(trial.study.get_trials(deepcopy=False)[trial.number]):04d}"
+        stored = trial.study.get_trials(deepcopy=False)[trial.number]
+        folder = self.orders.folder / f"{stored.system_attrs.get('failed_trial', trial.number):04d}"  # of the first try
         for key, value in {"host": host_name(), "pid": os.getpid()}.items():
             trial.set_user_attr(key, value)
         try:
@@ -88,18 +129,17 @@ class Objective:
             self._over(folder, failure=reason)
             raise TrialFailed(reason) from error
         self._over(folder)
-        second = {"seconds": outcome.seconds, "parameters": float(outcome.parameters)}.get(self.plan.sweep.second)
-        return outcome.complete if second is None else (outcome.complete, second)
+        second = {"seconds": outcome.seconds, "parameters": float(outcome.parameters)}
+        wanted = self.orders.plan.objectives[1:]
+        return (outcome.complete, *(second[name] for name in wanted)) if wanted else outcome.complete
 
     def _tracked(self, trial: "Trial", *, folder: Path) -> Outcome:
-        """The trial inside its MLflow run."""
+        """The trial inside its MLflow run, which a pruned trial finishes, too."""
         import optuna
 
-        train = self.plan.train_with(suggest(trial, self.plan.space))
+        train = self.orders.plan.train_with(suggest(trial, self.orders.plan.space))
         pruned = None
-        with records.open_trial(
-            trial, study=self.study, plan=self.plan, train=train, parent=self.parent, root=self.root
-        ) as run:
+        with records.open_trial(trial, orders=self.orders, train=train) as run:
             try:
                 outcome = self._trained(trial, train=train, folder=folder, run=run)
             except optuna.TrialPruned as error:
@@ -109,7 +149,8 @@ class Objective:
                 records.close_trial(run, state="failed", reason=describe(error))
                 raise
             else:
-                records.close_trial(run, state="complete", outcome=outcome)
+                scores = {key: value for key, value in vars(outcome).items() if key != "pixels"}
+                records.close_trial(run, state="complete", scores=scores)
         if pruned is not None:
             raise pruned
         return outcome
@@ -117,8 +158,8 @@ class Objective:
     def _trained(self, trial: "Trial", *, train: TrainParams, folder: Path, run: tracking.Run) -> Outcome:
         import optuna
 
-        prunes = self.plan.sweep.second == "none"
-        reported = 0
+        plan, root, reported = self.orders.plan, self.orders.root, 0
+        prunes = plan.sweep.second == "none"
 
         def on_check(history: list[dict[str, float]]) -> None:
             nonlocal reported
@@ -129,17 +170,12 @@ class Objective:
             if prunes and fresh and trial.should_prune():
                 raise optuna.TrialPruned(f"behind after validation round {reported}")
 
-        outcome = self.train(self.plan, train, material=self.material, root=self.root, folder=folder, on_check=on_check)
+        outcome = self.train(plan, train, material=self.material, root=root, folder=folder, on_check=on_check)
         if not math.isfinite(outcome.complete):
             raise ArithmeticError(f"the score is {outcome.complete}")
-        facts: dict[str, Any] = {
-            "cases": outcome.cases,
-            "seconds": round(outcome.seconds, 2),
-            "parameters": outcome.parameters,
-            "pixels": outcome.pixels,
-            **memory(),
-        }
-        for key, value in facts.items():
+        seconds = round(outcome.seconds, 2)
+        facts = {"cases": outcome.cases, "seconds": seconds, "parameters": outcome.parameters, "pixels": outcome.pixels}
+        for key, value in {**facts, **memory()}.items():
             trial.set_user_attr(key, value)
         return outcome
 
@@ -151,32 +187,20 @@ class Objective:
 
 def describe(error: BaseException) -> str:
     """The reason of a failure on one line."""
-    text = " ".join(str(error).split())[:300]
-    name = type(error).__name__
+    text, name = " ".join(str(error).split())[:300], type(error).__name__
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or name == "ResourceExhaustedError":
         return f"out of memory: {text or name}"
     return text if _expected(error) else f"{name}: {text}"
 
 
 def _expected(error: BaseException) -> bool:
-    from brats_cascade.errors import UserError
-
     return isinstance(error, UserError | MemoryError | ArithmeticError)
 
 
-def host_name() -> str:
-    """This host, and since when it runs: after a restart none of its processes is left."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()} {boot.read_text().strip()[:8] if boot.is_file() else ''}".strip()
-
-
-def memory() -> dict[str, int]:
+def memory() -> dict[str, Any]:
     """Memory of this process, MB: at most so far, its own, and its share of what several processes map (Linux)."""
     import psutil
 
-    found = {"peak_memory_mb": round(provenance.peak_memory_mb())}
     parts = psutil.Process().memory_full_info()
-    found["own_memory_mb"] = round(parts.uss / 2**20)
-    if hasattr(parts, "pss"):
-        found["shared_memory_mb"] = round((parts.pss - parts.uss) / 2**20)
-    return found
+    found = {"peak_memory_mb": round(provenance.peak_memory_mb()), "own_memory_mb": round(parts.uss / 2**20)}
+    return found | ({"shared_memory_mb": round((parts.pss - parts.uss) / 2**20)} if hasattr(parts, "pss") else {})

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from brats_cascade.params import ExperimentParams, Params, SweepParams, TrainParams, swept_experiment
 from brats_cascade.params.space import Space, parse_space
 from brats_cascade.params.train import apply_overrides
+from brats_cascade.project import Project
 
-Direction = Literal["maximize", "minimize"]
+_MACHINE = ("checkpoint_steps", "devices")  # settings of no consequence for the score
 
 
 @dataclass(frozen=True)
@@ -27,32 +29,18 @@ class Plan:
     space: Space
 
     @property
-    def directions(self) -> "list[Direction]":
-        """Of the objectives: the Dice, then the second one."""
-        return ["maximize"] if self.sweep.second == "none" else ["maximize", "minimize"]
-
-    @property
     def objectives(self) -> list[str]:
-        """Names of the objectives."""
+        """The Dice, and what else is wanted of a trial."""
         return ["complete"] if self.sweep.second == "none" else ["complete", self.sweep.second]
 
+    @property
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
+        """Of the objectives."""
+        return ["maximize"] if self.sweep.second == "none" else ["maximize", "minimize"]
+
     def train_with(self, overrides: Mapping[str, Any]) -> TrainParams:
-        """The settings of one trial.
-
-        Raises:
-            UserError: A value that `train` refuses.
-        """
+        """The settings of one trial; a UserError for a value that `train` refuses."""
         return apply_overrides(self.entry.train, overrides, where="trial")
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"entry": self.entry.model_dump(), "sweep": self.sweep.model_dump()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
-        """The inverse of `as_dict`."""
-        entry, sweep = ExperimentParams.model_validate(values["entry"]), SweepParams.model_validate(values["sweep"])
-        return cls(entry, sweep, parse_space(sweep.space, train=entry.train))
 
     def identity(self) -> str:
         """What trials of one study must have in common, as JSON: other settings make scores that do not compare."""
@@ -61,20 +49,35 @@ class Plan:
         return json.dumps({**own, "train": train, "builds_on": self.entry.builds_on}, sort_keys=True)
 
 
-_MACHINE = ("checkpoint_steps", "devices")  # of no consequence for the score
-
-
 def plan_of(params: Params) -> Plan:
-    """Reads the plan from params.yaml.
-
-    Args:
-        params: All parameters.
-
-    Returns:
-        The plan.
-
-    Raises:
-        UserError: An unknown experiment or key, or a value that `train` refuses; names the key.
-    """
+    """The plan in params.yaml; a UserError names the key that is wrong."""
     entry = swept_experiment(params)
     return Plan(entry, params.sweep, parse_space(params.sweep.space, train=entry.train))
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a worker process is told.
+
+    Attributes:
+        study: Name of the study.
+        storage: Its address, with the password if there is one.
+        plan: What is searched.
+        root: The project's folder.
+        trials: How many the study should have in all, those of other processes included.
+        deadline: Epoch seconds after which none begins, or None.
+        parent: MLflow's run of the study, "" for none.
+    """
+
+    study: str
+    storage: str
+    plan: Plan
+    root: Path
+    trials: int
+    deadline: float | None = None
+    parent: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """For the checkpoints of the trials and the logs of the workers."""
+        return Project(self.root).work / "sweep" / self.study

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance, tracking
 from brats_cascade.params import TrainParams
-from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.standing import LOST, reason_of, score_of
-from brats_cascade.sweep.trial import Outcome
+from brats_cascade.sweep.plan import Orders, Plan
+from brats_cascade.sweep.trials import LOST, reason_of, score_of
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
 RUN = "mlflow_run"  # user attribute of a study or a trial
-PARENT = "mlflow.parentRunId"
 SETTLES = 1.0  # seconds; between a look into the study's storage and a write there lie milliseconds
 
 
@@ -31,36 +29,22 @@ def open_study_run(study: "Study", *, plan: Plan, storage: str, root: Path) -> I
         plan: What is searched.
         storage: Its address, without a password.
         root: The project's folder.
-
-    Yields:
-        The run.
     """
-    sweep = plan.sweep
-    params = {
-        "storage": storage,
-        "objectives": ", ".join(plan.objectives),
-        **{
-            f"sweep.{key}": getattr(sweep, key)
-            for key in ("experiment", "seed", "sampler", "pruner", "startup", "second")
-        },
-        "sweep.space": json.dumps(sweep.space),
-        "sweep.fixed": json.dumps(sweep.fixed),
-    }
+    sweep = plan.sweep.model_dump(include={"experiment", "seed", "sampler", "pruner", "startup", "second"})
+    sweep |= {"space": json.dumps(plan.sweep.space), "fixed": json.dumps(plan.sweep.fixed)}
+    params = {"storage": storage, "objectives": ", ".join(plan.objectives)}
+    params |= {f"sweep.{key}": value for key, value in sweep.items()}
     tags = {**_tags(study.study_name, plan=plan, kind="sweep"), "git_commit": provenance.git_commit(root)}
     settings = {"name": study.study_name, "tags": tags, "params": params, "root": root}
-    known = study.user_attrs.get(RUN) or _agreed(study, settings=settings)
-    with _opened(known, **settings) as run:
+    with _opened(study.user_attrs.get(RUN) or _agreed(study, settings=settings), **settings) as run:
         yield run
 
 
 def _agreed(study: "Study", *, settings: Mapping[str, Any]) -> str:
-    """Makes the run of a new study: one, however many hosts begin at once.
+    """Makes the run of a new study: one, however many hosts begin at once; "" if MLflow cannot be reached.
 
     The study's storage decides. What was written last counts, so each host reads again after a while in which any other that
     had read nothing has written, too; a host whose run is not the one that counts deletes its own.
-
-    Returns:
-        The run's id; "" if MLflow cannot be reached.
     """
     with tracking.start_run(**settings) as run:
         pass
@@ -76,32 +60,18 @@ def _agreed(study: "Study", *, settings: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def open_trial(
-    trial: "Trial", *, study: str, plan: Plan, train: TrainParams, parent: str, root: Path
-) -> Iterator[tracking.Run]:
-    """The run of a trial, a child of the study's; a trial that is tried again goes on in the same run.
-
-    Args:
-        trial: Optuna's.
-        study: Name of the study.
-        plan: What is searched.
-        train: The trial's settings.
-        parent: Id of the study's run, "" for none.
-        root: The project's folder.
-
-    Yields:
-        The run; finished at the end, failed after an exception.
-    """
+def open_trial(trial: "Trial", *, orders: Orders, train: TrainParams) -> Iterator[tracking.Run]:
+    """The run of a trial, a child of the study's; a trial that is tried again goes on in the same run."""
     tags = {
-        **_tags(study, plan=plan, kind="trial"),
+        **_tags(orders.study, plan=orders.plan, kind="trial"),
         "trial": trial.number,
         "state": "running",
-        **{key: getattr(train, key) for key in ("normalisation", "class_weights", "procedure", "optimizer", "seed")},
-        **({PARENT: parent} if parent else {}),
+        **train.model_dump(include={"normalisation", "class_weights", "procedure", "optimizer", "seed"}),
+        **({tracking.PARENT: orders.parent} if orders.parent else {}),
     }
     params = {f"train.{key}": value for key, value in train.model_dump().items()}
     known = trial.user_attrs.get(RUN)
-    with _opened(known, name=f"{study}/{trial.number}", tags=tags, params=params, root=root) as run:
+    with _opened(known, name=f"{orders.study}/{trial.number}", tags=tags, params=params, root=orders.root) as run:
         if run.id and run.id != known:
             trial.set_user_attr(RUN, run.id)
         elif known:
@@ -109,12 +79,11 @@ def open_trial(
         yield run
 
 
-def close_trial(run: tracking.Run, *, state: str, outcome: Outcome | None = None, reason: str = "") -> None:
+def close_trial(run: tracking.Run, *, state: str, scores: Mapping[str, Any] | None = None, reason: str = "") -> None:
     """How a trial ended: tags `state` and `reason`, and its scores."""
     run.log_tags({"state": state, **({"reason": reason} if reason else {})})
-    if outcome is not None:
-        scores = {"complete": outcome.complete, "seconds": outcome.seconds, "parameters": outcome.parameters}
-        run.log_scores({**scores, "cases": outcome.cases}, prefix="sweep")
+    if scores is not None:
+        run.log_scores(scores, prefix="sweep")
 
 
 def log_rows(run: tracking.Run, rows: Sequence[Mapping[str, float]]) -> None:
@@ -126,13 +95,7 @@ def log_rows(run: tracking.Run, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def settle(run: tracking.Run, *, best: "FrozenTrial | None", trials: "Sequence[FrozenTrial]") -> None:
-    """Tags the best trial's run and no other, ends the runs of trials that were lost, and sums up on the study's run.
-
-    Args:
-        run: Of the study.
-        best: The best trial, or None.
-        trials: All trials.
-    """
+    """Tags the best trial's run and no other, ends the runs of trials that were lost, and sums up on the study's run."""
     from mlflow.exceptions import MlflowException
 
     if not run.online:
@@ -156,20 +119,10 @@ def settle(run: tracking.Run, *, best: "FrozenTrial | None", trials: "Sequence[F
 
 @contextlib.contextmanager
 def _opened(known: str | None, **settings: Any) -> Iterator[tracking.Run]:
-    name = settings.pop("name")
-    if known:
-        with tracking.resume_run(known, name=name, **settings) as run:
-            yield run
-    else:
-        with tracking.start_run(name, finish=True, **settings) as run:
-            yield run
+    with tracking.resume_run(known, **settings) if known else tracking.start_run(finish=True, **settings) as run:
+        yield run
 
 
 def _tags(study: str, *, plan: Plan, kind: str) -> dict[str, Any]:
-    return {
-        "sweep": study,
-        "kind": kind,
-        "experiment": plan.sweep.experiment,
-        "architecture": plan.entry.architecture,
-        "builds_on": plan.entry.builds_on,
-    }
+    entry = plan.entry.model_dump(include={"architecture", "builds_on"})
+    return {"sweep": study, "kind": kind, "experiment": plan.sweep.experiment, **entry}

@@ -1,114 +1,125 @@
-"""reports/sweep.html: the study on one page that needs nothing from outside."""
+"""A study on a page: reports/sweep.html, which needs nothing from outside, and a short one in Markdown for git."""
 
-from dataclasses import dataclass
+import json
+import shutil
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.project import Project
 from brats_cascade.report.render import render
+from brats_cascade.shared import written_whole
 from brats_cascade.sweep import figures
 from brats_cascade.sweep.plan import Plan
-from brats_cascade.sweep.standing import best, reason_of, retried, score_of, unchanged
+from brats_cascade.sweep.study import DATA
+from brats_cascade.sweep.trials import ENDED, best, complete, reason_of, retried, score_of, settings_of, unchanged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-CONFIG = {"displaylogo": False, "responsive": True}
+WHERE, COMMAND = "where", "command"  # user attributes of a study: its last workers' commit and machine, its command
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was written.
-
-    Attributes:
-        page: The HTML file.
-        pictures: Name -> PNG file.
-    """
-
-    page: Path
-    pictures: dict[str, Path]
-
-
-def write_report(path: Path, *, study: "Study", plan: Plan) -> Report:
-    """Writes the page and the pictures.
-
-    Args:
-        path: The HTML file; pictures go to the folder `sweep` beside it.
-        study: Optuna's.
-        plan: What was searched.
-
-    Returns:
-        The files.
-    """
+def write_report(study: "Study", *, plan: Plan, root: Path) -> tuple[Path, dict[str, Path]]:
+    """Writes reports/sweep.html and the pictures in reports/sweep; gives the page, and name -> picture."""
     from plotly.offline import get_plotlyjs
 
-    trials = study.get_trials(deepcopy=False)
-    chosen = best(trials)
-    default = unchanged(trials)
-    charts = [
-        {"name": name, "caption": figures.CAPTIONS[name], "html": _inner(figure)}
-        for name, figure in figures.drawn(study, plan=plan).items()
-    ]
-    text = render(
-        "sweep.html.j2",
-        study=study.study_name,
-        plan=plan,
-        tiles=_tiles(trials, chosen=chosen, default=default),
-        settings=list(dict.fromkeys(name for trial in trials for name in trial.params)),
-        rows=[_row(trial, best=chosen, repeated=retried(trials)) for trial in _ranked(trials)],
-        charts=charts,
-        plotly=get_plotlyjs() if charts else "",
-    )
+    path = Project(root).reports / "sweep.html"
+    charts = figures.interactive(study, plan=plan)
+    shown = [{"name": name, "caption": figures.CAPTIONS[name], "html": html} for name, html in charts.items()]
+    code = get_plotlyjs() if charts else ""
+    text = render("sweep.html.j2", charts=shown, plotly=code, **_context(study, plan=plan))
+    with written_whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return path, figures.pictures(study, plan=plan, folder=path.with_suffix(""))
+
+
+def write_page(path: Path, *, study: "Study", plan: Plan, root: Path, command: str) -> None:
+    """Writes the page for git, with the picture of the study's history beside it.
+
+    Args:
+        path: Such as docs/results/sweep.md.
+        study: Optuna's.
+        plan: What was searched.
+        root: The project's folder, whose report is written already.
+        command: What writes the page.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
-    return Report(path, figures.pictures(study, plan=plan, folder=path.parent / "sweep"))
+    drawn = Project(root).reports / "sweep" / "history.png"
+    picture = path.with_name(f"{path.stem}_history.png") if drawn.is_file() else None
+    if picture is not None:
+        shutil.copyfile(drawn, picture)
+    summary = Project(root).metrics / f"{study.study_name}_best" / "summary.json"
+    retrained = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else None
+    more = {"command": command, "picture": picture, "retrained": retrained, "attributes": study.user_attrs}
+    path.write_text(render("sweep.md.j2", data=DATA, **more, **_context(study, plan=plan)), encoding="utf-8")
 
 
-def _inner(figure: Any) -> str:
-    """A figure as HTML, without its title: the page has one."""
-    figure.update_layout(title_text="", margin={"t": 30})
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG))
-
-
-def _tiles(
-    trials: "list[FrozenTrial]", *, chosen: "FrozenTrial | None", default: "FrozenTrial | None"
-) -> list[tuple[str, str]]:
-    """The numbers on top."""
-    count = {state: sum(trial.state.name == state for trial in trials) for state in ("COMPLETE", "PRUNED", "FAIL")}
-    tiles = [
-        (_dice(chosen), f"best, trial {chosen.number}" if chosen else "best"),
-        (_dice(default), "the experiment's own settings"),
-        (str(count["COMPLETE"]), "trials complete"),
-        (str(count["PRUNED"]), "ended early"),
-        (str(count["FAIL"]), "failed or lost"),
-    ]
-    return tiles
-
-
-def _dice(trial: "FrozenTrial | None") -> str:
-    return f"{score_of(trial):.4f}" if trial else "-"
-
-
-def _ranked(trials: "list[FrozenTrial]") -> "list[FrozenTrial]":
-    order = {"COMPLETE": 0, "PRUNED": 1, "FAIL": 2}
-    return sorted(
+def _context(study: "Study", *, plan: Plan) -> dict[str, Any]:
+    """What both pages show."""
+    trials = study.get_trials(deepcopy=False)
+    chosen, own, repeated = best(trials), unchanged(trials), retried(trials)
+    order = list(ENDED)
+    ranked = sorted(
         trials,
-        key=lambda trial: (order.get(trial.state.name, 3), -trial.values[0] if trial.values else 0.0, trial.number),
+        key=lambda trial: (
+            order.index(trial.state.name) if trial.state.name in order else len(order),
+            -trial.values[0] if trial.values else 0.0,
+            trial.number,
+        ),
     )
+    return {
+        "study": study.study_name,
+        "plan": plan,
+        "facts": _facts(trials),
+        "gain": score_of(chosen) - score_of(own) if chosen and own else None,
+        "patients": len(chosen.user_attrs.get("cases", {})) if chosen else 0,
+        "settings": list(dict.fromkeys(name for trial in trials for name in trial.params)),
+        "rows": [_row(trial, best=chosen, repeated=trial.number in repeated) for trial in ranked],
+    }
 
 
-def _row(trial: "FrozenTrial", *, best: "FrozenTrial | None", repeated: set[int]) -> dict[str, Any]:
+def _facts(trials: "Sequence[FrozenTrial]") -> list[tuple[str, str]]:
+    """The numbers on top, each with what it is."""
+    chosen, own = best(trials), unchanged(trials)
+    scores = [score_of(trial) for trial in complete(trials)]
+    count = [f"{sum(trial.state.name == state for trial in trials)} {word}" for state, word in ENDED.items()]
+    facts = [
+        ("the experiment's own settings", f"{score_of(own):.4f}" if own else "not among the complete trials"),
+        ("best", f"{score_of(chosen):.4f}, trial {chosen.number}" if chosen else "none"),
+        ("least, median", f"{min(scores):.4f}, {median(scores):.4f}" if scores else "none"),
+        ("trials", f"{', '.join(count)} or lost"),
+        ("from the first trial's start to the last one's end", f"{seconds_of(trials):.0f} s"),
+    ]
+    for kind, word in (("own", "its own"), ("shared", "shared with others")):
+        attributes = [trial.user_attrs.get(f"{kind}_memory_mb") for trial in trials]
+        if values := [value for value in attributes if value is not None]:
+            facts.append((f"memory of a worker, {word}", f"{min(values)} to {max(values)} MB"))
+    return facts
+
+
+def seconds_of(trials: "Sequence[FrozenTrial]") -> float:
+    """From the first trial's start to the last one's end, s; 0 while none has ended."""
+    ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
+    starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
+    return (max(ends) - min(starts)).total_seconds() if ends and starts else 0.0
+
+
+def _row(trial: "FrozenTrial", *, best: "FrozenTrial | None", repeated: bool) -> dict[str, Any]:
     last = max(trial.intermediate_values.items(), default=(0, None))[1]
+    score = f"({last:.4f})" if last is not None else ""
+    notes = [reason_of(trial), "tried again" if repeated else ""]
     return {
         "number": trial.number,
-        "state": trial.state.name.lower(),
+        "state": ENDED.get(trial.state.name, trial.state.name.lower()),
         "best": best is not None and trial.number == best.number,
-        "score": _dice(trial) if trial.state.name == "COMPLETE" else "" if last is None else f"({last:.4f})",
+        "score": f"{score_of(trial):.4f}" if trial.state.name == "COMPLETE" else score,
         "seconds": trial.user_attrs.get("seconds", ""),
         "parameters": trial.user_attrs.get("parameters", ""),
         "memory": trial.user_attrs.get("peak_memory_mb", ""),
-        "params": {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in trial.params.items()},
-        "note": reason_of(trial) + ("; tried again" if trial.number in repeated else ""),
+        "params": settings_of(trial),
+        "note": "; ".join(filter(None, notes)),
     }

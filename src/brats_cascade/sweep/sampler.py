@@ -1,25 +1,28 @@
-"""A sampler whose draws belong to the trial: the same seed and trial number give the same, in any process, on any host."""
+"""How a study chooses settings and ends trials that fall behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optuna
 from optuna.samplers import BaseSampler
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from brats_cascade.sweep.plan import Plan
+from brats_cascade.sweep.trials import experimental
 
+if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
+    from optuna.pruners import BasePruner
     from optuna.trial import FrozenTrial, TrialState
 
 
 class NumberedSampler(BaseSampler):
     """Samples every trial by a sampler of its own, seeded with the trial's number.
 
-    Workers that begin together share nothing but the study, and a number of their own is known on one host only. A trial's
-    number is unique in the study, so no two trials draw alike, and a study that gets more trials goes on as if it had been
-    asked for them at once.
+    The same seed and number give the same draws in any process, on any host: workers that begin together share nothing but
+    the study. A trial's number is unique in the study, so no two trials draw alike, and a study that gets more trials goes
+    on as if it had been asked for them at once.
 
     Args:
         make: From a seed to a sampler.
@@ -52,7 +55,31 @@ class NumberedSampler(BaseSampler):
         return self._own.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
-        self, study: "Study", trial: "FrozenTrial", state: "TrialState", values: "Sequence[float] | None"
+        self, study: "Study", trial: "FrozenTrial", state: "TrialState", values: Sequence[float] | None
     ) -> None:
         """The trial's end."""
         self._own.after_trial(study, trial, state, values)
+
+
+def make_sampler(plan: Plan) -> BaseSampler:
+    """TPE, which learns from finished trials and keeps away from running ones, or random values."""
+    startup, single = plan.sweep.startup, plan.sweep.second == "none"
+
+    @experimental()
+    def make(seed: int) -> BaseSampler:
+        if plan.sweep.sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=single, group=single)
+
+    return NumberedSampler(make, seed=plan.sweep.seed)
+
+
+def make_pruner(plan: Plan) -> "BasePruner":
+    """Ends trials that fall behind; none with two objectives, which Optuna does not prune."""
+    sweep, train = plan.sweep, plan.entry.train
+    if sweep.pruner == "none" or sweep.second != "none":
+        return optuna.pruners.NopPruner()
+    if sweep.pruner == "hyperband":
+        phases = 2 if train.procedure == "two_phase" and train.phase2_steps else 1
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=max(2, train.checks * phases))
+    return optuna.pruners.MedianPruner(n_startup_trials=sweep.startup, n_warmup_steps=2)  # rounds count from 1

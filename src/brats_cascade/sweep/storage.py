@@ -1,22 +1,18 @@
 """Where a study is kept: a database, a journal file, or a gRPC proxy in front of one."""
 
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.errors import UserError
+from brats_cascade.sweep.trials import experimental
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+FORMS = "sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT"
 PROXY_PATIENCE = 60  # seconds
 GRACE = 3  # heartbeats that may be missing before a trial counts as lost
-
-
-def default_storage(root: Path) -> str:
-    """The database beside MLflow's."""
-    return f"sqlite:///{root / 'optuna.db'}"
 
 
 def shown(url: str) -> str:
@@ -28,16 +24,14 @@ def shown(url: str) -> str:
     return make_url(url).render_as_string(hide_password=True)
 
 
+@experimental()
 def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> "BaseStorage":
     """Opens a storage and makes its tables if there are none.
 
     Args:
-        url: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/DATABASE`, `journal:FILE` or `grpc://HOST:PORT`.
+        url: One of FORMS.
         heartbeat: Seconds between signs of life of a running trial (databases only).
         retries: How often a trial whose process was killed is tried again.
-
-    Returns:
-        An Optuna storage.
 
     Raises:
         UserError: The address is none of these, cannot be reached, or its driver is not installed.
@@ -52,9 +46,7 @@ def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> "BaseSto
     if url.startswith("grpc://"):
         return _open_proxy(url)
     if "://" not in url:
-        raise UserError(
-            f"--storage: expected sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT, received {url!r}"
-        )
+        raise UserError(f"--storage: expected {FORMS}, received {url!r}")
     return _open_database(url, heartbeat=heartbeat, retries=retries)
 
 
@@ -64,9 +56,7 @@ def _open_proxy(url: str) -> "BaseStorage":
     host, _, port = url.removeprefix("grpc://").rpartition(":")
     if not host or not port.isdigit():
         raise UserError(f"--storage: expected grpc://HOST:PORT, received {url!r}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+    proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
     try:
         proxy.wait_server_ready(timeout=PROXY_PATIENCE)
     except ConnectionError as error:
@@ -84,17 +74,11 @@ def _open_database(url: str, *, heartbeat: int, retries: int) -> "BaseStorage":
     if url.startswith("sqlite:"):
         engine = {"connect_args": {"timeout": 60}}
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=retries)
+    beat: dict[str, Any] = {"heartbeat_interval": heartbeat, "grace_period": GRACE * heartbeat}
     for attempt in range(3):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return optuna.storages.RDBStorage(
-                    url,
-                    engine_kwargs=engine,
-                    heartbeat_interval=heartbeat,
-                    grace_period=GRACE * heartbeat,
-                    heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=retries),
-                )
+            return optuna.storages.RDBStorage(url, engine_kwargs=engine, heartbeat_stale_trial_callback=retry, **beat)
         except ImportError as error:
             driver = "pip install 'brats-cascade[postgres]'" if "psycopg" in url else "install its driver"
             raise UserError(f"--storage {shown(url)}: {error}; {driver}") from None
@@ -103,10 +87,3 @@ def _open_database(url: str, *, heartbeat: int, retries: int) -> "BaseStorage":
                 raise UserError(f"--storage {shown(url)}: cannot be opened: {error}") from None
             time.sleep(1)
     raise AssertionError("unreachable")
-
-
-def has_heartbeat(storage: "BaseStorage") -> bool:
-    """Says whether lost trials are noticed from anywhere; otherwise only on the host that ran them."""
-    from optuna.storages import RDBStorage
-
-    return isinstance(storage, RDBStorage)

@@ -43,11 +43,7 @@ def best(candidates: Iterable[Candidate]) -> Candidate | None:
 
 
 def barred(facts: Mapping[str, Any]) -> str:
-    """Why an experiment cannot be champion; empty if it can.
-
-    Args:
-        facts: With `fold` and `procedure`, as models/E/record.json.
-    """
+    """Why an experiment cannot be champion, by the facts of models/E/record.json; empty if it can."""
     if facts.get("fold", "none") != "none":
         return f"fold {facts['fold']}"
     return "phase 1 only" if facts.get("procedure") == "one_phase" else ""
@@ -80,12 +76,7 @@ def data_tags(root: Path) -> dict[str, str]:
 
 
 def find_champion(root: Path, *, experiments: Sequence[str]) -> Candidate | None:
-    """The champion of all finished runs on the data and the split that lie in a project's folder.
-
-    Args:
-        root: The project's folder.
-        experiments: Those of its params.yaml; they count also where MLflow cannot be reached.
-    """
+    """The champion of all finished runs on a project's data and split, and of its experiments where MLflow is away."""
     return best([*_candidates_in_mlflow(root), *candidates_here(root, experiments=experiments)])
 
 
@@ -102,23 +93,15 @@ def _candidates_in_mlflow(root: Path) -> list[Candidate]:
 
     if own_database(root) and not (project_root(root) / "mlflow.db").is_file():
         return []
-    wanted = {CANDIDATE: "yes", **data_tags(root)}
+    wanted = [f"tags.{key} = '{value}'" for key, value in {CANDIDATE: "yes", **data_tags(root)}.items()]
+    order = [f"metrics.`{SCORE}` DESC", "attributes.start_time ASC"]
     runs: list[Any] = []
     with store_may_fail():
         client, experiment = open_store(root)
-        runs = client.search_runs(
-            [experiment],
-            " and ".join([f"tags.{key} = '{value}'" for key, value in wanted.items()] + ["status = 'FINISHED'"]),
-            order_by=[f"metrics.`{SCORE}` DESC", "attributes.start_time ASC"],
-            max_results=1,
-        )
+        query = " and ".join([*wanted, "status = 'FINISHED'"])
+        runs = client.search_runs([experiment], query, order_by=order, max_results=1)
+    found = [(run.data.tags, run.data.metrics, str(run.info.run_id)) for run in runs if SCORE in run.data.metrics]
     return [
-        Candidate(
-            run.data.tags["experiment"],
-            run.data.metrics[SCORE],
-            str(run.info.run_id),
-            run.data.tags.get(DVC_EXPERIMENT, ""),
-        )
-        for run in runs
-        if SCORE in run.data.metrics
+        Candidate(tags["experiment"], metrics[SCORE], run_id, tags.get(DVC_EXPERIMENT, ""))
+        for tags, metrics, run_id in found
     ]

@@ -34,15 +34,8 @@ def weight_statistics(weights: "pd.DataFrame") -> "pd.DataFrame":
     """One row a label: label, its mean, least and largest weight, and the share of slices that hold it."""
     import pandas as pd
 
-    rows = []
-    for column in (name for name in weights.columns if name.startswith("weight_")):
-        values = weights[column].dropna()
-        numbers = {how: values.agg(how) for how in ("mean", "min", "max")}
-        rows.append(
-            {
-                "label": int(column.removeprefix("weight_")),
-                **numbers,
-                "present": len(values) / max(len(weights), 1),
-            }
-        )
-    return pd.DataFrame(rows, columns=["label", "mean", "min", "max", "present"])
+    columns = weights.filter(like="weight_")
+    table = pd.DataFrame(
+        {how: columns.agg(how) for how in ("mean", "min", "max")} | {"present": columns.notna().mean()}
+    )
+    return table.rename_axis("label").reset_index().assign(label=lambda rows: rows["label"].str[7:].astype(int))

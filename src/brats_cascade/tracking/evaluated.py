@@ -11,13 +11,11 @@ from brats_cascade import tracking
 from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.project import Project
 from brats_cascade.tracking.champion import candidate_tags
-from brats_cascade.tracking.notes import keep_note, read_note
 from brats_cascade.tracking.quiet import store_may_fail
 from brats_cascade.tracking.store import open_store
-from brats_cascade.tracking.trained import log_training
+from brats_cascade.tracking.trained import keep_note, log_training, read_note
 
 EVALUATION = "evaluation"  # tag: stands for the parameters and the scores that were logged
-PARENT = "mlflow.parentRunId"
 
 
 @contextlib.contextmanager
@@ -52,10 +50,9 @@ def evaluation_run(
     tags = {key: facts[key] for key in tracking.TAGS if key in facts}
     marks = {EVALUATION: stamp, **candidate_tags(root, facts=facts)}
     everything = {**params, **facts.get("params", {})}
-    run_id = note["run_id"] or _run_of_weights(name, root=root)
-    with tracking.resume_run(
-        run_id, name=name, tags=tags, params=everything, root=root, reopen=False, seconds=facts.get("seconds")
-    ) as training:
+    run_id, seconds_of_training = note["run_id"] or _run_of_weights(name, root=root), facts.get("seconds")
+    settings: dict[str, Any] = {"tags": tags, "params": everything, "root": root}
+    with tracking.resume_run(run_id, name=name, reopen=False, seconds=seconds_of_training, **settings) as training:
         if training.reopened or not note["logged"]:
             log_training(training, folder=Project(root).models / name)
             keep_note(name, run_id=training.id, logged=training.online, root=root)
@@ -67,7 +64,7 @@ def evaluation_run(
     if known == stamp or _child(training, stamp=stamp):
         yield None
         return
-    title, tags[PARENT] = _title(name, options=flat, training=training), training.id
+    title, tags[tracking.PARENT] = _title(name, options=flat, training=training), training.id
     with tracking.start_run(title, tags=tags, params=everything | flat, root=root, finish=True, seconds=seconds) as run:
         yield run
         run.log_tags(marks)
@@ -89,9 +86,8 @@ def _run_of_weights(name: str, *, root: Path) -> str:
     weights = weights_of(root, name=name)
     with store_may_fail():
         client, experiment = open_store(root)
-        runs = client.search_runs(
-            [experiment], f"tags.weights = '{weights}' and tags.experiment = '{name}'", max_results=1
-        )
+        query = f"tags.weights = '{weights}' and tags.experiment = '{name}'"
+        runs = client.search_runs([experiment], query, max_results=1)
         return str(runs[0].info.run_id) if runs else ""
     return ""
 
@@ -101,5 +97,5 @@ def _child(training: tracking.Run, *, stamp: str) -> bool:
     if not training.online:
         return False
     experiment = training.client.get_run(training.id).info.experiment_id
-    wanted = f"tags.`{PARENT}` = '{training.id}' and tags.{EVALUATION} = '{stamp}'"
+    wanted = f"tags.`{tracking.PARENT}` = '{training.id}' and tags.{EVALUATION} = '{stamp}'"
     return bool(training.client.search_runs([experiment], wanted, max_results=1))

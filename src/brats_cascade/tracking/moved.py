@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
+
+from brats_cascade.shared import turn
 
 # Where MLflow keeps places of artifacts; what a release of it does not have is left out.
 PLACES = (
@@ -17,6 +18,8 @@ PLACES = (
     ("workspaces", "default_artifact_root"),
 )
 
+LOCK = "mlruns/.lock"  # in a project's folder: held by the one process that makes or changes its store
+
 log = logging.getLogger(__name__)
 
 
@@ -28,27 +31,24 @@ def follow(database: Path, *, experiment: str) -> None:
 
     Args:
         database: The project's mlflow.db.
-        experiment: Name of the experiment whose artifacts are meant to lie in `mlruns/<its name>` beside it.
+        experiment: The one whose artifacts are meant to lie in `mlruns/<its name>` beside it.
     """
     root = database.parent
-    if not database.is_file() or _old_root(database, experiment=experiment, root=root) is None:
+    if not database.is_file():
         return
-    with lock(root / "mlruns"), contextlib.closing(sqlite3.connect(database, timeout=60)) as connection:
-        connection.isolation_level = None
-        connection.execute("BEGIN IMMEDIATE")  # one transaction: a kill leaves all old places or all new ones
-        old = _place(connection, experiment=experiment, root=root)
-        if old is not None:
-            _rewrite(connection, old=old, root=root)
-            log.info("the project has moved from %s: mlflow.db says so now", old)
-        connection.execute("COMMIT")
+    with contextlib.closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
+        if _old_root(connection, experiment=experiment, root=root) is None:
+            return
+        with turn(root / LOCK):
+            connection.execute("BEGIN IMMEDIATE")  # one transaction: a kill leaves all old places or all new ones
+            old = _old_root(connection, experiment=experiment, root=root)  # another process may have been faster
+            if old is not None:
+                _rewrite(connection, old=old, root=root)
+                log.info("the project has moved from %s: mlflow.db says so now", old)
+            connection.execute("COMMIT")
 
 
-def _old_root(database: Path, *, experiment: str, root: Path) -> str | None:
-    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection:
-        return _place(connection, experiment=experiment, root=root)
-
-
-def _place(connection: sqlite3.Connection, *, experiment: str, root: Path) -> str | None:
+def _old_root(connection: sqlite3.Connection, *, experiment: str, root: Path) -> str | None:
     """URI of the project's folder when the database was last opened; None if that is `root`, or cannot be told."""
     try:
         rows = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)).fetchall()
@@ -65,10 +65,8 @@ def _rewrite(connection: sqlite3.Connection, *, old: str, root: Path) -> None:
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
-    forms = (
-        old,
-        url2pathname(urlsplit(old).path),
-    )  # MLflow writes both, and decodes both: only a URI is safe for `a%20b`
+    # MLflow writes both, and decodes both: only a URI is safe for `a%20b`.
+    forms = (old, url2pathname(urlsplit(old).path))
     for table, column in PLACES:
         columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
         for before in forms if column in columns else ():
@@ -78,17 +76,3 @@ def _rewrite(connection: sqlite3.Connection, *, old: str, root: Path) -> None:
                 f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
                 (f"{root.as_uri()}/mlruns", len(start) + 1, start, len(start) + 1, f"{start}/"),
             )
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Waits for its turn in a folder; on systems without file locks it does not."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

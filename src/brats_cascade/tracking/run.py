@@ -1,36 +1,95 @@
-"""One MLflow run: everything that is logged to it."""
+"""One MLflow run: everything that is logged to it, and what happens when the store goes away."""
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.champion import SCORE
-from brats_cascade.tracking.entries import history_entries, slice_entries, weight_statistics
-from brats_cascade.tracking.quiet import QuietRun, quietly, store_may_fail
+from brats_cascade.tracking.entries import Entry, history_entries, slice_entries, weight_statistics
+from brats_cascade.tracking.model import log_network
+from brats_cascade.tracking.quiet import one_line, quietly, store_may_fail
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
     from matplotlib.figure import Figure
+    from mlflow import MlflowClient
 
-_PARAMS = 100  # in one request, MLflow's limit over HTTP
 _TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages look for a run's tables
 
+log = logging.getLogger(__name__)
 
-class Run(QuietRun):
-    """One MLflow run, by its id; no global state."""
+
+class Run:
+    """One MLflow run, by its id, from `start_run` or `resume_run`; no global state.
+
+    Attributes:
+        id: MLflow's run id, "" if it could not be opened.
+        uri: Of the store.
+        reopened: True if the run asked for was gone and this is a new one: log again from the files what it held.
+        online: False once a call has failed; every later call does nothing.
+    """
+
+    def __init__(self, run_id: str, *, uri: str) -> None:
+        self.id, self.uri = run_id, uri
+        self.reopened = self.online = False
+        self._client: MlflowClient | None = None
+
+    def connect(self, run_id: str, *, client: "MlflowClient") -> None:
+        """Takes the run's id and the client that reaches it."""
+        self.id, self._client, self.online = run_id, client, True
+
+    @property
+    def client(self) -> "MlflowClient":
+        """MLflow's client, for what has no method here."""
+        assert self._client is not None
+        return self._client
+
+    def go_offline(self, error: Exception) -> None:
+        """Reports a failed call on one line and makes every later one do nothing."""
+        self.online = False
+        log.warning(
+            "MLflow at %s failed (%s: %s); nothing more is logged there in this run, every number stays in models/, "
+            "metrics/ and reports/", self.uri, type(error).__name__, one_line(error),
+        )  # fmt: skip
+
+    def tag(self, key: str) -> str | None:
+        """A tag of the run; None if it has none, or MLflow cannot be reached."""
+        return self._data("tags").get(key)
+
+    def param(self, key: str) -> str | None:
+        """A parameter of the run, likewise."""
+        return self._data("params").get(key)
+
+    def _data(self, kind: str) -> dict[str, str]:
+        if self.online:
+            with store_may_fail(self.go_offline):
+                return dict(getattr(self.client.get_run(self.id).data, kind))
+        return {}
+
+    @quietly
+    def finish(self, *, status: str = "FINISHED", seconds: float | None = None) -> None:
+        """Closes the run.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            seconds: What its duration is to say, without interruptions; by default the time since it was opened.
+        """
+        end = None
+        if seconds is not None:
+            end = int(self.client.get_run(self.id).info.start_time + seconds * 1000)
+        self.client.set_terminated(self.id, status, end)
 
     @quietly
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Logs flat parameters."""
         from mlflow.entities import Param
 
-        entries = [Param(key, str(value)) for key, value in params.items()]
-        for start in range(0, len(entries), _PARAMS):
-            self.client.log_batch(self.id, params=entries[start : start + _PARAMS])
+        self.client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
 
     @quietly
     def log_tags(self, tags: Mapping[str, Any]) -> None:
@@ -38,6 +97,14 @@ class Run(QuietRun):
         from mlflow.entities import RunTag
 
         self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def _log_metrics(self, entries: Sequence[Entry]) -> None:
+        """Logs (name, value, step); numbers that are not there (NaN) are left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, step) for name, value, step in entries if value == value]
+        self.client.log_batch(self.id, metrics=metrics)
 
     @quietly
     def log_history(self, history: "pd.DataFrame", *, prefix: str = "") -> None:
@@ -48,19 +115,14 @@ class Run(QuietRun):
                 phase 1. May be one new row at a time (with `step` already counted so) or the whole table.
             prefix: Put before every name: "cnn1/" for the curves of a CNN 1 that was trained within.
         """
-        self.log_metrics(list(history_entries(history, prefix=prefix)))
+        self._log_metrics(list(history_entries(history, prefix=prefix)))
 
     @quietly
     def log_scores(self, scores: Mapping[str, Any], *, prefix: str = "test") -> None:
-        """Logs the numbers of metrics/E/summary.json: `{"core": {"dice": 0.5}}` becomes `test/core/dice`.
-
-        Args:
-            scores: Nested numbers; the very dict that was written to the file.
-            prefix: Put before every name.
-        """
+        """Logs nested numbers: `{"core": {"dice": 0.5}}` becomes `test/core/dice`."""
         from brats_cascade.evaluation.summary import flatten
 
-        self.log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()])
+        self._log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()])
 
     def log_summary(self, summary: Mapping[str, Any]) -> None:
         """Logs the very dict of metrics/E/summary.json: `validation/...`, `test/core/dice` ..., and the rule as tags."""
@@ -92,23 +154,14 @@ class Run(QuietRun):
         for name, cases in sets.items():
             digest = hashlib.sha256(json.dumps([volumes, sorted(cases)]).encode()).hexdigest()[:32]
             profile = json.dumps({"cases": len(cases)})
-            inputs.append(
-                DatasetInput(
-                    Dataset(f"{name}: {len(cases)} cases", digest, "local", source, profile=profile),
-                    tags=[InputTag("mlflow.data.context", name)],
-                )
-            )
+            dataset = Dataset(f"{name}: {len(cases)} cases", digest, "local", source, profile=profile)
+            inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", name)]))
         self.client.log_inputs(self.id, datasets=inputs)
 
     @quietly
     def log_slices(self, slices: "pd.DataFrame") -> None:
-        """Logs the per-slice table as curves over the slices, and as a table.
-
-        Args:
-            slices: case and the columns of `evaluation.slices.slice_table`, possibly with the earlier work's score.
-                Every score becomes one metric a case, `slice_complete_f1/CASE`, whose step is the slice.
-        """
-        self.log_metrics(list(slice_entries(slices)))
+        """Logs the per-slice table as curves over the slices (`slice_complete_f1/CASE`, step = slice), and as a table."""
+        self._log_metrics(list(slice_entries(slices)))
         self._put_table(slices, name="slices")
 
     @quietly
@@ -126,18 +179,10 @@ class Run(QuietRun):
             self.client.set_tag(self.id, _TABLES, json.dumps([*listed, entry]))
 
     @quietly
-    def log_class_weights(self, weights: "pd.DataFrame", *, figure: "Figure | None" = None) -> None:
-        """Logs the class weights used in training.
-
-        Args:
-            weights: As in class_weights.csv. Logged whole as a file; also the mean, least and largest weight of every
-                label and the share of slices that hold it, as a table.
-            figure: A picture of them.
-        """
+    def log_class_weights(self, weights: "pd.DataFrame") -> None:
+        """Logs class_weights.csv whole, and `weight_statistics` of it as a table."""
         self.client.log_text(self.id, weights.to_csv(index=False), "class_weights.csv")
         self._put_table(weight_statistics(weights), name="class_weights")
-        if figure is not None:
-            self.client.log_figure(self.id, figure, "figures/class_weights.png")
 
     @quietly
     def log_figures(self, figures: Mapping[str, "Figure | Path"]) -> None:
@@ -157,37 +202,11 @@ class Run(QuietRun):
         """Logs a file as it is."""
         self.client.log_artifact(self.id, str(path), folder)
 
-    def log_model(
-        self,
-        model: "keras.Model",
-        *,
-        metadata: Mapping[str, Any],
-        folder: Path,
-        pip_requirements: Sequence[str] | None = None,
-    ) -> str:
-        """Logs a network with a signature whose batch, rows and columns are free.
-
-        Args:
-            model: One image input (batch, rows, columns, modalities), one output.
-            metadata: Plain values kept with the model: classes, architecture, modalities ...
-            folder: models/E, whose model.keras and model.json go along.
-            pip_requirements: What loading it needs; the installed keras and its backend by default.
-
-        Returns:
-            The model's URI, `models:/m-...`, or "" if it could not be logged.
-        """
-        from brats_cascade.tracking.model import log_network
-
-        if not self.online:
-            return ""
-        with store_may_fail(self.go_offline):
-            return log_network(
-                model,
-                run_id=self.id,
-                client=self.client,
-                uri=self._uri,
-                metadata=metadata,
-                folder=folder,
-                pip_requirements=pip_requirements,
-            )
+    def log_model(self, model: "keras.Model", *, metadata: Mapping[str, Any], folder: Path) -> str:
+        """Logs a network, as `log_network` does; its URI, `models:/m-...`, or "" if it could not be logged."""
+        if self.online:
+            with store_may_fail(self.go_offline):
+                return log_network(
+                    model, run_id=self.id, client=self.client, uri=self.uri, metadata=metadata, folder=folder
+                )
         return ""

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brats_cascade.tracking.moved import follow, lock
+from brats_cascade.shared import turn
+from brats_cascade.tracking.moved import LOCK, follow
 from brats_cascade.tracking.view import KEY, TAG, shared_view
 
 # Read by MLflow when it is imported, which this package does inside its functions.
@@ -38,14 +39,7 @@ def project_root(root: Path | None = None) -> Path:
 
 
 def tracking_uri(root: Path | None = None) -> str:
-    """Says where runs go.
-
-    Args:
-        root: The project's folder; DVC_ROOT goes first, MLFLOW_TRACKING_URI before both.
-
-    Returns:
-        An MLflow tracking URI.
-    """
+    """Where the runs of a project's folder go; DVC_ROOT goes first, MLFLOW_TRACKING_URI before both."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_written(_own(root))}"
 
 
@@ -85,7 +79,7 @@ def open_store(root: Path | None) -> tuple["MlflowClient", str]:
     from mlflow import MlflowClient
 
     uri, folder, local = opened_uri(root), project_root(root), own_database(root)
-    with lock(folder / "mlruns") if local else contextlib.nullcontext():
+    with turn(folder / LOCK) if local else contextlib.nullcontext():
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
@@ -97,11 +91,6 @@ def open_store(root: Path | None) -> tuple["MlflowClient", str]:
 
 
 def link(root: Path | None = None, *, server: str = "http://127.0.0.1:5000") -> str:
-    """Address of the runs' table with the shared view; the experiment is made where there is none yet.
-
-    Args:
-        root: The project's folder.
-        server: Where `mlflow ui` answers.
-    """
+    """Address of the runs' table at a server, with the shared view; the experiment is made where there is none yet."""
     _, experiment = open_store(root)
     return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"

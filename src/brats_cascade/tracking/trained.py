@@ -1,31 +1,68 @@
-"""What training left in a folder models/E, logged to a run that was opened in the place of one that is gone."""
+"""What training left in a folder models/E, logged to its run; and the note that says which run that is."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+from brats_cascade.costs import read_facts, weights_of
+from brats_cascade.project import Project
 from brats_cascade.tracking.run import Run
+from brats_cascade.tracking.store import project_root
 
 
-def log_training(run: Run, *, folder: Path) -> None:
-    """Logs history, class weights, counts and the network of a folder models/E.
+def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = None) -> None:
+    """Logs class weights, counts and the network of a folder models/E, and notes that the run has them.
 
     Args:
-        run: The new run.
+        run: The training's.
         folder: What training wrote.
+        in_memory: The network and its contract, where training has just ended: the run has its curves already. Otherwise
+            the run is a new one, in the place of one that is gone, and gets them from the files.
     """
     import pandas as pd
 
-    from brats_cascade.costs import read_facts, weights_of
     from brats_cascade.models.files import load_trained
 
-    record = read_facts(folder.parent.parent, name=folder.name)
-    run.expect_score()
-    run.log_history(pd.read_csv(folder / "history.csv"))
-    if (folder / "history_cnn1.csv").is_file():
-        run.log_history(pd.read_csv(folder / "history_cnn1.csv"), prefix="cnn1/")
+    root, name = folder.parent.parent, folder.name
+    facts = read_facts(root, name=name)
+    curves = {"cnn1/": "history_cnn1.csv"}
+    if in_memory is None:
+        run.expect_score()
+        curves = {"": "history.csv", **curves}
+    for prefix, table in curves.items():
+        if (folder / table).is_file():
+            run.log_history(pd.read_csv(folder / table), prefix=prefix)
     run.log_class_weights(pd.read_csv(folder / "class_weights.csv", dtype={"case": str}))
-    counts = {key: record[key] for key in ("seconds", "labelled_pixels", "parameters") if key in record}
+    counts = {key: facts[key] for key in ("seconds", "labelled_pixels", "parameters") if key in facts}
     run.log_scores(counts, prefix="training")
-    run.log_tags({"weights": weights_of(folder.parent.parent, name=folder.name)})
-    network, contract = load_trained(folder)
+    run.log_tags({"weights": weights_of(root, name=name)})
+    network, contract = in_memory or load_trained(folder)
     run.log_model(network, metadata=contract.as_dict(), folder=folder)
     run.log_file(folder / "model.json")
+
+
+def keep_note(name: str, *, run_id: str, logged: bool, root: Path | None = None) -> None:
+    """Notes the run of the network that lies in models/E: one small file in .work/runs, in neither git nor DVC.
+
+    Args:
+        name: The experiment.
+        run_id: MLflow's id; "" if it could not be reached.
+        logged: Whether the run has everything; if not, evaluation logs it again.
+        root: The project's folder; the current one by default.
+    """
+    path = _note(name, root=root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"run_id": run_id, "logged": logged}) + "\n", encoding="utf-8")
+
+
+def read_note(name: str, *, root: Path | None = None) -> dict[str, Any]:
+    """The note: `run_id` and `logged`; "" and False where there is none, as after `dvc pull` on another machine."""
+    try:
+        return dict(json.loads(_note(name, root=root).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {"run_id": "", "logged": False}
+
+
+def _note(name: str, *, root: Path | None) -> Path:
+    """By experiment and network: the points of a DVC queue run in folders of their own, and share these notes."""
+    return Project(project_root(root)).work / "runs" / name / f"{weights_of(root or Path(), name=name)}.json"

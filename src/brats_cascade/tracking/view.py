@@ -6,13 +6,10 @@ import zlib
 
 KEY = "brats-cascade"
 TAG = f"mlflow.sharedViewState.{KEY}"  # MLflow's name for what its button "Share" keeps
-COLUMNS = (
-    "params.`architecture`",
-    "params.`class_weights`",
-    "params.`normalisation`",
-    "metrics.`validation/dice`",
-    "metrics.`test/complete/dice`",
-)
+COLUMNS = [
+    *(f"params.`{name}`" for name in ("architecture", "class_weights", "normalisation")),
+    *(f"metrics.`{name}`" for name in ("validation/dice", "test/complete/dice")),
+]
 
 
 def shared_view() -> str:
@@ -25,7 +22,7 @@ def shared_view() -> str:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": list(COLUMNS),
+        "selectedColumns": COLUMNS,
         "columnOrder": [],
         "runsExpanded": {},
         "runsPinned": [],

@@ -4,12 +4,14 @@ import psutil
 import pytest
 
 from brats_cascade.errors import UserError
-from brats_cascade.sweep.crew import Crew
+from brats_cascade.sweep import workers as module
+from brats_cascade.sweep.plan import Orders
+from brats_cascade.sweep.workers import run_workers
 
 
-def crew_at(folder, *, workers):
-    """Workers whose orders are incomplete, so that each ends with an error soon after its start."""
-    return Crew({"plan": {}}, environments=[dict(os.environ)] * workers, folder=folder)
+def run_at(root, *, workers, watch, every):
+    """Workers without a plan, so that each ends with an error soon after its start."""
+    run_workers(Orders("s", "", None, root, 1), environments=[dict(os.environ)] * workers, watch=watch, every=every)
 
 
 def children():
@@ -26,17 +28,17 @@ def test_ctrl_c_leaves_no_worker(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        crew_at(tmp_path, workers=2).run(watch=watch, every=0.01)
+        run_at(tmp_path, workers=2, watch=watch, every=0.01)
     assert len(seen[0]) == 2 and children() <= before
 
 
 @pytest.mark.slow
 def test_when_no_worker_can_work_its_last_words_are_the_error(tmp_path):
     with pytest.raises(
-        UserError, match=r"every worker ended early; the last one said: KeyError: 'entry' .*worker-0\.log"
+        UserError, match=r"every worker ended early; the last one said: AttributeError: .*worker-0\.log"
     ):
-        crew_at(tmp_path, workers=1).run(watch=lambda: False, every=0.1)
-    assert "Traceback" in (tmp_path / "worker-0.log").read_text()
+        run_at(tmp_path, workers=1, watch=lambda: False, every=0.1)
+    assert "Traceback" in (tmp_path / ".work/sweep/s/worker-0.log").read_text()
 
 
 @pytest.mark.parametrize(("ended", "starts"), [(False, 6), (True, 10)])
@@ -52,12 +54,12 @@ def test_a_worker_is_started_again_after_kills_as_long_as_trials_end_between_the
         def poll(self):
             return self.status
 
-    crew = Crew({}, environments=[{}], folder=tmp_path)
-    monkeypatch.setattr(crew, "_start", lambda index, *, path: started.append(index) or Ended())
-    (tmp_path / "worker-0.log").touch()
+    monkeypatch.setattr(
+        module, "_start", lambda orders, *, environment, path: path.touch() or started.append(path) or Ended()
+    )
     if ended:
-        crew.run(watch=lambda: True, every=0)
+        run_at(tmp_path, workers=1, watch=lambda: True, every=0)
     else:
         with pytest.raises(UserError, match="every worker ended early; the last one said: exit status -9"):
-            crew.run(watch=lambda: False, every=0)
+            run_at(tmp_path, workers=1, watch=lambda: False, every=0)
     assert len(started) == starts

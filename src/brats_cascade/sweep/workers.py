@@ -1,0 +1,167 @@
+"""The worker processes of a sweep on this host: each on its GPU or its cores, watched, and restarted after a kill."""
+
+import logging
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from brats_cascade.errors import UserError
+from brats_cascade.sweep.plan import Orders
+from brats_cascade.sweep.worker import UNFINISHED
+
+log = logging.getLogger(__name__)
+GRACE = 10.0  # seconds in which a worker that is ended closes its run
+RESTARTS = 5  # of one worker, after kills between which no trial has ended: something else than a trial is wrong
+MEMORY_PER_WORKER = 2.5  # GiB; a full-width training stays below
+MOST = 8  # with more workers Optuna's sampler learns little between trials
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC")
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; no library is loaded for it."""
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(index) for index, line in enumerate(found.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def count_workers(wanted: str, *, gpus: int, cores: int, memory: float) -> int:
+    """Number of workers, at least 1.
+
+    Args:
+        wanted: A number, or "auto": one for each GPU; without a GPU one for each core (small networks gain little from a
+            second thread) as far as the memory goes, at most 8.
+        gpus: GPUs at hand.
+        cores: Cores at hand.
+        memory: Free memory, GiB.
+
+    Raises:
+        UserError: `wanted` is neither.
+    """
+    if wanted == "auto":
+        return gpus or max(1, min(cores, int(memory / MEMORY_PER_WORKER), MOST))
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise UserError(f"--workers: expected a number from 1 or auto, received {wanted!r}")
+    return int(wanted)
+
+
+def worker_environments(
+    workers: int, *, gpus: Sequence[str], cores: int, environment: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Each worker's environment, with its devices and threads; TensorFlow and JAX read it when they are imported.
+
+    Args:
+        workers: Their number.
+        gpus: As from `visible_gpus`; workers beyond their number share them.
+        cores: Cores that all workers share.
+        environment: To start from; thread counts that it sets stay.
+    """
+    own = dict.fromkeys(THREADS, str(max(1, cores // workers))) if workers else {}
+    shared = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    base = {**own, "TF_NUM_INTEROP_THREADS": "1", **environment, **shared}
+    return [base | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {}) for index in range(workers)]
+
+
+@dataclass
+class _Worker:
+    """One process, and the kills of its predecessors between which no trial has ended."""
+
+    environment: Mapping[str, str]
+    log: Path
+    process: "subprocess.Popen[bytes]"
+    kills: int = 0
+
+
+def run_workers(
+    orders: Orders, *, environments: Sequence[Mapping[str, str]], watch: Callable[[], bool], every: float = 1.0
+) -> None:
+    """Starts workers and returns when all have ended; on the way out none is left, whatever happens.
+
+    Args:
+        orders: For each.
+        environments: One per worker.
+        watch: Called again and again; says whether a trial has ended since the last call.
+        every: Seconds between calls.
+
+    Raises:
+        UserError: No worker could go on.
+    """
+    orders.folder.mkdir(parents=True, exist_ok=True)
+    workers: list[_Worker] = []
+    problems: list[str] = []
+    try:
+        for index, environment in enumerate(environments):
+            path = orders.folder / f"worker-{index}.log"
+            workers.append(_Worker(environment, path, _start(orders, environment=environment, path=path)))
+        while workers:
+            time.sleep(every)
+            ended = watch()
+            for worker in list(workers):
+                worker.kills = 0 if ended else worker.kills
+                status = worker.process.poll()
+                if status is not None and not _restarted(worker, status=status, orders=orders):
+                    workers.remove(worker)
+                    if status != 0:
+                        problems.append(_last_line(worker.log, status=status))
+    finally:
+        for worker in workers:
+            worker.process.terminate()  # closes the trial's MLflow run; the trial goes on when the sweep does
+        for worker in workers:
+            _end(worker.process)
+    if problems and len(problems) == len(environments):
+        raise UserError(f"{orders.folder}: every worker ended early; the last one said: {problems[-1]}")
+    for problem in problems:
+        log.warning("a worker ended early: %s", problem)
+
+
+def _restarted(worker: _Worker, *, status: int, orders: Orders) -> bool:
+    """Starts a worker again that wants fresh memory, or that was killed (by a full memory, say)."""
+    if status < 0:
+        worker.kills += 1
+        log.warning("%s was killed by signal %d", worker.log.stem.replace("-", " "), -status)
+    if status != UNFINISHED and not (status < 0 and worker.kills <= RESTARTS):
+        return False
+    worker.process = _start(orders, environment=worker.environment, path=worker.log)
+    return True
+
+
+def _start(orders: Orders, *, environment: Mapping[str, str], path: Path) -> "subprocess.Popen[bytes]":
+    with path.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "brats_cascade.sweep.worker"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,  # Ctrl-C reaches the sweep alone, which ends its workers
+        )
+    assert process.stdin is not None
+    with process.stdin as pipe:  # the storage's password is in it, and command lines are for all to see
+        pickle.dump((os.getpid(), orders), pipe)
+    return process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Waits for a process that is ending, and ends it if it does not."""
+    try:
+        process.wait(timeout=GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_line(path: Path, *, status: int) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"{lines[-1] if lines else f'exit status {status}'} ({path})"
