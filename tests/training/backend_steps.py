@@ -23,6 +23,7 @@ def steps(*only: str) -> dict[str, np.ndarray]:
     from brats_cascade.models.cascade import GEOMETRY, PAPERS, score_model
     from brats_cascade.models.coarse import build_coarse_cnn2
     from brats_cascade.models.two_path import Style
+    from brats_cascade.training.losses import build_loss
 
     found: dict[str, np.ndarray] = {}
     coarse = () if only else ("coarse_cnn1", "coarse_cnn2")
@@ -47,7 +48,8 @@ def steps(*only: str) -> dict[str, np.ndarray]:
         targets = rng.integers(0, 5, (1, output, output, 1))
         weights = rng.uniform(0, 3, (1, output, output)).astype(np.float32)
         trainer = score_model(network)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        kind = "cross_entropy_dice" if architecture == "coarse_cnn1" else "cross_entropy"
+        loss = build_loss(kind, classes=5, reduction="mean_with_sample_weight")
         jit = keras.backend.backend() == "jax"
         trainer.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, jit_compile=jit)
         before = network.get_weights()

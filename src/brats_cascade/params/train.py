@@ -56,6 +56,7 @@ class TrainParams(Stage):
     batch: Positive
     steps: Positive
     phase2_steps: Count
+    loss: Literal["cross_entropy", "cross_entropy_dice"] = "cross_entropy"
     optimizer: Literal["adam", "sgd"]
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: Literal["cosine", "linear", "exponential", "constant"]

@@ -29,6 +29,7 @@ class Descent:
             that suits all layers together shakes it.
         output_rate: Share of the learning rate for the 21x21 output kernel, in both phases: with Adam each of its weights moves
             by about the rate, so that a score, a sum of 98,784 inputs, could move by tens in one step. 1 leaves it.
+        loss: What is minimised, a kind of `build_loss`.
     """
 
     optimizer: str
@@ -41,6 +42,7 @@ class Descent:
     warmup: float = 0.0
     phase2_rate: float = 1.0
     output_rate: float = 1.0
+    loss: str = "cross_entropy"
 
     def for_phase(self, number: int) -> "Descent":
         """The descent of phase 1 or 2: the latter starts at its own rate."""

@@ -16,6 +16,7 @@ from brats_cascade.training.checkpoint import Checkpoint, assign_values, read_ch
 from brats_cascade.training.descent import Descent
 from brats_cascade.training.devices import ONE_DEVICE, Devices
 from brats_cascade.training.loop import Loop, Watch
+from brats_cascade.training.losses import build_loss
 from brats_cascade.training.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def _compiled(network: keras.Model, *, phase: Phase, descent: Descent, devices: 
     _set_trainable(network, keep=lambda layer: phase.number == 1 or layer is last)
     with devices.scope():
         trainer = score_model(network)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=devices.reduction)
+        loss = build_loss(descent.loss, classes=trainer.output_shape[-1], reduction=devices.reduction)
         # XLA makes bfloat16 steps slower on a CPU and float32 ones no faster (benchmarks/).
         trainer.compile(optimizer=descent.build(), loss=loss, jit_compile=keras.backend.backend() == "jax")
         wide = [layer.kernel for layer in _wide_layers(trainer) if layer.trainable]
