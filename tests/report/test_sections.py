@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.cohort import describe_cohort, describe_fingerprint, describe_patches
-from brats_cascade.report.render import paired_text
+from brats_cascade.report.cohort import describe_data
+from brats_cascade.report.render import paired_text, render
 from brats_cascade.report.sections import (
     ablation_section,
     nine_slices_table,
@@ -69,21 +70,27 @@ def test_a_warning_of_many_cases_is_told_once(tmp_path: Path):
     warnings = [{"case": name, "reason": f"{name}: spacing of 2 mm"} for name in ("a", "b")]
     verdict = {"warnings": [*warnings, {"case": "c", "reason": "c: no edema"}]}
     (tmp_path / "data/verdict.json").write_text(json.dumps(verdict))
-    assert describe_cohort(tmp_path)["warnings"] == [
+    assert describe_data(tmp_path)["warnings"] == [
         {"case": "2 cases", "reason": "spacing of 2 mm", "names": "a, b"},
         {"case": "c", "reason": "no edema", "names": ""},
     ]
 
 
+def cells(project: Path) -> list[list[str]]:
+    """The rows of the section's tables."""
+    page = render("data.html.j2", cohort=describe_data(project))
+    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+
+
 def test_the_fingerprint_in_a_table(tmp_path: Path):
-    assert describe_fingerprint(tmp_path) is None
+    assert cells(tmp_path) == []
     spread = {"min": 1.0, "median": 20.0, "max": None}
     (tmp_path / "data").mkdir()
     (tmp_path / "data/fingerprint.json").write_text(
         json.dumps(
             {
                 "releases": {"brats2017": {"cases": 14}, "brats2013": {"cases": 1}},
-                "shapes": {"155x240x240": 14, "1x1x1": 1},
+                "shapes": {"155x240x240": 9, **{f"1x1x{size}": 1 for size in range(5)}},
                 "labels": {"table": [{"name": "edema", "share": 0.00913, "paper": 0.011, "cases": 14}]},
                 "spacings": {"1x1x1": 15},
                 "tumour_cm3": spread,
@@ -92,22 +99,19 @@ def test_the_fingerprint_in_a_table(tmp_path: Path):
             }
         )
     )
-    found = describe_fingerprint(tmp_path)
-    assert [row["values"] for row in found["counts"]] == [
-        "brats2017 (14), brats2013 (1)", "155x240x240 (14), 1x1x1 (1)", "1x1x1 (15)",
+    found = cells(tmp_path)
+    assert [row[1] for row in found[:3]] == [
+        "brats2017 (14), brats2013 (1)", "155x240x240 (9), 1x1x0 (1), 1x1x1 (1), 1x1x2 (1) and 2 more", "1x1x1 (15)",
     ]  # fmt: skip
-    assert found["labels"] == [{"label": "edema", "share": "0.913 %", "paper": "1.1 %", "cases": 14}]
-    assert found["figure"].startswith("data:image/")
-    assert {"what": "flair, mean in the brain", "min": "1", "median": "20", "max": ""} in found["spreads"]
-    assert len(found["spreads"]) == 4
+    assert ["edema", "0.913 %", "1.1 %", "14"] in found
+    assert ["flair, mean in the brain", "1", "20", ""] in found and len(found) == 3 + 2 + 1 + 4
+    assert describe_data(tmp_path)["intensities"].startswith("data:image/")
 
 
 def test_the_patch_sets_in_a_table_and_a_picture(tmp_path: Path):
-    assert describe_patches(tmp_path) is None
     (tmp_path / "data/patches").mkdir(parents=True)
     counts = {"phase1": {"0": 1200, "4": 1200}, "phase2": {"0": 2300, "4": 100}}
     summary = {"classes": [0, 4], "voxel_shares": {"0": 0.98, "4": 0.02}, "counts": counts}
     (tmp_path / "data/patches/summary.json").write_text(json.dumps(summary))
-    found = describe_patches(tmp_path)
-    assert found["rows"][1] == {"label": "enhancing tumour", "share": "2 %", "phase1": "1,200", "phase2": "100"}
-    assert found["figure"].startswith("data:image/")
+    assert cells(tmp_path)[-1] == ["enhancing tumour", "2 %", "1,200", "100"]
+    assert describe_data(tmp_path)["centres"].startswith("data:image/")

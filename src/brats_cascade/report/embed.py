@@ -25,11 +25,6 @@ def read_table(path: Path) -> "pd.DataFrame | None":
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"case": str})
 
 
-def records(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """One dict a row."""
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
 def missing(value: Any) -> bool:
     """Says whether a cell holds nothing: None, NaN or <NA>."""
     import pandas as pd

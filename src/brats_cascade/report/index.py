@@ -10,8 +10,8 @@ from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.summary import pick_cases
 from brats_cascade.labels import REGIONS
 from brats_cascade.report import paper
-from brats_cascade.report.cohort import describe_cohort, describe_fingerprint, describe_patches
-from brats_cascade.report.embed import drawn, photograph, picture, read_json, read_table, records
+from brats_cascade.report.cohort import describe_data
+from brats_cascade.report.embed import drawn, photograph, picture, read_json, read_table
 from brats_cascade.report.render import render
 from brats_cascade.report.sections import (
     ablation_section,
@@ -63,9 +63,7 @@ def build_report(
         baseline=baseline,
         paper=paper,
         phantom=phantom,
-        cohort=describe_cohort(root),
-        fingerprint=describe_fingerprint(root),
-        patches=describe_patches(root),
+        cohort=describe_data(root),
         headline=headline,
         ablation=ablation_section(done),
         paired=paired_section(headline["name"] if headline else None, done=done),
@@ -96,7 +94,7 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
         "curves": drawn(root / f"reports/figures/{name}/learning_curves.png"),
         "weights": drawn(root / f"reports/figures/{name}/class_weights.png"),
         "cases": cases,
-        "case_rows": [] if cases is None else records(cases),
+        "case_rows": [] if cases is None else cases.to_dict("records"),
         "nine_slices": read_table(root / f"metrics/{name}/nine_slices.csv"),
         "shown": _shown_cases(root / f"reports/figures/{name}", cases=cases),
     }
