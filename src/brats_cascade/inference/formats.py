@@ -41,11 +41,16 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
         The file, or for a SavedModel its folder.
 
     Raises:
-        UserError: No such format, something is there already, packages are missing, the folder cannot be written, or the
+        UserError: No such format, a network that does not read windows of a slice, something is there already, packages are missing, the folder cannot be written, or the
             written network gives other numbers.
     """
     if form not in FORMATS:
         raise UserError(f"--format: expected one of {', '.join(FORMATS)}, received {form!r}")
+    if isinstance(network.input_shape, list):
+        raise UserError(
+            f"export: {contract.architecture} reads a whole case, on grids that follow its voxels, which no file format holds; "
+            "use `brats-cascade predict` or the registered model, or copy models/EXPERIMENT"
+        )
     path = out / FORMATS[form]
     if path.exists():
         raise UserError(f"{path}: is there already; remove it or choose another --out")

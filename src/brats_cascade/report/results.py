@@ -16,7 +16,10 @@ from brats_cascade.report.render import paired_text, render, with_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-NETWORKS = {row.architecture: row.method for row in PAPER} | {"unet": "plain 2-D U-Net"}
+NETWORKS = {row.architecture: row.method for row in PAPER} | {
+    "unet": "plain 2-D U-Net",
+    "coarse_cascade": "coarse cascade",
+}
 SEED = 1  # of the bootstrap, as in metrics/E/summary.json of the default seed
 DIGITS = {"ppv": 2, "sensitivity": 2, "hd95": 1}
 RANKS = ("best", "median", "worst")

@@ -29,10 +29,10 @@ def log_network(
 
     It is logged twice: as TensorFlow's SavedModel, which MLflow opens where this project is not installed, and in
     `network/` as training wrote it, for this project. JAX cannot write a SavedModel of a cascade (its windows are of any
-    side), so under JAX MLflow holds a Keras file and a tag names what opens it.
+    side), and MLflow none of a network with several inputs; it then holds a Keras file, and a tag names what opens it.
 
     Args:
-        model: One image input (batch, rows, columns, modalities), one output.
+        model: Inputs and outputs (batch, rows, columns, channels), one of each or several.
         run_id: The run.
         client: Of the store.
         uri: The store's.
@@ -47,9 +47,12 @@ def log_network(
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    portable, pixels = keras.backend.backend() == "tensorflow", np.dtype(np.float32)
-    sides = (model.input_shape[-1], model.output_shape[-1])
-    inputs, outputs = (Schema([TensorSpec(pixels, (-1, -1, -1, channels))]) for channels in sides)
+    def schema(tensors: Sequence[Any]) -> Schema:
+        named = [tensor.name if len(tensors) > 1 else None for tensor in tensors]
+        shapes = [(-1, -1, -1, tensor.shape[-1]) for tensor in tensors]
+        return Schema([TensorSpec(np.dtype(np.float32), *given) for given in zip(shapes, named, strict=True)])
+
+    portable = keras.backend.backend() == "tensorflow" and len(model.inputs) == 1
     parameters = dict(client.get_run(run_id).data.params)
     with contextlib.redirect_stdout(io.StringIO()):  # Keras prints every variable of what it exports
         return log_flavour(
@@ -62,7 +65,7 @@ def log_network(
             about={"params": parameters, "tags": {} if portable else {"needs": NEEDS}},
             model=model,
             save_exported_model=portable,
-            signature=ModelSignature(inputs=inputs, outputs=outputs),
+            signature=ModelSignature(inputs=schema(model.inputs), outputs=schema(model.outputs)),
             metadata=json.loads(json.dumps(metadata)),  # plain lists, as they come back
             pip_requirements=requirements(),
         )
