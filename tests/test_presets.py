@@ -63,7 +63,7 @@ def test_the_ablation_preset_adds_its_experiments(project: Path) -> None:
     plain = load_params(project / "params.yaml")
     params = compose(project, "+conf/preset=ablation")
     added = {"input_one_phase", "single_cohort_weights", "single_neither", "single_bare"}
-    assert set(params.experiments) - set(plain.experiments) == added and len(params.experiments) == 12
+    assert set(params.experiments) - set(plain.experiments) == added and len(params.experiments) == 13
     assert {name: params.experiments[name] for name in plain.experiments} == plain.experiments
     bare, phase = (params.experiments[name].train for name in ("single_bare", "single_phase"))
     assert bare == phase.model_copy(update={"normalisation": "none", "class_weights": "none"})
@@ -76,7 +76,7 @@ def test_one_preset_after_another_gives_the_same_as_by_itself(project: Path) -> 
         shutil.copy(ROOT / "params.yaml", project)
         alone[name] = compose(project, f"+conf/preset={name}")
     counts = {name: len(params.experiments) for name, params in alone.items()}
-    assert counts == {"real-cpu": 2, "real-crossval": 4, "real-n4": 10, "real-record": 16}
+    assert counts == {"real-coarse": 1, "real-cpu": 2, "real-crossval": 4, "real-n4": 10, "real-record": 16}
     for name in (*PRESETS, *reversed(PRESETS)):
         assert compose(project, f"+conf/preset={name}") == alone[name]
     n4 = alone["real-n4"]

@@ -41,8 +41,8 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
         The file, or for a SavedModel its folder.
 
     Raises:
-        UserError: No such format, a network that does not read windows of a slice, something is there already, packages are missing, the folder cannot be written, or the
-            written network gives other numbers.
+        UserError: No such format, a network that does not read windows of a slice, something is there already, packages
+            are missing, the folder cannot be written, or the written network gives other numbers.
     """
     if form not in FORMATS:
         raise UserError(f"--format: expected one of {', '.join(FORMATS)}, received {form!r}")
