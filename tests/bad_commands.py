@@ -1,5 +1,6 @@
 """What commands say of settings, models and files that do not fit, for docs/bad-input.md."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from brats_cascade.models.training_data import SeenCase, TrainingData
 from brats_cascade.models.two_path import Style
 from brats_cascade.params.names import check_experiment_names
 from brats_cascade.report.kept import read_record
+from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.coarse import cnn2_geometry
 
 PARAMS = Path("params.yaml")
 AXES = ("slice", "row", "column")
@@ -52,6 +55,13 @@ def refused_arrays():
     ]
 
 
+def unlike_pixels():
+    """Two training cases, one with pixels of half the size."""
+    volume = np.zeros((1, 1, 1))
+    case = TrainingCase("A", volume, volume, volume)
+    return [case, replace(case, name="B", spacing=(1.0, 0.5, 0.5))]
+
+
 def contract(modalities):
     return Contract("two_path", (0, 1, 2, 3, 4), modalities, 0.01, Style(width=1), None)
 
@@ -74,6 +84,7 @@ def command_lines(monkeypatch, write_nifti_case):
         *refused_arrays(),
         ("evaluate: one file as ground truth and prediction", said(pair_labels, case.truth, prediction=case.truth)),
         ("record --kept of a name that was never recorded", said(read_record, Path("docs/results/mine.json"))),
+        ("coarse_cascade, training cases with pixels of different sizes", said(cnn2_geometry, unlike_pixels())),
         ("an experiment's name", said(check_experiment_names, {"lr=0.01": {}}, path=PARAMS)),
         ("an experiment's name that is a number", said(check_experiment_names, {2024: {}}, path=PARAMS)),
         ("experiments as a list", said(check_experiment_names, ["a"], path=PARAMS)),

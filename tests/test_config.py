@@ -50,6 +50,14 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
             "experiments.two_path.* did you mean 'width'",
         ),
         (
+            lambda tree: tree["experiments"]["coarse_cascade"].update(builds_on="models/two_path"),
+            r"experiments.coarse_cascade.builds_on: coarse_cascade trains its own CNN 1; expected data/patches",
+        ),
+        (
+            lambda tree: tree["experiments"]["coarse_cascade"].update(sampler="patches"),
+            r"experiments.coarse_cascade.sampler: coarse_cascade needs 'tiles', got 'patches'",
+        ),
+        (
             lambda tree: tree["experiments"]["input_cascade"].update(builds_on="models/nothing"),
             r"experiments.input_cascade.builds_on: expected models/NAME of a two_path experiment, .* got 'models/nothing'",
         ),
