@@ -12,11 +12,12 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.phantom import make_cohort
 from brats_cascade.data.phantom.anatomy import Anatomy, Template, load_template
 from brats_cascade.data.phantom.cohort import Patient, make_patient, write_patient
-from brats_cascade.data.phantom.edema import arrival_times, grow_edema
 from brats_cascade.data.phantom.fields import smooth_noise, soft_step
 from brats_cascade.data.phantom.tumour import (
     TumourPlan,
+    arrival_times,
     divide_core,
+    grow_edema,
     label_tumour,
     mass_effect,
 )

@@ -11,8 +11,7 @@ from brats_cascade.drawing.figures import (
     slice_curve,
     write_figures,
 )
-from brats_cascade.drawing.montage import montage, montage_slices
-from brats_cascade.drawing.overlays import best_slice, overlay
+from brats_cascade.drawing.overlays import best_slice, montage, montage_slices, overlay
 from brats_cascade.report.cohort_figure import intensity_figure, patch_figure
 
 

@@ -6,8 +6,7 @@ import pytest
 from layouts import BRATS_AFFINE, tiny_volumes
 
 from brats_cascade.data.images import read_image, to_canonical
-from brats_cascade.drawing.montage import montage
-from brats_cascade.drawing.overlays import overlay
+from brats_cascade.drawing.overlays import montage, overlay
 
 RAS = np.diag([1.0, 1.0, 1.0, 1.0])  # the first axis runs to the patient's right
 LAS = np.array(

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
-from brats_cascade.evaluation.paired import against, paired_difference, wilcoxon_p
+from brats_cascade.evaluation.summary import against, paired_difference, wilcoxon_p
 from brats_cascade.labels import REGIONS
 
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.ablation import Experiment, collapses, comparisons, differing_factors
+from brats_cascade.report.sections import Experiment, collapses, comparisons, differing_factors
 
 BASE = {"architecture": "two_path", "builds_on": "data/patches", "normalisation": "batch", "dropout": 0.2,
         "class_weights": "slice", "phase2_steps": 80, "pooling": "max", "seed": 1, "precision": "float32"}  # fmt: skip

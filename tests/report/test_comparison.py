@@ -1,9 +1,8 @@
 import pytest
 
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.comparison import comparison
 from brats_cascade.report.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
-from brats_cascade.report.text import results_text
+from brats_cascade.report.text import comparison, results_text
 
 
 def summary(*, dice, interval=True):

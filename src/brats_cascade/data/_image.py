@@ -13,6 +13,15 @@ from brats_cascade.errors import UserError
 AGAIN = "copy or export the file again"
 # Far above any brain scan (BraTS: 8.9 million), far below what would fill the memory.
 MAX_VOXELS = 2**28
+# ISA-L's inflate is three times as fast as Python's own, which serves where there is no wheel of it.
+_library: Any = zlib
+try:
+    from isal import isal_zlib
+except ImportError:
+    pass
+else:
+    _library = isal_zlib
+GZIP = b"\x1f\x8b"
 
 
 class ImageError(UserError):
@@ -87,17 +96,6 @@ def checked_affine(affine: np.ndarray, *, path: Path) -> np.ndarray:
         rows = np.round(affine[:3], 3).tolist()
         raise ImageError(path, f"its affine {rows} is singular; export the file again")
     return affine
-
-
-_library: Any = zlib
-try:
-    from isal import isal_zlib
-except ImportError:
-    pass
-else:
-    _library = isal_zlib
-
-GZIP = b"\x1f\x8b"
 
 
 class Plain:

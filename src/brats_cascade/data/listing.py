@@ -23,6 +23,10 @@ from brats_cascade.labels import SCHEMES
 
 _SEPARATORS = (",", ";", "\t")
 _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
+NAMES = ("cases.csv", "cases.json")
+NEEDED = ("case", *MODALITIES, "labels")
+KNOWN = (*NEEDED, "truth", "patient", "grade")
+GRADES = ("high", "low", "unknown")
 
 
 def read_text(path: Path) -> str:
@@ -90,12 +94,6 @@ def read_rows(path: Path, *, columns: Iterable[str]) -> list[dict[str, str]]:
             )
         found.append({name: value for name, value in zip(header, row, strict=False) if name})
     return found
-
-
-NAMES = ("cases.csv", "cases.json")
-NEEDED = ("case", *MODALITIES, "labels")
-KNOWN = (*NEEDED, "truth", "patient", "grade")
-GRADES = ("high", "low", "unknown")
 
 
 def find_listing(source: Path) -> Path | None:

@@ -14,6 +14,8 @@ import pandas as pd
 from brats_cascade.data.census import Census, PatchSource, by_name, count_voxels, eligible_voxels, labels_of
 from brats_cascade.labels import LABELS
 
+COLUMNS = ("case", "slice", "row", "column", "label")
+
 
 def equal_quotas(available: np.ndarray, *, total: int) -> np.ndarray:
     """Shares a total equally among groups; a group that is short gives all it has and the others fill up.
@@ -57,9 +59,6 @@ def proportional_shares(counts: np.ndarray, *, total: int, rng: np.random.Genera
         return np.zeros(len(counts), dtype=np.int64)
     edges = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]) * np.int64(total)
     return np.diff((edges + rng.integers(everything)) // everything)
-
-
-COLUMNS = ("case", "slice", "row", "column", "label")
 
 
 def draw_patch_sets(

@@ -8,12 +8,11 @@ import numpy as np
 
 from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
-from brats_cascade.drawing.montage import montage
-from brats_cascade.drawing.overlays import overlay
+from brats_cascade.drawing.overlays import montage, overlay
 from brats_cascade.errors import UserError
-from brats_cascade.inference.kinds import target
 from brats_cascade.inference.predict import Prediction
 from brats_cascade.inference.segment import entropy
+from brats_cascade.inference.volumes import target
 from brats_cascade.labels import LABELS
 
 

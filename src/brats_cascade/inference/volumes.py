@@ -1,4 +1,4 @@
-"""volumes.csv: the volume of every region in every segmented case of an output folder."""
+"""The files that a prediction can leave, and volumes.csv: the volume of every region in every segmented case of a folder."""
 
 import csv
 import io
@@ -11,13 +11,23 @@ import numpy as np
 
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
-from brats_cascade.inference.kinds import target
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
 
+KINDS: Mapping[str, str] = {
+    "seg": "_seg.nii.gz",
+    "probabilities": "_probabilities.nii.gz",
+    "uncertainty": "_uncertainty.nii.gz",
+    "overlay": "_overlay.png",
+    "montage": "_montage.png",
+}
 NAME = "volumes.csv"
 COLUMNS = ("case", *(f"{region}_cm3" for region in REGIONS))
-
 Row = Mapping[str, Any]
+
+
+def target(case: str, *, kind: str, out: Path) -> Path:
+    """The path of one file of a case; `kind` is a key of KINDS."""
+    return out / f"{case}{KINDS[kind]}"
 
 
 def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict[str, str]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance
-from brats_cascade.evaluation.paired import ENOUGH, paired_difference
-from brats_cascade.evaluation.summary import pick_cases, summarise
+from brats_cascade.evaluation.summary import ENOUGH, paired_difference, pick_cases, summarise
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
 from brats_cascade.report.paper import PAPER, PAPER_NOTE, PHANTOM_NOTE

@@ -1,4 +1,4 @@
-"""Text for the terminal: tables, and the results of a run."""
+"""The comparison of all experiments, as reports/comparison.json holds it and as text for the terminal, with other tables."""
 
 import io
 import sys
@@ -9,6 +9,7 @@ from brats_cascade.labels import REGIONS
 from brats_cascade.report.paper import PAPER
 from brats_cascade.report.render import with_interval
 
+COMPARED = ("dice", "dice_low", "dice_high", "ppv", "sensitivity", "hd95")
 NEXT = (
     "Where to look next:",
     "  reports/index.html       scores, curves and pictures of every experiment, on one page",
@@ -17,6 +18,47 @@ NEXT = (
     "  dvc metrics show         the same numbers; dvc exp run -S ... tries different settings",
 )
 PIPED = 10_000  # columns: no cell is cut or wrapped
+
+
+def comparison(
+    summaries: Mapping[str, Mapping[str, Any]],
+    *,
+    baseline: Mapping[str, Any] | None = None,
+    best: str | None = None,
+    paired: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Gathers the numbers that compare experiments.
+
+    Args:
+        summaries: Experiment -> metrics/E/summary.json as read.
+        baseline: From `baseline.baseline_summary`.
+        best: The best on validation of these experiments, by `tracking.champion.best`.
+        paired: From `paired.against`: the best against each of the others.
+
+    Returns:
+        `{"experiments": {E: {region: {dice, dice_low, dice_high, ppv, sensitivity, hd95, dice_without_postprocess},
+        "patients": n, "validation_dice": d, "validation_dice_without_postprocess": d}}, "baseline": {...},
+        "best": E, "best_minus": {other E: {region: {patients, difference, low, high, p}}}}`; each
+        entry only where there is one.
+    """
+    gathered: dict[str, Any] = {"experiments": {}}
+    for name, summary in summaries.items():
+        rows: dict[str, Any] = {
+            region: {key: summary[region][key] for key in COMPARED if key in summary[region]} for region in REGIONS
+        }
+        for region, bare in summary.get("without_postprocess", {}).items():
+            rows[region]["dice_without_postprocess"] = bare["dice"]
+        if "validation" in summary:
+            rows["validation_dice"] = summary["validation"]["dice"]
+            rows["validation_dice_without_postprocess"] = summary["validation"]["dice_without"]
+        gathered["experiments"][name] = {**rows, "patients": summary["patients"]}
+    if baseline is not None:
+        gathered["baseline"] = dict(baseline)
+    if best is not None:
+        gathered["best"] = best
+    if paired:
+        gathered["best_minus"] = dict(paired)
+    return gathered
 
 
 def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:

@@ -9,12 +9,12 @@ from brats_cascade.costs import forget_costs_of_others, read_cases, read_facts
 from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
-from brats_cascade.evaluation.paired import against
+from brats_cascade.evaluation.summary import against
 from brats_cascade.params import Params
 from brats_cascade.project import Project
 from brats_cascade.report.card import model_card
-from brats_cascade.report.comparison import comparison
 from brats_cascade.report.index import build_report
+from brats_cascade.report.text import comparison
 from brats_cascade.tracking.champion import Candidate, best, candidates_here, cure, find_champion
 from brats_cascade.tracking.registry import point_to, register_champion
 

@@ -17,11 +17,11 @@ from brats_cascade.data.phantom.anatomy import (
     move_coordinates,
 )
 from brats_cascade.data.phantom.contrast import draw_confounders, render
-from brats_cascade.data.phantom.edema import grow_edema
 from brats_cascade.data.phantom.tumour import (
     divide_core,
     draw_plan,
     grow_core,
+    grow_edema,
     label_tumour,
     mass_effect,
     place,
