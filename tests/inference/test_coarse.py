@@ -10,7 +10,8 @@ from brats_cascade.models.build import build_model
 from brats_cascade.models.coarse import coarse_geometry, with_steps
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.augment import Variation
-from brats_cascade.training.batches import TrainingCase, cut_inputs
+from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.inputs import cut_inputs
 
 STILL = Variation(None, None, flipped=False)
 

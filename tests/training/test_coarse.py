@@ -12,9 +12,10 @@ from brats_cascade.errors import UserError
 from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.training.augment import Variation, vary_slabs
-from brats_cascade.training.batches import TrainingData, cut_inputs
+from brats_cascade.training.batches import TrainingData
 from brats_cascade.training.coarse import cnn2_geometry, on_coarse_grid
 from brats_cascade.training.experiment import train_experiment
+from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.tiles import TileSampler
 from brats_cascade.training.validation import validation_scores
 

@@ -10,8 +10,8 @@ from settings import train_settings
 from brats_cascade.labels import class_lookup
 from brats_cascade.models.cascade import CNN2, GEOMETRY, PAPERS
 from brats_cascade.training.augment import Variation
-from brats_cascade.training.batches import cut_inputs
 from brats_cascade.training.class_weights import case_weights
+from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.tiles import TileSampler
 
 CLASSES = (0, 1, 2, 3, 4)

@@ -72,6 +72,8 @@ class TrainParams(Stage):
     kernel_bound: NotNegative
     flip: bool
     intensity: NotNegative
+    deformation: Share = 0.0
+    scanner: Share = 0.0
     checks: Positive
     patience: Count
     keep: Literal["best", "last"] = "best"

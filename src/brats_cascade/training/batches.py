@@ -5,15 +5,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.grid import Grid, block_centres, block_means, coarse_slabs, maps_on_fine
-from brats_cascade.data.windows import cut_window
-from brats_cascade.models.cascade import CNN2, Geometry
-from brats_cascade.training.augment import Variation, vary_intensities, vary_slabs
+from brats_cascade.data.grid import Grid, block_centres, coarse_slabs
 
 
 @dataclass(frozen=True)
@@ -104,88 +101,6 @@ class Sampler(Protocol):
 
     def label_masses(self) -> np.ndarray:
         """Share of the loss's weight on each class, float64 (classes), each at least 1e-6."""
-
-
-def cut_inputs(
-    case: TrainingCase,
-    *,
-    layer: int,
-    top: int,
-    left: int,
-    size: int | tuple[int, int],
-    geometry: Geometry,
-    variation: Variation,
-) -> list[np.ndarray]:
-    """Cuts what a network needs to give a window of outputs.
-
-    A flip acts as if the whole slice had been flipped before cutting: where a field reaches one pixel further to one
-    side (LocalCascadeCNN), it still does so after the flip.
-
-    Args:
-        case: The case.
-        layer: Slice.
-        top: First row of the window.
-        left: First column of the window.
-        size: Side of the window, or its rows and columns, pixels.
-        geometry: What the network needs around a pixel, of CNN 1's maps too.
-        variation: Changes of intensity, and whether to flip.
-
-    Returns:
-        [image], [slabs], [image, CNN 1's maps] or [image, cells], float32 (rows, columns, channels).
-    """
-    before, after = geometry.halo
-    height, width = (size, size) if isinstance(size, int) else size
-    start = left - (after if variation.flipped else before)
-    window = Window(top - before, start, height + before + after, width + before + after)
-    if geometry.reads == "grid":
-        parts = _pixels_and_cells(case, layer=layer, window=window, steps=geometry.step, variation=variation)
-    else:
-        image = window.cut(case.image[layer])
-        vary = vary_slabs if geometry.reads == "slabs" else vary_intensities
-        parts = [vary(image, variation=variation)]
-    if case.maps is not None and geometry.reads == "slice":
-        joined = geometry.joined
-        # The stored maps begin 16 pixels before the slice.
-        down = CNN2.before - (joined - 1) // 2
-        across = CNN2.before - joined // 2 if variation.flipped else down
-        maps = cut_window(
-            case.maps[layer], top=top + down, left=left + across, rows=height - 1 + joined, columns=width - 1 + joined,
-            mode="edge",
-        )  # fmt: skip
-        parts.append(maps.astype(np.float32))
-    return [part[:, ::-1] for part in parts] if variation.flipped else parts
-
-
-class Window(NamedTuple):
-    """A window of a slice, pixels; it may reach over the edge."""
-
-    top: int
-    left: int
-    rows: int
-    columns: int
-
-    def cut(self, plane: np.ndarray) -> np.ndarray:
-        """As `cut_window`."""
-        return cut_window(plane, **self._asdict())
-
-
-def _pixels_and_cells(
-    case: TrainingCase, *, layer: int, window: Window, steps: tuple[int, int], variation: Variation
-) -> list[np.ndarray]:
-    """What CNN 2 of the coarse cascade sees: the slice, and on the 2 mm grid three slices' means and CNN 1's maps."""
-    assert case.maps is not None
-    grid = Grid.of(case.spacing)
-    planes: list[np.ndarray] = []
-    for other in (layer, layer - grid.apart, layer + grid.apart):
-        inside = 0 <= other < len(case.image)
-        plane = window.cut(case.image[other]) if inside else np.zeros_like(planes[0])
-        planes.append(vary_intensities(plane, variation=variation))
-    rows, columns = (
-        (start // step, (start + side) // step) for start, side, step in zip(window[:2], window[2:], steps, strict=True)
-    )
-    maps = maps_on_fine(case.maps, grid=grid, layers=[layer], rows=rows, columns=columns)[0]
-    means = [block_means(plane, steps=steps) for plane in planes]
-    return [planes[0], np.concatenate([*means, maps], axis=-1)]
 
 
 def stack_batch(windows: Sequence[tuple[np.ndarray, ...]]) -> Batch:

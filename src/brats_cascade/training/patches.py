@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brats_cascade.training.batches import Batch, TrainingCase, cut_inputs, stack_batch
+from brats_cascade.training.batches import Batch, TrainingCase, stack_batch
+from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.sampler import LEAST_MASS, CaseSampler
 
 
@@ -65,7 +66,7 @@ class PatchSampler(CaseSampler):
         self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator
     ) -> tuple[np.ndarray, ...]:
         case = self._cases[name]
-        variation = self._vary(case, rng=rng)
+        variation = self._vary(case, rng=rng, centre=(row, column))
         inputs = cut_inputs(
             case, layer=layer, top=row, left=column, size=1, geometry=self._geometry, variation=variation
         )

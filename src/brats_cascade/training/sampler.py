@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.grid import SLABS
+from brats_cascade.data.grid import SLABS, Grid
 from brats_cascade.labels import class_lookup
 from brats_cascade.models.cascade import Geometry
 from brats_cascade.params.train import TrainParams
@@ -44,10 +44,14 @@ class CaseSampler:
         self._lookup, self._classes = class_lookup(classes), len(classes)
         self._geometry, self._weights, self._settings, self._seed = geometry, weights, settings, seed
 
-    def _vary(self, case: TrainingCase, *, rng: np.random.Generator) -> Variation:
+    def _vary(self, case: TrainingCase, *, rng: np.random.Generator, centre: tuple[float, float]) -> Variation:
         """Draws the random changes of one window."""
         flip = self._settings.flip and case.mirrors
-        modalities = case.image.shape[-1]
+        modalities, (_, height, width) = case.image.shape[-1], case.spacing
         if self._geometry.reads == "slabs":
             modalities = modalities // (2 * SLABS + 1) - 1  # and the brain's share
-        return draw_variation(rng, modalities=modalities, intensity=self._settings.intensity, flip=flip)
+            _, rows, columns = Grid.of(case.spacing).coarse
+            height, width = height * rows, width * columns
+        return draw_variation(
+            rng, settings=self._settings, modalities=modalities, flip=flip, centre=centre, pixel=(height, width)
+        )

@@ -1,5 +1,6 @@
 """The tile sampler: windows around the centres of a patch set, with many labelled pixels each."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.windows import cut_window, place_window, round_up
-from brats_cascade.training.batches import Batch, TrainingCase, cut_inputs, stack_batch
+from brats_cascade.data.windows import place_window, round_up
+from brats_cascade.training.batches import Batch, TrainingCase, stack_batch
+from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.sampler import LEAST_MASS, CaseSampler
+from brats_cascade.training.warp import cut_warped
 
 
 class TileSampler(CaseSampler):
@@ -46,16 +49,18 @@ class TileSampler(CaseSampler):
         height, width = case.brain.shape[1:]
         top = place_window(row + jitter[0], size=size, length=height) // steps[0] * steps[0]
         left = place_window(column + jitter[1], size=size, length=width) // steps[1] * steps[1]
-        variation = self._vary(case, rng=rng)
+        centre = top + (size - 1) / 2, left + (size - 1) / 2
+        variation = self._vary(case, rng=rng, centre=centre)
+        cut = functools.partial(cut_warped, box=(top, left, size, size), warp=variation.warp)
         inputs = cut_inputs(
             case, layer=layer, top=top, left=left, size=size, geometry=self._geometry, variation=variation
         )
-        target = self._lookup[cut_window(case.labels[layer], top=top, left=left, rows=size, columns=size)]
-        weight = cut_window(case.brain[layer], top=top, left=left, rows=size, columns=size).astype(np.float32)
+        target = self._lookup[cut(case.labels[layer])]
+        weight = cut(case.brain[layer]).astype(np.float32)
         if self._weights is not None:
             weight *= np.nan_to_num(self._weights[name][layer]).astype(np.float32)[target]
         if self._sampled is not None:
-            weight *= _mask(self._sampled[name, layer], top=top, left=left, size=size)
+            weight *= cut(_mask(self._sampled[name, layer], shape=(height, width)))
         if variation.flipped:
             target, weight = target[:, ::-1], weight[:, ::-1]
         return (*inputs, target, weight)
@@ -68,10 +73,8 @@ def _by_slice(centres: pd.DataFrame) -> dict[tuple[str, int], np.ndarray]:
     return {(str(name), int(layer)): places[rows] for (name, layer), rows in groups.items()}
 
 
-def _mask(places: np.ndarray, *, top: int, left: int, size: int) -> np.ndarray:
-    """float32 (size, size): 1 where a centre lies."""
-    mask = np.zeros((size, size), dtype=np.float32)
-    rows, columns = (places - [top, left]).T
-    inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
-    mask[rows[inside], columns[inside]] = 1
+def _mask(places: np.ndarray, *, shape: tuple[int, int]) -> np.ndarray:
+    """float32 of the slice's shape: 1 where a centre lies."""
+    mask = np.zeros(shape, dtype=np.float32)
+    mask[tuple(places.T)] = 1
     return mask

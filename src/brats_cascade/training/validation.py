@@ -11,7 +11,8 @@ from brats_cascade.labels import REGIONS, class_lookup, region_mask
 from brats_cascade.models.cascade import CNN2, Geometry
 from brats_cascade.models.coarse import COARSE
 from brats_cascade.training.augment import Variation
-from brats_cascade.training.batches import TrainingCase, cut_inputs
+from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.inputs import cut_inputs
 
 
 def spread_slices(brain: np.ndarray, *, count: int) -> list[int]:

@@ -1,0 +1,103 @@
+"""What a network is given for a window of outputs: cut from a case, with the window's random changes."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from brats_cascade.data.grid import Grid, block_means, maps_on_fine
+from brats_cascade.models.cascade import CNN2, Geometry
+from brats_cascade.training.augment import Variation, vary_intensities, vary_slabs
+from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.warp import Warp, cut_warped
+
+
+class Window(NamedTuple):
+    """A window of a slice, pixels; it may reach over the edge."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+
+def cut_inputs(
+    case: TrainingCase,
+    *,
+    layer: int,
+    top: int,
+    left: int,
+    size: int | tuple[int, int],
+    geometry: Geometry,
+    variation: Variation,
+) -> list[np.ndarray]:
+    """Cuts what a network needs to give a window of outputs.
+
+    A flip acts as if the whole slice had been flipped before cutting: where a field reaches one pixel further to one
+    side (LocalCascadeCNN), it still does so after the flip.
+
+    Args:
+        case: The case.
+        layer: Slice.
+        top: First row of the window.
+        left: First column of the window.
+        size: Side of the window, or its rows and columns, pixels.
+        geometry: What the network needs around a pixel, of CNN 1's maps too.
+        variation: Changes of intensity, a warp, and whether to flip.
+
+    Returns:
+        [image], [slabs], [image, CNN 1's maps] or [image, cells], float32 (rows, columns, channels).
+    """
+    before, after = geometry.halo
+    height, width = (size, size) if isinstance(size, int) else size
+    start = left - (after if variation.flipped else before)
+    window = Window(top - before, start, height + before + after, width + before + after)
+    if geometry.reads == "grid":
+        parts = _pixels_and_cells(case, layer=layer, window=window, steps=geometry.step, variation=variation)
+    else:
+        slabs = geometry.reads == "slabs"
+        image = _cut_image(case, layer=layer, window=window, warp=variation.warp, sharp=not slabs)
+        vary = vary_slabs if slabs else vary_intensities
+        parts = [vary(image, variation=variation)]
+    if case.maps is not None and geometry.reads == "slice":
+        joined = geometry.joined
+        # The stored maps begin 16 pixels before the slice.
+        down = CNN2.before - (joined - 1) // 2
+        across = CNN2.before - joined // 2 if variation.flipped else down
+        maps = cut_warped(
+            case.maps[layer], box=(top + down, left + across, height - 1 + joined, width - 1 + joined),
+            warp=variation.warp, order=1, mode="edge", margin=CNN2.before,
+        )  # fmt: skip
+        parts.append(maps.astype(np.float32))
+    return [part[:, ::-1] for part in parts] if variation.flipped else parts
+
+
+def _cut_image(case: TrainingCase, *, layer: int, window: Window, warp: Warp | None, sharp: bool = True) -> np.ndarray:
+    """A window of a slice's image; a warp leaves the brain's edge as sharp as it is, unless cells hold shares of brain."""
+    image = cut_warped(case.image[layer], box=window, warp=warp, order=1)
+    if warp is not None and sharp:
+        image *= cut_warped(case.brain[layer], box=window, warp=warp)[..., None]
+    return image
+
+
+def _pixels_and_cells(
+    case: TrainingCase, *, layer: int, window: Window, steps: tuple[int, int], variation: Variation
+) -> list[np.ndarray]:
+    """What CNN 2 of the coarse cascade sees: the slice, and on the 2 mm grid three slices' means and CNN 1's maps."""
+    assert case.maps is not None
+    grid = Grid.of(case.spacing)
+    planes: list[np.ndarray] = []
+    for other in (layer, layer - grid.apart, layer + grid.apart):
+        inside = 0 <= other < len(case.image)
+        cut = functools.partial(_cut_image, case, layer=other, window=window, warp=variation.warp)
+        plane = cut() if inside else np.zeros_like(planes[0])
+        planes.append(vary_intensities(plane, variation=variation))
+    box = Window(*(side // steps[place % 2] for place, side in enumerate(window)))
+    rows, columns = (box.top, box.top + box.rows), (box.left, box.left + box.columns)
+    if variation.warp is not None:  # all cells of the slice, for the warp to look among
+        rows, columns = ((0, -(-side // step)) for side, step in zip(case.brain.shape[1:], steps, strict=True))
+    maps = maps_on_fine(case.maps, grid=grid, layers=[layer], rows=rows, columns=columns)[0]
+    if variation.warp is not None:
+        maps = cut_warped(maps, box=box, warp=variation.warp, order=1, mode="edge", steps=steps)
+    means = [block_means(plane, steps=steps) for plane in planes]
+    return [planes[0], np.concatenate([*means, maps], axis=-1)]
