@@ -6,7 +6,15 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from brats_cascade.data.split import Split, check_no_leak, fold_split, k_folds, split_by_lists, split_patients
+from brats_cascade.data.split import (
+    Split,
+    check_no_leak,
+    fold_split,
+    k_folds,
+    release_split,
+    split_by_lists,
+    split_patients,
+)
 from brats_cascade.errors import UserError
 
 
@@ -256,3 +264,26 @@ def test_the_rounds_have_other_validation_patients():
 def test_rounds_that_cannot_be(options, message):
     with pytest.raises(UserError, match=message):
         fold_split(cohort(3, 2), **{"validation": 1, "seed": 0, **options})
+
+
+def test_one_release_is_the_test_set_and_the_others_train_and_validate():
+    cases = pd.concat([cohort(6, 3, scans=2), cohort(5, 0, release="brats2021", name="q")], ignore_index=True)
+    split = release_split(cases, release="brats2021", validation=2, seed=3)
+    assert split.patients["test"] == tuple(f"q{number:02}" for number in range(5))
+    assert len(split.patients["validation"]) == 2 and len(split.train) == 14
+    assert not {name for part in (split.train, split.validation) for name in part if name.startswith("q")}
+    other = release_split(cases, release="brats2017", validation=1, seed=3)
+    assert len(other.test) == 18 and len(other.validation) == 1 and len(other.train) == 4
+    assert release_split(cases.sample(frac=1, random_state=1), release="brats2021", validation=2, seed=3) == split
+    check_no_leak(split, cases)
+
+
+@pytest.mark.parametrize(
+    ("release", "validation", "message"),
+    [("brats2020", 1, "split.test_release: no usable case of 'brats2020'; the cases are of brats2017"),
+     ("brats2017", 1, "0 patients found, but validation=1")],
+)  # fmt: skip
+def test_a_release_that_cannot_be_the_test_set_is_one_line(release, validation, message):
+    with pytest.raises(UserError, match=message.replace(".", r"\.")) as caught:
+        release_split(cohort(4, 2), release=release, validation=validation, seed=1)
+    assert "\n" not in str(caught.value)

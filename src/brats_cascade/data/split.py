@@ -78,6 +78,20 @@ def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequ
     return _build(cases, validation=sorted(chosen["validation"]), test=sorted(chosen["test"]), seed=0)
 
 
+def release_split(cases: pd.DataFrame, *, release: str, validation: int, seed: int) -> Split:
+    """All patients of one release are the test set; validation patients are drawn from the others, the rest trains.
+
+    Raises:
+        UserError: No patient of this release, or too few of others.
+    """
+    test = sorted(set(cases.loc[cases["release"] == release, "patient"]))
+    if not test:
+        known = ", ".join(sorted(set(cases["release"])))
+        raise UserError(f"split.test_release: no usable case of {release!r}; the cases are of {known}")
+    others = split_patients(cases[~cases["patient"].isin(test)], validation=validation, test=0, seed=seed)
+    return _build(cases, validation=others.patients["validation"], test=test, seed=seed)
+
+
 def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
     """Cuts the patients into folds: every patient is in the validation set of exactly one; test sets are empty.
 

@@ -57,6 +57,7 @@ class SplitParams(Stage):
     folds: Count = 0
     fold: Count = 0
     lists: SplitLists = SplitLists()
+    test_release: str = ""
 
 
 class PatchParams(Stage):

@@ -5,7 +5,15 @@ import logging
 
 import pandas as pd
 
-from brats_cascade.data.split import SETS, Split, check_no_leak, fold_split, split_by_lists, split_patients
+from brats_cascade.data.split import (
+    SETS,
+    Split,
+    check_no_leak,
+    fold_split,
+    release_split,
+    split_by_lists,
+    split_patients,
+)
 from brats_cascade.errors import UserError
 from brats_cascade.params import Params, SplitParams
 from brats_cascade.project import Project
@@ -23,7 +31,7 @@ def split(project: Project, params: Params) -> None:
 
 
 def _split(cases: pd.DataFrame, *, options: SplitParams) -> Split:
-    """Lists that a person wrote come first, then a fold, then the plain hold-out."""
+    """Lists that a person wrote come first, then a release, then a fold, then the plain hold-out."""
     lists = options.lists
     if lists.validation or lists.test:
         if not (lists.validation and lists.test):
@@ -31,6 +39,8 @@ def _split(cases: pd.DataFrame, *, options: SplitParams) -> Split:
                 "split.lists: expected names in both validation and test, received one list: fill the other"
             )
         return split_by_lists(cases, validation=lists.validation, test=lists.test)
+    if options.test_release:
+        return release_split(cases, release=options.test_release, validation=options.validation, seed=options.seed)
     if options.folds:
         return fold_split(
             cases, folds=options.folds, fold=options.fold, validation=options.validation, seed=options.seed
