@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brats_cascade.backend import check_backend
 from brats_cascade.commands.doctor import versions
 from brats_cascade.commands.model import champion, open_models
 from brats_cascade.data.cases import find_cases
+from brats_cascade.data.split import release_split
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.pairing import pair_labels
 from brats_cascade.inference.arrays import segment_array
@@ -22,10 +24,15 @@ from brats_cascade.models.two_path import Style
 from brats_cascade.params.names import check_experiment_names
 from brats_cascade.report.kept import read_record
 from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.batches import TrainingData as Cohort
 from brats_cascade.training.coarse import cnn2_geometry
+from brats_cascade.training.inner_folds import inner_folds
+from brats_cascade.training.losses import build_loss
 
 PARAMS = Path("params.yaml")
 AXES = ("slice", "row", "column")
+SUMMED, LATER = {"classes": 5, "reduction": "sum"}, {"release": "brats2021", "validation": 1, "seed": 1}
+RELEASED = pd.DataFrame({"case": ["A"], "patient": ["A"], "grade": ["high"], "release": ["brats2017"]})
 
 
 def said(call, *words, **options):
@@ -62,6 +69,11 @@ def unlike_pixels():
     return [case, replace(case, name="B", spacing=(1.0, 0.5, 0.5))]
 
 
+def cohort_of(cases):
+    """Training data of these cases."""
+    return Cohort(cases, cases, {}, (0, 1, 2, 3, 4))
+
+
 def contract(modalities):
     return Contract("two_path", (0, 1, 2, 3, 4), modalities, 0.01, Style(width=1), None)
 
@@ -85,6 +97,15 @@ def command_lines(monkeypatch, write_nifti_case):
         ("evaluate: one file as ground truth and prediction", said(pair_labels, case.truth, prediction=case.truth)),
         ("record --kept of a name that was never recorded", said(read_record, Path("docs/results/mine.json"))),
         ("coarse_cascade, training cases with pixels of different sizes", said(cnn2_geometry, unlike_pixels())),
+        ("more inner folds than training patients", said(inner_folds, cohort_of(unlike_pixels()), folds=4, seed=1)),
+        (
+            "a loss that several devices of TensorFlow cannot share",
+            said(build_loss, "cross_entropy_dice", classes=5, reduction="sum"),
+        ),
+        (
+            "a release to test on of which there is no case",
+            said(release_split, RELEASED, release="brats2021", validation=1, seed=1),
+        ),
         ("an experiment's name", said(check_experiment_names, {"lr=0.01": {}}, path=PARAMS)),
         ("an experiment's name that is a number", said(check_experiment_names, {2024: {}}, path=PARAMS)),
         ("experiments as a list", said(check_experiment_names, ["a"], path=PARAMS)),
