@@ -104,14 +104,10 @@ def mixed_labels(cases: pd.DataFrame) -> str:
 
 
 def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
-    """Checks the per-case table with Great Expectations and writes its data docs.
+    """Checks the per-case table with Great Expectations and writes its data docs into a folder, emptied first.
 
-    Args:
-        cases: The per-case table, not empty.
-        docs: Folder for the pages; emptied first. Its index.html tells the verdict and leads to the data docs.
-
-    Returns:
-        The verdict. A case whose files could not be read has that problem as its only reason.
+    Its index.html tells the verdict and leads to the data docs. A case whose files could not be read has that problem as its
+    only reason.
     """
     facts = facts_of(cases)
     spacing = _most_common_spacing(facts)
@@ -136,13 +132,11 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
 def judge_case(facts: Mapping[str, Any], *, truth: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Judges one case by the rules that need no cohort, without Great Expectations.
 
-    Args:
-        facts: The case's row as `prepare_case` returns it; what is missing is unknown.
-        truth: Whether to apply the rules about its ground truth, which a prediction does not need.
+    `facts` is its row as `prepare_case` returns it; the rules about its ground truth, which a prediction does not need, are
+    applied with `truth`.
 
     Returns:
-        Why the validate stage would set it aside, and what it would warn of: reasons without the case's name, each
-        once; empty for a case that is in order.
+        Why the validate stage would set it aside, and what it would warn of: reasons without the case's name, each once.
     """
     (row,) = plain(table([facts])).to_dict("records")
     broken = [rule for rule in case_rules(truth=truth) if rule.broken_by(row)]

@@ -30,14 +30,9 @@ _RAS = np.array([[0, 1], [1, 1], [2, 1]])
 
 
 def read_image(path: Path, *, axes: int = 3) -> Image:
-    """Reads a NIfTI or MetaImage volume, each byte of it once.
+    """Reads a NIfTI or MetaImage volume in its own orientation, each byte of it once.
 
-    Args:
-        path: A .nii, .nii.gz, .mha or .mhd file.
-        axes: 3; or 4 for a NIfTI file whose fourth axis holds modalities.
-
-    Returns:
-        The volume in its own orientation.
+    `axes` is 3; or 4 for a NIfTI file whose fourth axis holds modalities.
 
     Raises:
         ImageError: The file cannot be read, is damaged, or is no volume of numbers with that many axes.

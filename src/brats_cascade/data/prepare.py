@@ -101,14 +101,9 @@ class CaseError(UserError):
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case as the networks see it.
+    """A case as the networks see it: the arrays and the meta that the store holds, and the case's row of the table.
 
-    Attributes:
-        image: float32 (slices, rows, columns, 4) of the brain's box, z-scored, exactly 0 outside the brain.
-        brain: bool (slices, rows, columns).
-        labels: uint8 (slices, rows, columns), canonical, or None without truth.
-        meta: For the store; JSON can hold it. `shape`, `offset` and `affine` lead back to the case's own grid.
-        facts: The case's row of the table.
+    In its meta, `shape`, `offset` and `affine` lead back to the case's own grid.
     """
 
     image: np.ndarray

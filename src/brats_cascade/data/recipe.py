@@ -17,9 +17,8 @@ class Recipe:
     Attributes:
         clip: Share of the brain's intensities cut at either end of each modality (paper section 4: 0.01).
         n4: Whether N4 bias correction is applied to T1 and T1c after the clipping (paper section 4); minutes a case.
-        zscore: "brain": mean and deviation of the brain's voxels. "volume": of all voxels of the volume, air included;
-            the air itself stays 0.
-        axis: A key of AXES: "axial", or "coronal", the earlier work's second axis, or "sagittal".
+        zscore: Mean and deviation of the "brain" or of the whole "volume"; the air itself stays 0.
+        axis: A key of AXES; "coronal" is the earlier work's second axis.
     """
 
     clip: float

@@ -29,14 +29,9 @@ ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that
 
 @dataclass(frozen=True)
 class StoredCase:
-    """One case of the store, its arrays memory-mapped and read-only.
+    """One case of the store; its arrays are as the module says, memory-mapped and read-only.
 
-    Attributes:
-        name: The case.
-        image: float32 (slices, rows, columns, 4), z-scored inside the brain, exactly 0 outside.
-        brain: bool (slices, rows, columns).
-        labels: uint8 (slices, rows, columns), canonical, or None.
-        meta: meta.json; `shape` is that of the whole volume, `offset` the box's first voxel in it, `spacing` in mm.
+    In its meta, `shape` is that of the whole volume, `offset` the box's first voxel in it, `spacing` in mm.
     """
 
     name: str
@@ -49,16 +44,7 @@ class StoredCase:
 def write_case(
     root: Path, *, name: str, image: np.ndarray, brain: np.ndarray, labels: np.ndarray | None, meta: Mapping[str, Any]
 ) -> Path:
-    """Writes a case, or replaces the one that is there; a kill at any moment leaves no half-written case.
-
-    Args:
-        root: The store.
-        name: The case.
-        image: (slices, rows, columns, modalities).
-        brain: (slices, rows, columns).
-        labels: (slices, rows, columns) or None.
-        meta: What JSON can hold.
-    """
+    """Writes a case, or replaces the one that is there; a kill at any moment leaves no half-written case."""
     with _draft(root, name=name) as draft:
         np.save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
         np.save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))

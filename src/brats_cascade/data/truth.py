@@ -96,15 +96,7 @@ def canonical_labels(truth: np.ndarray, *, scheme: str) -> np.ndarray:
 def label_facts(
     found: Mapping[int, int], *, labels: np.ndarray, brain: np.ndarray, scheme: str, voxel_mm3: float
 ) -> dict[str, Any]:
-    """What the per-case table holds about a truth.
-
-    Args:
-        found: From count_labels, of the whole volume.
-        labels: Canonical labels of the brain's box; outside it there is no brain.
-        brain: bool, of the box.
-        scheme: Key of labels.SCHEMES.
-        voxel_mm3: Volume of a voxel, mm3.
-    """
+    """What the per-case table holds about a truth: numbers counted in the whole volume, and the labels and brain of its box."""
     table = SCHEMES[scheme].to_canonical
     counts = dict.fromkeys(LABELS, 0)
     for own, count in found.items():

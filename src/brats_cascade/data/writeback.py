@@ -25,11 +25,7 @@ MISFITS: Mapping[str, str] = {
 
 
 def restore_labels(labels_cropped: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
-    """Labels (or any other volume) of the brain's box on the case's own grid, still canonical; 0 outside the box.
-
-    Args:
-        labels_cropped: (slices, rows, columns).
-        meta: The case's, with `offset`, `shape`, `affine` and `axis`.
+    """Labels (or any other volume) of the brain's box (slices, rows, columns) on the case's own grid; 0 outside the box.
 
     Returns:
         (x, y, z) in the order and orientation of the case's files.

@@ -35,15 +35,7 @@ NOT_LABELS = re.compile(
 
 @dataclass(frozen=True)
 class Labelled:
-    """One file of labels.
-
-    Attributes:
-        case: The case's name.
-        patient: The patient it is of; the case's name where nothing else is known.
-        grade: "high", "low" or "unknown".
-        scheme: Key of labels.SCHEMES where the release is known, else None.
-        path: The file.
-    """
+    """One file of labels: its case, patient (the case where nothing else is known), grade, and label scheme if it is known."""
 
     case: str
     patient: str

@@ -22,12 +22,7 @@ from brats_cascade.labels import SCHEMES, recode
 
 
 def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, Any]) -> Path:
-    """Writes one case's segmentation and its row of volumes.csv; equal labels give equal bytes.
-
-    Args:
-        folder: Made if it is not there.
-        labels: Canonical labels of the stored box, uint8 (slices, rows, columns).
-        meta: The case's in the store.
+    """Writes one case's segmentation and its row of volumes.csv, from the volume store alone; equal labels give equal bytes.
 
     Returns:
         <case>_seg.nii.gz: uint8, on the grid of the case's scans, in the label numbers of its release.
@@ -63,7 +58,7 @@ class Unseen:
         bare: The same without post-processing.
         slices: The slice table, numbered in the whole volume, with the earlier work's score and the case's name.
         drawn: Index of the slice with the largest tumour, in the stored box.
-        outline: The prediction there, canonical labels (rows, columns).
+        outline: The prediction there.
     """
 
     row: dict[str, Any]

@@ -22,14 +22,7 @@ class Chosen(NamedTuple):
 
 
 def read_chosen(folder: Path) -> Chosen | None:
-    """Reads it from the model's own folder (a registered model) or from metrics/E/summary.json of its project.
-
-    Args:
-        folder: That of model.keras, absolute.
-
-    Returns:
-        What was found, or None where there is no record of an evaluation.
-    """
+    """Reads it from the model's own folder (a registered model) or from metrics/E/summary.json of its project; None without."""
     for path in (folder / SCORES, folder.parent.parent / "metrics" / folder.name / "summary.json"):
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))

@@ -11,20 +11,11 @@ from brats_cascade.inference.volumes import target
 
 
 def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, overwrite: bool) -> bool:
-    """Looks at what lies in the folder of a case already.
-
-    Args:
-        case: The case.
-        out: The folder.
-        kinds: Keys of KINDS, what is wanted.
-        options: What `predict` would write them with, as in `writeback.signature`.
-        overwrite: Whether it may replace what it wrote itself.
-
-    Returns:
-        Whether every wanted file is there, as `predict` wrote it with these options.
+    """Whether every wanted file (keys of KINDS) of a case is there, as `predict` wrote it with these options.
 
     Raises:
-        UserError: A file that must not be replaced: it is not predict's own, or was made with other networks or options.
+        UserError: A file that must not be replaced: it is not predict's own, or was made with other networks or options and
+            `overwrite` is not set.
     """
     paths = [target(case.name, kind=kind, out=out) for kind in dict.fromkeys((*kinds, "seg"))]
     made = {path: options_of(path) for path in paths if path.exists()}

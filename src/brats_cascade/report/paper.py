@@ -7,14 +7,8 @@ from dataclasses import dataclass
 class PaperRow:
     """One line of the paper's tables 3 and 4: values for complete, core, enhancing.
 
-    Attributes:
-        method: The paper's name.
-        architecture: Ours.
-        phases: Which training phases were run.
-        dice: Dice.
-        ppv: What the paper calls specificity; its harmonic mean with the sensitivity gives the Dice, so it is the PPV.
-        sensitivity: Sensitivity.
-        seconds: Time for one brain on a Titan Black GPU, where printed.
+    What the paper calls specificity is here the PPV: its harmonic mean with the sensitivity gives the Dice. The seconds are
+    those for one brain on a Titan Black GPU, where printed.
     """
 
     method: str
