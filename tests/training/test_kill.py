@@ -14,9 +14,18 @@ import pytest
 from ruamel.yaml import YAML
 
 from brats_cascade.costs import weights_of
+from brats_cascade.params import load_params
+from brats_cascade.project import Project
+from brats_cascade.stages.train import train
 from brats_cascade.tracking.trained import read_note
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go to the project's own database, whatever the user has set."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 def _start(folder: Path, *, name: str = "two_path", **variables: str) -> subprocess.Popen[str]:
@@ -59,6 +68,11 @@ def _finish(folder: Path, **variables: str) -> str:
     return log
 
 
+def _train_here(folder: Path, *, name: str = "two_path") -> None:
+    """The stage without a process of its own."""
+    train(Project(folder), load_params(folder / "params.yaml"), name)
+
+
 @pytest.mark.slow
 def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
     whole, killed = make_project("whole"), make_project("killed")
@@ -90,7 +104,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
 
 
 @pytest.mark.slow
-def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project) -> None:
+def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project, caplog) -> None:
     folder = make_project("changed")
     _kill_at(folder, phase=1, step=5)
     note = folder / ".work/train/two_path/run.json"
@@ -99,8 +113,9 @@ def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project)
     tree = yaml.load(folder / "params.yaml")
     tree["train"].update({"steps": 4, "phase2_steps": 2, "checks": 1, "l2": 0.001})
     yaml.dump(tree, folder / "params.yaml")
-    log = _finish(folder)
-    assert "of other settings or data; the training starts anew" in log
+    with caplog.at_level("INFO"):
+        _train_here(folder)
+    assert "of other settings or data; the training starts anew" in caplog.text
     assert read_note("two_path", root=folder)["run_id"] not in ("", opened)
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [4, 6]
 
@@ -120,7 +135,7 @@ def test_an_experiment_called_as_a_cache_takes_nothing_from_it(make_project) -> 
     tree["experiments"] = {"phase1": own}
     tree["sweep"]["experiment"] = "phase1"
     yaml.dump(tree, folder / "params.yaml")
-    _finish(folder, name="phase1")
+    _train_here(folder, name="phase1")
     assert all(path.is_file() for path in others) and not (folder / ".work/train/phase1").exists()
 
     from mlflow import MlflowClient
@@ -134,14 +149,16 @@ def test_an_experiment_called_as_a_cache_takes_nothing_from_it(make_project) -> 
 
 
 @pytest.mark.slow
-def test_a_server_that_is_away_does_not_lose_the_training(make_project) -> None:
+def test_a_server_that_is_away_does_not_lose_the_training(make_project, caplog, monkeypatch) -> None:
     folder = make_project("alone")
     yaml = YAML(typ="safe")
     tree = yaml.load(folder / "params.yaml")
     tree["train"].update({"steps": 2, "phase2_steps": 2, "checks": 1})
     yaml.dump(tree, folder / "params.yaml")
-    log = _finish(folder, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
-    assert log.count("nothing more is logged there in this run") == 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    _train_here(folder)
+    assert caplog.text.count("nothing more is logged there in this run") == 1
     assert read_note("two_path", root=folder) == {"run_id": "", "logged": False}
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [2, 4]
     assert {path.name for path in (folder / "models/two_path").iterdir()} >= {"model.keras", "class_weights.csv"}
