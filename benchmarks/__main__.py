@@ -8,7 +8,19 @@ from pathlib import Path
 from benchmarks.common import RESULTS
 from brats_cascade.report.render import put_between
 
-ALL = ("output_layer", "inference", "layers", "case", "training", "step", "sizes", "ingest", "growth", "start")
+ALL = (
+    "output_layer",
+    "inference",
+    "layers",
+    "case",
+    "coarse",
+    "training",
+    "step",
+    "sizes",
+    "ingest",
+    "growth",
+    "start",
+)
 PAGE, README = Path("docs/results/speed.md"), Path("README.md")
 # Benchmark -> which of its rows README shows.
 SHOWN = {

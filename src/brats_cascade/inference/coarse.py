@@ -51,8 +51,9 @@ def predict_coarse(
         )  # fmt: skip
         outputs = keras.ops.convert_to_numpy(cnn2.predict_on_batch([window, cells]))
         target = found[start:stop, top : top + rows, left : left + columns]
-        target[:] = outputs[: stop - start, : target.shape[1], : target.shape[2]]
-    found[~brain] = np.eye(found.shape[-1], dtype=np.float32)[0]
+        inside = brain[start:stop, top : top + rows, left : left + columns, None]
+        np.multiply(outputs[: stop - start, : target.shape[1], : target.shape[2]], inside, out=target)
+    found[..., 0] += ~brain  # outside it class 0 is certain
     return found
 
 
