@@ -53,54 +53,34 @@ def train_experiment(
 ) -> Trained:
     """Trains one of the paper's four networks (section 3), or the coarse cascade or a U-Net in the same way.
 
-    Args:
-        architecture: A key of GEOMETRY.
-        data: What it is trained on.
-        settings: Of the network and its training.
-        cnn1: A cascade's; without one a cascade with `settings.cascade` "frozen" trains its own, by the same settings, and
-            "joint" starts from a new one.
-        folder: For the checkpoints.
-        shared: For what trainings share, CNN 1's maps and finished phases 1; None keeps this training's own in `folder`.
-        on_check: Called with the history after every validation round of the last CNN.
-        devices: What computes.
-
-    Returns:
-        The trained network, with the best weights of the last phase, or the last ones.
+    A cascade with `settings.cascade` "frozen" that is given no `cnn1` trains its own first, by the same settings; with "joint"
+    it starts from a new one. `folder` is for the checkpoints, `shared` for what trainings share, CNN 1's maps and finished
+    phases 1; where it is None they stay in `folder`. `on_check` is called with the history after every validation round of
+    the last CNN.
     """
-    cascade = architecture in CNN1_OF
-    frozen, style = cascade and settings.cascade == "frozen", style_of(settings)
-    first = FirstCnns(cnn1)
+    below, style = CNN1_OF.get(architecture, ""), style_of(settings)  # below: what a cascade's CNN 1 is
+    frozen, first = bool(below) and settings.cascade == "frozen", FirstCnns(cnn1)
     if frozen:
-        train = functools.partial(train_experiment, CNN1_OF[architecture], cnn1=None, shared=shared, devices=devices)
+        run = functools.partial(train_experiment, below, cnn1=None, shared=shared, devices=devices)
         first = train_first_cnns(
-            train, architecture=CNN1_OF[architecture], data=data, settings=settings, cnn1=cnn1, folder=folder, shared=shared
-        )  # fmt: skip
+            run, architecture=below, data=data, settings=settings, cnn1=cnn1, folder=folder, shared=shared
+        )
         cnn1 = first.cnn1
     keras.utils.set_random_seed(settings.seed)
-    key = functools.partial(fingerprint, architecture, data=data, cnn1=cnn1, inner=first.inner)
-    outcome, kept = key(settings=settings), None
-    if shared is not None and devices is ONE_DEVICE and settings.procedure != "single":
-        kept = shared / "phase1" / f"{key(settings=phase1_of(settings))[:32]}.npz"
+    place = shared / "phase1" if shared is not None and devices is ONE_DEVICE else None
+    outcome, kept = _keys(architecture, data=data, settings=settings, first=first, place=place)
     started = time.perf_counter()
     with devices.scope():
         network, geometry = _network(architecture, data=data, style=style, cnn1=cnn1, frozen=frozen)
     if architecture == COARSE_CNN1:
         data, settings = on_coarse_grid(data), cnn1_tiles(settings)
-    with contextlib.ExitStack() as held:
-        if frozen and cnn1 is not None:
-            place = (shared or folder) / "cnn1_maps"
-            data = held.enter_context(
-                with_maps(data, cnn1=cnn1, inner=first.inner, cnn2=network, precision=settings.precision, folder=place)
-            )
+    maps: contextlib.AbstractContextManager[TrainingData] = contextlib.nullcontext(data)
+    if frozen and cnn1 is not None:
+        place, precision = (shared or folder) / "cnn1_maps", settings.precision
+        maps = with_maps(data, cnn1=cnn1, inner=first.inner, cnn2=network, precision=precision, folder=place)
+    with maps as data:
         phases, frame = _plan(data, geometry=geometry, settings=settings)
-        watch = Watch(
-            lambda: validation_scores(network, cases=data.validation, classes=data.classes, geometry=geometry),
-            checkpoint_steps=settings.checkpoint_steps,
-            patience=settings.patience,
-            keep=settings.keep,
-            ema=settings.ema,
-            on_check=on_check,
-        )
+        watch = _watch(network, data=data, geometry=geometry, settings=settings, on_check=on_check)
         progress = train_phases(
             network, phases=phases, descent=descent_of(settings), watch=watch, folder=folder, fingerprint=outcome,
             devices=devices, kept=kept,
@@ -108,9 +88,32 @@ def train_experiment(
     computed = time.perf_counter() - started + sum(own.computed for own in first.trainings)
     if frozen and cnn1 is not None:
         network = join_cnns(architecture, cnn1=cnn1.network, cnn2=network)
-    cnn1_style = (cnn1.style if cnn1 else style) if cascade else None
-    within, inner = first.within.progress if first.within else None, [own.progress for _, own in first.folds]
-    return Trained(network, progress, frame, style, cnn1_style, within, inner, computed)
+    cnn1_style = cnn1.style if cnn1 else style
+    return Trained(network, progress, frame, style, cnn1_style if below else None, *first.progress, computed)
+
+
+def _keys(
+    architecture: str, *, data: TrainingData, settings: TrainParams, first: FirstCnns, place: Path | None
+) -> tuple[str, Path | None]:
+    """What stands for the outcome of a training, and where its finished phase 1 is kept, if it has one that is shared."""
+    key = functools.partial(fingerprint, architecture, data=data, cnn1=first.cnn1, inner=first.inner)
+    if place is None or settings.procedure == "single":
+        return key(settings=settings), None
+    return key(settings=settings), place / f"{key(settings=phase1_of(settings))[:32]}.npz"
+
+
+def _watch(
+    network: keras.Model, *, data: TrainingData, geometry: Geometry, settings: TrainParams, on_check: OnCheck | None
+) -> Watch:
+    """Validation rounds, checkpoints and early stopping."""
+    return Watch(
+        lambda: validation_scores(network, cases=data.validation, classes=data.classes, geometry=geometry),
+        checkpoint_steps=settings.checkpoint_steps,
+        patience=settings.patience,
+        keep=settings.keep,
+        ema=settings.ema,
+        on_check=on_check,
+    )
 
 
 def _network(

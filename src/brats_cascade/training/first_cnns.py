@@ -11,6 +11,7 @@ from brats_cascade.training.batches import TrainingData
 from brats_cascade.training.fingerprint import fingerprint
 from brats_cascade.training.inner_folds import cnn1_settings, inner_folds
 from brats_cascade.training.phases import LIMIT
+from brats_cascade.training.progress import Progress
 from brats_cascade.training.settings import style_of
 from brats_cascade.training.trained import Trained
 
@@ -38,6 +39,11 @@ class FirstCnns:
     def trainings(self) -> list[Trained]:
         """All of them."""
         return [*([self.within] if self.within else []), *(own for _, own in self.folds)]
+
+    @property
+    def progress(self) -> tuple[Progress | None, list[Progress]]:
+        """Of the CNN 1 that was trained within, and of those of the folds."""
+        return self.within.progress if self.within else None, [own.progress for _, own in self.folds]
 
 
 def train_first_cnns(

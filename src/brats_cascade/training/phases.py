@@ -54,25 +54,12 @@ def train_phases(
     devices: Devices = ONE_DEVICE,
     kept: Path | None = None,
 ) -> Progress:
-    """Trains a network through its phases and leaves it with the best weights of the last one.
+    """Trains a network through its phases; leaves it with the best weights of the last one, and gives its progress.
 
     The best weights are those with the highest mean validation Dice over the regions, or, if `watch` keeps the last ones,
-    those of the last validation round. Training goes on from the
-    checkpoint in `folder` if its fingerprint is this one.
-
-    Args:
-        network: A TwoPathCNN, a CNN 2 or a joined cascade.
-        phases: In order.
-        descent: Optimiser, learning rates, momentum.
-        watch: Validation, checkpoints, early stopping.
-        folder: Of the checkpoint.
-        fingerprint: Of everything that decides the outcome; another one starts anew.
-        devices: What computes.
-        kept: Where a finished phase 1 stays for a training of that phase alone, which then has nothing left to do; the
-            file's stem stands for everything that decides the phase.
-
-    Returns:
-        The finished progress with its history: one row per validation round.
+    those of the last validation round. Training goes on from the checkpoint in `folder` if its fingerprint, which stands for
+    everything that decides the outcome, is this one. In `kept` a finished phase 1 stays for a training of that phase alone,
+    which then has nothing left to do; the file's stem stands for everything that decides the phase.
     """
     path = folder / CHECKPOINT
     found, progress = _resume(path, fingerprint=fingerprint)
