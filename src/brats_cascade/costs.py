@@ -16,16 +16,8 @@ from brats_cascade.project import Project
 if TYPE_CHECKING:
     import pandas as pd
 
-STAGES = (
-    "phantom",
-    "ingest",
-    "validate",
-    "split",
-    "patches",
-    "train",
-    "evaluate",
-    "compare",
-)  # in the pipeline's order
+# In the pipeline's order.
+STAGES = ("phantom", "ingest", "validate", "split", "patches", "train", "evaluate", "compare")
 RECORD, NETWORK = "record.json", "model.keras"
 
 
@@ -36,12 +28,8 @@ def costs_path(root: Path, *, name: str) -> Path:
 
 def fingerprint(*paths: Path) -> str:
     """Stands for the content of the files that exist; empty if none does."""
-    found = [path.read_bytes() for path in paths if path.is_file()]
-    return (
-        hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in found)).hexdigest()[:32]
-        if found
-        else ""
-    )
+    found = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths if path.is_file())
+    return hashlib.sha256(found).hexdigest()[:32] if found else ""
 
 
 def weights_of(root: Path, *, name: str) -> str:
@@ -57,10 +45,6 @@ def scores_of(root: Path, *, name: str) -> str:
 def read_facts(root: Path, *, name: str) -> dict[str, Any]:
     """All that is known of an experiment's training: models/E/record.json and its costs.
 
-    Args:
-        root: The project's folder.
-        name: The experiment.
-
     Returns:
         The record, and, if they belong to this network, `seconds`, `peak_memory_mb`, `machine` and `git_commit`; empty
         without a record.
@@ -75,14 +59,9 @@ def read_facts(root: Path, *, name: str) -> dict[str, Any]:
 
 
 def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
-    """The scores of an experiment's unseen cases, metrics/E/cases.csv.
+    """The scores of an experiment's unseen cases, metrics/E/cases.csv, a row per case.
 
-    Args:
-        root: The project's folder.
-        name: The experiment.
-
-    Returns:
-        One row per case, with the seconds of its segmentation in the column `seconds`; NaN if the costs belong to other scores.
+    The seconds of its segmentation are in the column `seconds`: NaN if the costs belong to other scores.
     """
     import pandas as pd
 
@@ -110,16 +89,9 @@ def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[
 
 
 def forget_costs_of_others(root: Path, *, name: str) -> None:
-    """Drops the costs of another network or other scores: DVC has brought these ones back from its cache, not a run.
-
-    Args:
-        root: The project's folder.
-        name: The experiment.
-    """
-    known, results = (
-        _read(root, name=name),
-        {"training": weights_of(root, name=name), "evaluation": scores_of(root, name=name)},
-    )
+    """Drops the costs of another network or other scores: DVC has brought these ones back from its cache, not a run."""
+    known = _read(root, name=name)
+    results = {"training": weights_of(root, name=name), "evaluation": scores_of(root, name=name)}
     kept = {what: costs for what, costs in known.items() if costs["result"] == results.get(what)}
     if kept != known:
         _write(root, name=name, known=kept)

@@ -79,14 +79,7 @@ SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
 
 
 def recode(labels: np.ndarray, *, table: Mapping[int, int]) -> np.ndarray:
-    """Replaces every label by what the table says.
-
-    Args:
-        labels: Integer labels, any shape, values in 0..255.
-        table: Old label -> new label, both in 0..255.
-
-    Returns:
-        uint8 array of the same shape.
+    """Replaces every label (integers in 0..255, any shape) by what the table says; uint8.
 
     Raises:
         ValueError: A label that the table does not name.
@@ -102,15 +95,7 @@ def recode(labels: np.ndarray, *, table: Mapping[int, int]) -> np.ndarray:
 
 
 def region_mask(labels: np.ndarray, *, region: str) -> np.ndarray:
-    """Says where a region is.
-
-    Args:
-        labels: Canonical labels, any shape.
-        region: A key of REGIONS.
-
-    Returns:
-        bool array of the same shape.
-    """
+    """Says where a region, a key of REGIONS, is in canonical labels of any shape."""
     return np.isin(labels, REGIONS[region])
 
 
@@ -125,9 +110,6 @@ def class_lookup(classes: Sequence[int]) -> np.ndarray:
 
     Returns:
         uint8 array (256): index it with labels. Numbers that are no label give 0.
-
-    Raises:
-        ValueError: `classes` is neither all five labels nor all but 3.
     """
     if tuple(classes) not in {(0, 1, 2, 3, 4), (0, 1, 2, 4)}:
         raise ValueError(f"expected classes (0, 1, 2, 3, 4) or (0, 1, 2, 4), received {tuple(classes)}")

@@ -22,12 +22,7 @@ SPREAD = 1.5  # largest ratio of two repeats that agree
 
 
 def warn_if_slow(precision: str, *, training: bool) -> None:
-    """Logs a warning if this processor computes more slowly in `precision` than in float32.
-
-    Args:
-        precision: "float32" or "bfloat16".
-        training: Of training steps; False for predictions.
-    """
+    """Logs a warning if this processor computes more slowly in `precision` than in float32."""
     if precision != "bfloat16" or accelerators():
         return
     times = bfloat16_times(training=training)
@@ -36,12 +31,7 @@ def warn_if_slow(precision: str, *, training: bool) -> None:
 
 
 def in_words(times: float | None, *, training: bool) -> str:
-    """What bfloat16 costs or saves.
-
-    Args:
-        times: As `bfloat16_times` measured it.
-        training: Likewise.
-    """
+    """What bfloat16 costs or saves, by `bfloat16_times`."""
     work = "training" if training else "prediction"
     if times is None:
         return f"cannot tell whether {work} is faster in bfloat16: repeats disagree; try again when the machine is idle"
@@ -74,11 +64,7 @@ def agreed_ratio(seconds: Sequence[float], *, reference: Sequence[float]) -> flo
 def bfloat16_times(*, training: bool) -> float | None:
     """How many times as long as in float32 layers as in the local pathway take; measured once a process, in a second or two.
 
-    Args:
-        training: Forward and backward; False for forward alone.
-
-    Returns:
-        The ratio, or None where repeats disagree.
+    None where repeats disagree. Forward and backward in training, otherwise forward alone.
     """
     steps = [_step(policy, training=training) for policy in ("mixed_bfloat16", "float32")]
     for step in steps:

@@ -66,21 +66,14 @@ def accelerators() -> list[str]:
 
 
 def card_of(machine: str) -> str:
-    """The GPUs in a line of `machine`; empty where it names none.
-
-    Args:
-        machine: As `machine` wrote it.
-    """
+    """The GPUs in a line of `machine`; empty where it names none."""
     return machine.partition(" GiB, ")[2]
 
 
 def processor_of(cpuinfo: str) -> str:
-    """The first processor's name, and the widest arithmetic of ARITHMETIC that it offers; empty if it has no name.
+    """The first processor's name in /proc/cpuinfo, and the widest arithmetic of ARITHMETIC that it offers; empty without name.
 
     One name covers processors of very different speed: without instructions for it, bfloat16 is many times slower.
-
-    Args:
-        cpuinfo: The text of /proc/cpuinfo.
     """
     fields: dict[str, str] = {}
     for key, _, value in (line.partition(":") for line in cpuinfo.splitlines()):
@@ -101,16 +94,10 @@ def peak_memory_mb() -> float:
 
 
 def scans_hash(table: Path) -> str:
-    """Stands for the scans themselves, on every machine.
+    """Stands for the scans themselves, on every machine; empty without the table (data/cases.parquet).
 
     DVC's hashes are of files that ingest computes, and their last digits differ between processors (sums are taken in
-    another order).
-
-    Args:
-        table: data/cases.parquet.
-
-    Returns:
-        A digest of every case's name, patient, raw voxels and counts of labels; empty without the table.
+    another order). This is of every case's name, patient, raw voxels and counts of labels.
     """
     import pandas as pd
 

@@ -39,14 +39,10 @@ def turn(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def in_use(entry: Path, *, limit: int) -> Iterator[None]:
-    """Keeps one entry of a shared folder until the block ends, and deletes others where all together exceed a size.
+    """Keeps one entry of a shared folder until the block ends, and deletes others where all together exceed a size in bytes.
 
-    The entry used longest ago goes first; those in use stay, whatever their size. The lock ends with the process, a kill
-    included.
-
-    Args:
-        entry: A file or a folder of that shared folder, there already or not yet.
-        limit: Bytes that the shared folder's entries may take together.
+    The entry, a file or a folder that may not be there yet, goes first if it was used longest ago; those in use stay, whatever
+    their size. The lock ends with the process, a kill included.
     """
     with _own_lock(entry) as locked:
         if locked:

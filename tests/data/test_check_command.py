@@ -42,7 +42,7 @@ def cohort(tmp_path_factory):
 def verdicts(text):
     """case -> (verdict, reason) of a wide table."""
     table = text.partition("\n\n")[0]
-    lines = [line for line in table.splitlines()[2:] if not line.startswith(" ")]
+    lines = [line for line in table.splitlines()[1:] if not line.startswith(" ")]
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     return {row[0]: (row[6], row[7] if len(row) > 7 else "") for row in rows}
 
@@ -84,13 +84,13 @@ def test_a_survey_is_the_ingests_table(cohort, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [200, 100, 60])
-def test_lines_stay_within_the_terminal(cohort, monkeypatch, columns):
+@pytest.mark.parametrize("columns", [200, 100])
+def test_lines_of_the_table_stay_within_the_terminal(cohort, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    text, _ = run(cohort)
-    assert "truncated" in text and "same voxels" in " ".join(text.split())
-    if columns >= 140:
-        assert max(len(line) for line in text.splitlines()) <= columns
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    table = run(cohort)[0].partition("\n\n")[0]
+    assert "truncated" in table
+    assert max(len(line) for line in table.splitlines()[1:]) <= columns  # the header is bold, which takes characters
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 """brats-cascade data check: what is in a folder, and what is wrong with it, as a table in the terminal."""
 
-import shutil
 import tempfile
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from brats_cascade.data.ingest import survey
 from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
 from brats_cascade.data.stops import dvc_overlooks, dvc_stops_at
 from brats_cascade.data.unused import by_reason, note_unused, noted_unused
+from brats_cascade.report.text import text_table
 
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
 _MOST_LINES = 20
@@ -21,19 +20,11 @@ _ORDER = ("set aside", "predict only", "warning", "ok")
 
 
 def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int]:
-    """Reads every case below a folder and judges it by the rules of the validate stage; writes nothing there.
-
-    Args:
-        path: A folder of cases, of any supported release, or a listing.
-        layout: "auto", or a release's name.
-        workers: Processes.
+    """Reads every case below a folder or a listing and judges it by the rules of the validate stage; writes nothing there.
 
     Returns:
         The table as text, and the number of problems: cases that the pipeline sets aside for more than having no
         truth to train with, and kinds of files at which DVC would stop.
-
-    Raises:
-        UserError: No such folder, layout or case.
     """
     found = search(Path(path), layout=layout)
     facts = survey(found.cases, workers=workers)
@@ -41,22 +32,12 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))
     text, stops = render(facts, verdict=verdict), dvc_stops_at(Path(path))
-    return "\n".join([*stops, *dvc_overlooks(Path(path)), text]), len(verdict.set_aside) - len(
-        _untrainable(verdict)
-    ) + len(stops)
+    problems = len(verdict.set_aside) - len(_untrainable(verdict)) + len(stops)
+    return "\n".join([*stops, *dvc_overlooks(Path(path)), text]), problems
 
 
-def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -> str:
-    """The table, with bad cases first to catch the eye, and a line that sums it up.
-
-    Args:
-        facts: The per-case table.
-        verdict: What the rules made of it.
-        width: Characters in a line; None for that of the terminal.
-
-    Returns:
-        Text without a line break at its end.
-    """
+def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
+    """The per-case table with what the rules made of it, bad cases first to catch the eye, and a line that sums it up."""
     aside, warned, untrainable = dict(verdict.set_aside), dict(verdict.warnings), _untrainable(verdict)
     rows = []
     for fact in facts.to_dict("records"):
@@ -76,8 +57,8 @@ def render(facts: pd.DataFrame, *, verdict: Verdict, width: int | None = None) -
     notes = [f"Mixed labels: {mixed}; data.labels: merge trains on four classes, refuse stops."] if mixed else []
     notes += [f"note: {note}" for note in verdict.notes]
     notes += _seen_not_used(facts)
-    table = _table(rows, width=width or shutil.get_terminal_size((140, 40)).columns)
-    return "\n".join([*table, "", *notes, _volumes(facts, verdict=verdict, untrainable=untrainable), summary])
+    table = text_table(HEADERS, rows=rows)
+    return "\n".join([table, "", *notes, _volumes(facts, verdict=verdict, untrainable=untrainable), summary])
 
 
 def _seen_not_used(facts: pd.DataFrame) -> list[str]:
@@ -116,23 +97,3 @@ def _shape(fact: dict[Any, Any]) -> str:
 def _spacing(fact: dict[Any, Any]) -> str:
     spacing = [fact[f"spacing_{name}"] for name in ("slice", "row", "column")]
     return "-" if any(pd.isna(size) for size in spacing) else "x".join(f"{size:.3g}" for size in spacing)
-
-
-def _table(rows: list[tuple[str, ...]], *, width: int) -> list[str]:
-    """Aligned columns; the last one, the reason, goes on in lines of its own where it does not fit."""
-    widths = [max(len(line[column]) for line in (HEADERS, *rows)) for column in range(len(HEADERS) - 1)]
-    indent = sum(widths) + 2 * len(widths)
-    beside = width - indent >= 40
-    lines = []
-    rule = tuple("-" * size for size in (*widths, len(HEADERS[-1])))
-    for row in (HEADERS, rule, *rows):
-        start = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=False))
-        if beside:
-            pieces = textwrap.wrap(row[-1], width - indent, break_on_hyphens=False) or [""]
-            lines.append(f"{start}  {pieces[0]}".rstrip())
-            lines.extend(" " * indent + piece for piece in pieces[1:])
-        else:
-            lines.append(start.rstrip())
-            if row in rows:
-                lines.extend(f"    {piece}" for piece in textwrap.wrap(row[-1], width - 4, break_on_hyphens=False))
-    return lines

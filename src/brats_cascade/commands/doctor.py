@@ -10,7 +10,7 @@ from pathlib import Path
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
 
-PACKAGES = (
+PACKAGES = [
     "tensorflow",
     "keras",
     "jax",
@@ -21,20 +21,13 @@ PACKAGES = (
     "nibabel",
     "SimpleITK",
     "numpy",
-)
+]
 NEEDED_GIB = 5
 NO_BACKEND = "none"
 
 
 def run(root: Path) -> int:
-    """Prints the report.
-
-    Args:
-        root: The project's root.
-
-    Returns:
-        Number of problems.
-    """
+    """Prints what is here and what would not work, and gives the number of problems."""
     problems: list[str] = []
     print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
     for package in PACKAGES:
@@ -99,15 +92,7 @@ def _precision() -> list[str]:
 
 
 def versions(root: Path, problems: list[str]) -> str:
-    """Whether git keeps the project's versions; DVC refuses to work where nobody told it that git does not.
-
-    Args:
-        root: The project's root.
-        problems: Gets a line where it is neither a git repository nor meant to be none.
-
-    Returns:
-        One line.
-    """
+    """Whether git keeps the project's versions, on one line; a problem where it does not and DVC was not told so."""
     if (root / ".git").exists():
         return f"git, commit {provenance.git_commit(root)}"
     config = configparser.ConfigParser(interpolation=None)

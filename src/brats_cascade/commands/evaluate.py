@@ -45,9 +45,6 @@ def run(
     Returns:
         A table as text, and the number of predictions that could not be scored. Truths without a prediction are
         named, but are no failure: a truth folder may hold more.
-
-    Raises:
-        UserError: Nothing to score, an ambiguous scheme, or `out` cannot be written.
     """
     if out.suffix not in (".json", ".csv"):
         raise UserError(f"--out {out}: expected a name ending in .json or .csv, got {out.suffix or 'none'}")

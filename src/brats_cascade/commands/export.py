@@ -5,19 +5,7 @@ from pathlib import Path
 
 
 def run(model: str, *, out: Path, form: str) -> Path:
-    """Exports a network.
-
-    Args:
-        model: Folder models/EXPERIMENT or MLflow URI.
-        out: Folder for the files.
-        form: A key of `inference.formats.FORMATS`.
-
-    Returns:
-        What was written.
-
-    Raises:
-        UserError: As `open_models` and `export_network`.
-    """
+    """Exports a network, from a folder models/EXPERIMENT or an MLflow URI, in one of `FORMATS`; gives what was written."""
     from brats_cascade.backend import check_backend, start_backend
 
     check_backend()

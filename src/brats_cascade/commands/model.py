@@ -22,9 +22,6 @@ def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Memb
 
     Returns:
         The networks, and how the first one was evaluated; None where there is no record of it.
-
-    Raises:
-        UserError: There is no such model, it is none of ours, or they do not fit one another.
     """
     opened = [_open(reference, precision=precision) for reference in references]
     members = [member for member, _ in opened]
@@ -33,11 +30,7 @@ def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Memb
 
 
 def champion() -> str:
-    """The URI of the registered champion, for a prediction without --model; stderr tells which experiment it is.
-
-    Raises:
-        UserError: There is none, or MLflow cannot be reached.
-    """
+    """The URI of the registered champion, for a prediction without --model; stderr tells which experiment it is."""
     from mlflow import MlflowClient
 
     from brats_cascade.tracking.champion import cure as registering

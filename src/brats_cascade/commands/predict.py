@@ -58,13 +58,7 @@ class Job:
 
 
 class Settled(NamedTuple):
-    """What a job left to the models.
-
-    Attributes:
-        thresholds: Of the post-processing.
-        flips: Whether the mirror image is segmented, too.
-        digest: Of all that decides what is written for a case: the networks' weights and the options.
-    """
+    """What a job left to the models: thresholds, flips, and a digest of all that decides what is written for a case."""
 
     thresholds: Thresholds
     flips: bool
@@ -72,19 +66,13 @@ class Settled(NamedTuple):
 
 
 def run(folders: Sequence[Path], job: Job, *, workers: int = 1, scheduler: str = "") -> int:
-    """Segments every case found in the folders.
+    """Segments every case found in the folders, and gives the number of cases that could not be segmented.
 
     Args:
         folders: Of one case or of several each.
         job: How.
         workers: Processes of this machine, each with its own copy of the networks.
         scheduler: Address of a Dask scheduler; "" for this machine.
-
-    Returns:
-        Number of cases that could not be segmented.
-
-    Raises:
-        UserError: No case, no model, no room for the files, or an option that is none.
     """
     if job.precision not in PRECISIONS:
         raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {job.precision!r}")
@@ -154,11 +142,6 @@ def _count_failed(rows: Sequence[dict[str, Any]], *, refused: int, waiting: int)
 
 def segment_one(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
     """Segments one case and writes its files.
-
-    Args:
-        case: The case.
-        job: How.
-        settled: What the models said.
 
     Returns:
         "case", "path", the volumes, "misfits" and "warnings"; or "case" and "error": what is wrong with the case, one line.

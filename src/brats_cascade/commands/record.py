@@ -20,12 +20,6 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         command: The command that made the results.
         readme: Also write the table between README's marks.
         kept: Only write the page again, from the results that were kept.
-
-    Returns:
-        The page.
-
-    Raises:
-        UserError: Nothing has been compared or kept yet, the record is of other scans, or README has no marks.
     """
     path = root / f"docs/results/{name}.json"
     if kept:

@@ -11,18 +11,7 @@ from brats_cascade.report.text import results_text, text_table
 
 
 def run(root: Path, *, costs: bool = False) -> str:
-    """The table of reports/comparison.json and where to look next.
-
-    Args:
-        root: The project's root.
-        costs: Time and memory of the stages instead.
-
-    Returns:
-        Several lines.
-
-    Raises:
-        UserError: Nothing has been compared yet; no stage has run here.
-    """
+    """The table of reports/comparison.json and where to look next; with `costs` time and memory of the stages instead."""
     if costs:
         return _costs(Project(root).costs)
     path = Project(root).reports / "comparison.json"
@@ -53,11 +42,7 @@ def _champion(root: Path, *, compared: dict[str, Any]) -> str:
 
 
 def _costs(folder: Path) -> str:
-    """Time and memory of every stage's last run on this machine, in the pipeline's order.
-
-    Args:
-        folder: Of the notes that `stages/cost.py` leaves, {stage, argument, seconds, peak_memory_mb, when}.
-    """
+    """Time and memory of every stage's last run on this machine, in the pipeline's order, from the notes of `noted`."""
     notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     notes = [note for note in notes if note.get("stage") in STAGES]
     if not notes:

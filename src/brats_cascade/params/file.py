@@ -9,14 +9,9 @@ from brats_cascade.shared import written_whole
 
 
 def read_tree(path: Path, *, editable: bool = False) -> dict[str, Any]:
-    """Reads params.yaml without checking its keys.
+    """Reads the blocks of params.yaml without checking their keys.
 
-    Args:
-        path: The file.
-        editable: Changed and given to `write_params`, the tree leaves every other line as it is, comments included.
-
-    Returns:
-        Its blocks.
+    Where it is `editable`, changed and given to `write_params`, the tree leaves every other line as it is, comments included.
 
     Raises:
         UserError: It is missing, no YAML, or no mapping; on one line.

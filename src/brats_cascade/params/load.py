@@ -14,13 +14,7 @@ from brats_cascade.params.train import TrainParams, apply_overrides, nearest
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Reads and checks params.yaml.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The checked parameters; every experiment holds the `train` defaults with its own overrides applied.
+    """Reads and checks params.yaml; every experiment holds the `train` defaults with its own overrides applied.
 
     Raises:
         UserError: The file is missing or no YAML, an experiment's name cannot be used, or a key is unknown, missing or of
@@ -89,11 +83,7 @@ def _check_sweep(params: Params, *, path: Path) -> None:
 
 
 def swept_experiment(params: Params) -> ExperimentParams:
-    """The experiment that a sweep varies, with `sweep.fixed` applied.
-
-    Raises:
-        UserError: An unknown experiment or key, or a value that `train` refuses; names the key.
-    """
+    """The experiment that a sweep varies, with `sweep.fixed` applied; a UserError names the key that is wrong."""
     sweep = params.sweep
     if sweep.experiment not in params.experiments:
         raise UserError(f"sweep.experiment: no experiment {sweep.experiment!r}; known: {', '.join(params.experiments)}")

@@ -14,15 +14,7 @@ TAKEN = ("data", "costs")  # metrics/data.json is the validate stage's, metrics/
 
 
 def check_experiment_names(experiments: Any, *, path: Path) -> None:
-    """Refuses names that cannot be a DVC stage, a folder on every system and a key of Hydra's overrides alike.
-
-    Args:
-        experiments: The block `experiments`, as it was read.
-        path: The file, for messages.
-
-    Raises:
-        UserError: The block is no mapping or is empty, or a name is refused; names it and says what is allowed.
-    """
+    """Refuses a block `experiments` that is no mapping or empty, and names that not everything takes (`problem_of_name`)."""
     if not isinstance(experiments, Mapping) or not experiments:
         found = "nothing" if not experiments else repr(experiments)[:60]
         raise UserError(f"{path}: experiments: expected a mapping of names to settings, found {found}")

@@ -73,14 +73,6 @@ class Trial(Protocol):
 def parse_space(tree: Mapping[str, Any], *, train: TrainParams, where: str = "sweep.space") -> Space:
     """Checks a search space; every value that a trial could get is checked as the same key of `train` is.
 
-    Args:
-        tree: As in params.yaml.
-        train: What the other keys are while one is checked.
-        where: Name of the block, for messages.
-
-    Returns:
-        The space.
-
     Raises:
         UserError: An unknown key (with the nearest known one), a value that `train` refuses, or a block that is neither a
             range nor choices; the message names the key.
@@ -102,16 +94,7 @@ def parse_space(tree: Mapping[str, Any], *, train: TrainParams, where: str = "sw
 
 
 def suggest(trial: Trial, space: Space, *, prefix: str = "") -> dict[str, Value]:
-    """Asks Optuna for the values of one trial.
-
-    Args:
-        trial: An Optuna trial.
-        space: From `parse_space`.
-        prefix: Of Optuna's names, in a branch.
-
-    Returns:
-        Key of `train` -> value; of the branches only those taken.
-    """
+    """Asks Optuna for the values of one trial: key of `train` -> value, of the branches only those taken."""
     found: dict[str, Value] = {}
     for key, entry in space.items():
         name = prefix + key

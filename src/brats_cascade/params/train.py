@@ -84,15 +84,7 @@ class TrainParams(Stage):
 
 
 def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: str) -> TrainParams:
-    """Settings with some of them replaced.
-
-    Args:
-        train: The settings.
-        overrides: Key -> value.
-        where: What the values belong to, for messages.
-
-    Returns:
-        New settings.
+    """Settings with some of them replaced; `where` says in messages what the values belong to.
 
     Raises:
         UserError: An unknown key, with the nearest known one, or a value that is refused.

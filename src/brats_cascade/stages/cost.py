@@ -33,11 +33,6 @@ def noted(folder: Path, *, stage: str, arguments: Sequence[str]) -> Iterator[Non
     """Writes seconds, those in arithmetic, and peak memory of what runs inside, if it ends well.
 
     A note that cannot be written is none.
-
-    Args:
-        folder: For the notes.
-        stage: The script's name.
-        arguments: Its arguments, such as the experiment.
     """
     started = time.perf_counter()
     yield

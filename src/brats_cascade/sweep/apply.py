@@ -22,12 +22,6 @@ def apply_best(path: Path, *, study: "Study", best: "FrozenTrial", plan: Plan) -
     The experiment is called `<study>_best` and replaces an earlier one of that name. Nothing is written where no trial is
     better than the experiment's own settings, or where an experiment has the trial's settings already.
 
-    Args:
-        path: params.yaml.
-        study: Optuna's.
-        best: Its best trial, whose settings become the overrides.
-        plan: The experiment whose architecture it has, and what was fixed.
-
     Returns:
         What was done, for the user.
 

@@ -56,15 +56,7 @@ def open_material(root: Path) -> Material:
 
 
 def refuse_missing(root: Path, *, cnn1: str | None) -> None:
-    """Looks for the files of the stages before, which takes no time, before processes are started.
-
-    Args:
-        root: The project's folder.
-        cnn1: The experiment whose TwoPathCNN is CNN 1, or None.
-
-    Raises:
-        UserError: Names the file that is missing and the command that makes it.
-    """
+    """Looks for the files of the stages before, which takes no time, before processes are started; a UserError names one."""
     needed = {root / "data" / name: "patches" for name in ("splits.json", "volumes", "patches/summary.json")}
     if cnn1 is not None:
         needed[root / "models" / cnn1 / "model.json"] = f"train@{cnn1}"
@@ -82,9 +74,6 @@ def refuse_test(
         splits: data/splits.json.
         patients: Case in use -> patient.
         patch_sets: Tables with a column `case`.
-
-    Raises:
-        UserError: Names the cases.
     """
     test, held = set(splits.get("test", [])), set(splits.get("patients", {}).get("test", []))
     used = {case for case, patient in patients.items() if case in test or patient in held}

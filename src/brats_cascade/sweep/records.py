@@ -22,14 +22,7 @@ SETTLES = 1.0  # seconds; between a look into the study's storage and a write th
 
 @contextlib.contextmanager
 def open_study_run(study: "Study", *, plan: Plan, storage: str, root: Path) -> Iterator[tracking.Run]:
-    """The run of the study: a new one, or that of an earlier command; finished at the end.
-
-    Args:
-        study: Optuna's.
-        plan: What is searched.
-        storage: Its address, without a password.
-        root: The project's folder.
-    """
+    """The run of the study: a new one, or that of an earlier command; finished at the end. `storage` is without a password."""
     sweep = plan.sweep.model_dump(include={"experiment", "seed", "sampler", "pruner", "startup", "second"})
     sweep |= {"space": json.dumps(plan.sweep.space), "fixed": json.dumps(plan.sweep.fixed)}
     params = {"storage": storage, "objectives": ", ".join(plan.objectives)}

@@ -38,13 +38,13 @@ def write_report(study: "Study", *, plan: Plan, root: Path) -> tuple[Path, dict[
 
 
 def write_page(path: Path, *, study: "Study", plan: Plan, root: Path, command: str) -> None:
-    """Writes the page for git, with the picture of the study's history beside it.
+    """Writes the page for git, with the picture of the study's history beside it, from a report that is written already.
 
     Args:
         path: Such as docs/results/sweep.md.
         study: Optuna's.
         plan: What was searched.
-        root: The project's folder, whose report is written already.
+        root: The project's folder.
         command: What writes the page.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,13 +18,8 @@ IDENTITY, DATA = "identity", "data"  # user attributes of a study: what its tria
 def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str = "") -> "tuple[Study, bool]":
     """Makes a study, with the experiment's own settings as its first trial, or opens it again.
 
-    A study in which no trial has begun, such as one of a command that was mistyped, is made anew.
-
-    Args:
-        name: Of the study.
-        storage: From `open_storage`.
-        plan: What is searched.
-        data_key: Stands for the data; scores on other data do not compare.
+    A study in which no trial has begun, such as one of a command that was mistyped, is made anew. `data_key` stands for the
+    data: scores on other data do not compare.
 
     Returns:
         The study, and whether the experiment's settings lie in the space and so are its first trial.

@@ -104,9 +104,7 @@ def host_name() -> str:
 def give_up_lost(study: "Study", *, retries: int) -> None:
     """Marks lost trials as failed and queues each again: by Optuna's heartbeat, or on the host that ran them.
 
-    Args:
-        study: Optuna's.
-        retries: How often a trial is tried again, for storages without heartbeat; the others were given it when opened.
+    `retries` is how often a trial is tried again, for storages without heartbeat; the others were given it when opened.
     """
     import optuna
     import psutil

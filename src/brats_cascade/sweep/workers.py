@@ -62,11 +62,7 @@ def worker_environments(
 ) -> list[dict[str, str]]:
     """Each worker's environment, with its devices and threads; TensorFlow and JAX read it when they are imported.
 
-    Args:
-        workers: Their number.
-        gpus: As from `visible_gpus`; workers beyond their number share them.
-        cores: Cores that all workers share.
-        environment: To start from; thread counts that it sets stay.
+    Workers beyond the number of GPUs share them, and all share the cores; thread counts that `environment` sets stay.
     """
     own = dict.fromkeys(THREADS, str(max(1, cores // workers))) if workers else {}
     shared = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

@@ -24,14 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def follow(database: Path, *, experiment: str) -> None:
-    """Rewrites the places of artifacts in a database whose folder has another path than when it was made.
+    """Rewrites the places of artifacts in a project's mlflow.db whose folder has another path than when it was made.
 
     Runs and models are then written into, and read from, the folder that one works in; a folder that this one was copied from
-    is not touched.
-
-    Args:
-        database: The project's mlflow.db.
-        experiment: The one whose artifacts are meant to lie in `mlruns/<its name>` beside it.
+    is not touched. The experiment is the one whose artifacts are meant to lie in `mlruns/<its name>` beside the database.
     """
     root = database.parent
     if not database.is_file():

@@ -73,12 +73,7 @@ class Run:
 
     @quietly
     def finish(self, *, status: str = "FINISHED", seconds: float | None = None) -> None:
-        """Closes the run.
-
-        Args:
-            status: FINISHED, FAILED or KILLED.
-            seconds: What its duration is to say, without interruptions; by default the time since it was opened.
-        """
+        """Closes the run as FINISHED, FAILED or KILLED; `seconds` is what its duration is to say, without interruptions."""
         end = None
         if seconds is not None:
             end = int(self.client.get_run(self.id).info.start_time + seconds * 1000)
@@ -143,10 +138,7 @@ class Run:
     def log_data(self, sets: Mapping[str, Sequence[str]], *, volumes: str, source: str) -> None:
         """Names the cases a run was made from, as MLflow's pages show them: one dataset a set.
 
-        Args:
-            sets: "train", "validation", "test" -> names of cases, as in data/splits.json.
-            volumes: DVC's hash of data/volumes.
-            source: The cohort's folder, `data.source`.
+        `sets` are as in data/splits.json, `volumes` is DVC's hash of data/volumes, `source` is `data.source`.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 

@@ -39,12 +39,7 @@ class Segmenter(PythonModel):
         self.thresholds, self.flips = chosen or (OFF, False)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Segments every row.
-
-        Args:
-            context: MLflow's; not used.
-            model_input: Table with the column case or image, or both.
-            params: None are known.
+        """Segments every row of a table with the column case or image, or both.
 
         Returns:
             Table with the columns case, segmentation and labels.

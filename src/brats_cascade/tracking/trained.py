@@ -44,11 +44,7 @@ def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = 
 def keep_note(name: str, *, run_id: str, logged: bool, root: Path | None = None) -> None:
     """Notes the run of the network that lies in models/E: one small file in .work/runs, in neither git nor DVC.
 
-    Args:
-        name: The experiment.
-        run_id: MLflow's id; "" if it could not be reached.
-        logged: Whether the run has everything; if not, evaluation logs it again.
-        root: The project's folder; the current one by default.
+    `run_id` is "" if MLflow could not be reached; where not everything is `logged`, evaluation logs it again.
     """
     path = _note(name, root=root)
     path.parent.mkdir(parents=True, exist_ok=True)
