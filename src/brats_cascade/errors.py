@@ -9,3 +9,8 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(str(message).split()))
+
+
+def one_line(error: Exception) -> str:
+    """What another library said, shortened."""
+    return " ".join(str(error).split())[:200]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, one_line
 from brats_cascade.inference.chosen import Chosen, read_chosen
 from brats_cascade.inference.segment import Member, check_members
 from brats_cascade.models.files import CONTRACT, NETWORK
@@ -45,10 +45,9 @@ def champion() -> str:
     except UserError:
         raise UserError(f"no --model given, and no MLflow database here that could name the champion; {cure}") from None
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"no --model given, and MLflow at {tracking_uri()} names no champion ({reason}); {cure}, or run `dvc repro`, "
-            "which registers it"
+            f"no --model given, and MLflow at {tracking_uri()} names no champion ({one_line(error)}); {cure}, or run "
+            "`dvc repro`, which registers it"
         ) from None
     name = version.tags.get("experiment", "unknown")
     print(f"model {reference}: experiment {name}, version {version.version}", file=sys.stderr)
@@ -86,9 +85,8 @@ def _load(path: Path, *, precision: str) -> Member:
     try:
         return Member(*load_for_inference(path, precision=precision))
     except ValueError as error:  # Keras names the layer or the shape that does not fit
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"--model {path}: {NETWORK} and {CONTRACT} do not belong together ({reason}); copy both from one "
+            f"--model {path}: {NETWORK} and {CONTRACT} do not belong together ({one_line(error)}); copy both from one "
             "models/EXPERIMENT, or train again"
         ) from None
 

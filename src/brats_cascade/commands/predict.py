@@ -104,7 +104,7 @@ def run(folders: Sequence[Path], job: Job, *, workers: int = 1, scheduler: str =
             file=sys.stderr,
         )
     rows = run_cases(
-        partial(segment_one, job=job, settled=settled), waiting, workers=workers, scheduler=scheduler, title="predict",
+        partial(segment_case, job=job, settled=settled), waiting, workers=workers, scheduler=scheduler, title="predict",
         each=partial(_keep, out=job.out, reported=set()),
     )  # fmt: skip
     return _count_failed(rows, refused=refused, waiting=len(waiting))
@@ -132,15 +132,15 @@ def _settle(job: Job) -> Settled:
 def _count_failed(rows: Sequence[dict[str, Any]], *, refused: int, waiting: int) -> int:
     """Sums up the cases that failed or may not fit."""
     failed = sum("error" in row for row in rows) + refused
-    apart = sum(bool(row.get("misfits")) for row in rows)
-    if apart > 1:
-        print(f"{apart} of {len(rows) - failed} cases may not fit the model (--strict refuses them)", file=sys.stderr)
+    misfits = sum(bool(row.get("misfits")) for row in rows)
+    if misfits > 1:
+        print(f"{misfits} of {len(rows) - failed} cases may not fit the model (--strict refuses them)", file=sys.stderr)
     if failed:
         print(f"{failed} of {waiting + refused} cases could not be segmented", file=sys.stderr)
     return failed
 
 
-def segment_one(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
+def segment_case(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
     """Segments one case and writes its files.
 
     Returns:
@@ -193,8 +193,8 @@ def _keep(row: dict[str, Any], *, out: Path, reported: set[str]) -> None:
         tqdm.write(f"error: {row['error']}", file=sys.stderr)
         return
     keep_volumes(out, rows=[row])
-    apart = [misfit.text for misfit in row["misfits"]]
-    for reasons, line in ((apart, describe_misfits(row["misfits"])), *(([text], text) for text in row["warnings"])):
+    texts = [misfit.text for misfit in row["misfits"]]
+    for reasons, line in ((texts, describe_misfits(row["misfits"])), *(([text], text) for text in row["warnings"])):
         if not reported.issuperset(reasons):
             reported.update(reasons)
             tqdm.write(f"warning: {row['case']}: {line}", file=sys.stderr)

@@ -41,8 +41,3 @@ def quietly(method: Callable[..., None]) -> Callable[..., None]:
                 method(self, *args, **kwargs)
 
     return call
-
-
-def one_line(error: Exception) -> str:
-    """What a store said, shortened."""
-    return " ".join(str(error).split())[:200]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import brats_cascade
+from brats_cascade.errors import one_line
 from brats_cascade.inference.chosen import SCORES
 from brats_cascade.tracking.model import log_flavour, requirements
-from brats_cascade.tracking.quiet import one_line, store_may_fail
+from brats_cascade.tracking.quiet import store_may_fail
 from brats_cascade.tracking.store import open_store, tracking_uri
 
 if TYPE_CHECKING:

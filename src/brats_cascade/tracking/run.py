@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.errors import one_line
 from brats_cascade.tracking.champion import SCORE
 from brats_cascade.tracking.entries import Entry, history_entries, slice_entries, weight_statistics
 from brats_cascade.tracking.model import log_network
-from brats_cascade.tracking.quiet import one_line, quietly, store_may_fail
+from brats_cascade.tracking.quiet import quietly, store_may_fail
 
 if TYPE_CHECKING:
     import keras
