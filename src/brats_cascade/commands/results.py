@@ -1,12 +1,11 @@
 """brats-cascade results: the last comparison as a table, and what the stages cost."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json
 from brats_cascade.report.text import results_text, text_table
 
 
@@ -17,7 +16,7 @@ def run(root: Path, *, costs: bool = False) -> str:
     path = Project(root).reports / "comparison.json"
     if not path.is_file():
         raise UserError(f"{path}: not found; run `make repro` (or `dvc repro`) first, in the project's root")
-    compared = json.loads(path.read_text(encoding="utf-8"))
+    compared = read_json(path)
     return results_text(compared, champion=_champion(root, compared=compared))
 
 
@@ -43,7 +42,7 @@ def _champion(root: Path, *, compared: dict[str, Any]) -> str:
 
 def _costs(folder: Path) -> str:
     """Time and memory of every stage's last run on this machine, in the pipeline's order, from the notes of `noted`."""
-    notes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    notes = [read_json(path) for path in sorted(folder.glob("*.json"))]
     notes = [note for note in notes if note.get("stage") in STAGES]
     if not notes:
         raise UserError(f"{folder}: no stage has run in this folder; run `make repro` (or `dvc repro`) first")

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 from brats_cascade.costs import forget_costs_of_others, read_cases, read_facts
@@ -11,7 +10,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
 from brats_cascade.evaluation.summary import against
 from brats_cascade.params import Params
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json
 from brats_cascade.report.card import model_card
 from brats_cascade.report.index import build_report
 from brats_cascade.report.text import comparison
@@ -22,12 +21,12 @@ from brats_cascade.tracking.registry import point_to, register_champion
 def compare(project: Project, params: Params) -> None:
     """Scores the threshold baseline, compares, writes the page, and registers the best on validation."""
     files = {name: project.metrics / name / "summary.json" for name in params.experiments}
-    summaries = {name: _read(path) for name, path in files.items() if path.is_file()}
+    summaries = {name: read_json(path) for name, path in files.items() if path.is_file()}
     if not summaries:
         raise UserError(
             f"{project.metrics}: no experiment has been evaluated; expected {', '.join(map(str, files.values()))}"
         )
-    splits = _read(project.splits)
+    splits = read_json(project.splits)
     baseline = threshold_baseline(project, splits=splits)
     here = best(candidates_here(project.root, experiments=list(summaries)))
     leading = here.experiment if here else None
@@ -78,7 +77,7 @@ def _register(
             "%s is in no run of MLflow: not registered; `dvc repro -f -s evaluate@%s compare` mends it", name, name
         )
         return
-    contract = _read(folder / "model.json")
+    contract = read_json(folder / "model.json")
     sets = {part: len(splits[part]) for part in ("train", "validation", "test")}
     version = register_champion(
         folder,
@@ -90,7 +89,3 @@ def _register(
     )
     if version is not None:
         logging.info("models:/brats-cascade@champion is version %s, %s", version, name)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))

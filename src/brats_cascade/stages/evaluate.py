@@ -12,7 +12,7 @@ from tqdm import tqdm
 from brats_cascade import costs
 from brats_cascade.backend import start_backend
 from brats_cascade.params import EvaluateParams, Params
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json
 from brats_cascade.stages.cost import computing
 from brats_cascade.stages.script import experiment_named, stage_params
 
@@ -37,7 +37,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     entry = experiment_named(params, name)
     member = Member(*load_for_inference(project.models / name, precision=params.evaluate.precision))
     segment = _segmenter(member, options=params.evaluate)
-    splits = json.loads(project.splits.read_text(encoding="utf-8"))
+    splits = read_json(project.splits)
     choice = _choose(
         _open(project, splits["validation"], title=f"{name}: validation cases"),
         segment=segment,
@@ -213,7 +213,7 @@ def _log(
         facts = {**read_facts(project.root, name=name), "run_id": tracked.id}
         tracked.log_summary(summary)
         tracked.log_note(run_note(facts, summary=summary))
-        sets = json.loads(project.splits.read_text(encoding="utf-8"))
+        sets = read_json(project.splits)
         volumes = facts.get("data_hashes", {}).get("data/volumes", "unknown")
         tracked.log_data(
             {part: sets[part] for part in ("train", "validation", "test")}, volumes=volumes, source=params.data.source

@@ -9,13 +9,13 @@ from brats_cascade.data.kept import share_with_dvc
 from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import draw_patch_sets, summarise
 from brats_cascade.params import Params
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json
 
 
 def patches(project: Project, params: Params) -> None:
     """Draws the centres of both training sets."""
     share_with_dvc(project.ingested)  # DVC has put what ingest made into its cache by now
-    splits = json.loads(project.splits.read_text(encoding="utf-8"))
+    splits = read_json(project.splits)
     sets = {
         name: [CaseOnDemand(project.volumes / case) for case in splits[name]]
         for name in ("train", "validation", "test")

@@ -16,12 +16,12 @@ from brats_cascade.data.split import (
 )
 from brats_cascade.errors import UserError
 from brats_cascade.params import Params, SplitParams
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json
 
 
 def split(project: Project, params: Params) -> None:
     """Draws the validation and test patients and refuses a leak."""
-    accepted = json.loads(project.verdict.read_text(encoding="utf-8"))["accepted"]
+    accepted = read_json(project.verdict)["accepted"]
     cases = pd.read_parquet(project.cases)
     cases = cases[cases["case"].isin(accepted)]
     drawn = _split(cases, options=params.split)

@@ -1,13 +1,12 @@
 """What trials train on and are scored on: training and validation cases, never a test patient."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.errors import UserError
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json
 from brats_cascade.stages.train_entry import open_data
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def open_material(root: Path) -> Material:
         raise UserError(f"{project.splits}: no validation case with a truth, so nothing to score a trial on")
     cases = [case.name for part in (data.train, data.validation) for case in part]
     patients = {name: str(open_case(project.volumes / name).meta.get("patient", name)) for name in cases}
-    splits = json.loads(project.splits.read_text(encoding="utf-8"))
+    splits = read_json(project.splits)
     refuse_test(splits, patients=patients, patch_sets=data.patch_sets)
     return Material(data, {case.name: patients[case.name] for case in data.validation})
 
