@@ -25,6 +25,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     random.seed(item.nodeid)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run whole projects come first, so that no process is left alone with one of them in the end."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     """A test that is not marked as slow starts no Python of its own, or `make test-fast` would not stay fast."""

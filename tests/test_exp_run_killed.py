@@ -1,4 +1,4 @@
-"""`dvc exp run` with a preset, killed in ingest and in training: the same line goes on, and gives what a quiet run gives."""
+"""`dvc exp run` with a preset, killed in ingest: the same line goes on, and gives what a quiet run gives."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ experiments:
   small: {architecture: two_path, builds_on: data/patches}
 """
 # One of the user's own values before the preset, one behind it, each against the preset or params.yaml.
-LINE = ("exp", "run", "-S", "train.steps=7", "-S", "+conf/preset=tiny", "-S", "ingest.n4=true", "train@small")
+LINE = ("exp", "run", "-S", "train.steps=7", "-S", "+conf/preset=tiny", "-S", "ingest.n4=true", "patches")
 
 
 def kept(project: Path) -> dict[str, tuple[int, int]]:
@@ -52,7 +52,7 @@ def kill_when(project: Path, ready: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_line_goes_on_after_kills_and_going_back_ingests_nothing_twice(tmp_path: Path) -> None:
+def test_the_same_line_goes_on_after_a_kill_and_going_back_ingests_nothing_twice(tmp_path: Path) -> None:
     project = make_project(tmp_path / "killed", experiments={"two_path": None}, ingest={"workers": 1})
     (project / "conf/preset/tiny.yaml").write_text(PRESET)
     git(project, "add", "conf")
@@ -62,10 +62,6 @@ def test_the_same_line_goes_on_after_kills_and_going_back_ingests_nothing_twice(
     kill_when(project, lambda: len(kept(project)) >= 2)
     first = kept(project)
     assert 2 <= len(first) < 5
-    kill_when(project, (project / ".work/train/small/checkpoint.npz").exists)
-    assert not (project / "models/small").exists()
-    ingested = kept(project)
-    assert len(ingested) == 5 and first.items() <= ingested.items()
     changed = git(project, "diff", "-U0", "HEAD", "params.yaml").splitlines()
     assert [line for line in changed if line[:3] in ("-  ", "+  ")] == [
         *(
@@ -81,11 +77,10 @@ def test_the_same_line_goes_on_after_kills_and_going_back_ingests_nothing_twice(
     text = (project / "params.yaml").read_text()
     dvc(project, *LINE)
     dvc(quiet, *LINE)
-    assert outs(project) == outs(quiet) and len(outs(project)) == 6
-    assert (
-        kept(project) == ingested
-        and text == (project / "params.yaml").read_text() == (quiet / "params.yaml").read_text()
-    )
+    assert outs(project) == outs(quiet) and len(outs(project)) == 5
+    ingested = kept(project)
+    assert len(ingested) == 5 and first.items() <= ingested.items()
+    assert text == (project / "params.yaml").read_text() == (quiet / "params.yaml").read_text()
 
     # Back to what is committed, and there again.
     git(project, "checkout", "-q", "params.yaml")

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import psutil
 import pytest
 
 from brats_cascade.params import load_params
+from brats_cascade.project import Project
+from brats_cascade.stages.train import train
 from brats_cascade.sweep.trials import counted, reason_of
 
 pytestmark = pytest.mark.slow
@@ -112,11 +113,12 @@ def test_after_a_kill_of_all_the_same_command_goes_on_and_a_failing_trial_does_n
     assert states.count("failed") == len(failed) and states.count("running") == 0
 
 
-def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promised(make_project, sweep):
+def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promised(make_project, sweep, monkeypatch):
     from brats_cascade.data.store import open_case
     from brats_cascade.inference.segment import label_probabilities, most_probable
     from brats_cascade.models.fold import load_for_inference
 
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     near = {
         "learning_rate": {"low": 0.0004, "high": 0.0006}
     }  # without the experiment's own, so that there is a best one
@@ -128,12 +130,7 @@ def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promis
     assert f"|best|{promised:.4f}, trial " in page and "with 2 worker(s)" in page
     assert page.count("sweep --trials 3 --workers 2 --apply --page sweep.md`") == 2  # it made the trials and the page
     assert 0.3 < promised < 1  # the networks have learnt something, so that equal scores say something
-    stage = subprocess.run(
-        [sys.executable, str(ROOT / "pipelines" / "train.py"), "sweep_best"], cwd=root, capture_output=True, text=True,
-        env={key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")},
-        timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    assert stage.returncode == 0, stage.stdout + stage.stderr
+    train(Project(root), load_params(root / "params.yaml"), "sweep_best")
     member = load_for_inference(root / "models" / "sweep_best", precision="float32")
     case = open_case(root / "data" / "volumes" / "b")
     found = (
