@@ -1,5 +1,6 @@
 """Fixtures for every test: tiny cohorts in a release's file layout, a seeded generator, the development scans."""
 
+import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -43,9 +44,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_tracking_server() -> None:
     """MLflow leaves the address that it was last given in this variable, for whatever test comes next."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture

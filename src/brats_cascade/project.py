@@ -11,6 +11,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
+def read_json_if_there(path: Path) -> dict[str, Any] | None:
+    """As `read_json`; None if there is no such file."""
+    return read_json(path) if path.is_file() else None
+
+
 @dataclass(frozen=True)
 class Project:
     """The folders and files of a project; everything that several stages share is named here once.

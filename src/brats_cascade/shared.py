@@ -19,7 +19,7 @@ LOCKS = ".locks"
 def written_whole(path: Path) -> Iterator[Path]:
     """A draft to write, which takes the file's place if the block ends well: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{os.getpid()}_{path.name}")  # with its ending, by which some writers choose the format
     try:
         yield draft
         draft.replace(path)

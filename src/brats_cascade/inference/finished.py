@@ -7,7 +7,7 @@ from typing import Any
 from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, signature
 from brats_cascade.errors import UserError
-from brats_cascade.inference.volumes import target
+from brats_cascade.inference.kinds import target
 
 
 def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, overwrite: bool) -> bool:

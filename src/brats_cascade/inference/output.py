@@ -10,10 +10,11 @@ from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
 from brats_cascade.drawing.overlays import montage, overlay
 from brats_cascade.errors import UserError
+from brats_cascade.inference.kinds import target
 from brats_cascade.inference.predict import Prediction
 from brats_cascade.inference.segment import entropy
-from brats_cascade.inference.volumes import target
 from brats_cascade.labels import LABELS
+from brats_cascade.shared import written_whole
 
 
 class WriteError(UserError):
@@ -83,17 +84,14 @@ def write_prediction(
 
 def _whole(path: Path, *, write: Callable[[Path], None]) -> None:
     """Writes beside the path and moves it there."""
-    unfinished = path.with_name(f".{os.getpid()}_{path.name}")
     try:
-        write(unfinished)
-        unfinished.replace(path)
+        with written_whole(path) as draft:
+            write(draft)
     except OSError as error:
         raise WriteError(
             f"{path}: cannot be written ({error.strerror or error}); choose another --out or free some space, then run "
             "the same command again: finished cases stay"
         ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction, options: str) -> None:

@@ -1,8 +1,7 @@
-"""The files that a prediction can leave, and volumes.csv: the volume of every region in every segmented case of a folder."""
+"""volumes.csv: the volume of every region in every segmented case of an output folder."""
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,13 @@ import numpy as np
 
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
+from brats_cascade.inference.kinds import target
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
+from brats_cascade.shared import written_whole
 
-KINDS: Mapping[str, str] = {
-    "seg": "_seg.nii.gz",
-    "probabilities": "_probabilities.nii.gz",
-    "uncertainty": "_uncertainty.nii.gz",
-    "overlay": "_overlay.png",
-    "montage": "_montage.png",
-}
 NAME = "volumes.csv"
 COLUMNS = ("case", *(f"{region}_cm3" for region in REGIONS))
 Row = Mapping[str, Any]
-
-
-def target(case: str, *, kind: str, out: Path) -> Path:
-    """The path of one file of a case; `kind` is a key of KINDS."""
-    return out / f"{case}{KINDS[kind]}"
 
 
 def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict[str, str]:
@@ -80,17 +69,14 @@ def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(_sorted(table))
-    draft = out / f".{os.getpid()}_{NAME}"
     try:
-        draft.write_text(text.getvalue(), encoding="utf-8")
-        draft.replace(out / NAME)
+        with written_whole(out / NAME) as draft:
+            draft.write_text(text.getvalue(), encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{out / NAME}: cannot be written ({error.strerror or error}); free some space or choose another folder, then "
             "run the same command again: finished cases are kept"
         ) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def complete_volumes(out: Path, *, finished: Iterable[Case]) -> None:

@@ -14,9 +14,8 @@ from keras import ops
 
 from brats_cascade.data.grid import SLABS
 from brats_cascade.models.cascade import Geometry
-from brats_cascade.models.layers import WideOutput
 from brats_cascade.models.rounding import Shape
-from brats_cascade.models.two_path import Style, conv_block
+from brats_cascade.models.two_path import Style, classify, conv_block
 
 COARSE, COARSE_CNN1 = "coarse_cascade", "coarse_cnn1"
 DILATIONS = (1, 1, 1, 2, 2)  # of CNN 2's global path
@@ -183,15 +182,6 @@ def _maps(count: int, *, style: Style) -> int:
 
 
 def _classify(features: Any, *, classes: int, size: int, style: Style) -> Any:
-    """A valid convolution to the classes and a softmax over them."""
-    scores = WideOutput(
-        classes,
-        size=size,
-        spread=math.sqrt(1 / (size**2 * features.shape[-1])),
-        kernel_initializer=style.kernel_start(default=None),
-        kernel_regularizer=style.regulariser(),
-        kernel_constraint=style.constraint(),
-        dtype=style.policy,
-        name="output",
-    )(features)
-    return keras.layers.Softmax(dtype="float32", name="probabilities")(scores)
+    """A convolution to the classes whose scores have a variance of about 1 at the start, and a softmax over them."""
+    spread = math.sqrt(1 / (size**2 * features.shape[-1]))
+    return classify(features, classes=classes, style=style, size=size, spread=spread)

@@ -138,19 +138,23 @@ def two_path_features(inputs: Any, *, style: Style, after_first_local: Any = Non
     return join(dtype=style.policy, name="paths")(parts)
 
 
-def classify(features: Any, *, classes: int, style: Style) -> Any:
-    """The output layer: 21x21 convolution to the classes and a softmax over them.
+def classify(features: Any, *, classes: int, style: Style, size: int = 21, spread: float = 0.0005) -> Any:
+    """The output layer: convolution to the classes, 21x21 in the paper's networks, and a softmax over them.
 
     Args:
         features: Keras tensor (batch, rows, columns, maps).
         classes: Number of classes.
         style: Width, normalisation and the rest.
+        size: Side of the kernel, pixels.
+        spread: Standard deviation of the initial kernel.
 
     Returns:
-        float32 Keras tensor (batch, rows - 20, columns - 20, classes), probabilities.
+        float32 Keras tensor (batch, rows - size + 1, columns - size + 1, classes), probabilities.
     """
     scores = WideOutput(
         classes,
+        size=size,
+        spread=spread,
         kernel_initializer=style.kernel_start(default=None),
         kernel_regularizer=style.regulariser(),
         kernel_constraint=style.constraint(),

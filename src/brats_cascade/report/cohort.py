@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.labels import LABELS
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json_if_there
 from brats_cascade.report.cohort_figure import cohort_figure, intensity_figure, patch_figure
-from brats_cascade.report.embed import picture, read_json, read_table
+from brats_cascade.report.embed import picture, read_table
 
 SETS = ("train", "validation", "test")
 # Of data/fingerprint.json, per modality.
@@ -24,15 +24,15 @@ STATISTICS = {
 def describe_data(root: Path) -> dict[str, Any]:
     """What `data.html.j2` shows of a project; every file may be missing."""
     project = Project(root)
-    verdict, splits = read_json(project.verdict) or {}, read_json(project.splits) or {}
-    fingerprint, patches = read_json(project.fingerprint), read_json(project.patches / "summary.json")
+    verdict, splits = read_json_if_there(project.verdict) or {}, read_json_if_there(project.splits) or {}
+    fingerprint, patches = read_json_if_there(project.fingerprint), read_json_if_there(project.patches / "summary.json")
     cases = read_table(project.cases)
     usable = None if cases is None or "stored" not in cases else cases[cases["stored"].astype(bool)]
     if cases is not None:
         set_of = {case: name for name in SETS for case in splits.get(name, [])}
         cases = cases.assign(set=[set_of.get(case, "excluded") for case in cases["case"]])
     return {
-        "numbers": read_json(project.metrics / "data.json") or {},
+        "numbers": read_json_if_there(project.metrics / "data.json") or {},
         "sets": {name: len(splits.get(name, [])) for name in SETS} if splits else {},
         "seed": splits.get("seed"),
         "rows": [] if cases is None else json.loads(cases.to_json(orient="records")),  # None for what is not known

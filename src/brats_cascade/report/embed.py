@@ -2,18 +2,12 @@
 
 import base64
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Reads a JSON file; None if there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def read_table(path: Path) -> "pd.DataFrame | None":

@@ -9,9 +9,10 @@ from brats_cascade.drawing import figures
 from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.summary import pick_cases
 from brats_cascade.labels import REGIONS
+from brats_cascade.project import read_json_if_there
 from brats_cascade.report import paper
 from brats_cascade.report.cohort import describe_data
-from brats_cascade.report.embed import drawn, photograph, picture, read_json, read_table
+from brats_cascade.report.embed import drawn, photograph, picture, read_table
 from brats_cascade.report.render import render
 from brats_cascade.report.sections import (
     ablation_section,
@@ -77,7 +78,7 @@ def build_report(
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     """Everything the page shows of one experiment."""
     run = read_facts(root, name=name)
-    summary = read_json(root / f"metrics/{name}/summary.json")
+    summary = read_json_if_there(root / f"metrics/{name}/summary.json")
     cases = read_cases(root, name=name) if (root / f"metrics/{name}/cases.csv").is_file() else None
     return {
         "name": name,

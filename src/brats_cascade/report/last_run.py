@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade import costs, provenance
 from brats_cascade.errors import UserError
-from brats_cascade.project import Project
-from brats_cascade.report.embed import read_json
+from brats_cascade.project import Project, read_json_if_there
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record, score_rows
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
     """
     import pandas as pd
 
-    compared = read_json(Project(root).reports / "comparison.json") or {}
+    compared = read_json_if_there(Project(root).reports / "comparison.json") or {}
     names = list(compared.get("experiments", ()))
     if not names:
         raise UserError(
@@ -41,7 +40,7 @@ def record_of_run(root: Path, *, command: str) -> Record:
             )
         cases = costs.read_cases(root, name=name)
         tables.append(score_rows(cases, experiment=name, protocol=SPLIT))
-        dice = (read_json(root / f"metrics/{name}/summary.json") or {})["validation"]["dice"]
+        dice = (read_json_if_there(root / f"metrics/{name}/summary.json") or {})["validation"]["dice"]
         seconds = None if cases["seconds"].isna().any() else round(float(cases["seconds"].mean()), 2)
         own = {"seconds_per_case": seconds, "validation_dice": dice, "command": command}
         facts.append({"experiment": name, "protocol": SPLIT, **_training(root, name=name), **own})
@@ -56,7 +55,10 @@ def record_of_run(root: Path, *, command: str) -> Record:
 
 def _training(root: Path, *, name: str) -> dict[str, Any]:
     """Facts of a training; time and labelled pixels of a cascade count those of its CNN 1."""
-    own, contract = costs.read_facts(root, name=name), (read_json(Project(root).models / name / "model.json") or {})
+    own, contract = (
+        costs.read_facts(root, name=name),
+        (read_json_if_there(Project(root).models / name / "model.json") or {}),
+    )
     place, _, cnn1 = str(own.get("builds_on", "")).partition("/")
     trainings = [own, costs.read_facts(root, name=cnn1)] if place == "models" else [own]
     return {
@@ -89,8 +91,11 @@ def _cross_validated(root: Path) -> "list[tuple[str, pd.DataFrame]]":
 
 def _data(root: Path, *, name: str) -> dict[str, Any]:
     """The cohort, how it was ingested and split."""
-    contract, facts = (read_json(Project(root).models / name / "model.json") or {}), costs.read_facts(root, name=name)
-    splits = read_json(Project(root).splits) or {}
+    contract, facts = (
+        (read_json_if_there(Project(root).models / name / "model.json") or {}),
+        costs.read_facts(root, name=name),
+    )
+    splits = read_json_if_there(Project(root).splits) or {}
     patients = splits.get("patients", splits)
     return {
         "scans": provenance.scans_hash(Project(root).cases),

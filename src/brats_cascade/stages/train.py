@@ -11,7 +11,7 @@ from typing import Any
 from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
 from brats_cascade.params import Params
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, read_json, read_json_if_there
 from brats_cascade.shared import written_whole
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params
@@ -63,7 +63,7 @@ class _Sent:
     def __init__(self, path: Path, *, params: dict[str, Any]) -> None:
         self._path = path
         self._params = {key: str(value) for key, value in params.items()}
-        note = read_json(path) if path.is_file() else {}
+        note = read_json_if_there(path) or {}
         self.run_id: str = note.get("run_id", "") if note.get("params") == self._params else ""
         self._rows = 0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, read_json_if_there
 from brats_cascade.report.render import render
 from brats_cascade.shared import written_whole
 from brats_cascade.sweep import figures
@@ -52,7 +52,7 @@ def write_page(path: Path, *, study: "Study", plan: Plan, root: Path, command: s
     if picture is not None:
         shutil.copyfile(drawn, picture)
     summary = Project(root).metrics / f"{study.study_name}_best" / "summary.json"
-    retrained = read_json(summary) if summary.is_file() else None
+    retrained = read_json_if_there(summary)
     more = {"command": command, "picture": picture, "retrained": retrained, "attributes": study.user_attrs}
     path.write_text(render("sweep.md.j2", data=DATA, **more, **_context(study, plan=plan)), encoding="utf-8")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from brats_cascade import provenance
 from brats_cascade.costs import read_facts
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, read_json_if_there
 
 CANDIDATE, VOLUMES, SPLIT, DVC_EXPERIMENT = "candidate", "volumes", "split", "dvc.exp_name"
 SCORE = "validation/dice"
@@ -54,7 +54,7 @@ def candidates_here(root: Path, *, experiments: Sequence[str]) -> list[Candidate
     found = []
     for name in experiments:
         path = Project(root).metrics / name / "summary.json"
-        summary = read_json(path) if path.is_file() else {}
+        summary = read_json_if_there(path) or {}
         if "validation" in summary and not barred(read_facts(root, name=name)):
             found.append(Candidate(name, float(summary["validation"]["dice"])))
     return found
@@ -69,7 +69,7 @@ def candidate_tags(root: Path, *, facts: Mapping[str, Any]) -> dict[str, str]:
 def data_tags(root: Path) -> dict[str, str]:
     """What stands for the data and the split in a project's folder."""
     path = Project(root).splits
-    sets = read_json(path) if path.is_file() else {}
+    sets = read_json_if_there(path) or {}
     plain = json.dumps({part: sorted(sets.get(part, [])) for part in ("train", "validation", "test")})
     volumes = provenance.data_hashes(root).get("data/volumes", "unknown")
     return {VOLUMES: volumes, SPLIT: hashlib.sha256(plain.encode()).hexdigest()[:32]}

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from brats_cascade.shared import written_whole
+
 log = logging.getLogger(__name__)
 
 
@@ -40,17 +42,10 @@ def save_checkpoint(path: Path, *, groups: Mapping[str, Sequence[np.ndarray]], s
         OSError: It cannot be written; nothing is left behind.
     """
     arrays = {f"{name}/{index}": array for name, group in groups.items() for index, array in enumerate(group)}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as draft, draft.open("wb") as file:
+        np.savez(file, state=np.array(json.dumps(state)), **arrays)  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def try_save_checkpoint(path: Path, *, groups: Mapping[str, Sequence[np.ndarray]], state: Mapping[str, Any]) -> bool:

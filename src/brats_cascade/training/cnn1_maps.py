@@ -1,7 +1,6 @@
 """The class maps of a frozen CNN 1, computed once per slice and kept on disk while CNN 2 trains."""
 
 import contextlib
-import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from brats_cascade.inference.dense import predict_around
 from brats_cascade.models.cascade import CNN2, GEOMETRY, Cnn1, cnn1_map_model
 from brats_cascade.models.coarse import COARSE_CNN1
 from brats_cascade.models.fold import fold_cnn1
-from brats_cascade.shared import in_use
+from brats_cascade.shared import in_use, written_whole
 from brats_cascade.training.batches import TrainingCase, TrainingData
 from brats_cascade.training.fingerprint import network_digest
 
@@ -102,12 +101,10 @@ def _maps_of(case: TrainingCase, *, network: keras.Model, folder: Path) -> np.nd
         maps = coarse_maps(network, image=image, brain=brain, spacing=case.spacing)
     else:
         maps = predict_around(network, image=image, brain=brain, geometry=GEOMETRY["two_path"], margin=CNN2.before)
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.npy")  # another process may be at the same case
     try:
-        np.save(unfinished, maps.astype(np.float16))
-        unfinished.replace(path)
+        with written_whole(path) as draft:  # another process may be at the same case
+            np.save(draft, maps.astype(np.float16))
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise UserError(
             f"{path}: CNN 1's maps cannot be written ({error.strerror or error}); free some space"
         ) from None
