@@ -113,12 +113,11 @@ def test_after_a_kill_of_all_the_same_command_goes_on_and_a_failing_trial_does_n
     assert states.count("failed") == len(failed) and states.count("running") == 0
 
 
-def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promised(make_project, sweep, monkeypatch):
+def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promised(make_project, sweep):
     from brats_cascade.data.store import open_case
     from brats_cascade.inference.segment import label_probabilities, most_probable
     from brats_cascade.models.fold import load_for_inference
 
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     near = {
         "learning_rate": {"low": 0.0004, "high": 0.0006}
     }  # without the experiment's own, so that there is a best one
