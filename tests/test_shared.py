@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from brats_cascade.shared import in_use
+from brats_cascade.shared import in_use, written_whole
 
 # One worker after another makes its entry, in pieces, while the others make theirs with room for two entries at most.
 WORKER = """
@@ -106,3 +106,18 @@ def test_without_locks_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("brats_cascade.shared.fcntl", None)
     with in_use(tmp_path / "b", limit=1):
         assert (tmp_path / "a").exists()
+
+
+def test_a_file_is_replaced_as_a_whole_or_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "table.csv"
+    with written_whole(path) as draft:
+        draft.write_text("old")
+        assert draft.suffix == ".csv" and not path.exists()
+    with written_whole(path) as draft:
+        draft.write_text("new")
+        written, kept = draft.stat().st_ino, path.read_text()
+    assert (kept, path.read_text(), path.stat().st_ino) == ("old", "new", written)  # moved there, not copied
+    with pytest.raises(OSError, match="full"), written_whole(path) as draft:
+        draft.write_text("half")
+        raise OSError("full")
+    assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]

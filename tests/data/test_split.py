@@ -215,6 +215,15 @@ def test_held_out_sets_of_two_releases_have_the_same_share_of_each():
     assert set(release[list(one_round.patients["validation"])]) == {"brats2017", "brats2021"}
 
 
+def test_releases_are_told_apart_where_their_grades_are_the_same():
+    cases = pd.concat([cohort(8, 0), cohort(8, 0, release="brats2021", name="q")], ignore_index=True)
+    release = cases.drop_duplicates("patient").set_index("patient")["release"]
+    for seed in range(6):
+        for fold in k_folds(cases, folds=4, seed=seed):
+            counts = release[list(fold.patients["validation"])].value_counts().to_dict()
+            assert counts == {"brats2017": 2, "brats2021": 2}  # 8 over 4, of each
+
+
 def test_one_release_is_split_as_by_grade_alone():
     cases = cohort(8, 4)
     split = split_patients(cases, validation=2, test=3, seed=1)
