@@ -1,5 +1,8 @@
+import json
+
 import pytest
 
+from brats_cascade.commands.results import run as results
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
 from brats_cascade.report.text import comparison, results_text
@@ -33,6 +36,19 @@ def test_the_results_text_names_every_row_and_where_to_look_next():
     assert any(line.startswith("threshold: flair above +1.50 SD") and "0.410" in line for line in lines)
     assert any("InputCascadeCNN, different patients" in line and "0.88" in line for line in lines)
     assert "reports/index.html" in text and "make ui" in text
+
+
+def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path):
+    for folder in ("reports", "metrics"):
+        (tmp_path / folder).mkdir()
+    compared = comparison({name: summary(dice=0.8) for name in ("one", "two", "three")})
+    (tmp_path / "reports/comparison.json").write_text(json.dumps(compared))
+    for name, dice in (("one", 0.8), ("two", 0.9)):
+        (tmp_path / f"metrics/{name}.json").write_text(json.dumps({"dice_complete": dice}))
+    last = results(tmp_path).splitlines()[-1]
+    assert last.startswith("evaluated again since this table was made: two; ") and "dvc repro compare" in last
+    (tmp_path / "metrics/two.json").unlink()
+    assert "evaluated again" not in results(tmp_path)
 
 
 @pytest.mark.parametrize("row", PAPER, ids=lambda row: f"{row.architecture}-{row.phases}")

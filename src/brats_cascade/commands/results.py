@@ -5,7 +5,7 @@ from typing import Any
 
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, read_json, read_json_if_there
 from brats_cascade.report.text import results_text, text_table
 
 
@@ -17,7 +17,19 @@ def run(root: Path, *, costs: bool = False) -> str:
     if not path.is_file():
         raise UserError(f"{path}: not found; run `make repro` (or `dvc repro`) first, in the project's root")
     compared = read_json(path)
-    return results_text(compared, champion=_champion(root, compared=compared))
+    text = results_text(compared, champion=_champion(root, compared=compared))
+    changed = [name for name, scores in compared["experiments"].items() if _has_changed(root, name, scores=scores)]
+    if changed:
+        text += (
+            f"\nevaluated again since this table was made: {', '.join(changed)}; run `dvc repro compare` for a new one"
+        )
+    return text
+
+
+def _has_changed(root: Path, name: str, *, scores: dict[str, Any]) -> bool:
+    """Whether the experiment's scores in metrics/ are others than those that were compared."""
+    found = read_json_if_there(Project(root).metrics / f"{name}.json") or {}
+    return found.get("dice_complete", scores["complete"]["dice"]) != scores["complete"]["dice"]
 
 
 def _champion(root: Path, *, compared: dict[str, Any]) -> str:
