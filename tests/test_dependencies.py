@@ -20,6 +20,7 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/params": "the values come through params.yaml, which DVC compares",
     "src/brats_cascade/costs.py": "costs are no outputs; compare, which shows them, depends on it",
     "src/brats_cascade/errors.py": "messages",
+    "src/brats_cascade/orphans.py": "ends a stage whose DVC was killed",
     "src/brats_cascade/precision.py": "a warning",
     "src/brats_cascade/project.py": "where files lie; DVC looks for a stage's outputs itself",
     "src/brats_cascade/provenance.py": "machine and commit",

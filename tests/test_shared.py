@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from brats_cascade.shared import in_use, written_whole
+from brats_cascade.shared import TakenError, claimed, in_use, written_whole
 
 # One worker after another makes its entry, in pieces, while the others make theirs with room for two entries at most.
 WORKER = """
@@ -121,3 +121,26 @@ def test_a_file_is_replaced_as_a_whole_or_left_as_it_was(tmp_path: Path) -> None
         draft.write_text("half")
         raise OSError("full")
     assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
+
+
+HOLDER = """
+import pathlib, sys, time
+from brats_cascade.shared import claimed
+
+with claimed(pathlib.Path(sys.argv[1])):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_one_process_claims_a_file_and_a_kill_gives_it_back(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "lock"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "claimed\n"
+        with pytest.raises(TakenError, match=f"^{holder.pid}$"), claimed(path):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with claimed(path):
+            assert path.read_text() == str(os.getpid())

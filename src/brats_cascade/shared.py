@@ -37,6 +37,38 @@ def turn(path: Path) -> Iterator[IO[bytes]]:
         yield handle
 
 
+class TakenError(Exception):
+    """Another process holds what was to be claimed; `process` is its number, "" where it could not be read."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__(process)
+        self.process = process
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """This process alone is in the block; it does not wait. The lock on the file ends with the process, a kill included.
+
+    Raises:
+        TakenError: Another process is in such a block.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as handle:
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            raise TakenError(handle.read(20).decode(errors="replace").strip()) from None
+        except OSError:  # a file system without locks
+            pass
+        with contextlib.suppress(OSError):  # the number is for the message alone
+            handle.truncate(0)
+            handle.write(str(os.getpid()).encode())
+            handle.flush()
+        yield
+
+
 @contextlib.contextmanager
 def in_use(entry: Path, *, limit: int) -> Iterator[None]:
     """Keeps one entry of a shared folder until the block ends, and deletes others where all together exceed a size in bytes.

@@ -14,8 +14,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from brats_cascade.costs import weights_of
+from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
 from brats_cascade.project import Project
+from brats_cascade.shared import claimed
 from brats_cascade.stages.train import train
 from brats_cascade.tracking.trained import read_note
 
@@ -112,6 +114,16 @@ def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project,
     assert "of other settings or data; the training starts anew" in caplog.text
     assert read_note("two_path", root=folder)["run_id"] not in ("", opened)
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [4, 6]
+
+
+def test_an_experiment_is_trained_by_one_process_at_a_time(make_project) -> None:
+    folder = make_project("twice")
+    with (
+        claimed(folder / ".work/train/.two_path.lock"),
+        pytest.raises(UserError, match=f"two_path is being trained by process {os.getpid()}; wait for its end"),
+    ):
+        _train_here(folder)
+    assert not (folder / "mlflow.db").exists() and not (folder / "models").exists()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
 from brats_cascade.errors import UserError
+from brats_cascade.orphans import end_with_dvc
 from brats_cascade.params import ExperimentParams, Params, load_params
 from brats_cascade.project import Project
 from brats_cascade.stages.cost import noted
@@ -24,6 +25,7 @@ def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: boo
         arguments: Names of the positional arguments the stage takes, for example ("experiment",).
         heavy: It computes with a network: a precision that is slow on this machine is warned of.
     """
+    end_with_dvc()
     keep_quiet()
     logging.basicConfig(
         level=os.environ.get("BRATS_CASCADE_LOG", "INFO").upper(),

@@ -10,9 +10,10 @@ from typing import Any
 
 from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
-from brats_cascade.params import Params
+from brats_cascade.errors import UserError
+from brats_cascade.params import ExperimentParams, Params
 from brats_cascade.project import Project, read_json, read_json_if_there
-from brats_cascade.shared import written_whole
+from brats_cascade.shared import TakenError, claimed, written_whole
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params
 from brats_cascade.stages.train_entry import contract_of, facts_of, open_data, tags_of, train_entry
@@ -23,7 +24,6 @@ def train(project: Project, params: Params, name: str) -> None:
     start_backend()
     import keras
 
-    from brats_cascade.tracking.trained import keep_note, log_training
     from brats_cascade.training.open_devices import open_devices
 
     keras.utils.clear_session()  # layers are named by counting from 1, whatever this process has built before
@@ -33,6 +33,21 @@ def train(project: Project, params: Params, name: str) -> None:
     if not devices.writes:  # one of several workers; the first one keeps the books
         train_entry(project, entry, data=data, folder=folder, devices=devices)
         return
+    try:
+        with claimed(project.work / "train" / f".{name}.lock"):
+            _train_tracked(project, params, entry, name=name, data=data, folder=folder, devices=devices)
+    except TakenError as error:
+        raise UserError(
+            f"{folder}: {name} is being trained by process {error.process or 'unknown'}; wait for its end or end it"
+        ) from None
+
+
+def _train_tracked(
+    project: Project, params: Params, entry: ExperimentParams, *, name: str, data: Any, folder: Path, devices: Any
+) -> None:
+    """Trains the experiment as one MLflow run, and writes models/NAME."""
+    from brats_cascade.tracking.trained import keep_note, log_training
+
     facts = facts_of(project)
     tags, hashes = tags_of(project, params, entry, name=name, facts=facts), provenance.data_hashes(project.root)
     flat = {f"train.{key}": value for key, value in entry.train.model_dump().items()}

@@ -8,12 +8,12 @@ import logging
 import os
 import pickle
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from brats_cascade.backend import keep_quiet, start_backend
 from brats_cascade.errors import UserError
+from brats_cascade.orphans import watch
 from brats_cascade.shared import turn
 
 if TYPE_CHECKING:
@@ -97,13 +97,6 @@ def _wanted(study: "Study", *, orders: "Orders") -> bool:
     return False
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process when the one that started it is gone, however that ended."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
 def main() -> None:
     """Runs the process to its end."""
     keep_quiet()
@@ -111,7 +104,7 @@ def main() -> None:
     for name in ("alembic", "mlflow", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     parent, orders = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    watch(lambda: os.getppid() == parent, end=lambda: os._exit(1))
     try:
         sys.exit(work(orders))
     except UserError as error:

@@ -1,0 +1,53 @@
+"""A process ends with the one that started it, also when that one is killed by SIGKILL and can tell nobody."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psutil import Process
+
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
+GRACE = 30.0  # seconds between SIGTERM and the end
+
+
+def end_with_dvc() -> None:
+    """Ends this stage when the DVC that runs it is gone, so that DVC's next run does not meet it; elsewhere does nothing."""
+    if "DVC_STAGE" not in os.environ:
+        return
+    import psutil
+
+    above = [process for process in psutil.Process().parents() if process.name() not in SHELLS]
+    if above:
+        watch(lambda: is_alive(above[0]), end=_end)
+
+
+def is_alive(process: "Process") -> bool:
+    """Whether a process still runs; one that was killed and that nobody has waited for does not."""
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def watch(alive: Callable[[], bool], *, end: Callable[[], None], every: float = 1.0) -> None:
+    """Calls `end` in a thread of its own as soon as something is no longer alive."""
+
+    def look() -> None:
+        while alive():
+            time.sleep(every)
+        end()
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+def _end() -> None:
+    """Ends this process as `kill` does, which closes its run; at once if that does not help."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(128 + signal.SIGTERM)

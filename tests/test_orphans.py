@@ -1,0 +1,65 @@
+"""A stage ends with the DVC that runs it, whatever shell lies between the two."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+STAGE = """
+import pathlib, sys, time
+from brats_cascade.orphans import end_with_dvc
+from brats_cascade.tracking.sigterm import heeding_sigterm
+
+end_with_dvc()
+with heeding_sigterm():
+    try:
+        pathlib.Path(sys.argv[1]).with_suffix(".begun").touch()
+        time.sleep(60)
+    finally:
+        pathlib.Path(sys.argv[1]).touch()
+"""
+DVC = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, path
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["{} {} {}", "{} {} {}; true"])  # a shell may run its last command in its own place
+def test_a_stage_ends_when_dvc_is_killed(tmp_path: Path, line: str) -> None:
+    (tmp_path / "stage.py").write_text(STAGE)
+    ended = tmp_path / "ended"
+    shell = ["/bin/sh", "-c", line.format(sys.executable, tmp_path / "stage.py", ended)]
+    source = str(Path(__file__).parents[1] / "src")
+    environment = {**os.environ, "DVC_STAGE": "train@two_path", "PYTHONPATH": source}
+    dvc = subprocess.Popen([sys.executable, "-c", DVC, *shell], env=environment)
+    wait_for(ended.with_suffix(".begun"))
+    below = psutil.Process(dvc.pid).children(recursive=True)
+    dvc.send_signal(signal.SIGKILL)
+    try:
+        wait_for(ended)
+        left = psutil.wait_procs(below, timeout=10)[1]
+    finally:
+        dvc.wait()  # until here it was a zombie
+        for process in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    assert not left
+
+
+def test_a_stage_started_by_hand_outlives_its_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brats_cascade import orphans
+
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.setattr(orphans, "watch", lambda *_, **__: pytest.fail("watched"))
+    orphans.end_with_dvc()
