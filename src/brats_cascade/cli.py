@@ -1,6 +1,5 @@
 """The command line: brats-cascade ...; every import that takes time waits for the command that needs it."""
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typer.core import TyperGroup
 
 from brats_cascade.backend import keep_quiet
 from brats_cascade.commands import predict_options as options
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, start_log
 
 keep_quiet()
 
@@ -236,9 +235,7 @@ def check(
 
 def main() -> None:
     """Runs the command line; a user's mistake ends in one line and exit status 1."""
-    logging.basicConfig(
-        level=os.environ.get("BRATS_CASCADE_LOG", "WARNING").upper(), format="%(levelname)s: %(message)s"
-    )
+    start_log(level=os.environ.get("BRATS_CASCADE_LOG", "WARNING"), form="%(levelname)s: %(message)s")
     try:
         app()
     except UserError as error:

@@ -183,7 +183,7 @@ def test_truths_and_predictions_in_one_plain_folder_are_told_apart_by_name(tmp_p
 
 def test_every_case_that_was_seen_is_scored_or_listed(tmp_path) -> None:
     truth, found, out = tmp_path / "truth", tmp_path / "found", tmp_path / "t.json"
-    names = ("linked", "twice", "foreign", "dangling", "scans", "truncated", "nan", "two_truths", "bare")
+    names = ("linked", "twice", "foreign", "dangling", "scans", "truncated", "not_a_number", "two_truths", "bare")
     pair(tmp_path, names=names)
     (tmp_path / "elsewhere").mkdir()
     (found / "linked_pred.nii").rename(tmp_path / "elsewhere" / "linked_pred.nii")
@@ -195,7 +195,7 @@ def test_every_case_that_was_seen_is_scored_or_listed(tmp_path) -> None:
     (found / "scans_pred.nii").rename(found / "scans_flair.nii")
     data = (truth / "truncated_seg.nii.gz").read_bytes()
     (truth / "truncated_seg.nii.gz").write_bytes(data[: len(data) // 2])
-    nibabel.Nifti1Image(np.full((8, 9, 7), np.nan, np.float32), AFFINE).to_filename(truth / "nan_seg.nii.gz")
+    nibabel.Nifti1Image(np.full((8, 9, 7), np.nan, np.float32), AFFINE).to_filename(truth / "not_a_number_seg.nii.gz")
     write(truth / "two_truths_gt.nii.gz", labels(2))
     (found / "bare").mkdir()
     (found / "bare_pred.nii").rename(found / "bare" / "prediction.nii")
@@ -210,7 +210,7 @@ def test_every_case_that_was_seen_is_scored_or_listed(tmp_path) -> None:
         "dangling": ("dangling_pred.nii", "link"),
         "scans": ("not predicted", str(found)),
         "truncated": ("truncated_seg.nii.gz",),
-        "nan": ("nan_seg.nii.gz", "nan"),
+        "not_a_number": ("not_a_number_seg.nii.gz", "NaN"),
     }.items():
         assert all(fact in reasons[name] for fact in facts), reasons[name]
 

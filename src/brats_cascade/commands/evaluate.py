@@ -11,7 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from brats_cascade.data.writeback import MISFITS, read_misfits, read_scheme
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, printable
 from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.pairing import Pairs, pair_labels
 from brats_cascade.evaluation.regions import EMPTY_REGIONS
@@ -53,8 +53,8 @@ def run(
             raise UserError(f"{option}: expected auto or one of {', '.join(SCHEMES)}, got {name!r}")
     pairs = pair_labels(truth, prediction=prediction)
     rows, broken = _score_all(pairs, scheme=scheme, prediction_scheme=prediction_scheme, strict=strict)
-    reasons = {**broken, **pairs.reasons}
-    failed = {*broken, *pairs.failed}
+    reasons = {printable(name): printable(reason) for name, reason in {**broken, **pairs.reasons}.items()}
+    failed = set(map(printable, {*broken, *pairs.failed}))
     for reason in _brief(reasons, failed=failed):
         print(f"not scored: {reason}", file=sys.stderr)
     if not rows:

@@ -10,7 +10,7 @@ class Case:
     """One scan of one patient: where its files are, nothing read yet.
 
     Attributes:
-        name: Unique in its cohort; also the name of its folder in the volume store.
+        name: Unique in its cohort; also the name of its folder in the volume store. See data.names.
         patient: Two cases with the same patient must not be parted by a split.
         grade: "high", "low" or "unknown".
         release: Key of releases.RELEASES, or "list" for a case of a listing.
@@ -21,6 +21,7 @@ class Case:
         problems: What is wrong with the files, one line each; empty for a case that can be read.
         channels: Modality -> its place along the fourth axis of its file; empty where every file holds one modality.
         namesake: Folder of another case that had the same name before both got one of their own, or "".
+        called: What the files call it, where that is not a safe name and `name` is an id; otherwise "".
         files: Every file that was taken for a part of the case, one that is doubled included.
     """
 
@@ -35,4 +36,5 @@ class Case:
     problems: tuple[str, ...]
     channels: Mapping[str, int] = field(default_factory=dict)
     namesake: str = ""
+    called: str = ""
     files: tuple[Path, ...] = ()

@@ -10,9 +10,10 @@ from pathlib import Path
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.decathlon import read_channels
+from brats_cascade.data.names import safe_id
 from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release
 from brats_cascade.data.unused import Unused, by_reason, explain, is_volume, lone_truth, walk
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     if not cases:
         raise UserError(_nothing_found(source, unused=unused, truths=truths, give=give))
     cases = sorted(_with_unique_names(cases, source=source), key=lambda case: case.name)
+    _tell_ids(cases)
     return Found(cases, tuple(sorted(unused, key=lambda volume: volume.path)))
 
 
@@ -81,6 +83,7 @@ Groups = dict[tuple[Path, str, str], dict[str, list[Path]]]
 
 def _listed(cases: list[Case], *, source: Path, name: str) -> Found:
     """The cases of a listing, and the volumes beside it that it does not name."""
+    _tell_ids(cases)
     listed = {_whole(path) for case in cases for path in case.files}
     others = [
         path
@@ -135,13 +138,21 @@ def _whole(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links and lose the case's name
 
 
+def _tell_ids(cases: Sequence[Case]) -> None:
+    for case in cases:
+        if case.called:
+            called, folder = printable(case.called), printable(str(case.folder))
+            log.warning("%s: the id of the case %r in %s, whose name is not safe to use", case.name, called, folder)
+
+
 def _tell_unlistable(error: OSError) -> None:
     log.warning("%s: its files cannot be listed (%s); cases inside it are left out", error.filename, error.strerror)
 
 
 def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequence[Path]], source: Path) -> Case:
     whole = _whole(folder)
-    name = release.name_of(whole) if release.own_folder else stem
+    called = release.name_of(whole) if release.own_folder else stem
+    name = safe_id(called)
     problems = []
     for part in (*(part for part in release.files if part != "truth"), "truth"):
         paths = files.get(part, ())
@@ -162,8 +173,8 @@ def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequ
     grade = _grade(whole, top=_whole(source).parent)
     return Case(
         name=name,
-        patient=release.patient_of(name),
-        grade=release.grade_of(name) if grade == "unknown" else grade,
+        patient=safe_id(release.patient_of(called)),
+        grade=release.grade_of(called) if grade == "unknown" else grade,
         release=release.name,
         scheme=release.scheme,
         folder=folder,
@@ -171,6 +182,7 @@ def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequ
         truth=single.get("truth"),
         problems=tuple(problems),
         channels=channels,
+        called="" if name == called else called,
         files=tuple(path for paths in files.values() for path in paths),
     )
 
@@ -201,10 +213,11 @@ def _with_unique_names(cases: Sequence[Case], *, source: Path) -> list[Case]:
         for number, case in enumerate(ordered, start=1):
             below = case.folder.is_relative_to(source)
             folders = "_".join(case.folder.relative_to(source).parts[:-1]) if below else ""
-            new = f"{name}.{case.release if by_release else folders or number}"
-            new = f"{new}.{number}" if new in taken else new
+            new = safe_id(f"{name}.{case.release if by_release else folders or number}")
+            new = safe_id(f"{new}.{number}") if new in taken else new
             taken.add(new)
-            log.warning("%s: %d cases have this name; the one in %s is called %s", name, len(same), case.folder, new)
+            place = printable(str(case.folder))
+            log.warning("%s: %d cases have this name; the one in %s is called %s", name, len(same), place, new)
             problems = tuple(problem.replace(name, new, 1) for problem in case.problems)
             other = ordered[0 if number > 1 else 1]
             unique.append(replace(case, name=new, problems=problems, namesake=str(other.folder)))

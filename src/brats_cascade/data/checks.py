@@ -13,6 +13,7 @@ from brats_cascade import PHANTOM
 from brats_cascade.data.data_docs import make_offline, write_entry_page
 from brats_cascade.data.expectations import failing_cases
 from brats_cascade.data.facts import table
+from brats_cascade.data.names import noted_names
 from brats_cascade.data.rule_table import facts_of, plain
 from brats_cascade.data.rules import SPREAD, Row, Rule, Spacing, all_rules, case_rules, in_mm
 from brats_cascade.data.unused import noted_unused
@@ -125,6 +126,7 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
         warnings=verdict.warnings,
         notes=verdict.notes,
         unused=noted_unused(cases),
+        called=noted_names(cases),
     )
     return verdict
 

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +21,7 @@ _OF_ONE_RUN = re.compile(
     r"(?<=-collapse-body)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{8}T\d{6}\.\d{6}Z"
     r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?: ?UTC|[+-]\d\d:?\d\d|Z)?"
 )
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # no script runs, whatever a page holds
 _HOME = '<!DOCTYPE html><meta charset=utf-8><meta http-equiv=refresh content="0;url={0}"><a href="{0}">Data check</a>\n'
 _STYLE = (Path(__file__).parent / "templates" / "check.css").read_text(encoding="utf-8")
 WORDS = {"aside": "set aside", "warned": "used, with a warning", "good": "used"}
@@ -32,11 +33,12 @@ def make_offline(site: Path, *, home: str) -> None:
     The site's own index.html lists its pages by a script, so it would be empty: it becomes a step to `home`, a path
     relative to it.
     """
+    policy = f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
     shutil.rmtree(site / "static", ignore_errors=True)
     for page in sorted(site.rglob("*.html")):
         text = _FETCHED_BY_STYLE.sub("none", _FETCHED.sub("", page.read_text(encoding="utf-8")))
         text = _OF_ONE_RUN.sub("", text)
-        page.write_text(text.replace("</head>", f"<style>{_STYLE}</style></head>", 1), encoding="utf-8")
+        page.write_text(text.replace("</head>", f"{policy}<style>{_STYLE}</style></head>", 1), encoding="utf-8")
     (site / "index.html").write_text(_HOME.format(home), encoding="utf-8")
 
 
@@ -48,6 +50,7 @@ def write_entry_page(
     warnings: Sequence[tuple[str, str]],
     notes: Sequence[str] = (),
     unused: Sequence[Unused] = (),
+    called: Mapping[str, str] | None = None,
 ) -> None:
     """Writes index.html: every case, what became of it and why, and the way to Great Expectations' own pages below it.
 
@@ -58,6 +61,7 @@ def write_entry_page(
         warnings: (case, reason) of the cases used with a warning.
         notes: Lines about the cohort as a whole.
         unused: The volumes that belong to no case.
+        called: Case -> what its files call it, where that is something else.
     """
     aside, warned = dict(set_aside), dict(warnings)
     kinds = ["aside" if case in aside else "warned" if case in warned else "good" for case in facts["case"]]
@@ -71,6 +75,7 @@ def write_entry_page(
         package="brats_cascade.data",
         style=_STYLE,
         rows=rows,
+        called=called or {},
         words=WORDS,
         used=len(rows) - kinds.count("aside"),
         notes=notes,

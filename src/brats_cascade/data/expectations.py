@@ -1,5 +1,6 @@
 """Runs the rules in Great Expectations, writes its data docs, and reads off which cases fail which rule."""
 
+import html
 import logging
 import shutil
 from collections.abc import Sequence
@@ -58,9 +59,14 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["case"]},
     )
     run_id = RunIdentifier(run_name=RUN, run_time=NO_TIME)
-    outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": facts}, run_id=run_id)
+    outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": _escaped(facts)}, run_id=run_id)
     (report,) = outcome.run_results.values()
     return _read_report(report, rules=rules)
+
+
+def _escaped(facts: pd.DataFrame) -> pd.DataFrame:
+    """Text as HTML shows it: Great Expectations puts the values that broke a rule into its pages as they are."""
+    return facts.map(lambda value: html.escape(value) if isinstance(value, str) else value)
 
 
 def _read_report(report: Any, *, rules: Sequence[Rule]) -> list[set[str]]:

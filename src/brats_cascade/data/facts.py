@@ -7,6 +7,7 @@ import pandas as pd
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
+from brats_cascade.errors import printable
 from brats_cascade.labels import LABELS
 
 STATISTICS = ("min", "p01", "p50", "p99", "max", "mean", "std")
@@ -58,6 +59,6 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     for column, kind in COLUMNS.items():
         values = [row.get(column) for row in ordered]
         if kind == "str":
-            values = [value or "" for value in values]
+            values = [printable(value or "") for value in values]
         data[column] = pd.Series(values, dtype=kind)
     return pd.DataFrame(data)

@@ -8,6 +8,7 @@ import csv
 import difflib
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import read_image
+from brats_cascade.data.names import safe_id
 from brats_cascade.data.truth import in_words, schemes_with, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES
@@ -148,9 +150,9 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     missing = [key for key in NEEDED if not values.get(key)]
     if missing:
         raise UserError(f"{where}: {', '.join(missing)} missing; expected {', '.join(NEEDED)}")
-    name, scheme, grade = values["case"], values["labels"], values.get("grade") or "unknown"
-    if Path(name).name != name or name.startswith("."):
-        raise UserError(f"{where}: expected a name that a folder can have, received {name!r}")
+    called, scheme, grade = values["case"], values["labels"], values.get("grade") or "unknown"
+    if Path(called).name != called or called.startswith("."):
+        raise UserError(f"{where}: expected a name that a folder can have, received {called!r}")
     if scheme not in SCHEMES:
         known = ", ".join(f"{name} ({in_words(found.to_canonical)})" for name, found in SCHEMES.items())
         hint = _about_truth(path.parent / values["truth"]) if values.get("truth") else ""
@@ -158,22 +160,25 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     if grade not in GRADES:
         raise UserError(f"{where}: grade: expected one of {', '.join(GRADES)}, received {grade!r}")
     files = {part: path.parent / values[part] for part in (*MODALITIES, "truth") if values.get(part)}
+    there = {part: file for part, file in files.items() if os.path.isfile(file)}  # noqa: PTH113 - also too long a name
+    name = safe_id(called)
     problems = tuple(
         f"{name}: {part} is missing: expected {file}, as {path.name} says; add it, or correct the listing"
         for part, file in files.items()
-        if not file.is_file()
+        if part not in there
     )
     return Case(
         name=name,
-        patient=values.get("patient") or name,
+        patient=safe_id(values.get("patient") or called),
         grade=grade,
         release="list",
         scheme=scheme,
         folder=path.parent,
-        images={modality: files[modality] for modality in MODALITIES if files[modality].is_file()},
+        images={modality: there[modality] for modality in MODALITIES if modality in there},
         truth=files.get("truth"),
         problems=problems,
-        files=tuple(file for file in dict.fromkeys(files.values()) if file.is_file()),
+        called="" if name == called else called,
+        files=tuple(dict.fromkeys(there.values())),
     )
 
 

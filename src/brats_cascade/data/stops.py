@@ -5,14 +5,19 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from brats_cascade.data.unused import too_deep
+from brats_cascade.errors import printable
+
 AGAIN = "dvc repro --force --single-item ingest"
 
 
 def dvc_stops_at(source: Path) -> list[str]:
     """Says which files of a source DVC cannot hash, and what to do: one line per kind of file."""
-    dead, closed = [], []
+    dead, closed, misnamed = [], [], []
     for path in _files(source):
-        if not path.exists():
+        if str(path).encode(errors="replace") != os.fsencode(path):
+            misnamed.append(path)
+        elif not path.exists():
             dead.append(path)
         elif not os.access(path, os.R_OK):
             closed.append(path)
@@ -28,7 +33,12 @@ def dvc_stops_at(source: Path) -> list[str]:
             f"{_count(closed, 'file')} without permission to read, first {closed[0]}: dvc repro would stop there with "
             f"[Errno 13]; give yourself permission with: chmod -R u+rX {place}"
         )
-    return lines
+    if misnamed:
+        lines.append(
+            f"{_count(misnamed, 'file')} whose name is not UTF-8, first {misnamed[0]}: dvc repro would stop there with 'utf-8' "
+            "codec can't encode; rename the file, or its folder"
+        )
+    return [printable(line) for line in lines]
 
 
 def dvc_overlooks(source: Path) -> list[str]:
@@ -38,16 +48,17 @@ def dvc_overlooks(source: Path) -> list[str]:
     links = [path for path in _files(source, folders=True) if path.is_dir()]
     if not links:
         return []
-    return [
+    line = (
         f"{_count(links, 'link')} to a folder, first {links[0]} -> {links[0].readlink()}: DVC does not look behind such "
         f"links; link the files instead, or after a change of the scans run: {AGAIN}"
-    ]
+    )
+    return [printable(line)]
 
 
 def _files(source: Path, *, folders: bool = False) -> Iterator[Path]:
     """Files and links to files, or links to folders with them; like DVC it does not enter links to folders."""
     for folder, subfolders, files in os.walk(source):
-        subfolders.sort()
+        subfolders[:] = [] if too_deep(folder, source=source) else sorted(subfolders)
         links = [name for name in subfolders if folders and (Path(folder) / name).is_symlink()]
         yield from (Path(folder) / name for name in sorted([*files, *links]))
 

@@ -1,5 +1,6 @@
 """Volumes that belong to no case, each with the reason: a renamed folder or file must not go unnoticed."""
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -8,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brats_cascade.data.releases import RELEASES, Release
+from brats_cascade.errors import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ATTRIBUTE = "unused"  # of the per-case table; Parquet keeps it
+
+DEEPEST = 100  # levels below the source
 
 # Formats that are read.
 READ = (".nii.gz", ".nii", ".mha", ".mhd")
@@ -82,14 +86,16 @@ def by_reason(unused: Iterable[Unused]) -> list[str]:
     for volume in sorted(unused, key=lambda volume: volume.path):
         groups.setdefault(volume.reason, []).append(volume.path)
     return [
-        f"{first}{f' and {len(others)} more' if others else ''}: {reason}"
+        printable(f"{first}{f' and {len(others)} more' if others else ''}: {reason}")
         for reason, (first, *others) in groups.items()
     ]
 
 
 def note_unused(table: "pd.DataFrame", *, unused: Iterable[Unused]) -> None:
     """Puts the volumes that belong to no case into the attributes of the per-case table."""
-    table.attrs[ATTRIBUTE] = [{"file": volume.path.as_posix(), "reason": volume.reason} for volume in unused]
+    table.attrs[ATTRIBUTE] = [
+        {"file": printable(volume.path.as_posix()), "reason": printable(volume.reason)} for volume in unused
+    ]
 
 
 def noted_unused(table: "pd.DataFrame") -> list[Unused]:
@@ -100,7 +106,7 @@ def noted_unused(table: "pd.DataFrame") -> list[Unused]:
 def walk(source: Path, *, closed: Callable[[OSError], object]) -> Iterator[Path]:
     """Every visible file below a folder, in a fixed order; links are followed, each folder is entered once.
 
-    `closed` is called with what is wrong with a folder that cannot be listed.
+    `closed` is called with what is wrong with a folder that cannot be listed, or lies more than DEEPEST levels down.
     """
     entered: set[tuple[int, int]] = set()
     for folder, subfolders, files in os.walk(source, followlinks=True, onerror=closed):
@@ -113,8 +119,16 @@ def walk(source: Path, *, closed: Callable[[OSError], object]) -> Iterator[Path]
             subfolders.clear()
             continue
         entered.add((status.st_dev, status.st_ino))
+        if subfolders and too_deep(folder, source=source):
+            closed(OSError(errno.ELOOP, f"more than {DEEPEST} folders deep", str(Path(folder) / subfolders[0])))
+            subfolders.clear()
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
+
+
+def too_deep(folder: str, *, source: Path) -> bool:
+    """Whether the folders in a folder are too deep to be entered: os.walk would end at the interpreter's own limit."""
+    return len(Path(folder).parts) - len(source.parts) >= DEEPEST
 
 
 def _release_of(path: Path) -> Release | None:

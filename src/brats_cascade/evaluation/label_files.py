@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from brats_cascade.data.names import safe_id
 from brats_cascade.data.unused import walk
 
 SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd")
@@ -72,7 +73,7 @@ class LabelFiles:
 def case_of(path: Path) -> str:
     """A file's name without its ending and without what people add; of a bare `seg.nii.gz` the folder's name."""
     stem = _stem(path)
-    return path.absolute().parent.name if BARE.fullmatch(stem) else TAIL.sub("", stem)
+    return safe_id(path.absolute().parent.name if BARE.fullmatch(stem) else TAIL.sub("", stem))
 
 
 def is_prediction_by_name(path: Path) -> bool:
@@ -93,7 +94,7 @@ def list_label_files(place: Path) -> LabelFiles:
         if name.endswith(SUFFIXES):
             stem = _stem(path)
             if NOT_LABELS.search(stem):
-                files.images.setdefault(NOT_LABELS.sub("", stem), path)
+                files.images.setdefault(safe_id(NOT_LABELS.sub("", stem)), path)
             elif not path.exists():
                 case = case_of(path)
                 files.unusable[case] = f"{case}: {path}: is a link to a file that is not there; copy the file itself"

@@ -4,6 +4,7 @@ import logging
 
 from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest as ingest_cases
+from brats_cascade.data.names import note_names
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.stops import dvc_overlooks
 from brats_cascade.data.unused import by_reason, note_unused
@@ -26,6 +27,7 @@ def ingest(project: Project, params: Params) -> None:
         keep_gb=options.keep_gb,
     )
     note_unused(table, unused=found.unused)
+    note_names(table, cases=found.cases)
     table.to_parquet(project.cases, index=False)
     for line in by_reason(found.unused):
         logging.warning("seen, not used: %s", line)

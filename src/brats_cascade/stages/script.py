@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, start_log
 from brats_cascade.orphans import end_with_dvc
 from brats_cascade.params import ExperimentParams, Params, load_params
 from brats_cascade.project import Project
@@ -27,11 +27,7 @@ def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: boo
     """
     end_with_dvc()
     keep_quiet()
-    logging.basicConfig(
-        level=os.environ.get("BRATS_CASCADE_LOG", "INFO").upper(),
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    start_log(level=os.environ.get("BRATS_CASCADE_LOG", "INFO"), form="%(levelname)s %(name)s: %(message)s")
     for name in ("alembic", "great_expectations", "mlflow", "matplotlib", "h5py"):
         logging.getLogger(name).setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)

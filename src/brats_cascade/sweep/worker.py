@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from brats_cascade.backend import keep_quiet, start_backend
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, start_log
 from brats_cascade.orphans import watch
 from brats_cascade.shared import turn
 
@@ -100,7 +100,7 @@ def _wanted(study: "Study", *, orders: "Orders") -> bool:
 def main() -> None:
     """Runs the process to its end."""
     keep_quiet()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_log(level="INFO", form="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("alembic", "mlflow", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     parent, orders = pickle.load(sys.stdin.buffer)
