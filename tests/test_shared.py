@@ -1,6 +1,7 @@
 """Entries of a folder that several processes share: what one uses stays, the rest is kept below a size."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from brats_cascade.shared import TakenError, claimed, in_use, written_whole
+from brats_cascade.shared import TakenError, claimed, in_use, write_json, written_whole
 
 # One worker after another makes its entry, in pieces, while the others make theirs with room for two entries at most.
 WORKER = """
@@ -144,3 +145,18 @@ def test_one_process_claims_a_file_and_a_kill_gives_it_back(tmp_path: Path) -> N
         holder.wait()
         with claimed(path):
             assert path.read_text() == str(os.getpid())
+
+
+def test_a_file_that_does_not_fit_is_named_and_the_old_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"name": "é"})
+    assert path.read_text(encoding="utf-8") == '{\n  "name": "é"\n}\n'
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_json(path, ["x" * 2000])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert caught.value.filename == str(path)
+    assert path.stat().st_size == 19 and list(tmp_path.iterdir()) == [path]

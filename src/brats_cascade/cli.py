@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from brats_cascade.backend import keep_quiet
 from brats_cascade.commands import predict_options as options
-from brats_cascade.errors import UserError, start_log
+from brats_cascade.errors import ending_in_one_line, start_log
 
 keep_quiet()
 
@@ -234,13 +234,10 @@ def check(
 
 
 def main() -> None:
-    """Runs the command line; a user's mistake ends in one line and exit status 1."""
+    """Runs the command line; a user's mistake, and trouble of the machine, ends in one line and exit status 1."""
     start_log(level=os.environ.get("BRATS_CASCADE_LOG", "WARNING"), form="%(levelname)s: %(message)s")
-    try:
+    with ending_in_one_line():
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,28 @@
-"""The one exception a user's mistake ends in, a single line without traceback; and text that is safe to print."""
+"""The exceptions that end in a single line without a traceback, and text that is safe to print."""
 
+import contextlib
+import errno
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOM = "free some space"
+_RIGHTS = "give yourself permission to read and write there"
+_FILES = "raise the limit (ulimit -n), or use fewer workers"
+_DISK = "check the disk, or the connection to it"
+_MEMORY = "close other programs, or use fewer workers"
+# What the operating system refuses for want of something, whatever is read or written -> what to do.
+_CURES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _ROOM),
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "make the file system writable",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHTS),
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN), _DISK),
+    errno.ENOMEM: _MEMORY,
+}
 
 
 class UserError(Exception):
@@ -12,6 +33,79 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(" ".join(str(message).split())))
+
+
+class MachineError(Exception):
+    """The machine lacks space, memory, open files or permission: no fault of the data, so whatever was under way ends.
+
+    Printed like a UserError, but never taken for one: the next case would meet the same.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(" ".join(str(message).split())))
+
+
+def is_trouble(error: BaseException, *, reading: bool = False) -> bool:
+    """Whether an exception says that the machine lacks something, and not that a file is missing or of another kind.
+
+    Where it came from `reading` a file of the user's, permission is that file's own affair.
+    """
+    if reading and isinstance(error, PermissionError):
+        return False
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _CURES)
+
+
+def machine_error(error: OSError | MemoryError, *, at: str = "") -> MachineError:
+    """An exception of the operating system as one line: which file, what is wrong, what to do.
+
+    Args:
+        error: Any OSError, or a MemoryError.
+        at: What was under way, for an error that names no file.
+    """
+    if isinstance(error, MemoryError):
+        reason, cure, where = f"not enough memory {error}".strip(), _MEMORY, at
+    else:
+        cure = _CURES.get(error.errno or 0, "")
+        reason = os.strerror(error.errno or 0) if cure else error.strerror or str(error)
+        where = str(error.filename or at)
+    place = where or f"below {Path.cwd()}"
+    return MachineError(f"{place}: {reason}; {cure + ', then ' if cure else ''}run the same command again")
+
+
+@contextlib.contextmanager
+def naming(path: Path, *, draft: Path | None = None) -> Iterator[None]:
+    """An OSError that names no file, as those of writing do, or that names the draft, is given the name of this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in (None, draft and os.fspath(draft)):
+            raise
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from error
+
+
+@contextlib.contextmanager
+def ending_in_one_line() -> Iterator[None]:
+    """Prints `error: ...` and exits with 1 for a user's mistake or trouble of the machine; all else keeps its traceback."""
+    try:
+        yield
+    except (UserError, MachineError) as error:
+        message = str(error)
+    except Exception as error:
+        trouble = next(filter(is_trouble, _causes(error)), None)
+        if not isinstance(trouble, OSError | MemoryError):
+            raise
+        message = str(machine_error(trouble))
+    else:
+        return
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what it was raised from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def one_line(error: Exception) -> str:

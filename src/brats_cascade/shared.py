@@ -1,11 +1,14 @@
 """Files and folders that several processes write to: what one of them uses is not deleted or half seen by another."""
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from brats_cascade.errors import naming
 
 try:
     import fcntl
@@ -17,14 +20,24 @@ LOCKS = ".locks"
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A draft to write, which takes the file's place if the block ends well: a reader sees the old file or the new one."""
+    """A draft to write, which takes the file's place if the block ends well: a reader sees the old file or the new one.
+
+    The block may make a folder of it where none has been before.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{os.getpid()}_{path.name}")  # with its ending, by which some writers choose the format
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with naming(path, draft=draft):
+        try:
+            yield draft
+            draft.replace(path)
+        finally:
+            _delete(draft)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file whole or not at all, indented; non-ASCII text stays readable."""
+    with written_whole(path) as draft:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ reads whatever files a LIST names; so SimpleITK only writes here.
 """
 
 import difflib
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from brats_cascade.data._image import (
     checked_shape,
     voxels_of,
 )
+from brats_cascade.errors import naming
 
 _TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4"},
@@ -36,6 +39,7 @@ _KEYS = {
     **{key: key for key in ("ObjectType", "ObjectSubType", "CenterOfRotation", "AnatomicalOrientation", "Modality")},
 }
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EACCES)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -86,7 +90,11 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray,
 
 
 def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> None:
-    """Writes voxels (x, y, z) as a compressed .mha; the affine (4, 4) is in RAS mm, without shear."""
+    """Writes voxels (x, y, z) as a compressed .mha; the affine (4, 4) is in RAS mm, without shear.
+
+    Raises:
+        OSError: The file could not be written, or is not what was to be written; nothing is left of it.
+    """
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.transpose()))
@@ -95,7 +103,17 @@ def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> Non
     # + 0.0: -0.0 would be written as such.
     image.SetDirection((_LPS_TO_RAS @ (affine[:3, :3] / spacing) + 0.0).ravel().tolist())
     image.SetOrigin((_LPS_TO_RAS @ affine[:3, 3] + 0.0).tolist())
-    SimpleITK.WriteImage(image, str(path), useCompression=True)
+    with naming(path):
+        try:
+            SimpleITK.WriteImage(image, str(path), useCompression=True)
+            whole = np.array_equal(parse_metaimage(path.read_bytes(), path=path)[0], array)
+            reason = "" if whole else "written, but read back otherwise"
+        except (RuntimeError, ImageError) as error:
+            reason = str(error)
+        if reason:
+            path.unlink(missing_ok=True)
+            code = next((code for code in _WRITING if os.strerror(code) in reason), errno.EIO)
+            raise OSError(code, os.strerror(code))
 
 
 def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes, tuple[SourceFile, ...]]:

@@ -13,7 +13,7 @@ from brats_cascade.data.decathlon import read_channels
 from brats_cascade.data.names import safe_id
 from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release
 from brats_cascade.data.unused import Unused, by_reason, explain, is_volume, lone_truth, walk
-from brats_cascade.errors import UserError, printable
+from brats_cascade.errors import UserError, is_trouble, printable
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +146,8 @@ def _tell_ids(cases: Sequence[Case]) -> None:
 
 
 def _tell_unlistable(error: OSError) -> None:
+    if is_trouble(error, reading=True):
+        raise error
     log.warning("%s: its files cannot be listed (%s); cases inside it are left out", error.filename, error.strerror)
 
 

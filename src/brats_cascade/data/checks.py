@@ -1,5 +1,6 @@
 """The gate: which cases of the per-case table are used, which are set aside, and why."""
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -115,19 +116,22 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
     rules = all_rules(spacing=spacing)
     shutil.rmtree(docs, ignore_errors=True)
     site = docs / "great_expectations"
-    failing = failing_cases(facts, rules=rules, site=site)
-    make_offline(site, home="../index.html")
-    verdict = _account(cases, verdict=_judge(facts, rules=rules, failing=failing))
-    verdict = replace(verdict, notes=_notes(facts, spacing=spacing))
-    write_entry_page(
-        docs,
-        facts=facts,
-        set_aside=verdict.set_aside,
-        warnings=verdict.warnings,
-        notes=verdict.notes,
-        unused=noted_unused(cases),
-        called=noted_names(cases),
-    )
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, docs, ignore_errors=True)
+        failing = failing_cases(facts, rules=rules, site=site)
+        make_offline(site, home="../index.html")
+        verdict = _account(cases, verdict=_judge(facts, rules=rules, failing=failing))
+        verdict = replace(verdict, notes=_notes(facts, spacing=spacing))
+        write_entry_page(
+            docs,
+            facts=facts,
+            set_aside=verdict.set_aside,
+            warnings=verdict.warnings,
+            notes=verdict.notes,
+            unused=noted_unused(cases),
+            called=noted_names(cases),
+        )
+        undo.pop_all()  # only a failure, such as a full disk, leaves no pages
     return verdict
 
 

@@ -1,9 +1,11 @@
 """Runs the rules in Great Expectations, writes its data docs, and reads off which cases fail which rule."""
 
+import contextlib
 import html
 import logging
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from brats_cascade.data.rules import Rule
+from brats_cascade.errors import naming
 
 # Every run has the same name and time, and they are in the pages' paths: a second run writes the same files.
 RUN, NO_TIME = "check", datetime(2000, 1, 1, tzinfo=UTC)
@@ -29,6 +32,7 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
 
     Raises:
         RuntimeError: Great Expectations left a rule out or could not evaluate it.
+        Exception: What kept it from writing a page.
     """
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it reports its inner workings as INFO
     import great_expectations as gx
@@ -59,7 +63,10 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["case"]},
     )
     run_id = RunIdentifier(run_name=RUN, run_time=NO_TIME)
-    outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": _escaped(facts)}, run_id=run_id)
+    with naming(site), _raising():
+        outcome = context.checkpoints.add(checkpoint).run(
+            batch_parameters={"dataframe": _escaped(facts)}, run_id=run_id
+        )
     (report,) = outcome.run_results.values()
     return _read_report(report, rules=rules)
 
@@ -67,6 +74,25 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
 def _escaped(facts: pd.DataFrame) -> pd.DataFrame:
     """Text as HTML shows it: Great Expectations puts the values that broke a rule into its pages as they are."""
     return facts.map(lambda value: html.escape(value) if isinstance(value, str) else value)
+
+
+@contextlib.contextmanager
+def _raising() -> Iterator[None]:
+    """Great Expectations logs what keeps it from writing a page, with a traceback, and says nothing to its caller."""
+    failures: list[BaseException | None] = []
+    log = logging.getLogger("great_expectations.render.renderer.site_builder")
+
+    def note(record: logging.LogRecord) -> bool:
+        failures.extend([sys.exc_info()[1]] if record.levelno >= logging.ERROR else [])
+        return record.levelno < logging.ERROR
+
+    log.addFilter(note)
+    try:
+        yield
+    finally:
+        log.removeFilter(note)
+    for failure in filter(None, failures):
+        raise failure
 
 
 def _read_report(report: Any, *, rules: Sequence[Rule]) -> list[set[str]]:

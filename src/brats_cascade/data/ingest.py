@@ -1,6 +1,7 @@
 """Fills the volume store from a list of cases, several at a time, and tells what is in them as a table."""
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -18,8 +19,14 @@ from brats_cascade.data.prepare import VERSION, CaseError, prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
+from brats_cascade.errors import machine_error
 
 log = logging.getLogger(__name__)
+_NAMES = (
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+)  # what a case's name, and no want of anything, is answered with
 
 
 def ingest(
@@ -34,8 +41,8 @@ def ingest(
 ) -> pd.DataFrame:
     """Brings the store in line with the cases: each is taken from those kept, or made and kept; all others leave the store.
 
-    A case that cannot be used never stops the others; its row says why. Killed and started again, it goes on where it
-    was. Kept arrays that are no longer as they were written are made again.
+    A case that cannot be used never stops the others; its row says why. Trouble of the machine stops all. Killed and started
+    again, it goes on where it was. Kept arrays that are no longer as they were written are made again.
 
     Args:
         cases: From find_cases.
@@ -51,6 +58,7 @@ def ingest(
 
     Raises:
         UserError: A worker process was killed from outside, or no scheduler answers.
+        MachineError: Disk space, memory, open files or permissions are lacking; finished cases are kept.
     """
     root.mkdir(parents=True, exist_ok=True)
     remove_drafts(root)
@@ -74,7 +82,11 @@ def survey(cases: Sequence[Case], *, workers: int) -> pd.DataFrame:
 
 
 def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Recipe) -> dict[str, Any]:
-    """Takes or makes one case, stores it where there is a store, and returns its row; whatever goes wrong ends in it."""
+    """Takes or makes one case, stores it where there is a store, and returns its row, in which every fault of the case ends.
+
+    Raises:
+        MachineError: The machine lacks something, or what was written could not be read back; no fault of the case.
+    """
     try:
         row = _take(case, root=root, kept=kept, recipe=recipe) if root and kept else None
         if row is not None:
@@ -92,6 +104,10 @@ def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Rec
         return facts
     except CaseError as error:
         row = {**error.facts, "problem": str(error)}
+    except (OSError, MemoryError) as error:
+        if getattr(error, "errno", None) not in _NAMES:
+            raise machine_error(error, at=case.name) from None
+        row = {**measure.identity(case), "problem": f"{case.name}: {error}; rename its folder and files"}
     except Exception as error:
         log.exception("%s: unexpected", case.name)
         message = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,6 +1,5 @@
 """Patches cut out and written as files, for tools that want files; this project's own training reads the store."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 from brats_cascade import MODALITIES
 from brats_cascade.data.store import open_case
 from brats_cascade.data.windows import cut_window
+from brats_cascade.shared import write_json, written_whole
 
 SHARD = 4096  # patches in a file; 65x65 of 4 modalities make 276 MB
 
@@ -32,7 +32,6 @@ def write_patch_files(
         seed: Of the order.
         shard: Patches in a file.
     """
-    out.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng([seed, size]).permutation(len(table))
     shuffled = table.iloc[order].reset_index(drop=True)
     files = 0
@@ -47,8 +46,9 @@ def write_patch_files(
                 images[place - start] = cut_window(stored[index], top=top, left=left, rows=size, columns=size)
         arrays: dict[str, Any] = {axis: part[axis].to_numpy(np.int16) for axis in ("slice", "row", "column")}
         arrays |= {"image": images, "label": part["label"].to_numpy(np.uint8), "case": part["case"].to_numpy(dtype="U")}
-        np.savez(out / f"{name}-{files:05}.npz", **arrays)
+        with written_whole(out / f"{name}-{files:05}.npz") as draft:
+            np.savez(draft, **arrays)
         files += 1
     about = {"patches": len(table), "files": files, "size": size, "modalities": list(MODALITIES), "seed": seed}
-    (out / f"{name}.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_json(out / f"{name}.json", about)
     return files

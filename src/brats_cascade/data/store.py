@@ -9,6 +9,7 @@ A folder whose name starts with "." is one that was being written when its proce
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, is_trouble, naming
 
 META = "meta.json"
 ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that DVC knows it by
@@ -46,14 +47,21 @@ def write_case(
 ) -> Path:
     """Writes a case, or replaces the one that is there; a kill at any moment leaves no half-written case."""
     with _draft(root, name=name) as draft:
-        np.save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
-        np.save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))
+        _save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
+        _save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))
         if labels is not None:
-            np.save(draft / "labels.npy", np.ascontiguousarray(labels, dtype=np.uint8))
+            _save(draft / "labels.npy", np.ascontiguousarray(labels, dtype=np.uint8))
         whole = {**meta, ARRAYS: {path.name: md5_of(path) for path in sorted(draft.iterdir())}}
         text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False)
         (draft / META).write_text(f"{text}\n", encoding="utf-8")
     return root / name
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """Writes what np.save writes, whose errors do not say why they came: no space, or a limit on the size of files."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
 
 
 def place_case(source: Path, root: Path, *, name: str) -> bool:
@@ -104,15 +112,18 @@ def _draft(root: Path, *, name: str) -> Iterator[Path]:
     """A hidden folder that takes the place of the case once it is filled, and is gone after a failure."""
     draft = root / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
     try:
-        draft.mkdir(parents=True)
-        yield draft
+        with naming(root / name):
+            draft.mkdir(parents=True)
+            yield draft
         for _ in range(3):
             delete_case(root, name=name)
             try:
                 draft.replace(root / name)
                 return
-            except OSError:  # a worker that outlived its killed parent has just written the same case
-                continue
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                continue  # a worker that outlived its killed parent has just written the same case
     finally:
         # Still there only after a failure, a full disk for example: DVC would version what is left in the store.
         shutil.rmtree(draft, ignore_errors=True)
@@ -123,7 +134,9 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     """A case's meta.json, or None where the folder holds no case."""
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_trouble(error):
+            raise
         return None
     return meta if isinstance(meta, dict) else None
 
@@ -143,6 +156,8 @@ def open_case(folder: Path) -> StoredCase:
         has_labels = (folder / "labels.npy").exists()
         labels = np.load(folder / "labels.npy", mmap_mode="r") if has_labels else None
     except (OSError, ValueError) as error:
+        if is_trouble(error):
+            raise
         raise UserError(f"{folder}: expected a case of the volume store, but {error}; run the ingest stage") from None
     return StoredCase(name=folder.name, image=arrays["image"], brain=arrays["brain"], labels=labels, meta=meta)
 

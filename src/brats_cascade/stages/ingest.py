@@ -10,6 +10,7 @@ from brats_cascade.data.stops import dvc_overlooks
 from brats_cascade.data.unused import by_reason, note_unused
 from brats_cascade.params import Params
 from brats_cascade.project import Project
+from brats_cascade.shared import written_whole
 
 
 def ingest(project: Project, params: Params) -> None:
@@ -28,7 +29,8 @@ def ingest(project: Project, params: Params) -> None:
     )
     note_unused(table, unused=found.unused)
     note_names(table, cases=found.cases)
-    table.to_parquet(project.cases, index=False)
+    with written_whole(project.cases) as draft:
+        table.to_parquet(draft, index=False)
     for line in by_reason(found.unused):
         logging.warning("seen, not used: %s", line)
     for line in dvc_overlooks(source):

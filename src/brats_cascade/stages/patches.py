@@ -1,6 +1,5 @@
 """Draws the patch sets: data/patches/{phase1,phase2}.parquet and summary.json; shards/ on request."""
 
-import json
 import logging
 import shutil
 
@@ -10,6 +9,7 @@ from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import draw_patch_sets, summarise
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
+from brats_cascade.shared import write_json, written_whole
 
 
 def patches(project: Project, params: Params) -> None:
@@ -34,15 +34,15 @@ def patches(project: Project, params: Params) -> None:
         border=options.border,
     )
     summary = summarise(tables, asked=asked, census=census, seed=options.seed)
-    project.patches.mkdir(parents=True, exist_ok=True)
     shards = project.patches / "shards"
     shutil.rmtree(shards, ignore_errors=True)
     for name, table in tables.items():
-        table.to_parquet(project.patches / f"{name}.parquet", index=False)
+        with written_whole(project.patches / f"{name}.parquet") as draft:
+            table.to_parquet(draft, index=False)
         if options.export:
             write_patch_files(
                 table, volumes=project.volumes, out=shards, name=name, size=options.export, seed=options.seed
             )
-    (project.patches / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(project.patches / "summary.json", summary)
     for note in summary["notes"]:
         logging.info("%s", note)

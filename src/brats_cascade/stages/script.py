@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
-from brats_cascade.errors import UserError, start_log
+from brats_cascade.errors import UserError, ending_in_one_line, start_log
 from brats_cascade.orphans import end_with_dvc
 from brats_cascade.params import ExperimentParams, Params, load_params
 from brats_cascade.project import Project
@@ -18,7 +18,8 @@ from brats_cascade.stages.cost import noted
 def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool = False) -> None:
     """Runs a stage from the command line and exits.
 
-    A UserError becomes `error: ...` on stderr and exit status 1; any other exception keeps its traceback.
+    A UserError and trouble of the machine become `error: ...` on stderr and exit status 1, so that DVC records no result;
+    any other exception keeps its traceback.
 
     Args:
         stage: Called with the project of the current folder, the checked Params, then one string per command-line argument.
@@ -34,7 +35,7 @@ def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: boo
     for name in arguments:
         parser.add_argument(name)
     project = Project()
-    try:
+    with ending_in_one_line():
         if not {"-h", "--help"} & set(sys.argv):
             params: Params = load_params(Path("params.yaml"))  # first, so that names with spaces are refused as such
         given = parser.parse_args()
@@ -43,9 +44,6 @@ def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: boo
             _warn_of_slow_precision(params, words)
         with noted(project.costs, stage=Path(sys.argv[0]).stem, arguments=words):
             stage(project, params, *words)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 def _warn_of_slow_precision(params: Params, words: Sequence[str]) -> None:

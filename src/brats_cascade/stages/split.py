@@ -1,6 +1,5 @@
 """Splits the accepted cases by patient: data/splits.json."""
 
-import json
 import logging
 
 import pandas as pd
@@ -17,6 +16,7 @@ from brats_cascade.data.split import (
 from brats_cascade.errors import UserError
 from brats_cascade.params import Params, SplitParams
 from brats_cascade.project import Project, read_json
+from brats_cascade.shared import write_json
 
 
 def split(project: Project, params: Params) -> None:
@@ -26,7 +26,7 @@ def split(project: Project, params: Params) -> None:
     cases = cases[cases["case"].isin(accepted)]
     drawn = _split(cases, options=params.split)
     check_no_leak(drawn, cases)
-    project.splits.write_text(json.dumps(drawn.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(project.splits, drawn.as_dict())
     logging.info("patients: %s", ", ".join(f"{name} {len(drawn.patients[name])}" for name in SETS))
 
 

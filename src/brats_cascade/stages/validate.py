@@ -1,6 +1,5 @@
 """Checks the per-case table: data/{verdict,fingerprint}.json, metrics/data.json, reports/data/."""
 
-import json
 import logging
 
 import pandas as pd
@@ -9,6 +8,7 @@ from brats_cascade.data.checks import cohort_numbers, validate_cases
 from brats_cascade.data.fingerprint import fingerprint
 from brats_cascade.params import Params
 from brats_cascade.project import Project
+from brats_cascade.shared import write_json
 
 
 def validate(project: Project, params: Params) -> None:
@@ -23,7 +23,6 @@ def validate(project: Project, params: Params) -> None:
         project.fingerprint: fingerprint(cases[cases["case"].isin(verdict.accepted)]),
     }
     for path, content in outputs.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, content)
     logging.info("%(accepted)d of %(found)d cases accepted, %(warnings)d with a warning", numbers)
     logging.info("see %s", docs / "index.html")

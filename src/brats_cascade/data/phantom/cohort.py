@@ -1,6 +1,7 @@
 """The embedded default cohort: synthetic patients written in the file layout of BRATS 2013."""
 
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from brats_cascade.data.phantom.tumour import (
     place,
 )
 from brats_cascade.errors import UserError
+from brats_cascade.shared import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,7 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
 
     Raises:
         UserError: The numbers do not fit together, or the folder already holds a cohort.
+        OSError: A file cannot be written; then no cohort is there.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
@@ -99,24 +102,27 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
     root = folder / "Image_Data"
     if root.exists():
         raise UserError(f"{root}: already holds a cohort; remove it, or write the phantom to another folder")
+    for left in folder.glob(f".*_{root.name}"):  # by a process that was killed
+        shutil.rmtree(left)
     template = load_template(spacing)
 
-    def make(number: int) -> Path:
+    def make(number: int, draft: Path) -> Path:
         high = number < high_grade
         rng = np.random.default_rng([seed, number])
         patient = make_patient(template, high_grade=high, spacing=spacing, rng=rng)
         grade, rank = ("HG", number + 1) if high else ("LG", number - high_grade + 1)
-        place = root / grade / f"{rank:04d}"
-        write_patient(place, patient=patient, number=number, spacing=spacing)
+        place = Path(grade) / f"{rank:04d}"
+        write_patient(draft / place, patient=patient, number=number, spacing=spacing)
         cm3 = np.count_nonzero(patient.labels) * spacing**3 / 1000
-        log.info("%s: %s grade, tumour of %.0f cm3", place, "high" if high else "low", cm3)
-        return place
+        log.info("%s: %s grade, tumour of %.0f cm3", root / place, "high" if high else "low", cm3)
+        return root / place
 
-    # Threads: SciPy works without Python's lock, and nothing has to be started or copied.
-    made = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
-        delayed(make)(number) for number in range(patients)
-    )
-    return list(tqdm(made, desc="phantom", unit="patient", total=patients))
+    with written_whole(root) as draft:
+        # Threads: SciPy works without Python's lock, and nothing has to be started or copied.
+        made = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
+            delayed(make)(number, draft) for number in range(patients)
+        )
+        return list(tqdm(made, desc="phantom", unit="patient", total=patients))
 
 
 def write_patient(folder: Path, *, patient: Patient, number: int, spacing: float) -> None:

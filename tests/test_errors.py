@@ -1,0 +1,87 @@
+"""What ends in one line on stderr and exit status 1, and what keeps its traceback."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from brats_cascade import cli
+from brats_cascade.errors import MachineError, UserError, ending_in_one_line, is_trouble, naming
+from brats_cascade.stages import script
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def wrapped():
+    try:
+        raise OSError(errno.EROFS, "Read-only file system", "/a/b")
+    except OSError as error:
+        raise RuntimeError("the page could not be written") from error
+
+
+def raising(error):
+    def stage(*_):
+        raise error
+
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        (raising(UserError("a:\n b")), "error: a: b\n"),
+        (raising(MachineError("disk:\n full")), "error: disk: full\n"),
+        (raising(FULL), "error: below {}: No space left on device; free some space, then run the same command again\n"),
+        (
+            raising(OSError(errno.EMFILE, "x", "/a")),
+            "error: /a: Too many open files; raise the limit (ulimit -n), or use fewer workers, then run the same "
+            "command again\n",
+        ),
+        (raising(MemoryError()), "error: below {}: not enough memory; close other programs, or use fewer workers, then "
+         "run the same command again\n"),
+        (wrapped, "error: /a/b: Read-only file system; make the file system writable, then run the same command again\n"),
+    ],
+)  # fmt: skip
+def test_mistakes_and_trouble_of_the_machine_end_in_one_line(capsys, stage, line):
+    with pytest.raises(SystemExit) as caught, ending_in_one_line():
+        stage()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == line.format(Path.cwd())
+
+
+@pytest.mark.parametrize("error", [ValueError("a"), FileNotFoundError(errno.ENOENT, "no file", "a"), OSError("a")])
+def test_other_exceptions_keep_their_traceback(error):
+    with pytest.raises(type(error)) as caught, ending_in_one_line():
+        raise error
+    assert caught.value is error
+
+
+def test_a_stage_and_a_command_end_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["split.py"])
+    monkeypatch.setattr(script, "load_params", lambda path: None)
+    with pytest.raises(SystemExit, match="1"):
+        script.run(raising(FULL))
+    monkeypatch.setattr(cli, "app", raising(FULL))
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == second and first.startswith("error: below ") and "No space left on device" in first
+    assert not list(tmp_path.rglob("*.json"))  # no note of the cost of a stage that failed
+
+
+def test_errors_of_writing_are_given_the_name_of_the_file(tmp_path):
+    path = tmp_path / "a"
+    with pytest.raises(OSError, match="No space") as caught, naming(path):
+        raise FULL
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, os.fspath(path))
+    with pytest.raises(FileNotFoundError) as other, naming(path, draft=tmp_path / "draft"):
+        (tmp_path / "b").read_bytes()
+    assert other.value.filename == str(tmp_path / "b")
+
+
+def test_permission_is_the_machines_trouble_in_writing_alone():
+    closed = PermissionError(errno.EACCES, "x")
+    assert is_trouble(closed) and not is_trouble(closed, reading=True)
+    assert is_trouble(OSError(errno.ESTALE, "x"), reading=True)
