@@ -107,14 +107,13 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
     template = load_template(spacing)
 
     def make(number: int, draft: Path) -> Path:
-        high = number < high_grade
-        rng = np.random.default_rng([seed, number])
+        high, rng = number < high_grade, np.random.default_rng([seed, number])
         patient = make_patient(template, high_grade=high, spacing=spacing, rng=rng)
         grade, rank = ("HG", number + 1) if high else ("LG", number - high_grade + 1)
-        place = Path(grade) / f"{rank:04d}"
+        place = f"{grade}/{rank:04d}"
         write_patient(draft / place, patient=patient, number=number, spacing=spacing)
         cm3 = np.count_nonzero(patient.labels) * spacing**3 / 1000
-        log.info("%s: %s grade, tumour of %.0f cm3", root / place, "high" if high else "low", cm3)
+        log.info("%s: tumour of %.0f cm3", root / place, cm3)
         return root / place
 
     with written_whole(root) as draft:
