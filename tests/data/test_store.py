@@ -50,7 +50,7 @@ def test_a_write_that_dies_keeps_the_old_case_and_shows_no_half(tmp_path, rng, m
     old = arrays(rng)
     store.write_case(tmp_path, name="a", meta={}, **old)
     calls = []
-    real = np.save
+    real = store._save
 
     def save(path, values):
         calls.append(path)
@@ -58,7 +58,7 @@ def test_a_write_that_dies_keeps_the_old_case_and_shows_no_half(tmp_path, rng, m
             raise KeyboardInterrupt
         real(path, values)
 
-    monkeypatch.setattr(store.np, "save", save)
+    monkeypatch.setattr(store, "_save", save)
     for name in ("a", "b"):
         calls.clear()
         with pytest.raises(KeyboardInterrupt):
@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, rng, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.np, "save", full)
+    monkeypatch.setattr(store, "_save", full)
     with pytest.raises(OSError, match="No space left"):
         store.write_case(tmp_path, name="a", meta={}, **arrays(rng))
     assert list(tmp_path.iterdir()) == []
