@@ -59,6 +59,6 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     for column, kind in COLUMNS.items():
         values = [row.get(column) for row in ordered]
         if kind == "str":
-            values = [printable(value or "") for value in values]
+            values = ["" if pd.isna(value) else printable(value) for value in values]
         data[column] = pd.Series(values, dtype=kind)
     return pd.DataFrame(data)
