@@ -28,7 +28,9 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/data/spread.py": "how many processes share the cases",
     "src/brats_cascade/report/card.py": "words for MLflow; compare, which registers them, depends on it",
     "src/brats_cascade/inference/fit.py": "a warning of cases that a network was not made for",
+    "src/brats_cascade/stages/champion.py": "sends to MLflow what lies in files",
     "src/brats_cascade/stages/cost.py": "notes of time and memory, in .work",
+    "src/brats_cascade/stages/logged.py": "sends to MLflow what lies in files",
     "src/brats_cascade/stages/script.py": "arguments, logging, errors",
     "src/brats_cascade/tracking": "sends to MLflow what lies in files",
 }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,14 @@ def _finish(folder: Path, **variables: str) -> str:
     return log
 
 
+def _runs(folder: Path) -> list[Any]:
+    """All runs of a project."""
+    from brats_cascade.tracking.store import open_store
+
+    client, experiment = open_store(folder)
+    return list(client.search_runs([experiment]))
+
+
 def _train_here(folder: Path, *, name: str = "two_path") -> None:
     """The stage without a process of its own."""
     train(Project(folder), load_params(folder / "params.yaml"), name)
@@ -86,9 +95,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{killed / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("brats-cascade")
-    assert experiment is not None
-    [run] = client.search_runs([experiment.experiment_id])
+    [run] = _runs(killed)
     assert run.info.run_id == opened
     assert read_note("two_path", root=killed) == {"run_id": opened, "logged": True}
     assert run.data.tags["weights"] == weights_of(killed, name="two_path")
@@ -113,6 +120,9 @@ def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project,
         _train_here(folder)
     assert "of other settings or data; the training starts anew" in caplog.text
     assert read_note("two_path", root=folder)["run_id"] not in ("", opened)
+    assert {run.info.run_id: run.info.status for run in _runs(folder)} == {
+        opened: "KILLED", read_note("two_path", root=folder)["run_id"]: "FINISHED"
+    }  # fmt: skip
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [4, 6]
 
 

@@ -4,18 +4,17 @@ import json
 import logging
 from typing import Any
 
-from brats_cascade.costs import forget_costs_of_others, read_cases, read_facts
+from brats_cascade.costs import forget_costs_of_others, read_cases
 from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
 from brats_cascade.evaluation.summary import against
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
-from brats_cascade.report.card import model_card
 from brats_cascade.report.index import build_report
 from brats_cascade.report.text import comparison
-from brats_cascade.tracking.champion import Candidate, best, candidates_here, cure, find_champion
-from brats_cascade.tracking.registry import point_to, register_champion
+from brats_cascade.stages.champion import tell_mlflow
+from brats_cascade.tracking.champion import best, candidates_here
 
 
 def compare(project: Project, params: Params) -> None:
@@ -42,12 +41,7 @@ def compare(project: Project, params: Params) -> None:
     page = build_report(project.root, experiments=list(params.experiments), baseline=baseline, phantom=phantom)
     written.write_text(page, encoding="utf-8")
     logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
-    champion = find_champion(project.root, experiments=list(summaries))
-    if champion and here and (champion.experiment, champion.dice) == (here.experiment, here.dice):
-        _register(project, champion, splits=splits, summary=summaries[champion.experiment], phantom=phantom)
-    elif champion and point_to(champion.run_id, root=project.root) is None:
-        name = f"{champion.experiment}, {champion.dice:.3f}"
-        logging.warning("the champion, %s, lies elsewhere and is not registered: %s", name, cure(champion))
+    tell_mlflow(project, params, names=list(summaries))
 
 
 def threshold_baseline(project: Project, *, splits: dict[str, Any]) -> dict[str, Any] | None:
@@ -63,29 +57,3 @@ def threshold_baseline(project: Project, *, splits: dict[str, Any]) -> dict[str,
         return None
     threshold = fit_threshold(train)
     return baseline_summary(threshold, scores=score_threshold(threshold, cases=unseen))
-
-
-def _register(
-    project: Project, champion: Candidate, *, splits: dict[str, Any], summary: dict[str, Any], phantom: bool
-) -> None:
-    """Gives an experiment of this folder the alias champion; without MLflow that costs one line."""
-    name = champion.experiment
-    folder = project.models / name
-    record = {"git_commit": "unknown", **read_facts(project.root, name=name), "run_id": champion.run_id}
-    if not champion.run_id:
-        logging.warning(
-            "%s is in no run of MLflow: not registered; `dvc repro -f -s evaluate@%s compare` mends it", name, name
-        )
-        return
-    contract = read_json(folder / "model.json")
-    sets = {part: len(splits[part]) for part in ("train", "validation", "test")}
-    version = register_champion(
-        folder,
-        scores=project.metrics / name / "summary.json",
-        card=model_card(record, summary=summary, contract=contract, sets=sets, phantom=phantom),
-        run_id=champion.run_id,
-        tags={"experiment": name, "validation_dice": champion.dice, "git_commit": record["git_commit"]},
-        root=project.root,
-    )
-    if version is not None:
-        logging.info("models:/brats-cascade@champion is version %s, %s", version, name)

@@ -14,7 +14,8 @@ from brats_cascade.backend import start_backend
 from brats_cascade.params import EvaluateParams, Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.stages.cost import computing
-from brats_cascade.stages.script import experiment_named, stage_params
+from brats_cascade.stages.logged import log_evaluation, note_evaluation
+from brats_cascade.stages.script import experiment_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,12 +65,11 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     learning = learning_table(pd.read_csv(project.models / name / "history.csv"))
     tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning}
     figures = _figures(project, scored, cases=cases, slices=slices, name=name)
-    pictures = _write(project, name, summary=summary, tables=tables, figures=figures)
+    _write(project, name, summary=summary, tables=tables, figures=figures)
     scores = costs.scores_of(project.root, name=name)
     costs.keep_costs(project.root, name=name, what="evaluation", result=scores, costs={"seconds": seconds})
-    tables["cases"] = cases.assign(seconds=list(seconds.values()))
-    spent = time.perf_counter() - began
-    _log(project, params, name, summary=summary, tables=tables, pictures=pictures, seconds=spent)
+    note_evaluation(project, params, name, seconds=time.perf_counter() - began)
+    log_evaluation(project, name)
     logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
 
 
@@ -174,8 +174,8 @@ def _write(
     summary: dict[str, Any],
     tables: dict[str, "pd.DataFrame"],
     figures: dict[str, Any],
-) -> dict[str, Path]:
-    """Writes metrics and figures; gives where the pictures are."""
+) -> None:
+    """Writes metrics and figures."""
     from brats_cascade.drawing.figures import write_figures
     from brats_cascade.evaluation.summary import headline
 
@@ -185,40 +185,4 @@ def _write(
         table.to_csv(metrics / name / f"{key}.csv", index=False)
     for path, content in ((metrics / name / "summary.json", summary), (metrics / f"{name}.json", headline(summary))):
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return write_figures(project.reports / "figures" / name, figures=figures)
-
-
-def _log(
-    project: Project,
-    params: Params,
-    name: str,
-    *,
-    summary: dict[str, Any],
-    tables: dict[str, "pd.DataFrame"],
-    pictures: dict[str, Path],
-    seconds: float,
-) -> None:
-    """Logs to the run that training opened, or below it; a run that is gone is made again from the files in models/NAME."""
-    from brats_cascade.costs import read_facts
-    from brats_cascade.report.card import run_note
-    from brats_cascade.tracking.evaluated import evaluation_run
-
-    options, before = params.evaluate.model_dump(), stage_params(params)
-    with evaluation_run(
-        name, options=options, summary=summary, params=before, seconds=seconds, root=project.root
-    ) as tracked:
-        if tracked is None:
-            logging.info("%s: MLflow holds this evaluation already", name)
-            return
-        facts = {**read_facts(project.root, name=name), "run_id": tracked.id}
-        tracked.log_summary(summary)
-        tracked.log_note(run_note(facts, summary=summary))
-        sets = read_json(project.splits)
-        volumes = facts.get("data_hashes", {}).get("data/volumes", "unknown")
-        tracked.log_data(
-            {part: sets[part] for part in ("train", "validation", "test")}, volumes=volumes, source=params.data.source
-        )
-        tracked.log_slices(tables["slices"])
-        tracked.log_table(tables["cases"], name="cases")
-        tracked.log_table(tables["nine_slices"], name="nine_slices")
-        tracked.log_figures(pictures)
+    write_figures(project.reports / "figures" / name, figures=figures)

@@ -73,7 +73,7 @@ def _train_tracked(
 
 
 class _Sent:
-    """The note beside the checkpoint: which MLflow run of which settings; and how much of the history that run has."""
+    """The note beside the checkpoint: which MLflow run of which settings; and how much of the history it was sent."""
 
     def __init__(self, path: Path, *, params: dict[str, Any]) -> None:
         self._path = path
@@ -83,21 +83,15 @@ class _Sent:
         self._rows = 0
 
     def keep(self, tracked: Any) -> None:
-        """Puts the run's id on disk, whole, and asks the run what it has; a full disk costs a line, not the training."""
+        """Puts the run's id on disk, whole; a full disk costs a line, not the training."""
         try:
             with written_whole(self._path) as draft:
                 draft.write_text(json.dumps({"run_id": tracked.id, "params": self._params}), encoding="utf-8")
         except OSError as error:
             logging.warning("%s: not written (%s); a rerun after a kill would open another run", self._path, error)
-        if tracked.online and tracked.id == self.run_id:
-            from brats_cascade.tracking.quiet import store_may_fail
-
-            with store_may_fail(tracked.go_offline):
-                curves = [tracked.client.get_metric_history(tracked.id, f"phase{number}/loss") for number in (1, 2)]
-                self._rows = sum(len({point.step for point in curve}) for curve in curves)
 
     def log(self, tracked: Any, rows: list[dict[str, float]]) -> None:
-        """Logs the rows of the history that the run does not have yet; the checkpoint holds them all already."""
+        """Logs the rows of the history that this process has not logged; the checkpoint holds them all already."""
         import pandas as pd
 
         if len(rows) > self._rows:

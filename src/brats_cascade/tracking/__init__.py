@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.tracking.champion import DVC_EXPERIMENT
+from brats_cascade.tracking.owner import end_lost, owner_tags
 from brats_cascade.tracking.quiet import store_may_fail
 from brats_cascade.tracking.run import Run
 from brats_cascade.tracking.sigterm import heeding_sigterm
@@ -61,10 +62,11 @@ def start_run(
     own |= {key: str(value) for key, value in (tags or {}).items()}
     if "git_commit" in own:
         own["mlflow.source.git.commit"] = own["git_commit"]
-    own |= (dvc := _dvc_tags(name))
+    own |= owner_tags() | (dvc := _dvc_tags(name))
     run = Run("", uri=tracking_uri(root))
     with store_may_fail(run.go_offline):
         client, experiment = open_store(root)
+        end_lost(client, experiment=experiment)
         started = int((time.time() - (seconds or 0)) * 1000)
         made = client.create_run(experiment, start_time=started, tags=own, run_name=dvc.get("mlflow.runName", name))
         run.connect(made.info.run_id, client=client)
@@ -97,8 +99,8 @@ def resume_run(
     elif not reopen:
         yield run
     else:
-        if dvc := _dvc_tags(name):  # a rerun after a kill is another experiment of DVC's
-            run.log_tags(dvc)
+        run.log_tags(owner_tags() | _dvc_tags(name))  # a rerun after a kill is another experiment of DVC's
+        run.log_params(settings.get("params") or {})
         with _closing(run, finish=finish):
             yield run
 
@@ -120,7 +122,7 @@ def _find(run_id: str, *, root: Path | None, reopen: bool) -> Run | None:
             for found in client.search_runs([experiment], wanted, max_results=1):
                 if reopen:
                     client.update_run(found.info.run_id, status="RUNNING")
-                run.connect(found.info.run_id, client=client)
+                run.connect(found.info.run_id, client=client, new=False)
                 return run
         return None
     return run

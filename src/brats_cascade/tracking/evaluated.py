@@ -10,12 +10,13 @@ from typing import Any
 from brats_cascade import tracking
 from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.project import Project
-from brats_cascade.tracking.champion import candidate_tags
+from brats_cascade.tracking.champion import CANDIDATE, candidate_tags
 from brats_cascade.tracking.quiet import store_may_fail
-from brats_cascade.tracking.store import open_store
+from brats_cascade.tracking.store import open_store, tracking_uri
 from brats_cascade.tracking.trained import keep_note, log_training, read_note
 
-EVALUATION = "evaluation"  # tag: stands for the parameters and the scores that were logged
+# Tag: stands for the parameters and the scores that are logged; where all of them are, the run has the tag CANDIDATE, too.
+EVALUATION = "evaluation"
 
 
 @contextlib.contextmanager
@@ -28,10 +29,10 @@ def evaluation_run(
     seconds: float,
     root: Path = Path(),
 ) -> Iterator[tracking.Run | None]:
-    """The run to log an evaluation to; logged with its parameters, and as a candidate for champion.
+    """The run to log an evaluation to; logged with its parameters, and in the end as a candidate for champion.
 
-    The first evaluation of a training goes to the training's run. One with other parameters or other scores goes to a run
-    of its own, whose parent is the training's; so no run holds two evaluations.
+    The first evaluation of a training goes to the training's run, one with other parameters or scores to a run of its own
+    below it; so no run holds two evaluations. One that was logged in part is completed.
 
     Args:
         name: The experiment.
@@ -42,32 +43,61 @@ def evaluation_run(
         root: The project's folder.
 
     Yields:
-        The run; None if the very same was logged before.
+        The run, a silent one if the store is away; None if the very same was logged before.
     """
-    facts, note = {"git_commit": "unknown", **read_facts(root, name=name)}, read_note(name, root=root)
+    facts = {"git_commit": "unknown", **read_facts(root, name=name)}
     flat = {f"evaluate.{key}": value for key, value in options.items()}
-    stamp = _stamp(flat, summary)
+    stamp, marks = _stamp(flat, summary), candidate_tags(root, facts=facts)
     tags = {key: facts[key] for key in tracking.TAGS if key in facts}
-    marks = {EVALUATION: stamp, **candidate_tags(root, facts=facts)}
     everything = {**params, **facts.get("params", {})}
-    run_id, seconds_of_training = note["run_id"] or _run_of_weights(name, root=root), facts.get("seconds")
-    settings: dict[str, Any] = {"tags": tags, "params": everything, "root": root}
-    with tracking.resume_run(run_id, name=name, reopen=False, seconds=seconds_of_training, **settings) as training:
-        if training.reopened or not note["logged"]:
-            log_training(training, folder=Project(root).models / name)
-            keep_note(name, run_id=training.id, logged=training.online, root=root)
-        if (known := training.tag(EVALUATION)) is None:
-            yield training
+    with _training_run(name, tags=tags, params=everything, seconds=facts.get("seconds"), root=root) as training:
+        first = training.tag(EVALUATION) in (None, stamp)
+        child, complete = ("", training.tag(CANDIDATE) is not None) if first else _child(training, stamp=stamp)
+        if complete or not training.online:
+            yield None if complete else training
+            return
+        if first:
             training.log_params(flat)
+            training.log_tags({EVALUATION: stamp})
+            yield training
             training.log_tags(marks)
             return
-    if known == stamp or _child(training, stamp=stamp):
-        yield None
-        return
-    title, tags[tracking.PARENT] = _title(name, options=flat, training=training), training.id
-    with tracking.start_run(title, tags=tags, params=everything | flat, root=root, finish=True, seconds=seconds) as run:
+    title = _title(name, options=flat, training=training)
+    tags |= {tracking.PARENT: training.id, EVALUATION: stamp}
+    with _own_run(child, name=title, tags=tags, params=everything | flat, root=root) as run:
         yield run
         run.log_tags(marks)
+        run.finish(seconds=seconds)
+
+
+def _own_run(child: str, *, name: str, **settings: Any) -> contextlib.AbstractContextManager[tracking.Run]:
+    """An evaluation's own run: a new one, or the one that an earlier process has not completed."""
+    return tracking.resume_run(child, name=name, **settings) if child else tracking.start_run(name, **settings)
+
+
+@contextlib.contextmanager
+def _training_run(
+    name: str, *, tags: Mapping[str, Any], params: Mapping[str, Any], seconds: float | None, root: Path
+) -> Iterator[tracking.Run]:
+    """The run of the network in models/E, with all that training had to log; a silent one if the store is away."""
+    note = read_note(name, root=root)
+    run_id = note["run_id"] or _run_of_weights(name, root=root)
+    if run_id is None:
+        yield tracking.Run("", uri=tracking_uri(root))
+        return
+    settings: dict[str, Any] = {
+        "tags": {**tags, "weights": weights_of(root, name=name)},
+        "params": params,
+        "seconds": seconds,
+    }
+    with tracking.resume_run(run_id, name=name, reopen=False, root=root, **settings) as training:
+        if training.reopened or not note["logged"]:
+            keep_note(name, run_id=training.id or run_id, logged=False, root=root)
+            training.log_params(params)
+            log_training(training, folder=Project(root).models / name)
+            training.finish(seconds=seconds)
+            keep_note(name, run_id=training.id or run_id, logged=training.online, root=root)
+        yield training
 
 
 def _stamp(options: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -81,21 +111,22 @@ def _title(name: str, *, options: Mapping[str, Any], training: tracking.Run) -> 
     return f"{name}, {' '.join(changed).replace('evaluate.', '') or 'evaluated again'}"
 
 
-def _run_of_weights(name: str, *, root: Path) -> str:
-    """The run that a network was logged to, where no note says so; "" if there is none."""
+def _run_of_weights(name: str, *, root: Path) -> str | None:
+    """The run that a network was logged to, where no note says so; "" if there is none, None if the store is away."""
     weights = weights_of(root, name=name)
     with store_may_fail():
         client, experiment = open_store(root)
         query = f"tags.weights = '{weights}' and tags.experiment = '{name}'"
         runs = client.search_runs([experiment], query, max_results=1)
         return str(runs[0].info.run_id) if runs else ""
-    return ""
+    return None
 
 
-def _child(training: tracking.Run, *, stamp: str) -> bool:
-    """Whether a training's run has a child with this evaluation."""
-    if not training.online:
-        return False
-    experiment = training.client.get_run(training.id).info.experiment_id
+def _child(training: tracking.Run, *, stamp: str) -> tuple[str, bool]:
+    """The run below a training's that holds this evaluation, "" if there is none, and whether it holds all of it."""
     wanted = f"tags.`{tracking.PARENT}` = '{training.id}' and tags.{EVALUATION} = '{stamp}'"
-    return bool(training.client.search_runs([experiment], wanted, max_results=1))
+    with store_may_fail(training.go_offline):
+        experiment = training.client.get_run(training.id).info.experiment_id
+        for found in training.client.search_runs([experiment], wanted, max_results=1):
+            return str(found.info.run_id), CANDIDATE in found.data.tags and found.info.status == "FINISHED"
+    return "", False

@@ -33,16 +33,19 @@ class Run:
         uri: Of the store.
         reopened: True if the run asked for was gone and this is a new one: log again from the files what it held.
         online: False once a call has failed; every later call does nothing.
+        new: False if an earlier process may have logged a part of it.
     """
 
     def __init__(self, run_id: str, *, uri: str) -> None:
         self.id, self.uri = run_id, uri
-        self.reopened = self.online = False
+        self.reopened = self.online = self.new = False
         self._client: MlflowClient | None = None
+        self._earlier: set[str] | None = None
+        self._held: dict[str, dict[int, float]] = {}
 
-    def connect(self, run_id: str, *, client: "MlflowClient") -> None:
-        """Takes the run's id and the client that reaches it."""
-        self.id, self._client, self.online = run_id, client, True
+    def connect(self, run_id: str, *, client: "MlflowClient", new: bool = True) -> None:
+        """Takes the run's id and the client that reaches it; one that is not new may hold a part of what is logged to it."""
+        self.id, self._client, self.online, self.new = run_id, client, True, new
 
     @property
     def client(self) -> "MlflowClient":
@@ -82,9 +85,11 @@ class Run:
 
     @quietly
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Logs flat parameters."""
+        """Logs flat parameters; those that the run has already stay."""
         from mlflow.entities import Param
 
+        held = {} if self.new else self.client.get_run(self.id).data.params
+        params = {key: value for key, value in params.items() if key not in held}
         self.client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
 
     @quietly
@@ -95,12 +100,22 @@ class Run:
         self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def _log_metrics(self, entries: Sequence[Entry]) -> None:
-        """Logs (name, value, step); numbers that are not there (NaN) are left out."""
+        """Logs (name, value, step); numbers that are not there (NaN), and what the run holds already, are left out."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, step) for name, value, step in entries if value == value]
-        self.client.log_batch(self.id, metrics=metrics)
+        known = [(name, float(value), step) for name, value, step in entries if value == value]
+        new = [(name, value, step) for name, value, step in known if self._last(name).get(step) != value]
+        self.client.log_batch(self.id, metrics=[Metric(name, value, now, step) for name, value, step in new])
+
+    def _last(self, name: str) -> dict[int, float]:
+        """The value at every step of a metric that an earlier process has logged, so that none is logged twice."""
+        if self._earlier is None:
+            self._earlier = set() if self.new else set(self.client.get_run(self.id).data.metrics)
+        if name in self._earlier and name not in self._held:
+            points = sorted(self.client.get_metric_history(self.id, name), key=lambda point: int(point.timestamp))
+            self._held[name] = {point.step: point.value for point in points}
+        return self._held.get(name, {})
 
     @quietly
     def log_history(self, history: "pd.DataFrame", *, prefix: str = "") -> None:
@@ -196,10 +211,19 @@ class Run:
         self.client.log_artifact(self.id, str(path), folder)
 
     def log_model(self, model: "keras.Model", *, metadata: Mapping[str, Any], folder: Path) -> str:
-        """Logs a network, as `log_network` does; its URI, `models:/m-...`, or "" if it could not be logged."""
+        """Logs a network, as `log_network` does, unless the run has it; its URI, `models:/m-...`, "" if that failed."""
         if self.online:
             with store_may_fail(self.go_offline):
-                return log_network(
+                return self._model() or log_network(
                     model, run_id=self.id, client=self.client, uri=self.uri, metadata=metadata, folder=folder
                 )
+        return ""
+
+    def _model(self) -> str:
+        """URI of the network that an earlier process has logged whole; "" if there is none."""
+        outputs = self.client.get_run(self.id).outputs
+        for output in outputs.model_outputs if outputs else ():
+            stored = self.client.get_logged_model(output.model_id)
+            if stored.name == "model" and stored.status == "READY":
+                return str(stored.model_uri)
         return ""

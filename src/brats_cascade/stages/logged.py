@@ -1,0 +1,69 @@
+"""An evaluation in MLflow, logged from the files that it wrote: at once, or by the next command that reaches the store."""
+
+import logging
+from typing import Any
+
+from brats_cascade.costs import read_cases, read_facts, scores_of
+from brats_cascade.params import Params
+from brats_cascade.project import Project, read_json
+from brats_cascade.stages.script import stage_params
+from brats_cascade.tracking.pending import forget_pending, keep_pending, read_pending
+
+log = logging.getLogger(__name__)
+SETS = ("train", "validation", "test")
+
+
+def note_evaluation(project: Project, params: Params, name: str, *, seconds: float) -> None:
+    """Notes that metrics/NAME is to be logged, with what is not in its files; `seconds` are those of the evaluation."""
+    content = {
+        "scores": scores_of(project.root, name=name),
+        "options": params.evaluate.model_dump(),
+        "params": stage_params(params),
+        "source": params.data.source,
+        "seconds": seconds,
+    }
+    keep_pending(name, content, root=project.root)
+
+
+def log_evaluation(project: Project, name: str) -> None:
+    """Logs metrics/NAME to MLflow if a note says that MLflow does not have all of it; a store that is away leaves the note."""
+    from brats_cascade.tracking.evaluated import evaluation_run
+
+    noted = read_pending(name, root=project.root)
+    if noted is None or noted["scores"] != scores_of(project.root, name=name):  # of scores that lie elsewhere
+        return
+    summary = read_json(project.metrics / name / "summary.json")
+    about = {"options": noted["options"], "params": noted["params"], "seconds": noted["seconds"]}
+    with evaluation_run(name, summary=summary, root=project.root, **about) as tracked:
+        if tracked is None:
+            log.info("%s: MLflow holds this evaluation already", name)
+        else:
+            _log_files(tracked, project, name, summary=summary, source=noted["source"])
+    if tracked is None or tracked.online:
+        forget_pending(name, root=project.root)
+    else:
+        log.warning(
+            "%s: what MLflow did not get of it is logged by the next `brats-cascade results` that reaches it", name
+        )
+
+
+def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, Any], source: str) -> None:
+    """The scores, the cases they are of, tables and figures."""
+    import pandas as pd
+
+    from brats_cascade.report.card import run_note
+
+    facts = {**read_facts(project.root, name=name), "run_id": tracked.id}
+    tracked.log_summary(summary)
+    tracked.log_note(run_note(facts, summary=summary))
+    sets, volumes = read_json(project.splits), facts.get("data_hashes", {}).get("data/volumes", "unknown")
+    tracked.log_data({part: sets[part] for part in SETS}, volumes=volumes, source=source)
+    tables = {
+        table: pd.read_csv(project.metrics / name / f"{table}.csv", dtype={"case": str}, float_precision="round_trip")
+        for table in ("cases", "slices", "nine_slices")
+    }
+    tracked.log_slices(tables["slices"])
+    tracked.log_table(tables["cases"].assign(seconds=read_cases(project.root, name=name)["seconds"]), name="cases")
+    tracked.log_table(tables["nine_slices"], name="nine_slices")
+    pictures = sorted((project.reports / "figures" / name).glob("*.png"))
+    tracked.log_figures({path.stem: path for path in pictures})
