@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from predicting import run
 
 from brats_cascade import tracking
@@ -20,6 +21,7 @@ from brats_cascade.inference.arrays import segment_array
 from brats_cascade.inference.output import write_prediction
 from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.inference.predict import predict_case
+from brats_cascade.inference.requests import ROOT
 from brats_cascade.inference.segment import Member
 from brats_cascade.models.files import load_trained
 from brats_cascade.report.card import NOT_A_DEVICE, model_card
@@ -77,9 +79,12 @@ def test_an_unchanged_champion_is_registered_once_and_carries_card_and_tags(regi
     assert info.saved_input_example_info is not None
 
 
-def test_it_answers_for_a_folder_and_for_arrays_as_predict_does(registered, trained, write_nifti_case, tmp_path):
+def test_it_answers_for_a_folder_and_for_arrays_as_predict_does(
+    registered, trained, write_nifti_case, tmp_path, monkeypatch
+):
     model = mlflow.pyfunc.load_model(f"models:/{NAME}@{ALIAS}")
     folder = write_nifti_case(tmp_path / "in", "Brats18_A_1")
+    monkeypatch.setenv(ROOT, str(tmp_path / "in"))
     image = np.zeros((4, 9, 8, 4))
     image[:, 1:8, 1:7] = np.random.default_rng(0).integers(50, 900, (4, 7, 6, 4))
     answers = [
@@ -102,8 +107,9 @@ def test_it_answers_for_a_folder_and_for_arrays_as_predict_does(registered, trai
 
 def test_a_request_without_case_and_image_is_refused(registered):
     loaded = mlflow.pyfunc.load_model(f"models:/{NAME}@{ALIAS}")
-    with pytest.raises(UserError, match="expected the column case"):
-        loaded.unwrap_python_model().predict(None, pd.DataFrame({"cas": ["x"]}))
+    for row, message in (({"cas": ["x"]}, "expected case"), ({"case": ["/"]}, "this server reads no files")):
+        with pytest.raises(MlflowException, match=message):  # of any other error, MLflow's server shows the stack trace
+            loaded.unwrap_python_model().predict(None, pd.DataFrame(row))
 
 
 def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trained):

@@ -16,13 +16,14 @@ from brats_cascade.models.files import load_trained
 from brats_cascade.tracking.registry import register_champion
 
 OPEN = """
-import importlib.util, sys, numpy, pandas, mlflow.keras, mlflow.pyfunc
+import importlib.util, os, sys, numpy, pandas, mlflow.keras, mlflow.pyfunc
 assert importlib.util.find_spec("brats_cascade") is None
 network, champion, windows, raw, folder, out = sys.argv[1:]
 image = numpy.load(windows)
 loaded, served = mlflow.keras.load_model(network), mlflow.pyfunc.load_model(network)
 answers = {"keras": loaded.serve(image), "pyfunc": served.predict(image)}
 assert importlib.util.find_spec("brats_cascade") is None and not {"nibabel", "SimpleITK"} & set(sys.modules)
+os.environ["BRATS_CASCADE_CASES"] = os.path.dirname(folder)
 model = mlflow.pyfunc.load_model(champion)
 assert importlib.util.find_spec("brats_cascade").origin.startswith(champion)
 labels, written = (

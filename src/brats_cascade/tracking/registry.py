@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NAME, ALIAS = "brats-cascade", "champion"
 CARD = "MODEL_CARD.md"
+# What answers requests; a version with other code than this is registered anew.
+SERVED = (Path(__file__).with_name("serving.py"), Path(brats_cascade.__file__).parent / "inference" / "requests.py")
 NEEDED = ("mlflow", "numpy", "scipy", "pandas", "nibabel", "SimpleITK")
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ def register_champion(
         The version, or None if MLflow cannot be reached or has no such run; that costs one line and nothing else.
     """
     files = sorted(folder.glob("model.*"))  # model.json and model.keras
-    content = b"".join(path.read_bytes() for path in (*files, scores)) + card.encode()
+    content = b"".join(path.read_bytes() for path in (*files, scores, *SERVED)) + card.encode()
     fingerprint = hashlib.sha256(content).hexdigest()
     with store_may_fail(_warn):
         client, _ = open_store(root)

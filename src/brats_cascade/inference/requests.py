@@ -1,0 +1,92 @@
+"""What a served model answers: a row with `case` or `image` in, its segmentation out."""
+
+import base64
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brats_cascade.data.case import Case
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.listing import find_listing
+from brats_cascade.errors import UserError
+from brats_cascade.inference.arrays import segment_array
+from brats_cascade.inference.chosen import Chosen
+from brats_cascade.inference.output import write_prediction
+from brats_cascade.inference.postprocess import OFF
+from brats_cascade.inference.predict import predict_case
+from brats_cascade.inference.segment import Member
+
+ROOT = "BRATS_CASCADE_CASES"  # environment variable: the folder below which requests may name cases; without it, none
+LARGEST = 512  # voxels of an image along an axis
+
+
+def answer_row(
+    row: Mapping[str, Any], *, number: int, members: Sequence[Member], chosen: Chosen | None, root: Path | None
+) -> dict[str, Any]:
+    """Segments the case or the image of one row.
+
+    Args:
+        row: `case`, the folder of one case below `root`; or `image`, nested lists (slices, rows, columns, 4).
+        number: Of the row in its request, for messages.
+        members: The networks; an image takes the first.
+        chosen: How the model was evaluated.
+        root: The folder below which cases may be read; None: none may.
+
+    Returns:
+        `case`, `segmentation` (a .nii.gz file in base64, "" for an image) and `labels` (of an image, otherwise None).
+
+    Raises:
+        UserError: The row has neither, its folder is not allowed or holds no single case, or its image is none.
+    """
+    options = chosen or Chosen(OFF, flips=False)
+    case, image = row.get("case"), row.get("image")
+    if isinstance(case, str) and case:
+        return _case(case, members=members, chosen=options, root=root)
+    if isinstance(image, list | np.ndarray):
+        return _image(image, name=f"row {number}", member=members[0], chosen=options) | {"case": f"image {number}"}
+    raise UserError(f"row {number}: expected case (a folder's name) or image (nested lists), received neither")
+
+
+def _case(name: str, *, members: Sequence[Member], chosen: Chosen, root: Path | None) -> dict[str, Any]:
+    if root is None:
+        raise UserError("case: this server reads no files: send the row with image, or start it with a folder of cases")
+    case = _find(name, root=root.resolve())
+    try:
+        prediction = predict_case(case, members=members, thresholds=chosen.thresholds, flips=chosen.flips)
+    except UserError as error:
+        raise UserError(str(error).replace(f"{root.resolve()}/", "")) from None
+    with tempfile.TemporaryDirectory(prefix="brats-cascade-") as out:
+        data = write_prediction(prediction, case=case, out=Path(out)).read_bytes()
+    return {"case": case.name, "segmentation": base64.b64encode(data).decode(), "labels": None}
+
+
+def _find(name: str, *, root: Path) -> Case:
+    """The one case of a folder; the same words whatever is wrong, so that nobody learns what lies elsewhere."""
+    try:
+        folder = (root / name).resolve()
+        if folder.is_relative_to(root) and folder.is_dir() and find_listing(folder) is None:
+            cases = find_cases(folder)
+            if len(cases) == 1 and all(_is_inside(path, root=root) for path in cases[0].files):
+                return cases[0]
+    except (OSError, ValueError, RuntimeError, UserError):  # a name that no folder can have, or no case in it
+        pass
+    raise UserError(f"case {name}: expected the folder of one case, without links, below the server's folder of cases")
+
+
+def _is_inside(path: Path, *, root: Path) -> bool:
+    """Whether a path is a file, and no pipe or device, below a folder; links count for what they lead to."""
+    return path.is_file() and path.resolve().is_relative_to(root)
+
+
+def _image(image: Any, *, name: str, member: Member, chosen: Chosen) -> dict[str, Any]:
+    try:
+        voxels = np.asarray(image, dtype=np.float32)
+    except (ValueError, TypeError):
+        raise UserError(f"{name}: image: expected nested lists of numbers, of equal lengths") from None
+    if max(voxels.shape, default=0) > LARGEST:
+        raise UserError(f"{name}: image: expected at most {LARGEST} voxels along an axis, received {voxels.shape}")
+    labels = segment_array(voxels, member=member, thresholds=chosen.thresholds, flips=chosen.flips, name=name)
+    return {"segmentation": "", "labels": labels.tolist()}
