@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import RESULTS
 from brats_cascade.report.render import put_between
@@ -28,18 +29,17 @@ SHOWN = {
     "inference": {"network": "input_cascade", "precision": "bfloat16"},
     "training": {"precision": "bfloat16", "labelled pixels a side": 64, "XLA": "no"},
 }
-# Filled in by hand where a GPU is at hand; these benchmarks run on the processor.
-GPU = [
-    "## On a data-centre GPU",
-    "",
-    "No GPU was at hand, so these rows are empty.",
-    "",
-    "| what | to reach | reached |",
-    "| --- | --- | --- |",
-    "| InputCascadeCNN, one real case, device time | 0.5 s |  |",
-    "| training in tiles, share of the bfloat16 matrix-product rate | 0.2 |  |",
-    "| output layer, columns against direct, forward and step |  |  |",
-]
+# Parts of gpu.json, in this order, and what each shows.
+GPU = {
+    "goals": "Goals on an H200, and what was reached",
+    "sweep": "A sweep by workers that share the card, killed once and gone on with",
+    "case": "One case; device: passes of the networks alone, their inputs on the card",
+    "step": "A training step in tiles; R is of the same precision, in float32 by TF32 products",
+    "layer": "The 21x21 output layer alone",
+    "rate": "R, the card's own rate",
+    "losses": "Losses of the same training on the card and on the processor",
+    "problems": "Not measured",
+}
 
 
 def main() -> None:
@@ -54,7 +54,6 @@ def main() -> None:
 
 def page() -> list[str]:
     """The page's lines: one table per result file."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     lines = [
         "# Speed",
         "",
@@ -62,18 +61,39 @@ def page() -> list[str]:
         "",
     ]
     lines[-2] += " matrix product of the same precision."
-    for record in records:
-        names = list(dict.fromkeys(name for row in record["rows"] for name in row))
-        lines += [
-            f"## {record['benchmark']}",
-            "",
-            f"`{record['command']}` on {record['machine']}, commit {record['commit']}.",
-            "",
-        ]
-        lines += ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-        lines += ["| " + " | ".join(str(row.get(name, "")) for name in names) + " |" for row in record["rows"]]
-        lines.append("")
-    return lines + GPU
+    for path in sorted(RESULTS.glob("*.json")):
+        if path.stem != "gpu":
+            record = json.loads(path.read_text(encoding="utf-8"))
+            lines += [f"## {record['benchmark']}", "", measured(record), "", *table(record["rows"]), ""]
+    return lines + gpu()
+
+
+def gpu() -> list[str]:
+    """The lines of the GPU's tables; where nothing was measured yet, that they wait."""
+    path, lines = RESULTS / "gpu.json", ["## On a data-centre GPU", ""]
+    if not path.is_file():
+        wait = "These rows wait: no GPU was at hand. `python -m benchmarks.gpu --out FOLDER` measures them"
+        return [*lines, f"{wait} ([profiling](../profiling.md#on-a-gpu))."]
+    record = json.loads(path.read_text(encoding="utf-8"))
+    lines.append(measured(record))
+    for part, title in GPU.items():
+        rows = [{key: row[key] for key in row if key != "part"} for row in record["rows"] if row["part"] == part]
+        if part == "sweep":
+            rows = [{"what": key, "value": value} for row in rows for key, value in row.items()]
+        lines += ["", f"### {title}", "", *table(rows)] if rows else []
+    return lines
+
+
+def measured(record: dict[str, Any]) -> str:
+    """By what, on what, and of which commit."""
+    return f"`{record['command']}` on {record['machine']}, commit {record['commit']}."
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows as Markdown; a row need not have every column."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    return lines + ["| " + " | ".join(str(row.get(name, "")) for name in names) + " |" for row in rows]
 
 
 def in_words() -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import best, input_cascade_operations, matrix_rate, report
+from benchmarks.common import best, matrix_rate, report
+from benchmarks.operations import case_operations
 from brats_cascade import MODALITIES
 from brats_cascade.backend import start_backend
 
@@ -22,7 +23,6 @@ def main() -> None:
     """Start-up and the first case (tracing) are excluded: the second case counts."""
     start_backend()
     from brats_cascade.data.cases import find_cases
-    from brats_cascade.inference.dense import brain_windows
     from brats_cascade.models.fold import for_inference
 
     if not SOURCE.is_dir():
@@ -37,12 +37,7 @@ def main() -> None:
         lean = for_inference(network, contract=contract, precision=precision)
         _segment(first, network=lean, contract=contract)
         seconds, parts, prediction = _segment(case, network=lean, contract=contract)
-        # Every slice's own bounds, not rounded: less than what is computed, which is whole batches of slices.
-        windows = brain_windows(prediction.prepared.brain, slices=1, step=1)
-        needed = sum(
-            input_cascade_operations(rows=rows_, columns=columns, classes=len(contract.classes))
-            for _, _, _, _, rows_, columns in windows
-        )
+        needed = case_operations("input_cascade", brain=prediction.prepared.brain, classes=len(contract.classes))
         labels[precision] = prediction.labels
         rows.append(
             {

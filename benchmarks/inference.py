@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from benchmarks.common import best, input_cascade_operations, matrix_rate, report, two_path_operations
+from benchmarks.common import best, matrix_rate, report
+from benchmarks.operations import input_cascade_operations, two_path_operations
 from brats_cascade.backend import start_backend
 
 

@@ -1,6 +1,7 @@
 """A training step: the share of the machine's rate, labelled pixels per second in tiles against patches, and XLA."""
 
-from benchmarks.common import best, matrix_rate, random_tiles, report, two_path_operations, two_path_trainer
+from benchmarks.common import best, matrix_rate, random_tiles, report, two_path_trainer
+from benchmarks.operations import two_path_operations
 from brats_cascade.backend import start_backend
 
 KINDS = (

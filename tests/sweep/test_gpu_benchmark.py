@@ -1,0 +1,96 @@
+"""The benchmark of a GPU in miniature on JAX's processor backend, with nothing importable that its host need not have."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCKED = """
+import importlib.abc, sys
+
+class Blocked(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"dvc", "git", "SimpleITK", "great_expectations", "tensorflow"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def benchmark(folder: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(map(str, (folder, ROOT, ROOT / "src")))
+    fast = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *words], cwd=folder, env={**os.environ, **fast, **changes},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed (extra: jax)")
+def test_a_miniature_of_all_parts(make_project: Callable[..., Path]) -> None:
+    root = make_project()
+    (root / "sitecustomize.py").write_text(BLOCKED, encoding="utf-8")
+    done = benchmark(root, "--out", "out", "--small", "--commit", "abc", CUDA_VISIBLE_DEVICES="-1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((root / "out" / "gpu.json").read_text(encoding="utf-8"))
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for row in record["rows"]:
+        parts.setdefault(row["part"], []).append(row)
+    assert set(parts) == {"sweep", "losses", "rate", "case", "step", "layer", "goals"} and record["commit"] == "abc"
+
+    (sweep,) = parts["sweep"]
+    assert (sweep["complete"], sweep["failed"], sweep["left unfinished"], sweep["nothing lost"]) == (3, 0, 0, "yes")
+    assert "trials running" in sweep["killed"]
+    assert 1 <= sweep["lost by the kill"] == sweep["requeued"] <= 2
+    assert 1 <= sweep["gone on from a checkpoint"] <= 2
+    assert sweep["MLflow runs of trials"] == "3 FINISHED" and sweep["second command's status"] == 0
+    with tarfile.open(root / "out" / "sweep.tar.gz") as archive:
+        assert {"optuna.db", "mlflow.db", "worker-0.log"} <= {Path(name).name for name in archive.getnames()}
+    assert "<html" in (root / "out" / "sweep.html").read_text(encoding="utf-8")
+
+    (case,), (step,), (rate,) = parts["case"], parts["step"], parts["rate"]
+    assert 0 < case["device, s"] <= 1.5 * case["with windows and transfers, s"] < 60
+    assert case["passes"] == 2 and 0.01 < case["share of R"] < 3
+    assert 0.1 < step["device, ms"] < 10_000 and 0.01 < step["share of R"] < 3
+    assert 1 < step["loss"] < 3 and rate["R, TFLOP/s"] > 0.001
+    assert [row["form"] for row in parts["layer"]] == ["columns", "direct"]
+    assert all(0 < row["forward, ms"] < 1000 and 0 < row["training step, ms"] < 1000 for row in parts["layer"])
+
+    assert [row["steps"] for row in parts["losses"]] == [8, 8]
+    assert all(row["relative difference, largest"] < 1e-4 for row in parts["losses"])
+    assert all(0 < row["last loss"] != row["first loss"] for row in parts["losses"])
+    reached = {row["what"]: row["reached"] for row in parts["goals"]}
+    assert reached["trials of the sweep, killed once: nothing lost"] == "yes"
+
+
+@pytest.mark.slow
+def test_without_data_it_says_what_to_run(tmp_path: Path) -> None:
+    done = benchmark(tmp_path, "--out", "out")
+    assert done.returncode == 1
+    assert "data/splits.json: not found; run `dvc repro patches` first" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_page_of_speeds_waits_for_a_gpu_or_shows_its_tables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    module = importlib.import_module("benchmarks.__main__")
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    assert "These rows wait: no GPU was at hand." in "\n".join(module.page())
+    goal, sweep = {"what": "a case", "to reach": "0.5", "reached": 0.2}, {"complete": 40, "nothing lost": "yes"}
+    rows = [{"part": "goals", **goal}, {"part": "sweep", **sweep}, {"part": "losses", "network": "unet"}]
+    record = {"benchmark": "gpu", "command": "python -m benchmarks.gpu", "machine": "H", "commit": "abc", "rows": rows}
+    (tmp_path / "gpu.json").write_text(json.dumps(record), encoding="utf-8")
+    lines = module.page()
+    assert {"| a case | 0.5 | 0.2 |", "| complete | 40 |", "| unet |"} <= set(lines)
+    assert "`python -m benchmarks.gpu` on H, commit abc." in lines and "wait" not in "\n".join(lines)
