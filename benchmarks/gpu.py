@@ -52,7 +52,7 @@ FULL = Scale(
     {name: LOSSES for name in ("two_path", "input_cascade", "coarse_cascade", "unet")},
 )  # fmt: skip
 TINY = SHARED | {"width": 0.05, "tile": 16, "batch": 2, "steps": 8, "checks": 1, "checkpoint_steps": 2}
-SMALL = Scale(600, 0, Sweep(3, 2, TINY, heartbeat=1, killed_after=1), {"two_path": TINY}, ("--small",))
+SMALL = Scale(600, 0, Sweep(3, 2, TINY, heartbeat=1, killed_after=0), {"two_path": TINY}, ("--small",))
 
 
 @dataclass

@@ -164,7 +164,7 @@ def _storage(root: Path) -> str:
 def _wait(root: Path, *, process: "subprocess.Popen[bytes]", until: float, ready: Any) -> int:
     """Waits for the command's end, for trials that are `ready`, or until the time is over; the number of running trials."""
     while process.poll() is None and time.time() < until:
-        time.sleep(1)
+        time.sleep(0.3)
         trials = _trials(root)
         if ready(trials):
             return sum(trial.state.name == "RUNNING" for trial in trials)
