@@ -8,6 +8,7 @@ Needs JAX, and `data/` as `dvc repro patches` leaves it; without a GPU it runs o
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -49,10 +50,10 @@ class Scale:
 
 FULL = Scale(
     465, 150, Sweep(40, 4, FIXED, heartbeat=4, killed_after=10),
-    {name: LOSSES for name in ("two_path", "input_cascade", "coarse_cascade", "unet")},
+    {name: LOSSES for name in ("two_path", "unet", "coarse_cascade", "input_cascade")},
 )  # fmt: skip
-TINY = SHARED | {"width": 0.05, "tile": 16, "batch": 2, "steps": 8, "checks": 1, "checkpoint_steps": 2}
-SMALL = Scale(600, 0, Sweep(3, 2, TINY, heartbeat=1, killed_after=0), {"two_path": TINY}, ("--small",))
+TINY = SHARED | {"width": 0.05, "tile": 16, "batch": 2, "checks": 1}
+SMALL = Scale(600, 0, Sweep(3, 2, TINY, heartbeat=3, killed_after=0), {"two_path": TINY | {"steps": 8}}, ("--small",))
 
 
 @dataclass
@@ -109,10 +110,16 @@ def child(module: str, *words: str, until: float, given: Any = None, **changes: 
 def trainings(
     name: str, *, root: Path, jobs: list[dict[str, Any]], until: float, **changes: str
 ) -> list[dict[str, Any]]:
-    """What gpu_train notes of some trainings, with changes of its environment."""
-    path = WORK / f"{name}.json"
-    child("gpu_train", str(path), until=until, given={"root": str(root), "jobs": jobs}, **changes)
-    return list(json.loads(path.read_text(encoding="utf-8")))
+    """What gpu_train notes of some trainings, with changes of its environment; those that end before `until`."""
+    path = WORK / f"{name}.jsonl"
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child("gpu_train", str(path), until=until, given={"root": str(root), "jobs": jobs}, **changes)
+    return read_rows(path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """One row a line; none without the file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def fitted(run_: Run, *, root: Path) -> Sweep:
@@ -121,14 +128,12 @@ def fitted(run_: Run, *, root: Path) -> Sweep:
     Whether the card or a worker's own core is what they wait for, a step of all workers takes at least the longer of both.
     """
     sweep, steps = run_.scale.sweep, 40
-    if "steps" in sweep.fixed:
-        return sweep
     job = {"architecture": "two_path", "train": sweep.fixed | {"steps": steps}, "timed": True}
     _, second = trainings("pilot", root=root, jobs=[job, job], until=run_.left(300))
     apart = max(0.0, second["seconds"] - steps * second["step"]) + 3  # tracing, validation, bookkeeping
     at_once = max(second["step"], sweep.workers * second["device"])
     count = (run_.scale.swept * sweep.workers / sweep.trials - apart) / at_once
-    fixed = sweep.fixed | {"steps": min(2000, max(20, int(count)))}
+    fixed = sweep.fixed | {"steps": min(2000, max(60, int(count)))}
     fixed["checkpoint_steps"] = max(5, fixed["steps"] // 4)
     print(
         f"pilot: {second['seconds']:.1f} s, a step {second['step']:.4f} s, device {second['device']:.4f} s; {fixed}",
@@ -156,7 +161,7 @@ def losses(run_: Run) -> list[dict[str, Any]]:
     """The same trainings on the card, as shipped and in whole float32, and on the processor."""
     jobs = [{"architecture": name, "train": train} for name, train in run_.scale.losses.items()]
     both = [job | whole for job in jobs for whole in ({}, {"whole": True})]
-    until, root = run_.left(20), WORK / "pilot"
+    until, root = min(run_.left(20), time.time() + 100), WORK / "pilot"
     with ThreadPoolExecutor() as threads:
         card = threads.submit(trainings, "card", root=root, jobs=both, until=until)
         processor = threads.submit(trainings, "processor", root=root, jobs=jobs, until=until, JAX_PLATFORMS="cpu")
@@ -202,8 +207,7 @@ def measure(run_: Run, *, out: Path) -> None:
     run_.rows += [{"part": "losses", **row} for row in run_.part("losses", lambda: losses(run_)) or []]
     path = WORK / "speed.jsonl"
     run_.part("speed", lambda: child("gpu_speed", str(path), str(run_.left(30)), *run_.scale.words, until=run_.left()))
-    timed = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    run_.rows += timed
+    run_.rows += read_rows(path)
     run_.rows += [{"part": "goals", **row} for row in goal_rows(run_.rows)]
     run_.rows += [{"part": "problems", "problem": problem} for problem in run_.problems]
 

@@ -13,7 +13,7 @@ BUSY = "card busy from the first trial's start to the last one's end"
 def loss_rows(found: Sequence[Mapping[str, Any]], *, expected: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Relative differences of trainings' losses on the card to those of the same architecture on the processor."""
     rows, wanted = [], {training["architecture"]: np.array(training["losses"]) for training in expected}
-    for training in found:
+    for training in (training for training in found if training["architecture"] in wanted):
         losses, own = np.array(training["losses"]), wanted[training["architecture"]]
         difference = np.abs(losses - own) / np.abs(own)
         rows.append(

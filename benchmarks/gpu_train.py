@@ -1,4 +1,4 @@
-"""One process that trains by the project's own code and notes every step: python -m benchmarks.gpu_train OUT.json < JOBS.
+"""One process that trains by the project's own code and notes every step: python -m benchmarks.gpu_train OUT.jsonl < JOBS.
 
 JOBS is JSON: {"root": a project's folder, "jobs": [{"architecture": ..., "train": overrides}]}; with "timed" a job is timed,
 with "whole" a GPU computes its products in float32 and not in TF32. JAX_PLATFORMS chooses what computes.
@@ -70,17 +70,17 @@ def trained(root: Path, job: Mapping[str, Any], *, data: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Trains one job after the other and writes what was noted."""
+    """Trains one job after the other and writes what was noted, a line each."""
     import keras
 
     given = json.load(sys.stdin)
     root = Path(given["root"])
     start_backend()
-    data, found = open_data(Project(root)), []
-    for job in given["jobs"]:
-        found.append(trained(root, job, data=data))
-        keras.utils.clear_session()
-    Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
+    data = open_data(Project(root))
+    with Path(sys.argv[1]).open("w", encoding="utf-8") as file:
+        for job in given["jobs"]:
+            print(json.dumps(trained(root, job, data=data)), file=file, flush=True)
+            keras.utils.clear_session()
 
 
 if __name__ == "__main__":
