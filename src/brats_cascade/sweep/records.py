@@ -11,6 +11,7 @@ from brats_cascade import provenance, tracking
 from brats_cascade.params import TrainParams
 from brats_cascade.sweep.plan import Orders, Plan
 from brats_cascade.sweep.trials import LOST, reason_of, score_of
+from brats_cascade.tracking.waiting import renew
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -64,6 +65,7 @@ def open_trial(trial: "Trial", *, orders: Orders, train: TrainParams) -> Iterato
     }
     params = {f"train.{key}": value for key, value in train.model_dump().items()}
     known = trial.user_attrs.get(RUN)
+    renew()
     with _opened(known, name=f"{orders.study}/{trial.number}", tags=tags, params=params, root=orders.root) as run:
         if run.id and run.id != known:
             trial.set_user_attr(RUN, run.id)
@@ -93,6 +95,7 @@ def settle(run: tracking.Run, *, best: "FrozenTrial | None", trials: "Sequence[F
 
     if not run.online:
         return
+    renew()
     chosen = best.user_attrs.get(RUN, "") if best else ""
     running = {trial.user_attrs.get(RUN) for trial in trials if trial.state.name in ("RUNNING", "WAITING")}
     lost = {trial.user_attrs.get(RUN) for trial in trials if reason_of(trial) == LOST} - running

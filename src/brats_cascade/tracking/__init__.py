@@ -1,7 +1,8 @@
 """The only part that talks to MLflow.
 
 Everything logged here lies in files already (models/, metrics/, reports/), so a tracking server that cannot be reached
-costs nothing but the entry: the first failed call is reported on one line, the run goes quiet, and work goes on.
+costs nothing but the entry: the first failed call is reported on one line, the run goes quiet, and work goes on. A stage
+waits 20 s in all for the store (BRATS_CASCADE_LOGGING_SECONDS, if set), and not at all for curves while it trains.
 
 Runs go to MLflow's own default store, `mlflow.db` and `mlruns/` in the project's root, so a bare `mlflow ui` there
 shows them; also from DVC's temporary folders, which name the root in DVC_ROOT. MLFLOW_TRACKING_URI, if set, goes first.
@@ -14,14 +15,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.champion import DVC_EXPERIMENT
 from brats_cascade.tracking.owner import end_lost, owner_tags
-from brats_cascade.tracking.quiet import store_may_fail
+from brats_cascade.tracking.quiet import ask
 from brats_cascade.tracking.run import Run
 from brats_cascade.tracking.sigterm import heeding_sigterm
-from brats_cascade.tracking.store import open_store, tracking_uri
+from brats_cascade.tracking.store import open_store, prepare_store, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # Facts of a training (`costs.read_facts`) that are a run's tags, to search by.
 TAGS = (
@@ -64,12 +68,17 @@ def start_run(
         own["mlflow.source.git.commit"] = own["git_commit"]
     own |= owner_tags() | (dvc := _dvc_tags(name))
     run = Run("", uri=tracking_uri(root))
-    with store_may_fail(run.go_offline):
+    started = int((time.time() - (seconds or 0)) * 1000)
+
+    def create() -> "tuple[str, MlflowClient]":
         client, experiment = open_store(root)
         end_lost(client, experiment=experiment)
-        started = int((time.time() - (seconds or 0)) * 1000)
         made = client.create_run(experiment, start_time=started, tags=own, run_name=dvc.get("mlflow.runName", name))
-        run.connect(made.info.run_id, client=client)
+        return made.info.run_id, client
+
+    prepare_store(root)
+    if made := ask(create, report=run.go_offline):
+        run.connect(made[0], client=made[1])
     run.log_params({key: own[key] for key in COMPARED if key in own} | dict(params or {}))
     with _closing(run, finish=finish, seconds=seconds):
         yield run
@@ -98,6 +107,7 @@ def resume_run(
             yield run
     elif not reopen:
         yield run
+        run.settle()
     else:
         run.log_tags(owner_tags() | _dvc_tags(name))  # a rerun after a kill is another experiment of DVC's
         run.log_params(settings.get("params") or {})
@@ -116,15 +126,21 @@ def _find(run_id: str, *, root: Path | None, reopen: bool) -> Run | None:
     if not run_id:
         return None
     run = Run(run_id, uri=tracking_uri(root))
-    with store_may_fail(run.go_offline):
+
+    def find() -> "tuple[str, MlflowClient]":
         client, experiment = open_store(root)
         for wanted in (f"attributes.run_id = '{run_id}'", f"tags.{REPLACES} = '{run_id}'"):
             for found in client.search_runs([experiment], wanted, max_results=1):
                 if reopen:
                     client.update_run(found.info.run_id, status="RUNNING")
-                run.connect(found.info.run_id, client=client, new=False)
-                return run
-        return None
+                return found.info.run_id, client
+        return "", client
+
+    prepare_store(root)
+    if found := ask(find, report=run.go_offline):
+        if not found[0]:
+            return None
+        run.connect(found[0], client=found[1], new=False)
     return run
 
 
@@ -141,3 +157,4 @@ def _closing(run: Run, *, finish: bool, seconds: float | None = None) -> Iterato
         raise
     if finish:
         run.finish(seconds=seconds)
+    run.settle()

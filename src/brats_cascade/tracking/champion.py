@@ -88,19 +88,21 @@ def cure(champion: Candidate) -> str:
 
 def _candidates_in_mlflow(root: Path) -> list[Candidate]:
     """The best finished run in MLflow; of equal ones the oldest."""
-    from brats_cascade.tracking.quiet import store_may_fail
+    from brats_cascade.tracking.quiet import ask
     from brats_cascade.tracking.store import open_store, own_database, project_root
 
     if own_database(root) and not (project_root(root) / "mlflow.db").is_file():
         return []
     wanted = [f"tags.{key} = '{value}'" for key, value in {CANDIDATE: "yes", **data_tags(root)}.items()]
     order = [f"metrics.`{SCORE}` DESC", "attributes.start_time ASC"]
-    runs: list[Any] = []
-    with store_may_fail():
+
+    def search() -> list[Any]:
         client, experiment = open_store(root)
         query = " and ".join([*wanted, "status = 'FINISHED'"])
-        runs = client.search_runs([experiment], query, order_by=order, max_results=1)
-    found = [(run.data.tags, run.data.metrics, str(run.info.run_id)) for run in runs if SCORE in run.data.metrics]
+        return list(client.search_runs([experiment], query, order_by=order, max_results=1))
+
+    runs = [run for run in ask(search, otherwise=[]) if SCORE in run.data.metrics]
+    found = [(run.data.tags, run.data.metrics, str(run.info.run_id)) for run in runs]
     return [
         Candidate(tags["experiment"], metrics[SCORE], run_id, tags.get(DVC_EXPERIMENT, ""))
         for tags, metrics, run_id in found

@@ -3,16 +3,16 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from brats_cascade import tracking
 from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.project import Project
 from brats_cascade.tracking.champion import CANDIDATE, candidate_tags
-from brats_cascade.tracking.quiet import store_may_fail
-from brats_cascade.tracking.store import open_store, tracking_uri
+from brats_cascade.tracking.quiet import ask
+from brats_cascade.tracking.store import open_store, prepare_store, tracking_uri
 from brats_cascade.tracking.trained import keep_note, log_training, read_note
 
 # Tag: stands for the parameters and the scores that are logged; where all of them are, the run has the tag CANDIDATE, too.
@@ -113,20 +113,25 @@ def _title(name: str, *, options: Mapping[str, Any], training: tracking.Run) -> 
 
 def _run_of_weights(name: str, *, root: Path) -> str | None:
     """The run that a network was logged to, where no note says so; "" if there is none, None if the store is away."""
-    weights = weights_of(root, name=name)
-    with store_may_fail():
+    query = f"tags.weights = '{weights_of(root, name=name)}' and tags.experiment = '{name}'"
+
+    def search() -> str:
         client, experiment = open_store(root)
-        query = f"tags.weights = '{weights}' and tags.experiment = '{name}'"
         runs = client.search_runs([experiment], query, max_results=1)
         return str(runs[0].info.run_id) if runs else ""
-    return None
+
+    prepare_store(root)
+    return cast("str | None", ask(search))
 
 
 def _child(training: tracking.Run, *, stamp: str) -> tuple[str, bool]:
     """The run below a training's that holds this evaluation, "" if there is none, and whether it holds all of it."""
     wanted = f"tags.`{tracking.PARENT}` = '{training.id}' and tags.{EVALUATION} = '{stamp}'"
-    with store_may_fail(training.go_offline):
+
+    def search() -> Sequence[Any]:
         experiment = training.client.get_run(training.id).info.experiment_id
-        for found in training.client.search_runs([experiment], wanted, max_results=1):
-            return str(found.info.run_id), CANDIDATE in found.data.tags and found.info.status == "FINISHED"
+        return list(training.client.search_runs([experiment], wanted, max_results=1))
+
+    for found in ask(search, otherwise=[], report=training.go_offline) if training.online else ():
+        return str(found.info.run_id), CANDIDATE in found.data.tags and found.info.status == "FINISHED"
     return "", False

@@ -3,8 +3,11 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
+from brats_cascade.tracking.waiting import line
+
+Answer = TypeVar("Answer")
 # Whose exceptions say that a store failed: MLflow's, its database's, and the clients' of its artifact stores.
 _STORES = frozenset(
     {"mlflow", "sqlalchemy", "sqlite3", "alembic", "requests", "urllib3", "psycopg", "psycopg2", "pymysql", "botocore", "boto3",
@@ -31,13 +34,21 @@ def store_may_fail(report: Callable[[Exception], None] | None = None) -> Iterato
             report(error)
 
 
+def ask(
+    call: Callable[[], Answer], *, otherwise: Any = None, report: Callable[[Exception], None] | None = None
+) -> Answer | Any:
+    """What a call of the store gives, within the time that is left for waiting (`waiting`); `otherwise` if that fails."""
+    with store_may_fail(report):
+        return line().ask(call)
+    return otherwise
+
+
 def quietly(method: Callable[..., None]) -> Callable[..., None]:
     """Makes a logging call of a run that a store which fails cannot stop: after its first failure the run is silent."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> None:
         if self.online:
-            with store_may_fail(self.go_offline):
-                method(self, *args, **kwargs)
+            ask(lambda: method(self, *args, **kwargs), report=self.go_offline)
 
     return call

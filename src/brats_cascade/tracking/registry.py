@@ -6,13 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import brats_cascade
 from brats_cascade.errors import one_line
 from brats_cascade.inference.chosen import SCORES
 from brats_cascade.tracking.model import log_flavour, requirements
-from brats_cascade.tracking.quiet import store_may_fail
+from brats_cascade.tracking.quiet import ask
 from brats_cascade.tracking.store import open_store, tracking_uri
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def register_champion(
     files = sorted(folder.glob("model.*"))  # model.json and model.keras
     content = b"".join(path.read_bytes() for path in (*files, scores, *SERVED)) + card.encode()
     fingerprint = hashlib.sha256(content).hexdigest()
-    with store_may_fail(_warn):
+
+    def register() -> str:
         client, _ = open_store(root)
         current = _current(client)
         if current is not None and current.tags.get("fingerprint") == fingerprint:
@@ -73,7 +74,8 @@ def register_champion(
         )
         client.set_registered_model_alias(NAME, ALIAS, made.version)
         return str(made.version)
-    return None
+
+    return cast("str | None", ask(register, report=_warn))
 
 
 def point_to(run_id: str, *, root: Path | None = None) -> str | None:
@@ -82,7 +84,8 @@ def point_to(run_id: str, *, root: Path | None = None) -> str | None:
     Returns:
         The version; None if the run has none, or MLflow cannot be reached.
     """
-    with store_may_fail(_warn):
+
+    def point() -> str | None:
         client, _ = open_store(root)
         versions = client.search_model_versions(f"name = '{NAME}' and run_id = '{run_id}'", max_results=1)
         if not versions:
@@ -91,15 +94,14 @@ def point_to(run_id: str, *, root: Path | None = None) -> str | None:
         if current is None or current.version != versions[0].version:
             client.set_registered_model_alias(NAME, ALIAS, versions[0].version)
         return str(versions[0].version)
-    return None
+
+    return cast("str | None", ask(point, report=_warn))
 
 
 def alias_run(root: Path) -> str:
     """The run whose network has the alias champion; "" where there is none, or MLflow cannot be reached."""
-    with store_may_fail():
-        version = _current(open_store(root)[0])
-        return str(version.run_id) if version is not None else ""
-    return ""
+    version = ask(lambda: _current(open_store(root)[0]))
+    return str(version.run_id) if version is not None else ""
 
 
 def _warn(error: Exception) -> None:

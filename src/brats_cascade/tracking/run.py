@@ -12,7 +12,8 @@ from brats_cascade.errors import one_line
 from brats_cascade.tracking.champion import SCORE
 from brats_cascade.tracking.entries import Entry, history_entries, slice_entries, weight_statistics
 from brats_cascade.tracking.model import log_network
-from brats_cascade.tracking.quiet import quietly, store_may_fail
+from brats_cascade.tracking.quiet import ask, quietly, store_may_fail
+from brats_cascade.tracking.waiting import line
 
 if TYPE_CHECKING:
     import keras
@@ -70,10 +71,9 @@ class Run:
         return self._data("params").get(key)
 
     def _data(self, kind: str) -> dict[str, str]:
-        if self.online:
-            with store_may_fail(self.go_offline):
-                return dict(getattr(self.client.get_run(self.id).data, kind))
-        return {}
+        if not self.online:
+            return {}
+        return dict(ask(lambda: getattr(self.client.get_run(self.id).data, kind), otherwise={}, report=self.go_offline))
 
     @quietly
     def finish(self, *, status: str = "FINISHED", seconds: float | None = None) -> None:
@@ -117,16 +117,26 @@ class Run:
             self._held[name] = {point.step: point.value for point in points}
         return self._held.get(name, {})
 
-    @quietly
     def log_history(self, history: "pd.DataFrame", *, prefix: str = "") -> None:
-        """Logs training curves.
+        """Logs training curves, without waiting for the store; `settle` waits.
 
         Args:
             history: As in history.csv; every number becomes `phase1/loss` and so on, its step counted from the start of
                 phase 1. May be one new row at a time (with `step` already counted so) or the whole table.
             prefix: Put before every name: "cnn1/" for the curves of a CNN 1 that was trained within.
         """
-        self._log_metrics(list(history_entries(history, prefix=prefix)))
+        entries = list(history_entries(history, prefix=prefix))
+        if self.online:
+            line().tell(lambda: self._send(entries))
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        if self.online:
+            with store_may_fail(self.go_offline):
+                self._log_metrics(entries)
+
+    @quietly
+    def settle(self) -> None:
+        """Waits for what was logged without waiting."""
 
     @quietly
     def log_scores(self, scores: Mapping[str, Any], *, prefix: str = "test") -> None:
@@ -212,12 +222,16 @@ class Run:
 
     def log_model(self, model: "keras.Model", *, metadata: Mapping[str, Any], folder: Path) -> str:
         """Logs a network, as `log_network` does, unless the run has it; its URI, `models:/m-...`, "" if that failed."""
-        if self.online:
-            with store_may_fail(self.go_offline):
-                return self._model() or log_network(
-                    model, run_id=self.id, client=self.client, uri=self.uri, metadata=metadata, folder=folder
-                )
-        return ""
+        if not self.online:
+            return ""
+        about: dict[str, Any] = {"run_id": self.id, "client": self.client, "uri": self.uri, "metadata": metadata}
+        return str(
+            ask(
+                lambda: self._model() or log_network(model, folder=folder, **about),
+                otherwise="",
+                report=self.go_offline,
+            )
+        )
 
     def _model(self) -> str:
         """URI of the network that an earlier process has logged whole; "" if there is none."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from brats_cascade.shared import turn
 from brats_cascade.tracking.moved import LOCK, follow
+from brats_cascade.tracking.quiet import store_may_fail
 from brats_cascade.tracking.view import KEY, TAG, shared_view
 
 # Read by MLflow when it is imported, which this package does inside its functions.
@@ -52,11 +53,18 @@ def opened_uri(root: Path | None = None) -> str:
 
 def own_database(root: Path | None = None) -> bool:
     """Whether runs go to the project's own mlflow.db, and not to a server or another database."""
+    path = _database(root)
+    return path is not None and path.resolve() == _own(root).resolve()
+
+
+def _database(root: Path | None) -> Path | None:
+    """The file that runs go to; None where they go to a server."""
     from urllib.parse import unquote
 
     given = os.environ.get("MLFLOW_TRACKING_URI", "")  # MLflow itself sets it, once a model was logged
-    path = Path(unquote(given.removeprefix("sqlite:///"))) if given.startswith("sqlite:///") else None
-    return not given or (path is not None and path.resolve() == _own(root))
+    if not given:
+        return _own(root)
+    return Path(unquote(given.removeprefix("sqlite:///"))) if given.startswith("sqlite:///") else None
 
 
 def _own(root: Path | None) -> Path:
@@ -72,6 +80,20 @@ def _written(path: Path) -> str:
         return text
     short = os.path.relpath(path)  # from a folder of the project, without the names above it
     return short if not set("%?") & set(short) else quote(text)
+
+
+def prepare_store(root: Path | None) -> None:
+    """Makes a database in a file if there is none: seconds of computing, which are no waiting for a store."""
+    import mlflow  # noqa: F401 - likewise
+
+    path = _database(root)
+    if path is None:
+        return
+    with store_may_fail():  # what is wrong is reported where the store is used
+        with turn(project_root(root) / LOCK) if own_database(root) else contextlib.nullcontext():
+            there = path.is_file()  # another process may have been making it
+        if not there:
+            open_store(root)
 
 
 def open_store(root: Path | None) -> tuple["MlflowClient", str]:

@@ -1,0 +1,122 @@
+"""Waiting for the store has one limit: its calls run in a thread of their own, which is left behind when the limit is reached.
+
+A server may hang, send a byte now and then, or ask to come back in an hour, and MLflow's own limits hold for none of these.
+Time in which this process computes, such as when a network is exported, is not waiting.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from brats_cascade.errors import UserError
+
+SECONDS = "BRATS_CASCADE_LOGGING_SECONDS"  # environment: the limit
+LIMIT = 20.0
+LOOK = 0.25  # seconds between looks at what is left
+
+Answer = TypeVar("Answer")
+_lock = threading.Lock()
+
+
+class Line:
+    """Calls, one after another in one thread, and the seconds that are left to wait for them.
+
+    Args:
+        seconds: In all.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._limit = self._left = seconds
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._told: list[Future[Any]] = []
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self._thread.start()
+        self.process = os.getpid()
+
+    def ask(self, call: Callable[[], Answer]) -> Answer:
+        """Waits for a call and gives its answer, after all calls before it.
+
+        Raises:
+            TimeoutError: The limit is reached, now or earlier.
+        """
+        if threading.current_thread() is self._thread:
+            return call()
+        future = self._put(call)
+        while True:
+            if self._left <= 0:
+                raise TimeoutError(f"no answer within {self._limit:g} s of waiting, {SECONDS}")
+            began, computed = time.monotonic(), time.process_time()
+            try:
+                answer = future.result(timeout=min(LOOK, self._left))
+                break
+            except TimeoutError:
+                if future.done():  # the call's own
+                    raise
+            finally:
+                self._left -= _waited(time.monotonic() - began, computed=time.process_time() - computed)
+        told, self._told = self._told, []
+        for earlier in told:
+            earlier.result()  # a mistake in the program is seen
+        return answer
+
+    def tell(self, call: Callable[[], None]) -> None:
+        """Has a call made without waiting for it."""
+        self._told.append(self._put(call))
+
+    def renew(self) -> bool:
+        """Sets what is left to the limit, unless nothing was left."""
+        if self._left > 0:
+            self._left = self._limit
+        return self._left > 0
+
+    def _put(self, call: Callable[[], Answer]) -> "Future[Answer]":
+        future: Future[Answer] = Future()
+        self._calls.put((future, call))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, call = self._calls.get()
+            if self._left <= 0:
+                return
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+
+def _waited(seconds: float, *, computed: float) -> float:
+    """Of a stretch of time what was waiting: all of it, or a tenth where the process was busy."""
+    return seconds if computed < seconds / 5 else seconds / 10
+
+
+_line: Line | None = None
+
+
+def line() -> Line:
+    """The one of this process, which a stage has in all; a sweep renews it for every trial."""
+    global _line
+    with _lock:
+        if _line is None or _line.process != os.getpid():
+            _line = Line(_limit())
+        return _line
+
+
+def renew() -> None:
+    """Sets the limit anew; a thread that was left behind gets a successor."""
+    global _line
+    with _lock:
+        if _line is not None and not _line.renew():
+            _line = None
+
+
+def _limit() -> float:
+    given = os.environ.get(SECONDS) or str(LIMIT)
+    try:
+        return float(given)
+    except ValueError:
+        raise UserError(f"{SECONDS}: expected a number of seconds, found {given!r}") from None

@@ -1,0 +1,117 @@
+"""Tracking servers that hold every caller: a training waits for them no longer than the limit, and says so once."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+
+from brats_cascade import tracking
+from brats_cascade.errors import UserError
+from brats_cascade.tracking import waiting
+from brats_cascade.tracking.champion import find_champion
+from brats_cascade.tracking.registry import alias_run, point_to
+from brats_cascade.tracking.waiting import SECONDS, Line, line, renew
+
+ANSWERS = {
+    "hangs": b"",
+    "asks to come back in an hour": b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n",
+    "drips": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{",
+}
+
+
+@contextlib.contextmanager
+def server(answer: bytes) -> Iterator[int]:
+    """A server on the loopback that gives every caller an answer, and then a space now and then."""
+    over = threading.Event()
+
+    def serve(caller: socket.socket) -> None:
+        with caller, contextlib.suppress(OSError):
+            caller.recv(65536)
+            caller.sendall(answer)
+            while answer.endswith(b"{") and not over.wait(0.1):
+                caller.sendall(b" ")
+            over.wait()
+
+    def listen(own: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(own.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        threading.Thread(target=listen, args=(own,), daemon=True).start()
+        yield own.getsockname()[1]
+        over.set()
+
+
+@pytest.fixture(autouse=True)
+def own_limit(monkeypatch):
+    """A limit of a second, and none of it left to later tests."""
+    monkeypatch.setenv(SECONDS, "1")
+    monkeypatch.setattr(waiting, "_line", None)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_training_waits_no_longer_than_the_limit(kind, monkeypatch, tmp_path, caplog):
+    import mlflow  # noqa: F401 - which takes seconds itself
+
+    with server(ANSWERS[kind]) as port:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        with tracking.start_run("held", params={"a": 1}, root=tmp_path, finish=True) as run:
+            run.log_history(pd.DataFrame({"phase": [1], "step": [1], "loss": [0.5]}))
+            run.log_scores({"core": {"dice": 0.5}})
+        with tracking.resume_run("f" * 32, name="held", root=tmp_path) as again:
+            again.log_tags({"a": 1})
+        assert find_champion(tmp_path, experiments=[]) is None
+        assert (alias_run(tmp_path), point_to("x", root=tmp_path)) == ("", None)
+        assert time.monotonic() - began < 10  # a busy machine takes its time
+    assert (run.id, run.online, again.online) == ("", False, False)
+    [line, *_] = [record.getMessage() for record in caplog.records if record.name == "brats_cascade.tracking.run"]
+    assert "no answer within 1 s of waiting, BRATS_CASCADE_LOGGING_SECONDS" in line
+
+
+def test_curves_are_not_waited_for_and_keep_their_order():
+    own, released, seen = Line(60), threading.Event(), []
+    own.tell(released.wait)
+    for number in range(3):
+        own.tell(lambda number=number: seen.append(number))
+    assert seen == []
+    released.set()
+    assert own.ask(lambda: list(seen)) == [0, 1, 2]
+
+
+def test_time_spent_computing_is_not_waiting(monkeypatch):
+    own = Line(0.3)
+    with monkeypatch.context() as busy:
+        busy.setattr(time, "process_time", time.monotonic)
+        assert own.ask(lambda: time.sleep(0.6)) is None
+    with pytest.raises(TimeoutError, match="no answer within"):
+        own.ask(lambda: time.sleep(1))
+    with pytest.raises(TimeoutError, match="no answer within"):
+        own.ask(lambda: "late")
+
+
+def test_what_a_call_raises_is_raised_here():
+    own = Line(60)
+    with pytest.raises(TimeoutError, match="its own"):
+        own.ask(lambda: (_ for _ in ()).throw(TimeoutError("its own")))
+    own.tell(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        own.ask(lambda: None)
+    assert own.ask(lambda: own.ask(lambda: 7)) == 7  # a call within a call
+
+
+def test_a_sweep_has_the_limit_for_every_trial(monkeypatch):
+    first = line()
+    with pytest.raises(TimeoutError):
+        first.ask(lambda: time.sleep(3))
+    renew()
+    assert line() is not first and line().ask(lambda: 1) == 1
+    monkeypatch.setenv(SECONDS, "soon")
+    monkeypatch.setattr(waiting, "_line", None)
+    with pytest.raises(UserError, match=f"{SECONDS}: expected a number of seconds, found 'soon'"):
+        line()
