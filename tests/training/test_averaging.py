@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from brats_cascade.training.averaging import Average
+from brats_cascade.training.averaging import EVERY, Average
 from brats_cascade.training.checkpoint import assign_values, values_of
 
 
@@ -15,15 +15,19 @@ def _network() -> keras.Model:
 
 
 def test_every_number_follows_the_recursion_and_the_network_gets_its_own_back(rng) -> None:
-    network, decay = _network(), 0.3
+    network, decay = _network(), 0.9
     numbers = [one for one in network.variables if one.dtype == "float32"]
     assert {one.path.rpartition("/")[2] for one in numbers} >= {"kernel", "gamma", "moving_mean", "moving_variance"}
     average, expected = Average(network, decay=decay), 0.0
-    for step in range(9):
+    for step in range(0, 9 * EVERY, EVERY):
         assign_values(numbers, [rng.normal(size=one.shape).astype(np.float32) for one in numbers])
         average.update(step)
+        kept = [value.copy() for value in average.values]
+        average.update(step + 1)  # between two updates nothing changes
+        for before, value in zip(kept, average.values, strict=True):
+            np.testing.assert_array_equal(value, before)
         value = float(network.layers[0].kernel[1, 0])
-        mine = min(decay, (1 + step) / (10 + step))
+        mine = min(decay, (1 + step) / (10 + step)) ** EVERY
         expected = value if step == 0 else mine * expected + (1 - mine) * value
     own = values_of(network.variables)
     with average.in_place():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from brats_cascade.data.grid import Grid, block_means, coarse_slabs, maps_on_fine
-from brats_cascade.data.windows import cut_window
+from brats_cascade.data.windows import cut_window, round_up
 from brats_cascade.inference.dense import brain_windows, window_step
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.coarse import coarse_geometry, with_steps
@@ -34,8 +34,7 @@ def predict_coarse(
     cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=grid.fine), coarse_geometry(grid.fine)
     means = block_means(image, steps=(1, *grid.fine))
     found = np.zeros((*brain.shape, maps.shape[-1]), dtype=np.float32)
-    step = window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
-    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=step, align=grid.fine):
+    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=_rounding(), align=grid.fine):
         size = rows + 2 * geometry.before, columns + 2 * geometry.before
         window = np.zeros((slices, *size, image.shape[-1]), np.float32)
         first = top - geometry.before, left - geometry.before
@@ -73,7 +72,10 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     count, rows, columns, channels = slabs.shape
     halo = GEOMETRY["coarse_cnn1"].before
     found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
-    wide = np.zeros((AT_ONCE, *(side + side % 2 + 2 * halo for side in (rows, columns)), channels), np.float32)
+    unit = max(2, _rounding() // 4)  # cases of nearly the same size share a compiled network
+    wide = np.zeros(
+        (AT_ONCE, *(round_up(side, multiple=unit) + 2 * halo for side in (rows, columns)), channels), np.float32
+    )
     for start in range(0, count, AT_ONCE):
         part = slabs[start : start + AT_ONCE]
         wide[: len(part), halo : halo + rows, halo : halo + columns] = part
@@ -82,6 +84,11 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     brain_share = slabs[..., 3 * channels // 5 - 1]  # the last channel of the middle one of five slabs
     found[brain_share == 0] = np.eye(found.shape[-1], dtype=np.float32)[0]
     return found
+
+
+def _rounding() -> int:
+    """What the sides of windows are rounded up to, pixels."""
+    return window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
 
 
 def _cells(

@@ -8,6 +8,8 @@ import numpy as np
 
 from brats_cascade.training.checkpoint import assign_values, values_of
 
+EVERY = 10  # steps from one update to the next: on a GPU, fetching all values takes longer than a step
+
 
 class Average:
     """An exponential moving average of all floating-point variables of a network.
@@ -18,7 +20,7 @@ class Average:
 
     Args:
         network: What is trained.
-        decay: Share of the average that a step leaves; 0 for no averaging.
+        decay: Share of the average that one step leaves, and EVERY steps its power; 0 for no averaging.
 
     Attributes:
         values: The averages, one array per variable; empty before the first step or without averaging.
@@ -30,14 +32,14 @@ class Average:
         self.values: list[np.ndarray] = []
 
     def update(self, step: int) -> None:
-        """Takes the network's values after a step (counted from 0 in every phase) into the average."""
-        if not self._decay:
+        """Takes the network's values after every tenth step (counted from 0 in every phase) into the average."""
+        if not self._decay or step % EVERY:
             return
         found = values_of(self._variables)
         if not step:
             self.values = found
             return
-        decay = min(self._decay, (1 + step) / (10 + step))
+        decay = min(self._decay, (1 + step) / (10 + step)) ** EVERY
         for average, value in zip(self.values, found, strict=True):
             average += np.float32(1 - decay) * (value - average)
 

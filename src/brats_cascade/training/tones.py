@@ -3,7 +3,7 @@
 Standardised intensities have mean 0 and standard deviation 1 over the brain. A bend keeps both for normally distributed ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,22 +21,27 @@ class Tones:
         frequencies: (modalities, waves, 2), radians per pixel.
         phases: (modalities, waves).
         amplitudes: (modalities, waves), shares of the intensity.
+        known: The bias of windows of the sides that were asked for: slices of one window share theirs.
     """
 
     bends: np.ndarray
     frequencies: np.ndarray
     phases: np.ndarray
     amplitudes: np.ndarray
+    known: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def change(self, values: np.ndarray) -> np.ndarray:
         """The changed intensities of a window, float32 (rows, columns, modalities), as if all of it were brain."""
         bends = self.bends
         spread = np.sign(bends) * np.sqrt(np.exp(bends**2) * np.expm1(bends**2))
         bent = (np.expm1(bends * values) - np.expm1(bends**2 / 2)) / spread
-        rows, columns = (np.arange(side) - (side - 1) / 2 for side in values.shape[:2])
-        grid = np.stack(np.meshgrid(rows, columns, indexing="ij"))
-        waves = np.sin(np.einsum("mwk,krc->rcmw", self.frequencies, grid) + self.phases)
-        return (bent + (waves * self.amplitudes).sum(axis=-1) * (bent - ZERO)).astype(np.float32)
+        sides = values.shape[:2]
+        if sides not in self.known:
+            rows, columns = (np.arange(side) - (side - 1) / 2 for side in sides)
+            grid = np.stack(np.meshgrid(rows, columns, indexing="ij"))
+            waves = np.sin(np.einsum("mwk,krc->rcmw", self.frequencies, grid) + self.phases)
+            self.known[sides] = (waves * self.amplitudes).sum(axis=-1)
+        return (bent + self.known[sides] * (bent - ZERO)).astype(np.float32)
 
 
 def draw_tones(rng: np.random.Generator, *, modalities: int, strength: float, pixel: tuple[float, float]) -> Tones:

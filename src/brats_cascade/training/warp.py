@@ -5,10 +5,9 @@ A warp is a function of the place in the slice, so image, labels and CNN 1's map
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import ndimage
 
 from brats_cascade.data.windows import cut_window
 
@@ -26,6 +25,7 @@ class Warp:
         frequencies: (2, waves, 2), radians per pixel, of the displacement along rows and along columns.
         phases: (2, waves).
         amplitudes: (2), pixels.
+        known: What is added up for windows that were asked for: the slices of a window share it, and labels and brain do.
     """
 
     centre: tuple[float, float]
@@ -33,6 +33,9 @@ class Warp:
     frequencies: np.ndarray
     phases: np.ndarray
     amplitudes: np.ndarray
+    known: dict[tuple[object, ...], list[tuple[np.ndarray, np.ndarray]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def sources(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Row and column of the source of each pixel of a grid, (2, rows, columns); the centre is its own source."""
@@ -91,14 +94,44 @@ def cut_warped(
     """
     if warp is None:
         return cut_window(plane, top=box[0], left=box[1], rows=box[2], columns=box[3], mode=mode)
-    starts, counts, step = box[:2], box[2:], np.asarray(steps).reshape(2, 1, 1)
+    asked = (*box, *steps, margin, plane.shape[:2], order, mode)
+    if asked not in warp.known:
+        warp.known[asked] = _elements(
+            _sources(warp, box=box, steps=steps, margin=margin), sides=plane.shape[:2], order=order, mode=mode
+        )
+    flat, channels = np.ascontiguousarray(plane).reshape(-1, *plane.shape[2:]), (1,) * (plane.ndim - 2)
+    kind = np.float32 if order else plane.dtype
+    found = np.zeros((box[2] * box[3], *plane.shape[2:]), kind)
+    for where, share in warp.known[asked]:
+        found += flat[where] * share.astype(kind).reshape(-1, *channels)
+    return found.reshape(*box[2:], *plane.shape[2:])
+
+
+def _sources(warp: Warp, *, box: tuple[int, int, int, int], steps: Sequence[int], margin: int) -> np.ndarray:
+    """Where the elements of a window come from, (2, rows, columns), in elements of the plane."""
+    step = np.asarray(steps).reshape(2, 1, 1)
     places = [
         (np.arange(start, start + count) - margin + 0.5) * side - 0.5
-        for start, count, side in zip(starts, counts, steps, strict=True)
+        for start, count, side in zip(box[:2], box[2:], steps, strict=True)
     ]
-    sources = (warp.sources(*places) + 0.5) / step - 0.5 + margin
-    kind = np.float32 if order else plane.dtype
-    channels = np.asarray(plane if plane.ndim == 3 else plane[..., None], kind).transpose(2, 0, 1)
-    outside = "nearest" if mode == "edge" else "grid-constant"
-    found = [ndimage.map_coordinates(one, sources, output=kind, order=order, mode=outside) for one in channels]
-    return np.stack(found, axis=-1) if plane.ndim == 3 else found[0]
+    return (warp.sources(*places) + 0.5) / step - 0.5 + margin
+
+
+def _elements(
+    sources: np.ndarray, *, sides: tuple[int, int], order: int, mode: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What is added up for a window: positions in the flat plane and their shares, float32, each (rows * columns)."""
+    if mode == "edge":
+        sources = np.clip(sources, 0, np.reshape(sides, (2, 1, 1)) - 1)
+    low = np.floor(sources if order else sources + 0.5).astype(np.int64).reshape(2, -1)
+    above = sources.reshape(2, -1) - low
+    found = []
+    for corner in ((0, 0), (0, 1), (1, 0), (1, 1)) if order else ((0, 0),):
+        places, share = [], np.ones(low.shape[1])
+        for axis, side in enumerate(sides):
+            place = low[axis] + corner[axis]
+            part = (above[axis] if corner[axis] else 1 - above[axis]) if order else 1.0
+            share *= np.where((place >= 0) & (place < side), part, 0.0)
+            places.append(np.clip(place, 0, side - 1))
+        found.append((places[0] * sides[1] + places[1], share.astype(np.float32)))
+    return found
