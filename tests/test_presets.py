@@ -77,7 +77,14 @@ def test_one_preset_after_another_gives_the_same_as_by_itself(project: Path) -> 
         shutil.copy(ROOT / "params.yaml", project)
         alone[name] = compose(project, f"+conf/preset={name}")
     counts = {name: len(params.experiments) for name, params in alone.items()}
-    assert counts == {"real-coarse": 1, "real-cpu": 2, "real-crossval": 4, "real-n4": 10, "real-record": 16}
+    assert counts == {
+        "real-coarse": 1,
+        "real-coarse-record": 6,
+        "real-cpu": 2,
+        "real-crossval": 4,
+        "real-n4": 10,
+        "real-record": 16,
+    }
     for name in (*PRESETS, *reversed(PRESETS)):
         assert compose(project, f"+conf/preset={name}") == alone[name]
     n4 = alone["real-n4"]
