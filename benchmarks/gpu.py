@@ -28,6 +28,7 @@ from benchmarks.gpu_tables import goal_rows, loss_rows
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
 from brats_cascade.sweep.material import refuse_missing
+from brats_cascade.sweep.workers import KEEP_ALL
 
 WORK = Path(".work/gpu")
 KEPT = ("params.yaml", "optuna.db", "mlflow.db", "mlruns", "reports", "sweep.log", ".work/sweep")
@@ -53,7 +54,7 @@ FULL = Scale(
     {name: LOSSES for name in ("two_path", "unet", "coarse_cascade", "input_cascade")},
 )  # fmt: skip
 TINY = SHARED | {"width": 0.05, "tile": 16, "batch": 2, "checks": 1}
-SMALL = Scale(600, 0, Sweep(3, 2, TINY, heartbeat=3, killed_after=0), {"two_path": TINY | {"steps": 8}}, ("--small",))
+SMALL = Scale(600, 0, Sweep(3, 1, TINY, heartbeat=3, killed_after=0), {"two_path": TINY | {"steps": 8}}, ("--small",))
 
 
 @dataclass
@@ -85,8 +86,7 @@ def set_environment() -> None:
     shared = {
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "JAX_COMPILATION_CACHE_DIR": str((WORK / "compiled").resolve()),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **KEEP_ALL,
     }
     os.environ.update({**shared, **os.environ, "KERAS_BACKEND": "jax"})
 

@@ -195,10 +195,13 @@ def test_workers_share_cores_and_gpus():
     for wrong in ("0", "-1", "many"):
         with pytest.raises(UserError, match="--workers: expected a number from 1 or auto"):
             count_workers(wrong, gpus=0, cores=1, memory=1)
-    made = worker_environments(3, gpus=["0", "GPU-a"], cores=8, environment={"HOME": "h"})
+    made = worker_environments(3, gpus=["0", "GPU-a"], cores=8, compiled=Path("c"), environment={"HOME": "h"})
     assert [each["CUDA_VISIBLE_DEVICES"] for each in made] == ["0", "GPU-a", "0"]
     assert {each["OMP_NUM_THREADS"] for each in made} == {"2"} and {each["HOME"] for each in made} == {"h"}
-    own = worker_environments(2, gpus=[], cores=4, environment={"OMP_NUM_THREADS": "1"})[0]
+    assert {each["JAX_COMPILATION_CACHE_DIR"] for each in made} == {"c"}  # shared, so that a step is compiled once
+    given = {"OMP_NUM_THREADS": "1", "JAX_COMPILATION_CACHE_DIR": "theirs"}
+    own = worker_environments(2, gpus=[], cores=4, compiled=Path("c"), environment=given)[0]
+    assert own["JAX_COMPILATION_CACHE_DIR"] == "theirs"
     assert (own["OMP_NUM_THREADS"], own["TF_NUM_INTRAOP_THREADS"]) == ("1", "2") and "CUDA_VISIBLE_DEVICES" not in own
     assert (
         visible_gpus({"CUDA_VISIBLE_DEVICES": "2,5"}) == ["2", "5"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
 from brats_cascade.params.names import problem_of_name
+from brats_cascade.project import Project
 from brats_cascade.sweep import records
 from brats_cascade.sweep.material import refuse_missing
 from brats_cascade.sweep.plan import Orders, Plan
@@ -75,7 +76,8 @@ def run_sweep(
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
     count = min(most, _left(study.get_trials(deepcopy=False), trials=trials))
-    environments = worker_environments(count, gpus=gpus, cores=cores, environment=os.environ)
+    compiled = Project(root).work.resolve() / "compiled"
+    environments = worker_environments(count, gpus=gpus, cores=cores, compiled=compiled, environment=os.environ)
     return _run(study, orders=orders, environments=environments, tell=tell)
 
 

@@ -22,6 +22,13 @@ MEMORY_PER_WORKER = 2.5  # GiB; a full-width training stays below
 MOST = 8  # with more workers Optuna's sampler learns little between trials
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC")
 
+# JAX's own limits leave out what compiled fast, and the networks start with many small steps; 2 GiB at most, the latest used.
+KEEP_ALL = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**31),
+}
+
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; no library is loaded for it."""
@@ -58,15 +65,18 @@ def count_workers(wanted: str, *, gpus: int, cores: int, memory: float) -> int:
 
 
 def worker_environments(
-    workers: int, *, gpus: Sequence[str], cores: int, environment: Mapping[str, str]
+    workers: int, *, gpus: Sequence[str], cores: int, compiled: Path, environment: Mapping[str, str]
 ) -> list[dict[str, str]]:
     """Each worker's environment, with its devices and threads; TensorFlow and JAX read it when they are imported.
 
-    Workers beyond the number of GPUs share them, and all share the cores; thread counts that `environment` sets stay.
+    Workers beyond the number of GPUs share them, and all share the cores; thread counts that `environment` sets stay. JAX keeps
+    in the folder `compiled` what it has compiled, so that no trial compiles what another one has, unless `environment` names
+    another folder.
     """
     own = dict.fromkeys(THREADS, str(max(1, cores // workers))) if workers else {}
     shared = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    base = {**own, "TF_NUM_INTEROP_THREADS": "1", **environment, **shared}
+    kept = {"JAX_COMPILATION_CACHE_DIR": str(compiled), **KEEP_ALL}
+    base = {**own, **kept, "TF_NUM_INTEROP_THREADS": "1", **environment, **shared}
     return [base | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {}) for index in range(workers)]
 
 
