@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STUDY = "gpu"
-# Settings that leave the compiled step as it is, but for the optimiser: what one trial has compiled the others find.
+# Settings that leave the compiled step as it is: what one trial has compiled the others find.
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 0.0001, "high": 0.005, "log": True},
-    "optimizer": {"choices": {"adam": {}, "sgd": {"momentum": {"low": 0.8, "high": 0.99}}}},
     "class_weights": {"choices": ["slice", "cohort", "none"]},
     "weight_power": {"low": 0.0, "high": 1.0, "step": 0.25},
     "intensity": {"low": 0.0, "high": 0.3, "step": 0.05},
+    "warmup": {"low": 0.0, "high": 0.2},
 }
 
 
