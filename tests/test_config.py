@@ -1,8 +1,10 @@
 """params.yaml: what is accepted, and the one line that a mistake gets."""
 
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -200,3 +202,33 @@ def test_an_edit_leaves_comments_and_every_other_line(tmp_path: Path) -> None:
     tree["train"]["l1"] = 1e-7
     write_params(path, tree)
     assert path.read_text(encoding="utf-8") == before.replace("flip: true", "flip: false\n  l1: 1e-07")
+
+
+def test_aliases_that_stand_for_more_than_can_be_held_are_refused_unread(tmp_path: Path) -> None:
+    path, nine = tmp_path / "params.yaml", ", ".join(["*a{0}"] * 9)
+    shapes = {
+        "lists": "a{1}: &a{1} [" + nine + "]\n",
+        "merged": "a{1}: &a{1} {{<<: [" + nine + "]}}\n",
+    }
+    for first, form in (("a0: &a0 [1, 1]\n", shapes["lists"]), ("a0: &a0 {k: 1}\n", shapes["merged"])):
+        path.write_text(first + "".join(form.format(level, level + 1) for level in range(12)), encoding="utf-8")
+        began = time.perf_counter()
+        with pytest.raises(UserError, match=r"params\.yaml: its aliases .* stand for more than 1000000 values"):
+            read_tree(path)
+        assert time.perf_counter() - began < 2
+    path.write_text("a: &a [*a]\n", encoding="utf-8")
+    with pytest.raises(UserError, match="stand for more than"):
+        read_tree(path)
+    path.write_text("a: &a [1, 2]\nb: *a\n", encoding="utf-8")
+    assert read_tree(path) == {"a": [1, 2], "b": [1, 2]}
+
+
+def test_a_file_too_large_or_too_deep_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.touch()
+    os.truncate(path, 30 * 2**30)
+    with pytest.raises(UserError, match="has more than 1000000 characters"):
+        read_tree(path)
+    path.write_text("a: " + "[" * 1_000, encoding="utf-8")
+    with pytest.raises(UserError, match="nested too deeply"):
+        read_tree(path)

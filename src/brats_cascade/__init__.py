@@ -6,3 +6,4 @@ __version__ = "0.1.0"
 MODALITIES = ("flair", "t1", "t1c", "t2")
 # The release of the synthetic patients, by which they are told from real ones.
 PHANTOM = "phantom"
+MAX_GB = 3.0  # memory that reading and preprocessing one case may take, where nobody sets another limit

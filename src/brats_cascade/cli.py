@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
 from brats_cascade.commands import predict_options as options
 from brats_cascade.commands import serve
@@ -63,6 +64,7 @@ def predict(
     overwrite: options.Overwrite = False,
     workers: options.Workers = 1,
     scheduler: options.Scheduler = "",
+    max_gb: options.MaxGb = MAX_GB,
 ) -> None:
     """Segment cases: one file each, in the case's own geometry and label scheme."""
     from brats_cascade.commands.predict import Job, run
@@ -87,9 +89,9 @@ def predict(
         strict=strict,
         scheme=scheme,
         overwrite=overwrite,
+        max_gb=max_gb,
     )
-    if run(cases, job, workers=workers, scheduler=scheduler):
-        raise typer.Exit(1)
+    raise typer.Exit(min(1, run(cases, job, workers=workers, scheduler=scheduler)))
 
 
 @app.command()
@@ -225,11 +227,12 @@ def check(
     path: Annotated[Path, typer.Argument(help="A folder of any supported release.")],
     layout: Annotated[str, typer.Option(help="auto, or a release's name.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    max_gb: options.MaxGb = MAX_GB,
 ) -> None:
     """List the cases of a folder and what is wrong with them; exit 1 if any is bad."""
     from brats_cascade.commands.check import run
 
-    text, bad = run(path, layout=layout, workers=workers)
+    text, bad = run(path, layout=layout, workers=workers, max_gb=max_gb)
     typer.echo(text)
     if bad:
         raise typer.Exit(1)

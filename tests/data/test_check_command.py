@@ -150,9 +150,16 @@ def test_what_dvc_could_not_hash_is_told(monkeypatch, tmp_path):
     (cohort / "one").symlink_to("gone")
     (cohort / "HGG/to itself").symlink_to("to itself")
     (cohort / "HGG/up").symlink_to("..")
+    os.mkfifo(cohort / "pipe")
+    (cohort / "zero").symlink_to("/dev/zero")
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and real(path, mode))
-    dead, unreadable = dvc_stops_at(cohort)
+    dead, unreadable, endless = dvc_stops_at(cohort)
+    assert endless.startswith(
+        f"2 names of no file but a pipe, a device or a socket, first {cohort}/pipe: dvc repro would wait"
+    )
+    (cohort / "pipe").unlink()
+    (cohort / "zero").unlink()
     assert dead.startswith(
         f"2 links to nothing, first {cohort}/one -> gone: dvc repro would stop there with [Errno 2]; "
     )

@@ -7,10 +7,12 @@ import resource
 
 import pytest
 
+from brats_cascade import MODALITIES
 from brats_cascade.data import store as store_module
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import ingest
+from brats_cascade.data.phantom import cohort as cohort_module
 from brats_cascade.data.phantom import make_cohort
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
@@ -108,7 +110,11 @@ def test_no_open_files_left_is_no_fault_of_a_volume(cohort):
         run(cohort)
 
 
-def test_a_phantom_that_does_not_fit_is_not_there_at_all(tmp_path):
+def test_a_phantom_that_does_not_fit_is_not_there_at_all(tmp_path, monkeypatch, rng):
+    volume = rng.integers(0, 900, (40, 40, 40)).astype("int16")
+    patient = cohort_module.Patient(dict.fromkeys(MODALITIES, volume), (volume > 800).astype("uint8"), None, None)
+    monkeypatch.setattr(cohort_module, "load_template", lambda spacing: None)
+    monkeypatch.setattr(cohort_module, "make_patient", lambda *_, **__: patient)
     numbers = {"patients": 2, "high_grade": 1, "seed": 0, "spacing": 4.0}
     with limited(resource.RLIMIT_FSIZE, 30_000), pytest.raises(OSError, match="mha") as caught:
         make_cohort(tmp_path, **numbers)

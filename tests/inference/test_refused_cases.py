@@ -74,3 +74,11 @@ def test_unknown_labels_in_a_truth_are_no_reason(tmp_path, trained, write_nifti_
     change(case, "seg", lambda voxels: (voxels + 7).astype(np.int16))
     assert run([case], models=[str(trained())], out=tmp_path / "out") == 0
     assert "label" not in capsys.readouterr().err
+
+
+def test_a_case_that_would_take_more_memory_than_the_limit_is_refused(
+    tmp_path, trained, write_nifti_case, capsys
+) -> None:
+    case = write_nifti_case(tmp_path / "in", NAME)
+    assert run([case], models=[str(trained())], out=tmp_path / "out", max_gb=1e-5) == 1
+    assert "GB of memory (12 x 14 x 10 voxels), expected 1e-05 at most; resample it" in capsys.readouterr().err

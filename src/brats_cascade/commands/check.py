@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from brats_cascade import MAX_GB
 from brats_cascade.data.cases import search
 from brats_cascade.data.checks import Verdict, judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
@@ -19,7 +20,7 @@ _MOST_LINES = 20
 _ORDER = ("set aside", "predict only", "warning", "ok")
 
 
-def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int]:
+def run(path: Path, *, layout: str = "auto", workers: int = 1, max_gb: float = MAX_GB) -> tuple[str, int]:
     """Reads every case below a folder or a listing and judges it by the rules of the validate stage; writes nothing there.
 
     Returns:
@@ -27,7 +28,7 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1) -> tuple[str, int
         truth to train with, and kinds of files at which DVC would stop.
     """
     found = search(Path(path), layout=layout)
-    facts = survey(found.cases, workers=workers)
+    facts = survey(found.cases, workers=workers, max_gb=max_gb)
     note_unused(facts, unused=found.unused)
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from brats_cascade import MAX_GB
 from brats_cascade.data.case import Case
 from brats_cascade.data.cases import search
 from brats_cascade.data.spread import run_cases
@@ -42,6 +43,7 @@ class Job:
         strict: Likewise.
         scheme: Key of labels.SCHEMES for what is written; "auto" is that of each case's release.
         overwrite: Redo cases whose files are there.
+        max_gb: The memory that a case may take, gigabytes.
     """
 
     out: Path
@@ -55,6 +57,7 @@ class Job:
     strict: bool = False
     scheme: str = "auto"
     overwrite: bool = False
+    max_gb: float = MAX_GB
 
 
 class Settled(NamedTuple):
@@ -157,7 +160,7 @@ def segment_case(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
     try:
         prediction = predict_case(
             case, members=members, slices=job.slices, thresholds=settled.thresholds, flips=settled.flips,
-            allow_merged=job.allow_merged, strict=job.strict,
+            allow_merged=job.allow_merged, strict=job.strict, max_gb=job.max_gb,
         )  # fmt: skip
         path = write_prediction(prediction, case=case, out=job.out, kinds=job.kinds, options=settled.digest)
         row["path"] = str(path)

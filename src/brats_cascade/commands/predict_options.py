@@ -73,4 +73,7 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Segment again what predict has written to --out already.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes of this machine, each with its own networks.")]
+MaxGb = Annotated[
+    float, typer.Option("--max-gb", min=0, help="Refuse a case that would take more memory than this, gigabytes.")
+]
 Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler (extra: cluster).")]

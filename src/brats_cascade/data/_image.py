@@ -1,4 +1,4 @@
-"""A volume as it is read from a file's bytes, and the error every unreadable file ends in; images.py is the face."""
+"""A volume as it is read from a file's bytes; images.py is the face."""
 
 import hashlib
 import zlib
@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from brats_cascade.errors import UserError
+from brats_cascade.data._file import ImageError
 
 AGAIN = "copy or export the file again"
 # Far above any brain scan (BraTS: 8.9 million), far below what would fill the memory.
 MAX_VOXELS = 2**28
+MAX_BYTES = 8 * MAX_VOXELS + 2**26  # of a file, or of its voxels
+HEAD = 2**17  # bytes of a file that hold its header, compressed or not
 # ISA-L's inflate is three times as fast as Python's own, which serves where there is no wheel of it.
 _library: Any = zlib
 try:
@@ -22,13 +24,8 @@ except ImportError:
 else:
     _library = isal_zlib
 GZIP = b"\x1f\x8b"
-
-
-class ImageError(UserError):
-    """A file that is no readable volume: names the file, what was expected, what was received, what to do."""
-
-    def __init__(self, path: Path, message: str) -> None:
-        super().__init__(f"{path}: {message}")
+MEMBER = 2**16  # bytes of compressed data that a member after the first is fed at once
+MAX_EMPTY = 100  # members without content; writers that compress in blocks leave one at the end
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,42 @@ class Image:
     path: Path
     dtype: np.dtype
     files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file declares about its voxels.
+
+    Attributes:
+        shape: Theirs, first index fastest.
+        dtype: Their type in the file.
+        affine: As that of `Image`.
+        offset: Place of the first voxel's first byte.
+        scale: Slope and intercept, where the file gives them.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    affine: np.ndarray
+    offset: int = 0
+    scale: tuple[float | None, float | None] = (None, None)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the voxels in the file, uncompressed."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the numbers in the file have to be multiplied."""
+        return self.scale[0] is not None and self.scale != (1, 0)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that reading the voxels takes."""
+        wide = self.dtype.kind == "f" and self.dtype.itemsize != 4
+        converted = self.scaled or wide or not self.dtype.isnative
+        return self.size + (int(np.prod(self.shape)) * 4 if converted else 0)
 
 
 def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple[int, ...]:
@@ -117,8 +150,10 @@ class Inflated:
     """Gzip or zlib data; checksums are verified where a member ends."""
 
     def __init__(self, data: bytes, *, path: Path) -> None:
-        self._stream, self._rest = _library.decompressobj(47), data  # 47: gzip or zlib, told by the first bytes
-        self._path = path
+        self._data, self._at, self._path = memoryview(data), 0, path
+        self._stream = _library.decompressobj(47)  # 47: gzip or zlib, told by the first bytes
+        self._rest: bytes | memoryview = b""
+        self._step, self._empty, self._empties = len(data), True, 0
 
     @property
     def complete(self) -> bool:
@@ -130,42 +165,48 @@ class Inflated:
         pieces: list[bytes] = []
         try:
             while size > 0:
-                if self._stream.eof:
-                    if self._stream.unused_data[:2] != GZIP:
-                        break
-                    self._stream, self._rest = _library.decompressobj(47), self._stream.unused_data
+                if self._stream.eof and not self._open_next():
+                    break
+                if not self._rest:
+                    self._rest = self._data[self._at : self._at + self._step]
+                    self._at += len(self._rest)
                 before = len(self._rest)
                 piece = self._stream.decompress(self._rest, size)
                 self._rest = self._stream.unconsumed_tail
-                if not piece and not self._stream.eof and len(self._rest) in (0, before):
+                if piece:
+                    self._empty = False
+                    pieces.append(piece)
+                    size -= len(piece)
+                elif not self._stream.eof and (
+                    len(self._rest) == before or (not self._rest and self._at == len(self._data))
+                ):
                     break
-                pieces.append(piece)
-                size -= len(piece)
         except (_library.error, zlib.error):
             raise ImageError(self._path, f"its compressed data is damaged; {AGAIN}") from None
         return b"".join(pieces)
 
+    def _open_next(self) -> bool:
+        """Goes on to the next member, where there is one."""
+        start = self._at - len(self._stream.unused_data)
+        if self._data[start : start + 2] != GZIP:
+            return False
+        self._empties += self._empty
+        if self._empties > MAX_EMPTY:
+            raise ImageError(self._path, f"its compressed data has more than {MAX_EMPTY} empty members; {AGAIN}")
+        # Small steps: what is left of a step is copied at the end of every member.
+        self._at, self._rest, self._step, self._empty = start, b"", MEMBER, True
+        self._stream = _library.decompressobj(47)
+        return True
 
-def voxels_of(
-    stream: Plain | Inflated,
-    *,
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    path: Path,
-    start: bytes = b"",
-    offset: int = 0,
-    scale: tuple[float | None, float | None] = (None, None),
-) -> np.ndarray:
+
+def voxels_of(stream: Plain | Inflated, *, header: Header, path: Path, start: bytes = b"") -> np.ndarray:
     """Reads the rest of a file, which must hold exactly the voxels that its header declares.
 
     Args:
         stream: Where the bytes come from.
-        shape: The voxels', first index fastest.
-        dtype: Theirs in the file.
+        header: What is declared; its offset counts from the first byte of `start`.
         path: For messages.
         start: What was read already.
-        offset: Of the first voxel in the file, `start` included.
-        scale: Slope and intercept, if the header gives them.
 
     Returns:
         Read-only array as `Image.array`.
@@ -173,7 +214,7 @@ def voxels_of(
     Raises:
         ImageError: There are fewer or more bytes, or the compressed data is damaged or incomplete.
     """
-    size = int(np.prod(shape)) * dtype.itemsize
+    shape, dtype, size, offset = header.shape, header.dtype, header.size, header.offset
     body = start + stream.read(offset + size + 1 - len(start))
     promise = f"its header declares {size} bytes of voxel data {shape}"
     if len(body) < offset + size:
@@ -183,9 +224,9 @@ def voxels_of(
     if not stream.complete:
         raise ImageError(path, f"truncated: its compressed data is incomplete; {AGAIN}")
     array = np.frombuffer(body, dtype=dtype, count=size // dtype.itemsize, offset=offset).reshape(shape, order="F")
-    slope, intercept = scale
+    slope, intercept = header.scale
     with np.errstate(over="ignore", invalid="ignore"):
-        if slope is not None and scale != (1, 0):
+        if header.scaled and slope is not None:
             array = array.astype(np.float32) * np.float32(slope) + np.float32(intercept or 0)
         elif dtype.kind == "f" and dtype.itemsize != 4:
             array = array.astype(np.float32)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from brats_cascade.data._file import ImageError, read_file
 from brats_cascade.data._image import (
     AGAIN,
-    ImageError,
+    MAX_BYTES,
+    Header,
     Inflated,
     Plain,
     SourceFile,
@@ -28,6 +30,7 @@ _TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4"},
     **{"MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8"},
 }
+MAX_HEADER = 2**16  # bytes
 _VOXELS = "ElementDataFile"  # the last key of a header
 # Keys that have a meaning here, with their other names; keys that are no misspelling of these are other programs' own.
 _KEYS = {
@@ -43,7 +46,7 @@ _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
-def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray, np.dtype, tuple[SourceFile, ...]]:
+def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, Header, tuple[SourceFile, ...]]:
     """Turns a file's bytes into voxels.
 
     Args:
@@ -51,24 +54,36 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray,
         path: The file, for messages; the voxels of an .mhd are read from beside it.
 
     Returns:
-        Voxels (x, y, z), affine (4, 4) in RAS mm, the type in the file, and the further file that holds the voxels of an
-        .mhd.
+        Voxels (x, y, z), the header, and the further file that holds the voxels of an .mhd.
 
     Raises:
         ImageError: Anything but a sound 3-D volume.
     """
-    header, payload, beside = _split(data, path=path)
+    keys, end = _keys(data, path=path)
+    header, beside = _checked(keys, path=path), _beside(keys, path=path)
+    payload = data[end:] if beside is None else read_file(beside, most=MAX_BYTES)
+    stream = Inflated(payload, path=path) if _is_true(keys.get("CompressedData", "F")) else Plain(payload)
+    files = () if beside is None else (SourceFile.of(beside, payload),)
+    return voxels_of(stream, header=header, path=path), header, files
+
+
+def metaimage_header(head: bytes, *, path: Path) -> tuple[Header, Path | None]:
+    """The header alone, from a file's first bytes, and the file beside it with the voxels of an .mhd."""
+    keys, _ = _keys(head, path=path)
+    return _checked(keys, path=path), _beside(keys, path=path)
+
+
+def _checked(keys: dict[str, str], *, path: Path) -> Header:
+    """What the keys of a header mean; refuses all but plain 3-D volumes."""
     try:
-        shape = checked_shape(tuple(int(size) for size in _numbers(header["DimSize"])), path=path)
-        axes, channels = _numbers(header["NDims"]), _numbers(header.get("ElementNumberOfChannels", "1"))
-        spacing = np.array(_numbers(header.get("ElementSpacing", header.get("ElementSize", "1 1 1"))))
-        turn = np.array(_numbers(header.get("TransformMatrix", "1 0 0 0 1 0 0 0 1"))).reshape(3, 3).T
-        origin = np.array(_numbers(header.get("Offset", "0 0 0")))
-        binary, packed = (
-            _is_true(header.get(key, word)) for key, word in (("BinaryData", "T"), ("CompressedData", "F"))
-        )
-        order = ">" if _is_true(header.get("BinaryDataByteOrderMSB", "F")) else "<"
-        skip, kind = _numbers(header.get("HeaderSize", "0")), header["ElementType"]
+        shape = checked_shape(tuple(int(size) for size in _numbers(keys["DimSize"])), path=path)
+        axes, channels = _numbers(keys["NDims"]), _numbers(keys.get("ElementNumberOfChannels", "1"))
+        spacing = np.array(_numbers(keys.get("ElementSpacing", keys.get("ElementSize", "1 1 1"))))
+        turn = np.array(_numbers(keys.get("TransformMatrix", "1 0 0 0 1 0 0 0 1"))).reshape(3, 3).T
+        origin = np.array(_numbers(keys.get("Offset", "0 0 0")))
+        binary, _ = _is_true(keys.get("BinaryData", "T")), _is_true(keys.get("CompressedData", "F"))
+        order = ">" if _is_true(keys.get("BinaryDataByteOrderMSB", "F")) else "<"
+        skip, kind = _numbers(keys.get("HeaderSize", "0")), keys["ElementType"]
         if spacing.shape != (3,) or origin.shape != (3,) or spacing.min() < 0:
             raise ValueError("ElementSpacing or Offset")
     except (KeyError, ValueError) as error:
@@ -76,17 +91,14 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, np.ndarray,
     if (axes, channels, skip, binary) != ([3], [1], [0], True) or kind not in _TYPES:
         raise ImageError(
             path,
-            f"expected a binary 3-D volume of one number per voxel, received NDims {header['NDims']}, {channels} channels, "
+            f"expected a binary 3-D volume of one number per voxel, received NDims {keys['NDims']}, {channels} channels, "
             f"{kind}; export it as one plain .mha",
         )
-    stream = Inflated(payload, path=path) if packed else Plain(payload)
-    dtype = np.dtype(order + _TYPES[kind])
-    array = voxels_of(stream, shape=shape, dtype=dtype, path=path)
     affine = np.eye(4)
     affine[:3, :3] = _LPS_TO_RAS @ turn * spacing
     affine[:3, 3] = _LPS_TO_RAS @ origin
     # -0.0 would be written back as such.
-    return array, checked_affine(affine + 0.0, path=path), dtype, beside
+    return Header(shape, np.dtype(order + _TYPES[kind]), checked_affine(affine + 0.0, path=path))
 
 
 def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> None:
@@ -116,28 +128,35 @@ def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> Non
             raise OSError(code, os.strerror(code))
 
 
-def _split(data: bytes, *, path: Path) -> tuple[dict[str, str], bytes, tuple[SourceFile, ...]]:
-    """The header's keys, the bytes of the voxels, and the file beside it in which they lie, if they do."""
-    at = data[: 2**16].find(_VOXELS.encode())
-    end = data.find(b"\n", at)
-    if at < 0 or b"NDims" not in data[:at]:
+def _keys(data: bytes, *, path: Path) -> tuple[dict[str, str], int]:
+    """The header's keys and values, and where it ends."""
+    at = data[:MAX_HEADER].find(_VOXELS.encode())
+    end = data.find(b"\n", at, MAX_HEADER) + 1 or len(data)
+    if at < 0 or end > MAX_HEADER or b"NDims" not in data[:at]:
         raise ImageError(path, f"expected a MetaImage header, found bytes {data[:8].hex(' ')}; {AGAIN}")
     header: dict[str, str] = {}
-    for line in data[: end if end >= 0 else len(data)].decode("latin-1").split("\n"):
+    for line in data[:end].decode("latin-1").split("\n"):
         name, equals, value = (part.strip() for part in line.partition("="))
         key = _KEYS.get(name, name)
         misspelt = name not in _KEYS and difflib.get_close_matches(name, _KEYS, n=1, cutoff=0.8)
         if line.strip() and (not equals or not name.isprintable() or ":" in name or key in header or misspelt):
             raise ImageError(path, f"its MetaImage header is damaged at {line[:60].strip()!r}; {AGAIN}")
         header[key] = value
-    where = header.get(_VOXELS, "")
+    return header, end
+
+
+def _beside(keys: dict[str, str], *, path: Path) -> Path | None:
+    """The file beside it in which the voxels lie, if they do; refuses one in another place, and lists of files."""
+    where = keys.get(_VOXELS, "")
     if where.upper() == "LOCAL":
-        return header, data[end + 1 :] if end >= 0 else b"", ()
+        return None
     beside = path.parent / where
-    if Path(where).name != where or where.upper().startswith("LIST") or not beside.is_file():
-        raise ImageError(path, f"its voxels should be in {where!r} beside it; put that file there, or export one .mha")
-    payload = beside.read_bytes()
-    return header, payload, (SourceFile.of(beside, payload),)
+    listed = where.upper().startswith("LIST")
+    if Path(where).name != where or listed or not os.path.isfile(beside):  # noqa: PTH113 - is_file() fails for odd names
+        raise ImageError(
+            path, f"its voxels should be in {where[:60]!r} beside it; put that file there, or export one .mha"
+        )
+    return beside
 
 
 def _numbers(text: str) -> list[float]:

@@ -7,12 +7,13 @@ import nibabel
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from brats_cascade.data._image import AGAIN, GZIP, ImageError, Inflated, Plain, checked_affine, checked_shape, voxels_of
+from brats_cascade.data._file import ImageError
+from brats_cascade.data._image import AGAIN, GZIP, Header, Inflated, Plain, checked_affine, checked_shape, voxels_of
 
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 
 
-def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, np.ndarray, np.dtype]:
+def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, Header]:
     """Turns a file's bytes into voxels.
 
     Args:
@@ -21,13 +22,27 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
         axes: 3, or 4 for a file whose last axis holds modalities.
 
     Returns:
-        Voxels (x, y, z) or (x, y, z, modalities), affine (4, 4) and the type in the file.
+        Voxels (x, y, z) or (x, y, z, modalities), and the header.
 
     Raises:
         ImageError: Anything but a sound volume of that many axes.
     """
-    stream = Inflated(data, path=path) if data[:2] == GZIP else Plain(data)
+    stream = _stream(data, path=path)
     start = stream.read(540)
+    header = _checked(start, path=path, axes=axes)
+    return voxels_of(stream, header=header, path=path, start=start), header
+
+
+def nifti_header(head: bytes, *, path: Path, axes: int = 3) -> Header:
+    """The header alone, from a file's first bytes; as `parse_nifti`."""
+    return _checked(_stream(head, path=path).read(540), path=path, axes=axes)
+
+
+def _stream(data: bytes, *, path: Path) -> Inflated | Plain:
+    return Inflated(data, path=path) if data[:2] == GZIP else Plain(data)
+
+
+def _checked(start: bytes, *, path: Path, axes: int) -> Header:
     header = _header(start, path=path)
     try:
         with np.errstate(all="ignore"):  # damaged numbers overflow in nibabel's arithmetic
@@ -42,8 +57,7 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
         raise ImageError(path, f"expected one number per voxel, found type {dtype}; export it as int16 or float32")
     if not int(header["sizeof_hdr"]) <= offset <= 2**26:
         raise ImageError(path, f"its NIfTI header puts the voxels at byte {offset}; {AGAIN}")
-    array = voxels_of(stream, shape=shape, dtype=dtype, path=path, start=start, offset=offset, scale=scale)
-    return array, checked_affine(affine, path=path), dtype
+    return Header(shape, dtype, checked_affine(affine, path=path), offset, scale)
 
 
 def nifti_image(path: Path) -> nibabel.Nifti1Image:

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade import MODALITIES
+from brats_cascade.data._file import read_file
+from brats_cascade.errors import UserError
 
+MAX_BYTES = 2**24  # of dataset.json, which also lists the cases
 # Task01's own order, for a folder without dataset.json (REFERENCE.md section 6).
 USUAL = {"flair": 0, "t1": 1, "t1c": 2, "t2": 3}
 _NAMES = {
@@ -29,10 +32,12 @@ def read_channels(folder: Path) -> tuple[Mapping[str, int], str]:
     if not path.exists():
         return USUAL, ""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path, most=MAX_BYTES))
         channels = {_NAMES[str(name).lower()]: int(place) for place, name in content["modality"].items()}
         numbers = {int(number): str(text).lower() for number, text in content.get("labels", {}).items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except UserError as error:
+        return USUAL, str(error)
+    except (RecursionError, ValueError, KeyError, AttributeError, TypeError) as error:
         kind = f"{type(error).__name__}: {error}"
         return USUAL, f"{path}: expected the dataset.json of Task01_BrainTumour, found {kind}; download it again"
     if set(channels) != set(MODALITIES) or sorted(channels.values()) != [0, 1, 2, 3]:

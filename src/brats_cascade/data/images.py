@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
 
-from brats_cascade.data._image import Image, ImageError, SourceFile
-from brats_cascade.data._metaimage import parse_metaimage, write_metaimage
-from brats_cascade.data._nifti import nifti_image, parse_nifti
+from brats_cascade.data._file import ImageError, open_file, read_file
+from brats_cascade.data._image import HEAD, MAX_BYTES, Header, Image, SourceFile
+from brats_cascade.data._metaimage import metaimage_header, parse_metaimage, write_metaimage
+from brats_cascade.data._nifti import nifti_header, nifti_image, parse_nifti
 
 __all__ = [
-    *("Image", "ImageError", "SourceFile", "canonical_spacing", "from_canonical", "read_image", "to_canonical"),
-    "write_labels",
+    *("Image", "ImageError", "SourceFile", "canonical_spacing", "from_canonical", "read_header", "read_image"),
+    *("to_canonical", "write_labels"),
 ]
 
 _METAIMAGE = (".mha", ".mhd")
@@ -38,24 +39,37 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
         ImageError: The file cannot be read, is damaged, or is no volume of numbers with that many axes.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        if path.is_symlink():
-            what = f"a link to {path.readlink()}: {error.strerror}"
-            raise ImageError(path, f"cannot be read ({what}); repair the link, or remove it") from None
-        raise ImageError(path, f"cannot be read ({error.strerror}); check that it exists and its permissions") from None
-    if not data:
-        raise ImageError(path, "the file is empty (0 bytes); copy or download it again")
+    data = read_file(path, most=MAX_BYTES)
+    _check_format(path, start=data, axes=axes)
     beside: tuple[SourceFile, ...] = ()
     if _has_suffix(path, _METAIMAGE):
-        if axes != 3:
-            raise ImageError(path, f"expected a NIfTI file of {axes} axes; export it as .nii.gz")
-        array, affine, dtype, beside = parse_metaimage(data, path=path)
+        array, header, beside = parse_metaimage(data, path=path)
     else:
-        array, affine, dtype = parse_nifti(data, path=path, axes=axes)
+        array, header = parse_nifti(data, path=path, axes=axes)
     files = (SourceFile.of(path, data), *beside)
-    return Image(array=array, affine=affine, path=path, dtype=dtype, files=files)
+    return Image(array=array, affine=header.affine, path=path, dtype=header.dtype, files=files)
+
+
+def read_header(path: Path, *, axes: int = 3) -> tuple[Header, int]:
+    """What a file declares, and the bytes of all files that `read_image` would read; the voxels stay unread.
+
+    Raises:
+        ImageError: As `read_image`, as far as its first bytes tell.
+    """
+    with open_file(path, most=MAX_BYTES) as (file, size):
+        head = file.read(HEAD)
+    _check_format(path, start=head, axes=axes)
+    if not _has_suffix(path, _METAIMAGE):
+        return nifti_header(head, path=path, axes=axes), size
+    header, beside = metaimage_header(head, path=path)
+    return header, size + (beside.stat().st_size if beside else 0)
+
+
+def _check_format(path: Path, *, start: bytes, axes: int) -> None:
+    if not start:
+        raise ImageError(path, "the file is empty (0 bytes); copy or download it again")
+    if _has_suffix(path, _METAIMAGE) and axes != 3:
+        raise ImageError(path, f"expected a NIfTI file of {axes} axes; export it as .nii.gz")
 
 
 def write_labels(

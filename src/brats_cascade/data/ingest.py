@@ -12,21 +12,18 @@ from typing import Any
 
 import pandas as pd
 
+from brats_cascade import MAX_GB
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
 from brats_cascade.data.kept import kept_cases, key_of, trim
+from brats_cascade.data.memory import check_memory
 from brats_cascade.data.prepare import VERSION, CaseError, prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
-from brats_cascade.errors import machine_error
+from brats_cascade.errors import UserError, machine_error
 
 log = logging.getLogger(__name__)
-_NAMES = (
-    errno.ENAMETOOLONG,
-    errno.EINVAL,
-    errno.EILSEQ,
-)  # what a case's name, and no want of anything, is answered with
 
 
 def ingest(
@@ -38,6 +35,7 @@ def ingest(
     workers: int,
     scheduler: str = "",
     keep_gb: float = 20,
+    max_gb: float = MAX_GB,
 ) -> pd.DataFrame:
     """Brings the store in line with the cases: each is taken from those kept, or made and kept; all others leave the store.
 
@@ -52,6 +50,7 @@ def ingest(
         workers: Processes.
         scheduler: Address of a Dask scheduler whose workers see the same folders; "" for processes of this machine.
         keep_gb: What kept cases that are not among these may take, gigabytes.
+        max_gb: The memory that one case may take, gigabytes; one that would take more cannot be used.
 
     Returns:
         The per-case table, see facts.COLUMNS.
@@ -65,7 +64,7 @@ def ingest(
     for name in set(list_cases(root)) - {case.name for case in cases}:
         log.info("%s: no longer in the source, deleted from %s", name, root)
         delete_case(root, name=name)
-    work = partial(_ingest_one, root=root, kept=kept, recipe=recipe)
+    work = partial(_ingest_one, root=root, kept=kept, recipe=recipe, max_gb=max_gb)
     rows = run_cases(work, cases, workers=workers, scheduler=scheduler, title="ingest")
     taken = sum(row.get("taken", False) for row in rows)
     if taken:
@@ -75,23 +74,23 @@ def ingest(
     return measure.table(rows)
 
 
-def survey(cases: Sequence[Case], *, workers: int) -> pd.DataFrame:
+def survey(cases: Sequence[Case], *, workers: int, max_gb: float = MAX_GB) -> pd.DataFrame:
     """The per-case table of `ingest`, but for `stored`: everything is read and measured, nothing is written."""
-    work = partial(_ingest_one, root=None, kept=None, recipe=Recipe(clip=0.01))
+    work = partial(_ingest_one, root=None, kept=None, recipe=Recipe(clip=0.01), max_gb=max_gb)
     return measure.table(run_cases(work, cases, workers=workers, title="check"))
 
 
-def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Recipe) -> dict[str, Any]:
+def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Recipe, max_gb: float) -> dict[str, Any]:
     """Takes or makes one case, stores it where there is a store, and returns its row, in which every fault of the case ends.
 
     Raises:
         MachineError: The machine lacks something, or what was written could not be read back; no fault of the case.
     """
     try:
-        row = _take(case, root=root, kept=kept, recipe=recipe) if root and kept else None
+        row = _take(case, root=root, kept=kept, recipe=recipe, max_gb=max_gb) if root and kept else None
         if row is not None:
             return row
-        prepared = prepare_case(case, **recipe.as_dict())
+        prepared = prepare_case(case, **recipe.as_dict(), max_gb=max_gb)
         facts = {**prepared.facts, "stored": root is not None}
         if root and kept:
             # Neither places nor times: equal files give equal bytes in the store, wherever and whenever it is made.
@@ -100,14 +99,12 @@ def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Rec
             arrays = {part: getattr(prepared, part) for part in ("image", "brain", "labels")}
             folder = write_case(kept / case.name, name=key_of(meta), meta=meta, **arrays)
             if not place_case(folder, root, name=case.name):
-                raise OSError(f"{folder}: written, but read back otherwise")
+                raise OSError(errno.EIO, "written, but read back otherwise", str(folder))
         return facts
     except CaseError as error:
         row = {**error.facts, "problem": str(error)}
     except (OSError, MemoryError) as error:
-        if getattr(error, "errno", None) not in _NAMES:
-            raise machine_error(error, at=case.name) from None
-        row = {**measure.identity(case), "problem": f"{case.name}: {error}; rename its folder and files"}
+        raise machine_error(error, at=case.name) from None
     except Exception as error:
         log.exception("%s: unexpected", case.name)
         message = " ".join(f"{type(error).__name__}: {error}".split())
@@ -117,9 +114,9 @@ def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Rec
     return row
 
 
-def _take(case: Case, *, root: Path, kept: Path, recipe: Recipe) -> dict[str, Any] | None:
+def _take(case: Case, *, root: Path, kept: Path, recipe: Recipe, max_gb: float) -> dict[str, Any] | None:
     """Puts a case that would come out the same as a kept one into the store and returns its row, or None."""
-    if case.problems:
+    if case.problems or not _fits(case, max_gb=max_gb):
         return None
     identity = measure.identity(case)
     due = {"version": VERSION, **recipe.as_dict()}
@@ -138,6 +135,14 @@ def _take(case: Case, *, root: Path, kept: Path, recipe: Recipe) -> dict[str, An
         log.warning("%s: what was kept of it is no longer as it was written; it is made again", case.name)
         delete_case(folder.parent, name=folder.name)
     return None
+
+
+def _fits(case: Case, *, max_gb: float) -> bool:
+    try:
+        check_memory(case, max_gb=max_gb)
+    except UserError:
+        return False
+    return True
 
 
 def _same_files(path: Path, *, records: Sequence[dict[str, Any]]) -> bool:

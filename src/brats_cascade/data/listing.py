@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from brats_cascade import MODALITIES
+from brats_cascade.data._file import read_file
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import read_image
 from brats_cascade.data.names import safe_id
@@ -23,6 +24,7 @@ from brats_cascade.data.truth import in_words, schemes_with, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES
 
+MAX_BYTES = 2**27  # of a listing: some 400,000 cases
 _SEPARATORS = (",", ";", "\t")
 _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 NAMES = ("cases.csv", "cases.json")
@@ -38,14 +40,12 @@ def read_text(path: Path) -> str:
         UserError: It cannot be read, or is in another encoding.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, most=MAX_BYTES)
         if data.startswith(_BOM_16):
             return data.decode("utf-16")
         if b"\0" in data[:2]:
             return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
         return data.decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path}: the listing cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         where = f"byte {error.start} is neither UTF-8 nor UTF-16"
         raise UserError(f"{path}: the listing cannot be read ({where}); save it as CSV UTF-8") from None

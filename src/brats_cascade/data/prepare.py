@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from brats_cascade import MODALITIES
+from brats_cascade import MAX_GB, MODALITIES
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import Image, canonical_spacing, read_image, to_canonical
+from brats_cascade.data.memory import check_memory
 from brats_cascade.data.preprocess import bounding_box, brain_mask
 from brats_cascade.data.recipe import AXES, Recipe
 from brats_cascade.data.standardise import standardise_all
@@ -114,19 +115,29 @@ class PreparedCase:
 
 
 def prepare_case(
-    case: Case, *, clip: float, n4: bool = False, zscore: str = "brain", axis: str = "axial", with_truth: bool = True
+    case: Case,
+    *,
+    clip: float,
+    n4: bool = False,
+    zscore: str = "brain",
+    axis: str = "axial",
+    with_truth: bool = True,
+    max_gb: float = MAX_GB,
 ) -> PreparedCase:
     """Reads a case, checks it, and preprocesses it (paper section 4) as a Recipe of these parameters says.
 
-    Without `with_truth` the truth stays unread, as for a prediction.
+    Without `with_truth` the truth stays unread, as for a prediction. `max_gb` is the memory that the case may take.
 
     Raises:
-        CaseError: Files are missing, unreadable, damaged, or do not fit together; names the case and says what to do.
+        CaseError: Files are missing, too large, damaged, or do not fit together; names the case and says what to do.
         UserError: A parameter that is none.
     """
     recipe = Recipe(clip=clip, n4=n4, zscore=zscore, axis=axis)
     facts = measure.identity(case)
     try:
+        if case.problems and (with_truth or not _scans_are_there(case)):
+            raise UserError("; ".join(case.problems))
+        check_memory(case, max_gb=max_gb, with_truth=with_truth)
         return _prepare(case, recipe=recipe, with_truth=with_truth, facts=facts)
     except UserError as error:
         message = str(error)
@@ -188,8 +199,6 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
 
 def _read(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> tuple[dict[str, Image], dict[str, np.ndarray]]:
     """The files, and their voxels in the canonical frame (slices, rows, columns)."""
-    if case.problems and (with_truth or not _scans_are_there(case)):
-        raise UserError("; ".join(case.problems))
     images = read_scans(case, with_truth=with_truth, facts=facts)
     affine = images[MODALITIES[0]].affine
     facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), canonical_spacing(affine), strict=True))

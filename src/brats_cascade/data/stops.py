@@ -13,12 +13,14 @@ AGAIN = "dvc repro --force --single-item ingest"
 
 def dvc_stops_at(source: Path) -> list[str]:
     """Says which files of a source DVC cannot hash, and what to do: one line per kind of file."""
-    dead, closed, misnamed = [], [], []
+    dead, closed, misnamed, endless = [], [], [], []
     for path in _files(source):
         if str(path).encode(errors="replace") != os.fsencode(path):
             misnamed.append(path)
         elif not path.exists():
             dead.append(path)
+        elif not path.is_file():
+            endless.append(path)
         elif not os.access(path, os.R_OK):
             closed.append(path)
     lines = []
@@ -37,6 +39,11 @@ def dvc_stops_at(source: Path) -> list[str]:
         lines.append(
             f"{_count(misnamed, 'file')} whose name is not UTF-8, first {misnamed[0]}: dvc repro would stop there with 'utf-8' "
             "codec can't encode; rename the file, or its folder"
+        )
+    if endless:
+        lines.append(
+            f"{_count(endless, 'name')} of no file but a pipe, a device or a socket, first {endless[0]}: dvc repro would wait "
+            "there for ever or stop; remove them from the folder"
         )
     return [printable(line) for line in lines]
 

@@ -95,6 +95,8 @@ def read_scheme(path: Path) -> str | None:
 def _header_text(path: Path, *, field: str) -> str:
     import nibabel
 
+    if not path.is_file():  # a pipe would wait for ever
+        return ""
     try:
         header: Any = nibabel.load(path).header
         return str(header[field].item().decode("latin-1"))

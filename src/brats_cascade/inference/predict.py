@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brats_cascade import MAX_GB
 from brats_cascade.data.case import Case
 from brats_cascade.data.checks import judge_case
 from brats_cascade.data.prepare import PreparedCase, prepare_case
@@ -44,6 +45,7 @@ def predict_case(
     flips: bool = False,
     allow_merged: bool = False,
     strict: bool = False,
+    max_gb: float = MAX_GB,
 ) -> Prediction:
     """Segments a case from its files.
 
@@ -55,6 +57,7 @@ def predict_case(
         flips: Also segment the mirror image, and average.
         allow_merged: Accept a network that does not tell apart what the case's release does.
         strict: Refuse a case that differs from what the networks were trained on, or that one of them was trained on.
+        max_gb: The memory that reading and preprocessing may take, gigabytes.
 
     Returns:
         The prediction.
@@ -66,7 +69,7 @@ def predict_case(
     check_members(members)
     for member in members:
         check_fit(member.contract, case=case, allow_merged=allow_merged)
-    prepared = prepare_case(case, **members[0].contract.preprocessing, with_truth=False)
+    prepared = prepare_case(case, **members[0].contract.preprocessing, with_truth=False, max_gb=max_gb)
     errors, warnings = judge_case({**prepared.facts, "problem": ""})  # problems that are left are the truth's
     if errors:
         raise UserError(f"{case.name}: {'; '.join(errors)}")

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from brats_cascade import MAX_GB
 from brats_cascade.params.train import Count, NotNegative, Positive, Stage, TrainParams
 
 # One number, or several of which a stage chooses one.
@@ -39,6 +40,7 @@ class IngestParams(Stage):
     workers: Positive
     scheduler: str = ""
     keep_gb: Annotated[float, Field(ge=0)] = 20
+    max_gb: Annotated[float, Field(gt=0)] = MAX_GB
 
 
 class SplitLists(Stage):

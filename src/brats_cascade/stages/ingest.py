@@ -26,6 +26,7 @@ def ingest(project: Project, params: Params) -> None:
         workers=options.workers,
         scheduler=options.scheduler,
         keep_gb=options.keep_gb,
+        max_gb=options.max_gb,
     )
     note_unused(table, unused=found.unused)
     note_names(table, cases=found.cases)
