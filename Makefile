@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 # Medical data stays home, and so does everything about its use: no telemetry, servers on loopback only.
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -10,6 +11,8 @@ export DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := true
 export GX_ANALYTICS_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# The same for all that is started from .venv without make, such as a bare `mlflow ui`.
+QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK", "DVC_NO_ANALYTICS")]; os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 # One setting for OpenMP and BLAS keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
@@ -21,8 +24,11 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"brats-cascade needs Python 3.11 to 3.13, found {v.major}.{v.minor}: run  make $(MAKECMDGOALS) PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned requirements into $(VENV) (once; about 4 GB on disk) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@awk '/^[^ ]/ {keep = /^(setuptools|wheel)==/} keep' requirements.txt > $(VENV)/build.txt # what the few packages without a wheel are built by
+	@$(PIP) --require-hashes -r $(VENV)/build.txt
+	@$(PIP) --require-hashes --no-build-isolation --no-compile -r requirements.txt
+	@$(PIP) --no-index --no-build-isolation --editable .
+	@echo '$(QUIET)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/quiet.pth" # read at every start
 	@$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >/dev/null || true # on all cores; where bytecode is never written, every start would be slow
 	@touch $@
 
@@ -59,8 +65,8 @@ ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
 bench: $(STAMP) ## the benchmarks, into docs/results/speed.md
 	@$(BIN)/python -m benchmarks
 
-lock: ## compiles requirements.txt anew from pyproject.toml (needs uv; writes no index address)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --fork-strategy fewest --upgrade \
+lock: ## compiles requirements.txt anew from pyproject.toml, with hashes (needs uv; writes no index address)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --fork-strategy fewest --upgrade --generate-hashes \
 	  --no-header --no-annotate --quiet --output-file requirements.txt
 
 clean-venv: ## removes .venv

@@ -10,8 +10,8 @@ from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
+from brats_cascade.commands import licences, serve
 from brats_cascade.commands import predict_options as options
-from brats_cascade.commands import serve
 from brats_cascade.errors import ending_in_one_line, start_log
 
 keep_quiet()
@@ -39,6 +39,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data before using it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.command("serve")(serve.run)
+app.command("licences")(licences.run)
 
 
 @app.command()

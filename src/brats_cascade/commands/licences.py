@@ -1,0 +1,25 @@
+"""brats-cascade licences: the licence of everything that is installed beside this project."""
+
+from importlib.metadata import Distribution, distributions
+
+import typer
+
+from brats_cascade.errors import printable
+
+
+def run() -> None:
+    """List the licence of every installed package, as its own metadata states it."""
+    from brats_cascade.report.text import text_table
+
+    found = {distribution.name.lower(): distribution for distribution in distributions()}
+    rows = [(each.name, each.version, licence_of(each)) for _, each in sorted(found.items())]
+    typer.echo(text_table(("package", "version", "licence"), rows=rows))
+
+
+def licence_of(distribution: Distribution) -> str:
+    """The SPDX expression, otherwise the classifiers, otherwise the first line of the licence field; "not stated" without."""
+    about = distribution.metadata
+    expression, text = ("".join(about.get_all(key) or ()).strip() for key in ("License-Expression", "License"))
+    kinds = [line.split(" :: ")[-1] for line in about.get_all("Classifier") or () if line.startswith("License ::")]
+    named = ", ".join(kind for kind in kinds if kind != "OSI Approved")
+    return printable(expression or named or text.partition("\n")[0] or "not stated")
