@@ -1,10 +1,12 @@
 import json
 import zipfile
+from dataclasses import asdict
 
 import keras
 import numpy as np
 import pytest
 
+from brats_cascade.errors import UserError
 from brats_cascade.models import files
 from brats_cascade.models.build import build_model
 from brats_cascade.models.two_path import Style
@@ -51,3 +53,65 @@ def test_records_from_before_a_key_was_renamed_are_read():
     older = {("first_style" if key == "cnn1_style" else key): value for key, value in record.items()}
     assert "first_style" in older
     assert files.Contract.from_dict(older) == files.Contract.from_dict(record) == contract
+
+
+WRONG = {
+    "axis": 9, "clip": 7, "zscore": "nothing", "architecture": "resnet", "classes": [0, 1, 9], "modalities": ["t1", "pet"],
+    "n4": "maybe", "style.precision": "float8", "style.width": 1e6, "style.maxout": 0, "style.l2": float("nan"),
+    "style.dropout": 1.0, "style.depth": 3, "cnn1_style": 4, "data": [1], "format": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG.items())
+def test_a_record_that_no_training_writes_is_refused_by_name(tmp_path, key, value):
+    contract = files.Contract("two_path", (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, Style(width=0.03), None)
+    record = json.loads(json.dumps(contract.as_dict()))
+    inner = record["style"] if key.startswith("style.") else record
+    inner[key.removeprefix("style.")] = value
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=rf"model\.json: not a model's record \({key}.*\); restore it or train again$"):
+        files.load_trained(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{", '{"clip": NaN}', "[" * 100000, "\ud800"])
+def test_what_is_no_record_is_refused(tmp_path, text):
+    (tmp_path / "model.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(UserError, match=r"model\.json: not a model's record"):
+        files.load_trained(tmp_path)
+
+
+def test_a_network_that_its_record_does_not_describe_is_refused(saved):
+    from brats_cascade.models.fold import load_for_inference
+
+    _, (folder, _) = saved
+    record = json.loads((folder / "model.json").read_text())
+    style = record["style"]
+    for other in ({"classes": [0, 1]}, {"architecture": "unet"}, {"style": {**style, "width": 0.06}}):
+        (folder / "model.json").write_text(json.dumps({**record, **other}))
+        with pytest.raises(
+            UserError, match=r"not the network that model\.json describes .*; restore both or train again"
+        ):
+            load_for_inference(folder, precision="float32")
+
+
+def test_a_damaged_archive_is_refused_wherever_the_damage_is(saved):
+    network, (folder, _) = saved
+    path = folder / "model.keras"
+    whole, image = path.read_bytes(), np.random.default_rng(0).normal(size=(1, 40, 40, 4)).astype(np.float32)
+    expected = network.predict_on_batch(image)
+    for number in range(20):
+        damaged = bytearray(whole)
+        damaged[number * len(whole) // 20 + 7] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            loaded, _ = files.load_trained(folder)
+        except UserError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+        else:
+            np.testing.assert_array_equal(loaded.predict_on_batch(image), expected)
+
+
+def test_the_record_knows_every_setting_of_a_style():
+    from brats_cascade.models.contract import _Style
+
+    assert {name: field.default for name, field in _Style.model_fields.items()} == asdict(Style())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, is_trouble, one_line
 from brats_cascade.models.cascade import CASCADES, GEOMETRY, build_cnn2, join_cascade
 from brats_cascade.models.coarse import COARSE, COARSE_CNN1, build_coarse_cnn1, build_coarse_cnn2, join_coarse
 from brats_cascade.models.two_path import Style, build_two_path
@@ -80,5 +80,8 @@ def load_network(path: Path) -> keras.Model:
         raise UserError(f"{path}: no such model file; expected what training writes, models/EXPERIMENT/model.keras")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable Keras model ({error}); train it again or restore the file") from error
+    except Exception as error:  # of the archive, its JSON, its HDF5 or Keras: each names damage in its own way
+        if is_trouble(error):
+            raise
+        found = f"{type(error).__name__}: {one_line(error)}"
+        raise UserError(f"{path}: not a readable Keras model ({found}); train it again or restore the file") from None

@@ -1,88 +1,22 @@
 """A trained network on disk: model.keras beside model.json, which says all that the weights do not."""
 
+import contextlib
 import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, one_line
 from brats_cascade.models.build import CNN1_OF, build_model, load_network
-from brats_cascade.models.cascade import GEOMETRY, Geometry
-from brats_cascade.models.training_data import TrainingData
-from brats_cascade.models.two_path import Style
+from brats_cascade.models.contract import Contract
 
 NETWORK, CONTRACT = "model.keras", "model.json"
 METADATA = "metadata.json"  # in the archive, by Keras
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a network expects and gives.
-
-    Attributes:
-        architecture: A key of GEOMETRY.
-        classes: Canonical label of each output.
-        modalities: Channels of the image, in order.
-        clip: Share of intensities clipped at either end before the z-score.
-        style: Of the last CNN.
-        cnn1_style: Of a cascade's CNN 1, or None.
-        n4: Whether T1 and T1c had their bias field corrected.
-        zscore: Over what the z-score was taken, as `prepare_case` has it.
-        axis: Across what the slices were cut, likewise.
-        data: What it was trained on; None where that was not recorded.
-    """
-
-    architecture: str
-    classes: tuple[int, ...]
-    modalities: tuple[str, ...]
-    clip: float
-    style: Style
-    cnn1_style: Style | None
-    n4: bool = False
-    zscore: str = "brain"
-    axis: str = "axial"
-    data: TrainingData | None = None
-
-    @property
-    def preprocessing(self) -> dict[str, Any]:
-        """How a case's files become what the network was trained on; arguments of `prepare_case`."""
-        return {"clip": self.clip, "n4": self.n4, "zscore": self.zscore, "axis": self.axis}
-
-    @property
-    def geometry(self) -> Geometry:
-        """Where the network looks."""
-        return GEOMETRY[self.architecture]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Contract":
-        """The inverse of `as_dict`.
-
-        Raises:
-            TypeError: A key too many or too few.
-        """
-        plain = dict(values)
-        key = "first_style" if "first_style" in plain else "cnn1_style"  # its name in older records
-        cnn1, data = plain.pop(key), plain.pop("data", None)
-        return cls(
-            **{
-                **plain,
-                "classes": tuple(plain["classes"]),
-                "modalities": tuple(plain["modalities"]),
-                "style": Style(**plain["style"]),
-                "cnn1_style": None if cnn1 is None else Style(**cnn1),
-                "data": None if data is None else TrainingData.from_dict(data),
-            }
-        )
 
 
 def save_trained(folder: Path, *, network: keras.Model, contract: Contract) -> None:
@@ -123,17 +57,38 @@ def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Mod
     folder = path if path.is_dir() else path.parent
     record = folder / CONTRACT
     try:
-        contract = Contract.from_dict(json.loads(record.read_text(encoding="utf-8")))
+        contract = Contract.from_dict(dict(json.loads(record.read_text(encoding="utf-8"))))
     except FileNotFoundError:
         raise UserError(
             f"{record}: not found; expected a folder that training wrote, with {NETWORK} and {CONTRACT}, as models/EXPERIMENT"
         ) from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{record}: not a model's record ({error}); restore it or train again") from None
-    network = load_network(folder / NETWORK if path.is_dir() else path)
-    if precision is None:
-        return network, contract
-    return in_precision(network, contract=contract, precision=precision), contract
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{record}: not a model's record ({one_line(error)}); restore it or train again") from None
+    file = folder / NETWORK if path.is_dir() else path
+    network = load_network(file)
+    with describing(file, contract=contract):
+        name, outputs = network.name, network.outputs[-1].shape[-1]
+        if (name, outputs) != (contract.architecture, len(contract.classes)):
+            raise ValueError(f"it is {name} with {outputs} classes")
+        if precision is not None:
+            network = in_precision(network, contract=contract, precision=precision)
+    return network, contract
+
+
+@contextlib.contextmanager
+def describing(file: Path, *, contract: Contract) -> Iterator[None]:
+    """A block in which a network from a file is taken for what its contract describes.
+
+    Raises:
+        UserError: It is another one.
+    """
+    try:
+        yield
+    except ValueError as error:
+        described = f"{contract.architecture} with {len(contract.classes)} classes, width {contract.style.width:g}"
+        raise UserError(
+            f"{file}: not the network that {CONTRACT} describes ({described}): {one_line(error)}; restore both or train again"
+        ) from None
 
 
 def in_precision(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:

@@ -9,7 +9,7 @@ import numpy as np
 from brats_cascade.data.grid import SLABS
 from brats_cascade.models.build import CNN1_OF, build_model
 from brats_cascade.models.coarse import COARSE_CNN1
-from brats_cascade.models.files import Contract, load_trained
+from brats_cascade.models.files import Contract, describing, load_trained
 from brats_cascade.models.layers import WideOutput
 from brats_cascade.models.two_path import Style
 
@@ -75,7 +75,8 @@ def fold_cnn1(network: keras.Model, *, style: Style) -> keras.Model:
 def load_for_inference(path: Path, *, precision: str) -> tuple[keras.Model, Contract]:
     """`load_trained`, then `for_inference`: what prediction and evaluation use."""
     network, contract = load_trained(path)
-    return for_inference(network, contract=contract, precision=precision), contract
+    with describing(path, contract=contract):
+        return for_inference(network, contract=contract, precision=precision), contract
 
 
 def _scales_are_positive(part: keras.Model) -> bool:

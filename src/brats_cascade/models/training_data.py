@@ -45,7 +45,7 @@ class TrainingData:
     source: str
     spacing: Mapping[str, Sequence[float]]
     intensities: Mapping[str, Mapping[str, Sequence[float]]]
-    cases: Sequence[SeenCase]
+    cases: tuple[SeenCase, ...]
 
     @property
     def releases(self) -> set[str]:
