@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +46,7 @@ class Scale:
     swept: float
     sweep: Sweep
     losses: Mapping[str, dict[str, Any]]
+    arithmetic: Sequence[Mapping[str, bool]] = ({}, {"whole": True})
     words: tuple[str, ...] = ()
 
 
@@ -53,8 +54,10 @@ FULL = Scale(
     465, 150, Sweep(40, 4, FIXED, heartbeat=4, killed_after=10),
     {name: LOSSES for name in ("two_path", "unet", "coarse_cascade", "input_cascade")},
 )  # fmt: skip
-TINY = SHARED | {"width": 0.05, "tile": 16, "batch": 2, "checks": 1}
-SMALL = Scale(600, 0, Sweep(3, 1, TINY, heartbeat=3, killed_after=0), {"two_path": TINY | {"steps": 8}}, ("--small",))
+TINY = SHARED | {"width": 0.05, "tile": 16, "batch": 2, "checks": 1, "steps": 20, "checkpoint_steps": 5}
+SMALL = Scale(
+    600, 0, Sweep(3, 1, TINY, heartbeat=3, killed_after=0), {"two_path": TINY | {"steps": 8}}, ({},), ("--small",)
+)  # fmt: skip
 
 
 @dataclass
@@ -128,6 +131,8 @@ def fitted(run_: Run, *, root: Path) -> Sweep:
     Whether the card or a worker's own core is what they wait for, a step of all workers takes at least the longer of both.
     """
     sweep, steps = run_.scale.sweep, 40
+    if "steps" in sweep.fixed:
+        return sweep
     job = {"architecture": "two_path", "train": sweep.fixed | {"steps": steps}, "timed": True}
     _, second = trainings("pilot", root=root, jobs=[job, job], until=run_.left(300))
     apart = max(0.0, second["seconds"] - steps * second["step"]) + 3  # tracing, validation, bookkeeping
@@ -160,7 +165,7 @@ def swept(run_: Run, *, out: Path) -> dict[str, Any]:
 def losses(run_: Run) -> list[dict[str, Any]]:
     """The same trainings on the card, as shipped and in whole float32, and on the processor."""
     jobs = [{"architecture": name, "train": train} for name, train in run_.scale.losses.items()]
-    both = [job | whole for job in jobs for whole in ({}, {"whole": True})]
+    both = [job | whole for job in jobs for whole in run_.scale.arithmetic]
     until, root = min(run_.left(20), time.time() + 100), WORK / "pilot"
     with ThreadPoolExecutor() as threads:
         card = threads.submit(trainings, "card", root=root, jobs=both, until=until)

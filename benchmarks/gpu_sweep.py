@@ -1,6 +1,7 @@
 """A sweep on one card by the project's own command, killed once with all its workers, and gone on with."""
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from brats_cascade.params.file import read_tree, write_params
 from brats_cascade.project import Project
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.trial import FrozenTrial
 
 STUDY = "gpu"
@@ -182,14 +184,20 @@ def _ready(trials: "Sequence[FrozenTrial]", *, root: Path, sweep: Sweep) -> bool
 
 def _trials(root: Path) -> "list[FrozenTrial]":
     """The study's trials so far; none before the command has made the study."""
-    import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
     if not (Project(root).work / "sweep" / STUDY).is_dir():
         return []
     with contextlib.suppress(KeyError, SQLAlchemyError):
-        return optuna.load_study(study_name=STUDY, storage=_storage(root)).get_trials()
+        return _study(_storage(root)).get_trials()
     return []
+
+
+@functools.cache  # once it is there
+def _study(storage: str) -> "Study":
+    import optuna
+
+    return optuna.load_study(study_name=STUDY, storage=storage)
 
 
 def _resumed(root: Path) -> int:

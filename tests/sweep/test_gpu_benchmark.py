@@ -64,11 +64,35 @@ def test_a_miniature_of_all_parts(make_project: Callable[..., Path]) -> None:
     assert [row["form"] for row in parts["layer"]] == ["columns", "direct"]
     assert all(0 < row["forward, ms"] < 1000 and 0 < row["training step, ms"] < 1000 for row in parts["layer"])
 
-    assert [row["steps"] for row in parts["losses"]] == [8, 8]
+    assert [row["steps"] for row in parts["losses"]] == [8]
     assert all(row["relative difference, largest"] < 1e-4 for row in parts["losses"])
     assert all(0 < row["last loss"] != row["first loss"] for row in parts["losses"])
     reached = {row["what"]: row["reached"] for row in parts["goals"]}
     assert reached["trials of the sweep, killed once: nothing lost"] == "yes"
+
+
+def test_a_trial_gets_the_steps_that_fill_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the slower of a worker's own step and the card's steps of all workers: 0.05 s, and 4 * 0.02 s."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    module = importlib.import_module("benchmarks.gpu")
+    for device, at_once in ((0.005, 0.05), (0.02, 0.08)):
+        pilot = {"seconds": 40 * 0.05 + 2, "step": 0.05, "device": device}
+        monkeypatch.setattr(module, "trainings", lambda name, pilot=pilot, **_: [{}, pilot])
+        steps = module.fitted(module.Run(module.FULL), root=tmp_path).fixed["steps"]
+        spent = module.FULL.sweep.trials / module.FULL.sweep.workers * (steps * at_once + 5)
+        assert spent == pytest.approx(module.FULL.swept, rel=0.01)
+
+
+def test_losses_are_compared_with_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    module = importlib.import_module("benchmarks.gpu_tables")
+    card = [
+        {"architecture": name, "whole": whole, "losses": losses}
+        for name, whole, losses in (("unet", False, [2.0, 1.1]), ("unet", True, [2.0, 1.0]), ("two_path", True, [1.0]))
+    ]
+    rows = module.loss_rows(card, expected=[{"architecture": "unet", "losses": [2.0, 1.0]}])
+    assert [row["relative difference, largest"] for row in rows] == [0.1, 0.0]  # the other's time was over
+    assert [row["arithmetic"] for row in rows] == ["as shipped: on a GPU products in TF32", "whole float32"]
 
 
 @pytest.mark.slow
