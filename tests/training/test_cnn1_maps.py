@@ -168,3 +168,19 @@ def test_a_full_disk_is_one_line(cohort, tmp_path: Path, monkeypatch) -> None:
         UserError, match=r"a-\w+\.npy: CNN 1's maps cannot be written .*No space left on device.*free some space"
     ):
         _stored(build_model("two_path", style=STYLE), cases=cohort[:1], folder=tmp_path)
+
+
+@pytest.mark.parametrize("architecture", ["two_path", "coarse_cnn1"])
+def test_the_maps_of_a_case_depend_on_it_alone(make_case, tmp_path: Path, architecture: str) -> None:
+    """And not on whether it is the first in its process, as it may be after a kill."""
+    cases = [
+        make_case(name, seed=seed, shape=shape) for name, seed, shape in (("a", 1, (5, 70, 60)), ("b", 2, (6, 80, 66)))
+    ]
+    network = _spread(build_model(architecture, style=Style(width=0.25)), seed=1)
+    found = []
+    for number, order in enumerate((cases, cases[::-1])):
+        own = keras.models.clone_model(network)  # as in a process of its own
+        own.set_weights(network.get_weights())
+        found.append(_stored(own, cases=order, folder=tmp_path / str(number)))
+    for name in ("a", "b"):
+        assert found[0][name].tobytes() == found[1][name].tobytes()

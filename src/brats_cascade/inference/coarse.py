@@ -7,7 +7,7 @@ import numpy as np
 
 from brats_cascade.data.grid import Grid, block_means, coarse_slabs, maps_on_fine
 from brats_cascade.data.windows import cut_window, round_up
-from brats_cascade.inference.dense import brain_windows, window_step
+from brats_cascade.inference.dense import brain_windows, free_of_sizes, window_step
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.coarse import coarse_geometry, with_steps
 
@@ -34,16 +34,14 @@ def predict_coarse(
     cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=grid.fine), coarse_geometry(grid.fine)
     means = block_means(image, steps=(1, *grid.fine))
     found = np.zeros((*brain.shape, maps.shape[-1]), dtype=np.float32)
+    free_of_sizes(
+        cnn2, windows=lambda n: _empty(cnn2, n, grid=grid, rows=n * grid.fine[0], columns=2 * n * grid.fine[1])
+    )
     for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=_rounding(), align=grid.fine):
-        size = rows + 2 * geometry.before, columns + 2 * geometry.before
-        window = np.zeros((slices, *size, image.shape[-1]), np.float32)
-        first = top - geometry.before, left - geometry.before
+        window, cells = _empty(cnn2, slices, grid=grid, rows=rows, columns=columns)
+        size, first = window.shape[1:3], (top - geometry.before, left - geometry.before)
         for place in range(stop - start):
             window[place] = cut_window(image[start + place], top=first[0], left=first[1], rows=size[0], columns=size[1])
-        cells = np.zeros(
-            (slices, *(-(-side // unit) for side, unit in zip(size, grid.fine, strict=True)), cnn2.inputs[1].shape[-1]),
-            np.float32,
-        )
         cells[: stop - start] = _cells(
             means, maps=maps, grid=grid, layers=range(start, stop),
             first=(first[0] // grid.fine[0], first[1] // grid.fine[1]), shape=cells.shape[1:3],
@@ -76,6 +74,8 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     wide = np.zeros(
         (AT_ONCE, *(round_up(side, multiple=unit) + 2 * halo for side in (rows, columns)), channels), np.float32
     )
+    side = 2 * halo + 2
+    free_of_sizes(cnn1, windows=lambda n: np.zeros((n, side + 2 * n, side + 4 * n, channels), np.float32))
     for start in range(0, count, AT_ONCE):
         part = slabs[start : start + AT_ONCE]
         wide[: len(part), halo : halo + rows, halo : halo + columns] = part
@@ -84,6 +84,17 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     brain_share = slabs[..., 3 * channels // 5 - 1]  # the last channel of the middle one of five slabs
     found[brain_share == 0] = np.eye(found.shape[-1], dtype=np.float32)[0]
     return found
+
+
+def _empty(cnn2: keras.Model, count: int, *, grid: Grid, rows: int, columns: int) -> list[np.ndarray]:
+    """CNN 2's two inputs for so many outputs, all 0: pixels of the image, and cells."""
+    halo = coarse_geometry(grid.fine).before
+    size = rows + 2 * halo, columns + 2 * halo
+    cells = tuple(-(-side // unit) for side, unit in zip(size, grid.fine, strict=True))
+    return [
+        np.zeros((count, *shape, given.shape[-1]), np.float32)
+        for shape, given in zip((size, cells), cnn2.inputs, strict=True)
+    ]
 
 
 def _rounding() -> int:

@@ -5,7 +5,9 @@ as cutting that pixel's own patch (paper section 2.1; it reports 40 to 45 times 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +18,8 @@ from brats_cascade.models.cascade import Geometry
 # Window sides are rounded up to these where every new shape is compiled: JAX, on a CPU and on others. There pixels cost
 # little and a compilation seconds. TensorFlow traces a network once for all.
 STEP, ACCELERATOR_STEP = 16, 64
+
+_traced: "weakref.WeakSet[keras.Model]" = weakref.WeakSet()
 
 
 def predict_volume(
@@ -60,10 +64,10 @@ def predict_around(
     found = np.zeros((count, height + 2 * margin, width + 2 * margin, classes), dtype=np.float32)
     found[..., 0] = 1
     step = window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
+    side, channels = geometry.patch, image.shape[-1]
+    free_of_sizes(network, windows=lambda n: np.zeros((n, side + n, side + 2 * n, channels), np.float32))
     for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin, step=step):
-        window = np.zeros(
-            (slices, rows + geometry.patch - 1, columns + geometry.patch - 1, image.shape[-1]), np.float32
-        )
+        window = np.zeros((slices, rows + side - 1, columns + side - 1, channels), np.float32)
         for place, plane in enumerate(image[start:stop]):
             window[place] = cut_window(
                 plane,
@@ -88,6 +92,22 @@ def window_step(backend: str, *, devices: Sequence[str]) -> int:
     if backend == "tensorflow":
         return 1
     return STEP if all(device.lower().startswith("cpu") for device in devices) else ACCELERATOR_STEP
+
+
+def free_of_sizes(network: keras.Model, *, windows: Callable[[int], Any]) -> None:
+    """Has TensorFlow trace a network for windows of every size before the first one is computed, once per network.
+
+    TensorFlow traces a network for the size that it meets first and, when it meets another, for all sizes; the two graphs
+    round differently. What a case gives would depend on whether it is the first in its process.
+
+    Args:
+        network: The network.
+        windows: Its inputs of the size 1 and of the size 2, which differ in every side.
+    """
+    if keras.backend.backend() == "tensorflow" and network not in _traced:
+        for size in (1, 2):
+            network.predict_on_batch(windows(size))
+        _traced.add(network)
 
 
 def brain_windows(
