@@ -160,3 +160,44 @@ def test_a_file_that_does_not_fit_is_named_and_the_old_one_stays(tmp_path: Path)
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert caught.value.filename == str(path)
     assert path.stat().st_size == 19 and list(tmp_path.iterdir()) == [path]
+
+
+WRITER = """
+import pathlib, sys, time
+from brats_cascade.shared import written_whole
+
+with written_whole(pathlib.Path(sys.argv[1])) as draft:
+    draft.write_text("half")
+    print(draft, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_the_draft_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", WRITER]
+    killed, living = (
+        subprocess.Popen([*words, str(tmp_path / name)], stdout=subprocess.PIPE, text=True)
+        for name in ("a.nii", "b.nii")
+    )
+    with killed, living:
+        assert killed.stdout is not None and living.stdout is not None
+        left, used = (Path(process.stdout.readline().strip()) for process in (killed, living))
+        killed.kill()
+        killed.wait()
+        elsewhere = left.with_name(left.name.replace(left.name.split(".")[2][:8], "0" * 8))
+        elsewhere.write_text("of another host")
+        assert left.is_file() and used.is_file()
+        with written_whole(tmp_path / "c.nii") as draft:
+            draft.write_text("whole")
+        assert not left.exists() and used.is_file() and elsewhere.is_file()
+        living.kill()
+
+
+def test_a_json_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append("fsync"), sync(number)))
+    monkeypatch.setattr(Path, "replace", lambda own, other: (done.append("replace"), replace(own, other)))
+    write_json(tmp_path / "state.json", {"a": "\u00e9"})
+    assert done == ["fsync", "replace"] and (tmp_path / "state.json").read_text() == '{\n  "a": "\u00e9"\n}\n'

@@ -1,9 +1,12 @@
 """Files and folders that several processes write to: what one of them uses is not deleted or half seen by another."""
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +19,9 @@ except ImportError:  # not on Windows: nothing is locked there, so nothing is de
     fcntl = None  # type: ignore[assignment]
 
 LOCKS = ".locks"
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_DRAFT = re.compile(r"\.(\d+)\.([0-9a-f]{8})_")  # number of a process, its host, the file's name
+_cleared: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -25,7 +31,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     The block may make a folder of it where none has been before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}_{path.name}")  # with its ending, by which some writers choose the format
+    _clear(path.parent)
+    # With its ending, by which some writers choose the format.
+    draft = path.with_name(f".{os.getpid()}.{_HOST}_{path.name}")
     with naming(path, draft=draft):
         try:
             yield draft
@@ -35,9 +43,33 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file whole or not at all, indented; non-ASCII text stays readable."""
-    with written_whole(path) as draft:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Writes a JSON file whole or not at all, also where the power is cut; indented, and non-ASCII text stays readable."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    with written_whole(path) as draft, draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _clear(folder: Path) -> None:
+    """Deletes the drafts that killed processes of this host have left in a folder, once per process."""
+    if folder in _cleared or fcntl is None:
+        return
+    _cleared.add(folder)
+    for path in folder.iterdir():
+        draft = _DRAFT.match(path.name)
+        if draft and draft[2] == _HOST and not _runs(int(draft[1])):
+            _delete(path)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 @contextlib.contextmanager
