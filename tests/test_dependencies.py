@@ -24,6 +24,7 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/precision.py": "a warning",
     "src/brats_cascade/project.py": "where files lie; DVC looks for a stage's outputs itself",
     "src/brats_cascade/provenance.py": "machine and commit",
+    "src/brats_cascade/shapes.py": "which files are refused as damaged",
     "src/brats_cascade/shared.py": "locks on caches",
     "src/brats_cascade/data/spread.py": "how many processes share the cases",
     "src/brats_cascade/report/card.py": "words for MLflow; compare, which registers them, depends on it",

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_json, read_state, read_table
+from brats_cascade.shared import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ def read_facts(root: Path, *, name: str) -> dict[str, Any]:
     weights, costs = weights_of(root, name=name), _read(root, name=name).get("training", {})
     belongs = weights in ("", costs.get("result"))
     own = {key: value for key, value in costs.items() if key not in ("what", "result")} if belongs else {}
-    return {**json.loads(path.read_text(encoding="utf-8")), **own}
+    return {**read_json(path), **own}
 
 
 def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
@@ -63,9 +64,7 @@ def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
 
     The seconds of its segmentation are in the column `seconds`: NaN if the costs belong to other scores.
     """
-    import pandas as pd
-
-    cases = pd.read_csv(_cases_path(root, name=name), dtype={"case": str, "patient": str})
+    cases = read_table(_cases_path(root, name=name), columns=("case", "patient"))
     costs = _read(root, name=name).get("evaluation", {})
     seconds = costs["seconds"] if costs.get("result") == scores_of(root, name=name) else {}
     return cases.assign(seconds=cases["case"].map(seconds).astype(float))
@@ -105,14 +104,14 @@ def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> 
     path = costs_path(root, name=name)
     # DVC shows as a metric every number and every text that is not in a list: only the seconds shall be one.
     plain = {"seconds": known.get("training", {}).get("seconds"), "processes": list(known.values())}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    with written_whole(path) as draft:
+        draft.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 def _read(root: Path, *, name: str) -> dict[str, dict[str, Any]]:
     """What -> its costs; empty without the file, or if it is damaged: it is written again then."""
+    plain = read_state(costs_path(root, name=name)) or {}
     try:
-        plain = json.loads(costs_path(root, name=name).read_text(encoding="utf-8"))
-        return {process["what"]: process for process in plain["processes"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        return {process["what"]: {"result": "", **process} for process in plain["processes"]}
+    except (KeyError, TypeError):
         return {}

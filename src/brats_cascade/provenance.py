@@ -10,6 +10,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from brats_cascade.errors import UserError, one_line
+
 UNKNOWN = "unknown"
 # Flags in /proc/cpuinfo, the widest first; `bf16` and `asimd` are Arm's.
 ARITHMETIC = {
@@ -103,7 +105,10 @@ def scans_hash(table: Path) -> str:
 
     if not table.is_file():
         return ""
-    cases = pd.read_parquet(table).sort_values("case")
+    try:
+        cases = pd.read_parquet(table).sort_values("case")
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{table} is damaged ({one_line(error)}): delete it and run `dvc repro ingest` again") from None
     counts = sorted(str(name) for name in cases if str(name).startswith("label_"))
     columns = ["case", "patient", "voxels_hash", *counts]
     rows = cases[columns].astype("string").fillna("").to_numpy().tolist()
@@ -113,13 +118,19 @@ def scans_hash(table: Path) -> str:
 def data_hashes(root: Path) -> dict[str, str]:
     """DVC's hashes of the stages' data outputs as dvc.lock has them: path -> md5; empty without a lock file."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     lock = root / "dvc.lock"
     if not lock.is_file():
         return {}
-    stages = (YAML(typ="safe").load(lock) or {}).get("stages", {})
-    outs = [out for name in ("ingest", "split", "patches") for out in stages.get(name, {}).get("outs", [])]
-    return {out["path"]: out["md5"] for out in outs if "md5" in out}
+    try:
+        stages = (YAML(typ="safe").load(lock) or {}).get("stages", {})
+        outs = [out for name in ("ingest", "split", "patches") for out in stages.get(name, {}).get("outs", [])]
+        return {str(out["path"]): str(out["md5"]) for out in outs if "md5" in out}
+    except (YAMLError, ValueError, AttributeError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{lock} is damaged ({one_line(error)[:120]}), as by a merge: `git checkout HEAD -- dvc.lock`, then `dvc repro`"
+        ) from None
 
 
 def is_current(stage: str, *, stages: Mapping[str, Any], params: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from PIL import Image
 from brats_cascade.costs import keep_costs, scores_of, weights_of
 
 CASES = {"A": ("high", 0.9), "B": ("high", 0.6), "C": ("low", 0.3)}
+REGIONS: dict[str, object] = {region: {} for region in ("complete", "core", "enhancing")}
 EXPERIMENTS = {
     "one": ("two_path", "data/patches", 0.7, 0.0),
     "two": ("input_cascade", "models/one", 0.8, -0.05),
@@ -46,7 +47,7 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / f"models/{name}/model.keras").write_text(name)
         costs = {"seconds": 90.0, "machine": "a processor, 2 cores, 24 GiB", "git_commit": "abc"}
         keep_costs(tmp_path, name=name, what="training", result=weights_of(tmp_path, name=name), costs=costs)
-        write_json(tmp_path / f"metrics/{name}/summary.json", {"validation": {"dice": validation}})
+        write_json(tmp_path / f"metrics/{name}/summary.json", {**REGIONS, "validation": {"dice": validation}})
         case_table(offset).to_csv(tmp_path / f"metrics/{name}/cases.csv", index=False)
         seconds = {"seconds": dict.fromkeys(CASES, 3.5)}
         keep_costs(tmp_path, name=name, what="evaluation", result=scores_of(tmp_path, name=name), costs=seconds)
@@ -55,7 +56,11 @@ def project(tmp_path: Path) -> Path:
         Image.new("RGB", (1800, 900)).save(picture)
     write_json(tmp_path / "reports/comparison.json", {"experiments": {name: {} for name in EXPERIMENTS}})
     write_json(
-        tmp_path / "data/splits.json", {"patients": {"train": ["D", "E"], "validation": ["F"], "test": [*CASES]}}
+        tmp_path / "data/splits.json",
+        {
+            **{"train": ["D", "E"], "validation": ["F"], "test": [*CASES]},
+            "patients": {"train": ["D", "E"], "validation": ["F"], "test": [*CASES]},
+        },
     )
     (tmp_path / "README.md").write_text("before\n<!-- results:start -->old<!-- results:end -->\nafter\n")
     return tmp_path

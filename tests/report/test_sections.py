@@ -68,7 +68,7 @@ def test_post_processing_shows_scores_without_and_with():
 def test_a_warning_of_many_cases_is_told_once(tmp_path: Path):
     (tmp_path / "data").mkdir()
     warnings = [{"case": name, "reason": f"{name}: spacing of 2 mm"} for name in ("a", "b")]
-    verdict = {"warnings": [*warnings, {"case": "c", "reason": "c: no edema"}]}
+    verdict = {"accepted": ["a", "b", "c"], "warnings": [*warnings, {"case": "c", "reason": "c: no edema"}]}
     (tmp_path / "data/verdict.json").write_text(json.dumps(verdict))
     assert describe_data(tmp_path)["warnings"] == [
         {"case": "2 cases", "reason": "spacing of 2 mm", "names": "a, b"},

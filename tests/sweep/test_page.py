@@ -78,7 +78,8 @@ def test_a_sweep_that_found_nothing_better_says_so(make_project) -> None:
 
 def test_a_promise_is_held_against_what_the_pipeline_found(make_project) -> None:
     root = make_project()
-    text = '{"complete": {"dice": 0.8765}, "validation": {"complete": {"dice": 0.91, "dice_without": 0.8123}}}'
+    held = '"validation": {"dice": 0.7, "complete": {"dice": 0.91, "dice_without": 0.8123}}'
+    text = f'{{"complete": {{"dice": 0.8765}}, "core": {{}}, "enhancing": {{}}, {held}}}'
     _write(root / "metrics" / "hunt_best" / "summary.json", text)
     study = optuna.create_study(study_name="hunt", direction="maximize")
     _add(study, 0.0005, value=[0.82], default=True)

@@ -6,7 +6,7 @@ from typing import Any
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
-from brats_cascade.project import Project, read_json, read_json_if_there
+from brats_cascade.project import Project, read_json, read_json_if_there, read_state
 from brats_cascade.report.text import results_text, text_table
 
 
@@ -64,8 +64,8 @@ def _champion(root: Path, *, compared: dict[str, Any]) -> str:
 
 def _costs(folder: Path) -> str:
     """Time and memory of every stage's last run on this machine, in the pipeline's order, from the notes of `noted`."""
-    notes = [read_json(path) for path in sorted(folder.glob("*.json"))]
-    notes = [note for note in notes if note.get("stage") in STAGES]
+    found = [read_state(path) for path in sorted(folder.glob("*.json"))]
+    notes = [note for note in found if note and note["stage"] in STAGES]
     if not notes:
         raise UserError(f"{folder}: no stage has run in this folder; run `make repro` (or `dvc repro`) first")
     notes.sort(key=lambda note: (STAGES.index(note["stage"]), note["when"]))

@@ -1,13 +1,13 @@
 """A note of what a stage cost, for the report's table: .work/cost/, not in git and not in DVC."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from brats_cascade.provenance import peak_memory_mb
+from brats_cascade.shared import write_json
 
 _arithmetic = 0.0  # seconds of this process in training loops and in networks
 
@@ -45,5 +45,4 @@ def noted(folder: Path, *, stage: str, arguments: Sequence[str]) -> Iterator[Non
         "when": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
     }
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{'-'.join([stage, *arguments])}.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
+        write_json(folder / f"{'-'.join([stage, *arguments])}.json", note)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from brats_cascade import costs
 from brats_cascade.backend import start_backend
 from brats_cascade.params import EvaluateParams, Params
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, read_json, read_table
 from brats_cascade.stages.cost import computing
 from brats_cascade.stages.logged import log_evaluation, note_evaluation
 from brats_cascade.stages.script import experiment_named
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+HISTORY = ("phase", "step", "validation_complete")
 THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume", "operating_point")
 
 
@@ -62,7 +63,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
         "flips": params.evaluate.flips,
         "validation": choice.as_dict(cases=len(splits["validation"])),
     }
-    learning = learning_table(pd.read_csv(project.models / name / "history.csv"))
+    learning = learning_table(read_table(project.models / name / "history.csv", columns=HISTORY))
     tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning}
     figures = _figures(project, scored, cases=cases, slices=slices, name=name)
     _write(project, name, summary=summary, tables=tables, figures=figures)
@@ -148,14 +149,13 @@ def _figures(
     project: Project, scored: Sequence[Any], *, cases: "pd.DataFrame", slices: "pd.DataFrame", name: str
 ) -> dict[str, Any]:
     """Curves of the training, and overlay and per-slice curve of the best, the median and the worst case."""
-    import pandas as pd
 
     from brats_cascade.data.store import open_case
     from brats_cascade.drawing.figures import class_weight_figure, learning_curves, slice_curve
     from brats_cascade.evaluation.summary import pick_cases
 
     by_name = {found.row["case"]: found for found in scored}
-    history, weights = (pd.read_csv(project.models / name / f"{table}.csv") for table in ("history", "class_weights"))
+    history, weights = (read_table(project.models / name / f"{table}.csv") for table in ("history", "class_weights"))
     figures: dict[str, Any] = {
         "learning_curves": learning_curves(history, title=name),
         "class_weights": class_weight_figure(weights, title=name),

@@ -5,7 +5,7 @@ from typing import Any
 
 from brats_cascade.costs import read_cases, read_facts, scores_of
 from brats_cascade.params import Params
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, read_json, read_table
 from brats_cascade.stages.script import stage_params
 from brats_cascade.tracking.pending import forget_pending, keep_pending, read_pending
 
@@ -49,8 +49,6 @@ def log_evaluation(project: Project, name: str) -> None:
 
 def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, Any], source: str) -> None:
     """The scores, the cases they are of, tables and figures."""
-    import pandas as pd
-
     from brats_cascade.report.card import run_note
 
     facts = {**read_facts(project.root, name=name), "run_id": tracked.id}
@@ -59,8 +57,7 @@ def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, 
     sets, volumes = read_json(project.splits), facts.get("data_hashes", {}).get("data/volumes", "unknown")
     tracked.log_data({part: sets[part] for part in SETS}, volumes=volumes, source=source)
     tables = {
-        table: pd.read_csv(project.metrics / name / f"{table}.csv", dtype={"case": str}, float_precision="round_trip")
-        for table in ("cases", "slices", "nine_slices")
+        table: read_table(project.metrics / name / f"{table}.csv") for table in ("cases", "slices", "nine_slices")
     }
     tracked.log_slices(tables["slices"])
     tracked.log_table(tables["cases"].assign(seconds=read_cases(project.root, name=name)["seconds"]), name="cases")

@@ -15,14 +15,14 @@ from brats_cascade.data.split import (
 )
 from brats_cascade.errors import UserError
 from brats_cascade.params import Params, SplitParams
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, read_json, read_table
 from brats_cascade.shared import write_json
 
 
 def split(project: Project, params: Params) -> None:
     """Draws the validation and test patients and refuses a leak."""
     accepted = read_json(project.verdict)["accepted"]
-    cases = pd.read_parquet(project.cases)
+    cases = read_table(project.cases, columns=("case", "patient"))
     cases = cases[cases["case"].isin(accepted)]
     drawn = _split(cases, options=params.split)
     check_no_leak(drawn, cases)

@@ -1,7 +1,6 @@
 """Trains one entry of params.yaml `experiments`: models/E with the network, its history and its record."""
 
 import contextlib
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -12,8 +11,8 @@ from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
 from brats_cascade.errors import UserError
 from brats_cascade.params import ExperimentParams, Params
-from brats_cascade.project import Project, read_json, read_json_if_there
-from brats_cascade.shared import TakenError, claimed, written_whole
+from brats_cascade.project import Project, read_json, read_state
+from brats_cascade.shared import TakenError, claimed, write_json
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params
 from brats_cascade.stages.train_entry import contract_of, facts_of, open_data, tags_of, train_entry
@@ -78,15 +77,14 @@ class _Sent:
     def __init__(self, path: Path, *, params: dict[str, Any]) -> None:
         self._path = path
         self._params = {key: str(value) for key, value in params.items()}
-        note = read_json_if_there(path) or {}
+        note = read_state(path) or {}
         self.run_id: str = note.get("run_id", "") if note.get("params") == self._params else ""
         self._rows = 0
 
     def keep(self, tracked: Any) -> None:
         """Puts the run's id on disk, whole; a full disk costs a line, not the training."""
         try:
-            with written_whole(self._path) as draft:
-                draft.write_text(json.dumps({"run_id": tracked.id, "params": self._params}), encoding="utf-8")
+            write_json(self._path, {"run_id": tracked.id, "params": self._params})
         except OSError as error:
             logging.warning("%s: not written (%s); a rerun after a kill would open another run", self._path, error)
 
@@ -149,7 +147,7 @@ def _write(
         "labelled_pixels": trained.pixels,
         "data_hashes": hashes,
     }
-    (folder / costs.RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / costs.RECORD, record)
     spent = {
         "seconds": round(trained.seconds, 1),
         "peak_memory_mb": round(provenance.peak_memory_mb()),

@@ -1,22 +1,25 @@
 """From an entry of params.yaml `experiments` to a trained network: in the train stage and in the trials of a sweep."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import MODALITIES, costs, provenance
 from brats_cascade.errors import UserError
 from brats_cascade.params import ExperimentParams, Params, TrainParams
-from brats_cascade.project import Project, read_json
+from brats_cascade.project import Project, damaged, read_json, read_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from brats_cascade.models.cascade import Cnn1
     from brats_cascade.models.files import Contract
     from brats_cascade.training.batches import TrainingCase, TrainingData
     from brats_cascade.training.experiment import Trained
 
 log = logging.getLogger(__name__)
+PLACE = ("slice", "row", "column")  # of a centre
 Facts = dict[str, list[dict[str, Any]]]  # set -> what ingest found of each of its cases
 
 
@@ -108,7 +111,7 @@ def _settings_of(source: Path) -> TrainParams | None:
         known = read_json(source / costs.RECORD)["params"]
         own = {key.removeprefix("train."): value for key, value in known.items() if key.startswith("train.")}
         return TrainParams.model_validate(own)
-    except (OSError, ValueError, KeyError):
+    except (UserError, ValueError, KeyError):
         log.warning(
             "%s: %s does not say how it was trained; the inner CNN 1s are trained with this experiment's own settings",
             source, costs.RECORD,
@@ -144,17 +147,31 @@ def open_data(project: Project) -> "TrainingData":
     Raises:
         UserError: A file is missing.
     """
-    import pandas as pd
-
     from brats_cascade.training.batches import TrainingData
 
-    try:
-        splits, summary = read_json(project.splits), read_json(project.patches / "summary.json")
-        sets = {name: pd.read_parquet(project.patches / f"{name}.parquet") for name in ("phase1", "phase2")}
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: not found; run `dvc repro patches` first, in the project's root") from None
+    for path in (
+        project.splits,
+        *(project.patches / name for name in ("summary.json", "phase1.parquet", "phase2.parquet")),
+    ):
+        if not path.is_file():
+            raise UserError(f"{path}: not found; run `dvc repro patches` first, in the project's root")
+    splits, summary = read_json(project.splits), read_json(project.patches / "summary.json")
     train, validation = (_open(project, names=splits[name]) for name in ("train", "validation"))
+    sets = {name: _centres(project.patches / f"{name}.parquet", cases=train) for name in ("phase1", "phase2")}
     return TrainingData(train, validation, sets, tuple(summary["classes"]))
+
+
+def _centres(path: Path, *, cases: "Sequence[TrainingCase]") -> "pd.DataFrame":
+    """A patch set, every centre of which lies in one of the cases."""
+    table = read_table(path, columns=("case", *PLACE, "label"))
+    shapes = {case.name: case.brain.shape for case in cases}
+    unknown = set(table["case"]) - set(shapes)
+    if unknown:
+        raise damaged(path, ValueError(f"centres in {min(unknown)}, which is no training case"))
+    for name, rows in table.groupby("case")[list(PLACE)]:
+        if (rows.to_numpy() < 0).any() or (rows.to_numpy() >= shapes[str(name)]).any():
+            raise damaged(path, ValueError(f"centres outside {name}"))
+    return table
 
 
 def _open(project: Project, *, names: list[str]) -> "list[TrainingCase]":

@@ -2,19 +2,17 @@
 
 import logging
 
-import pandas as pd
-
 from brats_cascade.data.checks import cohort_numbers, validate_cases
 from brats_cascade.data.fingerprint import fingerprint
 from brats_cascade.params import Params
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_table
 from brats_cascade.shared import write_json
 
 
 def validate(project: Project, params: Params) -> None:
     """Writes which cases are used, which are set aside and why, and what the used ones are like."""
     docs = project.reports / "data"
-    cases = pd.read_parquet(project.cases)
+    cases = read_table(project.cases, columns=("case", "patient"))
     verdict = validate_cases(cases, docs=docs, labels=params.data.labels)
     numbers = cohort_numbers(cases, verdict=verdict)
     outputs = {

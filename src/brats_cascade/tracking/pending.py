@@ -1,13 +1,12 @@
 """What MLflow has not been told yet: small notes in .work/runs, each kept until a later command has told it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.costs import weights_of
-from brats_cascade.project import Project, read_json_if_there
-from brats_cascade.shared import written_whole
+from brats_cascade.project import Project, read_state
+from brats_cascade.shared import write_json
 from brats_cascade.tracking.store import project_root
 
 CHAMPION = ".champion"  # no name of an experiment
@@ -15,13 +14,12 @@ CHAMPION = ".champion"  # no name of an experiment
 
 def keep_pending(name: str, content: Mapping[str, Any], *, root: Path) -> None:
     """Notes the evaluation of an experiment's network, or CHAMPION."""
-    with written_whole(_path(name, root=root)) as draft:
-        draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_json(_path(name, root=root), content)
 
 
 def read_pending(name: str, *, root: Path) -> dict[str, Any] | None:
     """The note; None if there is none."""
-    return read_json_if_there(_path(name, root=root))
+    return read_state(_path(name, root=root))
 
 
 def forget_pending(name: str, *, root: Path) -> None:

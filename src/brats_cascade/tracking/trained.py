@@ -1,11 +1,11 @@
 """What training left in a folder models/E, logged to its run; and the note that says which run that is."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.costs import read_facts, weights_of
-from brats_cascade.project import Project
+from brats_cascade.project import Project, read_state, read_table
+from brats_cascade.shared import write_json
 from brats_cascade.tracking.run import Run
 from brats_cascade.tracking.store import project_root
 
@@ -19,8 +19,6 @@ def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = 
         in_memory: The network and its contract, where training has just ended: the run has its curves already. Otherwise
             the run is a new one, in the place of one that is gone, and gets them from the files.
     """
-    import pandas as pd
-
     from brats_cascade.models.files import load_trained
 
     root, name = folder.parent.parent, folder.name
@@ -31,8 +29,8 @@ def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = 
         curves = {"": "history.csv", **curves}
     for prefix, table in curves.items():
         if (folder / table).is_file():
-            run.log_history(pd.read_csv(folder / table), prefix=prefix)
-    run.log_class_weights(pd.read_csv(folder / "class_weights.csv", dtype={"case": str}))
+            run.log_history(read_table(folder / table), prefix=prefix)
+    run.log_class_weights(read_table(folder / "class_weights.csv"))
     counts = {key: facts[key] for key in ("seconds", "labelled_pixels", "parameters") if key in facts}
     run.log_scores(counts, prefix="training")
     run.log_tags({"weights": weights_of(root, name=name)})
@@ -46,17 +44,12 @@ def keep_note(name: str, *, run_id: str, logged: bool, root: Path | None = None)
 
     `run_id` is "" if MLflow could not be reached; where not everything is `logged`, evaluation logs it again.
     """
-    path = _note(name, root=root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"run_id": run_id, "logged": logged}) + "\n", encoding="utf-8")
+    write_json(_note(name, root=root), {"run_id": run_id, "logged": logged})
 
 
 def read_note(name: str, *, root: Path | None = None) -> dict[str, Any]:
     """The note: `run_id` and `logged`; "" and False where there is none, as after `dvc pull` on another machine."""
-    try:
-        return dict(json.loads(_note(name, root=root).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {"run_id": "", "logged": False}
+    return {"run_id": "", "logged": False, **(read_state(_note(name, root=root)) or {})}
 
 
 def _note(name: str, *, root: Path | None) -> Path:

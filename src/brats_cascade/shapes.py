@@ -1,0 +1,94 @@
+"""What the project's own JSON files must hold to be used; keys beyond these are left alone."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Numbers = dict[str, float | None]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Splits(_Shape):
+    """data/splits.json."""
+
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+
+
+class Verdict(_Shape):
+    """data/verdict.json."""
+
+    accepted: list[str]
+
+
+class Patches(_Shape):
+    """data/patches/summary.json."""
+
+    classes: list[int]
+
+
+class Chosen(_Shape):
+    """The part of metrics/E/summary.json on the validation cases."""
+
+    dice: float
+
+
+class Summary(_Shape):
+    """metrics/E/summary.json."""
+
+    complete: Numbers
+    core: Numbers
+    enhancing: Numbers
+    postprocess: Numbers = {}
+    validation: Chosen | None = None
+
+
+class Comparison(_Shape):
+    """reports/comparison.json."""
+
+    experiments: dict[str, dict[str, Any]]
+
+
+class Record(_Shape):
+    """models/E/record.json."""
+
+    params: dict[str, Any] = {}
+    data_hashes: dict[str, str] = {}
+
+
+class Cost(_Shape):
+    """A note in .work/cost."""
+
+    stage: str
+    argument: str
+    seconds: float
+    peak_memory_mb: float
+    when: str
+
+
+SHAPES: dict[str, type[_Shape]] = {
+    "data/splits.json": Splits,
+    "data/verdict.json": Verdict,
+    "patches/summary.json": Patches,
+    "metrics/*/summary.json": Summary,
+    "reports/comparison.json": Comparison,
+    "models/*/record.json": Record,
+    ".work/cost/*.json": Cost,
+}
+
+
+def problem_of(path: Path, content: dict[str, Any]) -> str:
+    """What is wrong with the content of a file of this path, in a few words; empty if nothing is."""
+    for pattern, shape in SHAPES.items():
+        if path.match(pattern):
+            try:
+                shape.model_validate(content)
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+                return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return ""
