@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.project import Project, read_json, read_state, read_table
-from brats_cascade.shared import written_whole
+from brats_cascade.shared import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,8 +104,7 @@ def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> 
     path = costs_path(root, name=name)
     # DVC shows as a metric every number and every text that is not in a list: only the seconds shall be one.
     plain = {"seconds": known.get("training", {}).get("seconds"), "processes": list(known.values())}
-    with written_whole(path) as draft:
-        draft.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(plain, indent=1) + "\n")
 
 
 def _read(root: Path, *, name: str) -> dict[str, dict[str, Any]]:

@@ -42,13 +42,17 @@ def written_whole(path: Path) -> Iterator[Path]:
             _delete(draft)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file whole or not at all, also where the power is cut; indented, and non-ASCII text stays readable."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+def write_text(path: Path, text: str) -> None:
+    """Writes a file of text whole or not at all, also where the power is cut; what keeps it from that names the file."""
     with written_whole(path) as draft, draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """As `write_text`: indented JSON in which non-ASCII text stays readable."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _clear(folder: Path) -> None:

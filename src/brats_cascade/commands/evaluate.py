@@ -19,6 +19,7 @@ from brats_cascade.evaluation.score_files import MISFITS_SEEN, SAME, notes, sche
 from brats_cascade.evaluation.summary import summarise
 from brats_cascade.labels import REGIONS, SCHEMES
 from brats_cascade.report.text import text_table
+from brats_cascade.shared import write_text
 
 SEED = 1  # of the bootstrap
 
@@ -97,9 +98,8 @@ def _refuse_misfit(prediction: Labelled) -> None:
 
 def _write(out: Path, *, table: pd.DataFrame, reasons: Mapping[str, str], remarks: Sequence[str]) -> None:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".csv":
-            table.to_csv(out, index=False)
+            write_text(out, table.to_csv(index=False))
             return
         content = {
             "summary": summarise(table, seed=SEED),
@@ -109,7 +109,7 @@ def _write(out: Path, *, table: pd.DataFrame, reasons: Mapping[str, str], remark
             "empty_regions": EMPTY_REGIONS,
         }
         text = json.dumps(_null_for_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
-        out.write_text(text + "\n", encoding="utf-8")
+        write_text(out, text + "\n")
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
 

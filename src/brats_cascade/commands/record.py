@@ -7,6 +7,7 @@ from brats_cascade.report.kept import Record, read_record, write_record
 from brats_cascade.report.last_run import record_of_run
 from brats_cascade.report.render import put_between
 from brats_cascade.report.results import RANKS, best_on_validation, readme_table, results_page
+from brats_cascade.shared import write_text
 
 WIDTH = 900  # of a picture, pixels
 
@@ -31,7 +32,7 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         for facts in best_on_validation(newer):
             _copy_pictures(root, experiment=facts["experiment"], page=path)
     page, pictures = path.with_suffix(".md"), _pictures(record, page=path)
-    page.write_text(results_page(record, name=name, pictures=pictures), encoding="utf-8")
+    write_text(page, results_page(record, name=name, pictures=pictures))
     if readme:
         shown = [path.relative_to(root).as_posix() for path in pictures]
         table = readme_table(record, page=page.relative_to(root).as_posix(), pictures=shown)

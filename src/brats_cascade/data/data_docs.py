@@ -9,7 +9,7 @@ import pandas as pd
 
 from brats_cascade.data.unused import Unused, by_reason
 from brats_cascade.pages import render
-from brats_cascade.shared import written_whole
+from brats_cascade.shared import write_text
 
 # What a page fetches; links that a reader may follow stay. Great Expectations' scripts need jQuery and Vega from other
 # hosts, its style sheets Bootstrap.
@@ -39,8 +39,8 @@ def make_offline(site: Path, *, home: str) -> None:
     for page in sorted(site.rglob("*.html")):
         text = _FETCHED_BY_STYLE.sub("none", _FETCHED.sub("", page.read_text(encoding="utf-8")))
         text = _OF_ONE_RUN.sub("", text)
-        _write(page, text.replace("</head>", f"{policy}<style>{_STYLE}</style></head>", 1))
-    _write(site / "index.html", _HOME.format(home))
+        write_text(page, text.replace("</head>", f"{policy}<style>{_STYLE}</style></head>", 1))
+    write_text(site / "index.html", _HOME.format(home))
 
 
 def write_entry_page(
@@ -84,9 +84,4 @@ def write_entry_page(
         unused=by_reason(unused),
         unused_count=len(unused),
     )
-    _write(docs / "index.html", page)
-
-
-def _write(path: Path, text: str) -> None:
-    with written_whole(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+    write_text(docs / "index.html", page)

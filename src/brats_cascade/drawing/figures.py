@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brats_cascade.labels import LABELS, REGIONS
+from brats_cascade.shared import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,10 +112,10 @@ def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Fig
 
 def write_figures(folder: Path, *, figures: Mapping[str, "Figure"], dpi: int = 130) -> dict[str, Path]:
     """Writes figures as NAME.png into a folder, made if it is not there; returns name -> path."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.png" for name in figures}
     for name, figure in figures.items():
-        figure.savefig(paths[name], dpi=dpi, metadata={"Software": ""})
+        with written_whole(paths[name]) as draft:
+            figure.savefig(draft, dpi=dpi, metadata={"Software": ""})
     return paths
 
 

@@ -19,6 +19,7 @@ from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.inference.segment import labels_of
 from brats_cascade.inference.volumes import keep_volumes, region_volumes
 from brats_cascade.labels import SCHEMES, recode
+from brats_cascade.shared import written_whole
 
 
 def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, Any]) -> Path:
@@ -29,7 +30,6 @@ def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, An
     """
     import nibabel
 
-    folder.mkdir(parents=True, exist_ok=True)
     name, affine = str(meta["case"]), np.array(meta["affine"])
     voxels = recode(restore_labels(labels, meta), table=SCHEMES[meta["scheme"]].from_canonical).astype(np.uint8)
     image = nibabel.Nifti1Image(voxels, affine)
@@ -38,7 +38,8 @@ def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, An
     image.header.set_xyzt_units("mm")
     image.header.set_intent("label", name=meta["scheme"])
     path = folder / f"{name}_seg.nii.gz"
-    path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+    with written_whole(path) as draft:
+        draft.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
     volumes = region_volumes(labels, voxel_mm3=math.prod(meta["spacing"]), scheme=meta["scheme"])
     keep_volumes(folder, rows=[{"case": name, **volumes}])
     return path

@@ -14,6 +14,7 @@ import keras
 from brats_cascade.errors import UserError, one_line
 from brats_cascade.models.build import CNN1_OF, build_model, load_network
 from brats_cascade.models.contract import Contract
+from brats_cascade.shared import write_json, written_whole
 
 NETWORK, CONTRACT = "model.keras", "model.json"
 METADATA = "metadata.json"  # in the archive, by Keras
@@ -21,10 +22,10 @@ METADATA = "metadata.json"  # in the archive, by Keras
 
 def save_trained(folder: Path, *, network: keras.Model, contract: Contract) -> None:
     """Writes model.keras and model.json into a folder; equal weights give equal files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    network.save(folder / NETWORK)
-    _without_dates(folder / NETWORK)
-    (folder / CONTRACT).write_text(json.dumps(contract.as_dict(), indent=2) + "\n", encoding="utf-8")
+    with written_whole(folder / NETWORK) as draft:
+        network.save(draft)
+        _without_dates(draft)
+    write_json(folder / CONTRACT, contract.as_dict())
 
 
 def _without_dates(path: Path) -> None:

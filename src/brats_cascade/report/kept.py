@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.summary import SUMMARISED
 from brats_cascade.labels import REGIONS
+from brats_cascade.shared import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,8 +94,8 @@ def write_record(record: Record, *, path: Path) -> None:
     """Writes NAME.json and NAME.csv."""
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"data": record.data, "baseline": record.baseline, "experiments": record.experiments}
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    record.scores.to_csv(path.with_suffix(".csv"), index=False)
+    write_text(path, json.dumps(facts, indent=1) + "\n")
+    write_text(path.with_suffix(".csv"), record.scores.to_csv(index=False))
 
 
 def score_rows(cases: "pd.DataFrame", *, experiment: str, protocol: str) -> "pd.DataFrame":

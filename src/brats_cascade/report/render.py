@@ -6,6 +6,7 @@ from typing import Any
 
 from brats_cascade import pages
 from brats_cascade.errors import UserError
+from brats_cascade.shared import write_text
 
 
 def put_between(readme: Path, *, part: str, text: str) -> None:
@@ -19,7 +20,7 @@ def put_between(readme: Path, *, part: str, text: str) -> None:
     _, found, after = rest.partition(end)
     if not found:
         raise UserError(f"{readme}: expected the marks {start} and {end}; add them where the {part} should appear")
-    readme.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+    write_text(readme, f"{before}{start}\n{text}\n{end}{after}")
 
 
 def render(template: str, **context: Any) -> str:

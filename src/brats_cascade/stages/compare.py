@@ -1,6 +1,5 @@
 """Puts all experiments side by side: reports/comparison.json, reports/index.html, and the champion in MLflow's registry."""
 
-import json
 import logging
 from typing import Any
 
@@ -13,6 +12,7 @@ from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.report.index import build_report
 from brats_cascade.report.text import comparison
+from brats_cascade.shared import write_json, write_text
 from brats_cascade.stages.champion import tell_mlflow
 from brats_cascade.tracking.champion import best, candidates_here
 
@@ -34,12 +34,11 @@ def compare(project: Project, params: Params) -> None:
     cases = {name: read_cases(project.root, name=name) for name in summaries}
     paired = against(leading, tables=cases) if leading else None
     compared = comparison(summaries, baseline=baseline, best=leading, paired=paired)
-    project.reports.mkdir(parents=True, exist_ok=True)
-    (project.reports / "comparison.json").write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
+    write_json(project.reports / "comparison.json", compared)
     phantom = project.root / params.data.source == project.phantom
     written = project.reports / "index.html"
     page = build_report(project.root, experiments=list(params.experiments), baseline=baseline, phantom=phantom)
-    written.write_text(page, encoding="utf-8")
+    write_text(written, page)
     logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
     tell_mlflow(project, params, names=list(summaries))
 

@@ -1,6 +1,5 @@
 """Segments and scores the unseen patients with one trained experiment: metrics/E.json, metrics/E and its figures."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from brats_cascade import costs
 from brats_cascade.backend import start_backend
 from brats_cascade.params import EvaluateParams, Params
 from brats_cascade.project import Project, read_json, read_table
+from brats_cascade.shared import write_json, write_text
 from brats_cascade.stages.cost import computing
 from brats_cascade.stages.logged import log_evaluation, note_evaluation
 from brats_cascade.stages.script import experiment_named
@@ -180,9 +180,8 @@ def _write(
     from brats_cascade.evaluation.summary import headline
 
     metrics = project.metrics
-    (metrics / name).mkdir(parents=True, exist_ok=True)
     for key, table in tables.items():
-        table.to_csv(metrics / name / f"{key}.csv", index=False)
+        write_text(metrics / name / f"{key}.csv", table.to_csv(index=False))
     for path, content in ((metrics / name / "summary.json", summary), (metrics / f"{name}.json", headline(summary))):
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(path, content)
     write_figures(project.reports / "figures" / name, figures=figures)

@@ -14,6 +14,7 @@ from brats_cascade.params.file import read_tree
 from brats_cascade.project import Project
 from brats_cascade.provenance import is_current
 from brats_cascade.report.repeats import describe
+from brats_cascade.shared import write_text
 
 RUN = ["experiment", "folds", "fold", "seed"]
 
@@ -33,8 +34,8 @@ def repeat(root: Path) -> str:
         )
     rows = pd.concat(tables, ignore_index=True).drop_duplicates([*RUN, "case"]).sort_values([*RUN, "case"])
     reports.mkdir(exist_ok=True)
-    rows.to_csv(reports / "repeat.csv", index=False)
-    (reports / "repeat.md").write_text(describe(rows), encoding="utf-8")
+    write_text(reports / "repeat.csv", rows.to_csv(index=False))
+    write_text(reports / "repeat.md", describe(rows))
     return describe(rows)
 
 

@@ -12,7 +12,7 @@ from brats_cascade.backend import start_backend
 from brats_cascade.errors import UserError
 from brats_cascade.params import ExperimentParams, Params
 from brats_cascade.project import Project, read_json, read_state
-from brats_cascade.shared import TakenError, claimed, write_json
+from brats_cascade.shared import TakenError, claimed, write_json, write_text
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params
 from brats_cascade.stages.train_entry import contract_of, facts_of, open_data, tags_of, train_entry
@@ -137,8 +137,8 @@ def _write(
     histories = {"history": trained.progress, "history_cnn1": trained.cnn1}
     parts = {table: progress for table, progress in histories.items() if progress is not None}
     for table, progress in parts.items():
-        pd.DataFrame(progress.history).drop(columns="seconds").to_csv(folder / f"{table}.csv", index=False)
-    trained.weights.to_csv(folder / "class_weights.csv", index=False)
+        write_text(folder / f"{table}.csv", pd.DataFrame(progress.history).drop(columns="seconds").to_csv(index=False))
+    write_text(folder / "class_weights.csv", trained.weights.to_csv(index=False))
     record = {
         **{key: value for key, value in tags.items() if key != "git_commit"},
         "classes": list(contract.classes),

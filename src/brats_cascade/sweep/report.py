@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from brats_cascade.project import Project, read_json_if_there
 from brats_cascade.report.render import render
-from brats_cascade.shared import written_whole
+from brats_cascade.shared import write_text
 from brats_cascade.sweep import figures
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.study import DATA
@@ -31,8 +31,7 @@ def write_report(study: "Study", *, plan: Plan, root: Path) -> tuple[Path, dict[
     shown = [{"name": name, "caption": figures.CAPTIONS[name], "html": html} for name, html in charts.items()]
     code = get_plotlyjs() if charts else ""
     text = render("sweep.html.j2", charts=shown, plotly=code, **_context(study, plan=plan))
-    with written_whole(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path, figures.pictures(study, plan=plan, folder=path.with_suffix(""))
 
 
@@ -54,7 +53,7 @@ def write_page(path: Path, *, study: "Study", plan: Plan, root: Path, command: s
     summary = Project(root).metrics / f"{study.study_name}_best" / "summary.json"
     retrained = read_json_if_there(summary)
     more = {"command": command, "picture": picture, "retrained": retrained, "attributes": study.user_attrs}
-    path.write_text(render("sweep.md.j2", data=DATA, **more, **_context(study, plan=plan)), encoding="utf-8")
+    write_text(path, render("sweep.md.j2", data=DATA, **more, **_context(study, plan=plan)))
 
 
 def _context(study: "Study", *, plan: Plan) -> dict[str, Any]:
