@@ -1,7 +1,6 @@
 """Entries of a folder that several processes share: what one uses stays, the rest is kept below a size."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from limits import small_files
 
 from brats_cascade.shared import TakenError, claimed, in_use, write_json, written_whole
 
@@ -151,13 +151,8 @@ def test_a_file_that_does_not_fit_is_named_and_the_old_one_stays(tmp_path: Path)
     path = tmp_path / "a.json"
     write_json(path, {"name": "é"})
     assert path.read_text(encoding="utf-8") == '{\n  "name": "é"\n}\n'
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
-    try:
-        with pytest.raises(OSError, match="File too large") as caught:
-            write_json(path, ["x" * 2000])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    with small_files(1000), pytest.raises(OSError, match="File too large") as caught:
+        write_json(path, ["x" * 2000])
     assert caught.value.filename == str(path)
     assert path.stat().st_size == 19 and list(tmp_path.iterdir()) == [path]
 

@@ -102,7 +102,7 @@ def claimed(path: Path) -> Iterator[None]:
         TakenError: Another process is in such a block.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as handle:
+    with path.open("a+b", buffering=0) as handle:  # what a full disk keeps in a buffer would fail again at the end
         try:
             if fcntl is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,7 +114,6 @@ def claimed(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # the number is for the message alone
             handle.truncate(0)
             handle.write(str(os.getpid()).encode())
-            handle.flush()
         yield
 
 

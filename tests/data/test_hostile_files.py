@@ -3,7 +3,6 @@
 import errno
 import gzip
 import os
-import resource
 import signal
 import socket
 import struct
@@ -14,6 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from limits import no_more_files
 from typer.testing import CliRunner
 
 from brats_cascade import cli
@@ -187,15 +187,8 @@ def test_the_limit_holds_in_data_check_and_for_cases_that_were_ingested_before(t
 
 def test_no_open_files_left_is_not_the_fault_of_the_file(tmp_path, write_nifti_case):
     path = write_nifti_case(tmp_path, "A") / "A_t1.nii.gz"
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.open(os.devnull, os.O_RDONLY)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
-    try:
-        with pytest.raises(OSError, match="Too many open files") as caught:
-            read_image(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with no_more_files(), pytest.raises(OSError, match="Too many open files") as caught:
+        read_image(path)
     assert caught.value.errno == errno.EMFILE
 
 

@@ -1,11 +1,10 @@
 """A full disk, no memory, no open files left: the stage ends with one line, and no case is blamed for it."""
 
-import contextlib
 import errno
 import os
-import resource
 
 import pytest
+from limits import no_more_files, small_files
 
 from brats_cascade import MODALITIES
 from brats_cascade.data import store as store_module
@@ -17,17 +16,6 @@ from brats_cascade.data.phantom import make_cohort
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
 from brats_cascade.errors import MachineError, UserError
-
-
-@contextlib.contextmanager
-def limited(kind, number):
-    """The system refuses this process, and those that it starts, anything beyond the number; then everything is as before."""
-    before = resource.getrlimit(kind)
-    resource.setrlimit(kind, (number, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(kind, before)
 
 
 def run(folder, *, workers=1):
@@ -95,7 +83,7 @@ def test_worker_processes_end_ingest_too(cohort):
     from joblib.externals.loky import get_reusable_executor
 
     get_reusable_executor().shutdown()  # processes of other tests know no limit
-    with limited(resource.RLIMIT_FSIZE, 9000), pytest.raises(MachineError, match=r"kept/./\w+: File too large; raise"):
+    with small_files(9000), pytest.raises(MachineError, match=r"kept/./\w+: File too large; raise"):
         run(cohort, workers=2)
     get_reusable_executor().shutdown()
     assert not list_cases(cohort / "store") and not drafts(cohort / "store")
@@ -104,9 +92,7 @@ def test_worker_processes_end_ingest_too(cohort):
 
 def test_no_open_files_left_is_no_fault_of_a_volume(cohort):
     run(cohort)
-    free = os.open(os.devnull, os.O_RDONLY)
-    os.close(free)
-    with limited(resource.RLIMIT_NOFILE, free), pytest.raises(OSError, match="Too many open files"):
+    with no_more_files(), pytest.raises(OSError, match="Too many open files"):
         run(cohort)
 
 
@@ -116,7 +102,7 @@ def test_a_phantom_that_does_not_fit_is_not_there_at_all(tmp_path, monkeypatch, 
     monkeypatch.setattr(cohort_module, "load_template", lambda spacing: None)
     monkeypatch.setattr(cohort_module, "make_patient", lambda *_, **__: patient)
     numbers = {"patients": 2, "high_grade": 1, "seed": 0, "spacing": 4.0}
-    with limited(resource.RLIMIT_FSIZE, 30_000), pytest.raises(OSError, match="mha") as caught:
+    with small_files(30_000), pytest.raises(OSError, match="mha") as caught:
         make_cohort(tmp_path, **numbers)
     assert caught.value.errno in (errno.EFBIG, errno.EIO)
     assert not list(tmp_path.iterdir())
@@ -135,7 +121,7 @@ def test_a_faulty_case_is_still_excluded_alone(cohort):
 @pytest.mark.slow
 def test_a_page_that_great_expectations_cannot_write_is_told_and_none_is_left(cohort):
     table = run(cohort)
-    with limited(resource.RLIMIT_FSIZE, 5000), pytest.raises(OSError, match="File too large") as caught:
+    with small_files(5000), pytest.raises(OSError, match="File too large") as caught:
         judge_cases(table, docs=cohort / "docs")
     assert caught.value.filename == str(cohort / "docs/great_expectations")
     assert not (cohort / "docs").exists()

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from limits import small_files
 from matplotlib.colors import to_hex
 
 from brats_cascade.drawing.figures import (
@@ -120,3 +121,11 @@ def test_intensities_span_the_cases_and_the_labels_of_a_set_sum_to_all_of_it():
     assert axes.get_xscale() == "log"
     shares = patch_figure({"phase1": {"0": 30, "2": 10}}).axes[0].patches
     assert [bar.get_width() for bar in shares] == [75, 25] and [bar.get_x() for bar in shares] == [0, 75]
+
+
+def test_a_figure_that_does_not_fit_on_the_disk_is_named_and_not_half_there(tmp_path):
+    figure = slice_curve(slices(), title="a")
+    with small_files(100), pytest.raises(OSError, match="File too large") as caught:
+        write_figures(tmp_path / "figures", figures={"a": figure})
+    assert caught.value.filename == str(tmp_path / "figures/a.png")
+    assert not list((tmp_path / "figures").iterdir())

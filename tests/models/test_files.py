@@ -5,6 +5,7 @@ from dataclasses import asdict
 import keras
 import numpy as np
 import pytest
+from limits import small_files
 
 from brats_cascade.errors import UserError
 from brats_cascade.models import files
@@ -115,3 +116,14 @@ def test_the_record_knows_every_setting_of_a_style():
     from brats_cascade.models.contract import _Style
 
     assert {name: field.default for name, field in _Style.model_fields.items()} == asdict(Style())
+
+
+def test_a_network_that_does_not_fit_on_the_disk_leaves_the_earlier_one(saved):
+    network, (folder, other) = saved
+    _, contract = files.load_trained(folder)
+    with small_files(20_000), pytest.raises(OSError, match="File too large") as caught:
+        files.save_trained(folder, network=network, contract=contract)
+    assert caught.value.filename == str(folder / "model.keras")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in other.iterdir()
+    }

@@ -136,10 +136,11 @@ def _keys(data: bytes, *, path: Path) -> tuple[dict[str, str], int]:
         raise ImageError(path, f"expected a MetaImage header, found bytes {data[:8].hex(' ')}; {AGAIN}")
     header: dict[str, str] = {}
     for line in data[:end].decode("latin-1").split("\n"):
-        name, equals, value = (part.strip() for part in line.partition("="))
+        name, equals, value = (part.strip(" \t\r") for part in line.partition("="))
         key = _KEYS.get(name, name)
+        odd = name in _KEYS and name != _VOXELS and not (value.isascii() and value.replace("\t", " ").isprintable())
         misspelt = name not in _KEYS and difflib.get_close_matches(name, _KEYS, n=1, cutoff=0.8)
-        if line.strip() and (not equals or not name.isprintable() or ":" in name or key in header or misspelt):
+        if line.strip() and (odd or not equals or not name.isprintable() or ":" in name or key in header or misspelt):
             raise ImageError(path, f"its MetaImage header is damaged at {line[:60].strip()!r}; {AGAIN}")
         header[key] = value
     return header, end
