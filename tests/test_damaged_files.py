@@ -132,6 +132,14 @@ def test_centres_outside_their_case_are_refused(root: Path, monkeypatch: pytest.
             open_data(Project(root))
 
 
+@pytest.mark.parametrize("content", [*DAMAGE.values(), b"{}", b'{"facts": {"case": 1}, "spacing": [1, 1, 1]}'])
+def test_a_case_whose_meta_is_damaged_is_one_line(root: Path, content: bytes) -> None:
+    (root / "data/volumes/x").mkdir(parents=True)
+    (root / "data/volumes/x/meta.json").write_bytes(content)
+    (root / "data/splits.json").write_text(json.dumps({"train": ["x"], "validation": [], "test": []}))
+    assert line_of(lambda: open_data(Project(root))).endswith("meta.json; run the ingest stage")
+
+
 def test_a_lock_file_with_merge_marks_is_one_line(root: Path) -> None:
     for text in ("<<<<<<< HEAD\nstages:\n=======\n>>>>>>> other\n", "- 1\n", "stages: 7\n", "stages: {ingest: []}\n"):
         (root / "dvc.lock").write_text(text)

@@ -61,6 +61,22 @@ class Record(_Shape):
     data_hashes: dict[str, str] = {}
 
 
+class Facts(_Shape):
+    """What ingest found of a case."""
+
+    case: str
+    patient: str
+    release: str
+    grade: str | None
+
+
+class Meta(_Shape):
+    """meta.json of a case in the store."""
+
+    facts: Facts
+    spacing: list[float]
+
+
 class Cost(_Shape):
     """A note in .work/cost."""
 
@@ -78,6 +94,7 @@ SHAPES: dict[str, type[_Shape]] = {
     "metrics/*/summary.json": Summary,
     "reports/comparison.json": Comparison,
     "models/*/record.json": Record,
+    "data/volumes/*/meta.json": Meta,
     ".work/cost/*.json": Cost,
 }
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from brats_cascade.errors import UserError, is_trouble, naming
+from brats_cascade.shapes import problem_of
 
 META = "meta.json"
 ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that DVC knows it by
@@ -134,11 +135,11 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     """A case's meta.json, or None where the folder holds no case."""
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         if is_trouble(error):
             raise
         return None
-    return meta if isinstance(meta, dict) else None
+    return meta if isinstance(meta, dict) and not problem_of(folder / META, meta) else None
 
 
 def open_case(folder: Path) -> StoredCase:

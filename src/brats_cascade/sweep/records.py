@@ -11,6 +11,7 @@ from brats_cascade import provenance, tracking
 from brats_cascade.params import TrainParams
 from brats_cascade.sweep.plan import Orders, Plan
 from brats_cascade.sweep.trials import LOST, reason_of, score_of
+from brats_cascade.tracking.quiet import ask
 from brats_cascade.tracking.waiting import renew
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _agreed(study: "Study", *, settings: Mapping[str, Any]) -> str:
         time.sleep(SETTLES)
     agreed = str(study.user_attrs[RUN])
     if agreed != run.id:
-        run.client.delete_run(run.id)
+        ask(lambda: run.client.delete_run(run.id))
     return agreed
 
 
@@ -91,26 +92,36 @@ def log_rows(run: tracking.Run, rows: Sequence[Mapping[str, float]]) -> None:
 
 def settle(run: tracking.Run, *, best: "FrozenTrial | None", trials: "Sequence[FrozenTrial]") -> None:
     """Tags the best trial's run and no other, ends the runs of trials that were lost, and sums up on the study's run."""
-    from mlflow.exceptions import MlflowException
-
     if not run.online:
         return
     renew()
     chosen = best.user_attrs.get(RUN, "") if best else ""
     running = {trial.user_attrs.get(RUN) for trial in trials if trial.state.name in ("RUNNING", "WAITING")}
     lost = {trial.user_attrs.get(RUN) for trial in trials if reason_of(trial) == LOST} - running
-    for child in sorted({trial.user_attrs[RUN] for trial in trials if RUN in trial.user_attrs}):
-        with contextlib.suppress(MlflowException):  # a run that someone deleted
-            stored = run.client.get_run(child)
-            value = str(child == chosen).lower()
-            if stored.data.tags.get("best", "false") != value:
-                run.client.set_tag(child, "best", value)
-            if child in lost and stored.info.status == "RUNNING":
-                run.client.set_tag(child, "state", "lost")
-                run.client.set_terminated(child, "KILLED")
+    made = sorted({trial.user_attrs[RUN] for trial in trials if RUN in trial.user_attrs})
+
+    def mark() -> None:
+        for child in made:
+            _mark(run, child, best=child == chosen, lost=child in lost)
+
+    ask(mark, report=run.go_offline)
     if best is not None:
         run.log_tags({"best_trial": best.number, "best_run": chosen})
         run.log_scores({"complete": score_of(best)}, prefix="best")
+
+
+def _mark(run: tracking.Run, child: str, *, best: bool, lost: bool) -> None:
+    """Tags a trial's run as the best or not, and ends that of a lost one."""
+    from mlflow.exceptions import MlflowException
+
+    with contextlib.suppress(MlflowException):  # a run that someone deleted
+        stored = run.client.get_run(child)
+        value = str(best).lower()
+        if stored.data.tags.get("best", "false") != value:
+            run.client.set_tag(child, "best", value)
+        if lost and stored.info.status == "RUNNING":
+            run.client.set_tag(child, "state", "lost")
+            run.client.set_terminated(child, "KILLED")
 
 
 @contextlib.contextmanager
