@@ -35,6 +35,7 @@ GPU = {
     "sweep": "A sweep by workers that share the card, killed once and gone on with",
     "case": "One case; device: passes of the networks alone, their inputs on the card",
     "step": "A training step in tiles; R is of the same precision, in float32 by TF32 products",
+    "kernels": "Where five steps of TwoPathCNN in bfloat16 go, the kernels that take longest",
     "layer": "The 21x21 output layer alone",
     "rate": "R, the card's own rate",
     "losses": "Losses of the same training on the card and on the processor",

@@ -33,6 +33,7 @@ from brats_cascade.sweep.workers import KEEP_ALL
 WORK = Path(".work/gpu")
 KEPT = ("params.yaml", "optuna.db", "mlflow.db", "mlruns", "reports", "sweep.log", ".work/sweep")
 SHARED = {"procedure": "single", "phase2_steps": 0}
+REST = 215  # seconds for what comes after the sweep, its start and its end
 # The paper's width, tiles that fill the card, and two looks at the validation patients.
 FIXED = SHARED | {"width": 1.0, "tile": 64, "batch": 32, "checks": 2, "precision": "float32"}
 LOSSES = SHARED | {"width": 0.25, "tile": 32, "batch": 4, "steps": 8, "checks": 1}
@@ -40,23 +41,23 @@ LOSSES = SHARED | {"width": 0.25, "tile": 32, "batch": 4, "steps": 8, "checks": 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done: seconds in all, and of the sweep; the sweep itself; the trainings whose losses are compared."""
+    """How much is done: seconds in all; the sweep; the trainings whose losses are compared, in which arithmetic."""
 
     seconds: float
-    swept: float
     sweep: Sweep
     losses: Mapping[str, dict[str, Any]]
     arithmetic: Sequence[Mapping[str, bool]] = ({}, {"whole": True})
+    compilers: int = 0
     words: tuple[str, ...] = ()
 
 
 FULL = Scale(
-    465, 150, Sweep(40, 4, FIXED, heartbeat=4, killed_after=10),
-    {name: LOSSES for name in ("two_path", "unet", "coarse_cascade", "input_cascade")},
+    465, Sweep(40, 4, FIXED, heartbeat=4, killed_after=10),
+    {name: LOSSES for name in ("two_path", "unet", "coarse_cascade")}, compilers=4,
 )  # fmt: skip
 TINY = SHARED | {"width": 0.05, "tile": 16, "batch": 2, "checks": 1, "steps": 20, "checkpoint_steps": 5}
 SMALL = Scale(
-    600, 0, Sweep(3, 1, TINY, heartbeat=3, killed_after=0), {"two_path": TINY | {"steps": 8}}, ({},), ("--small",)
+    600, Sweep(3, 1, TINY, heartbeat=3, killed_after=0), {"two_path": TINY | {"steps": 8}}, ({},), words=("--small",)
 )  # fmt: skip
 
 
@@ -134,10 +135,11 @@ def fitted(run_: Run, *, root: Path) -> Sweep:
     if "steps" in sweep.fixed:
         return sweep
     job = {"architecture": "two_path", "train": sweep.fixed | {"steps": steps}, "timed": True}
-    _, second = trainings("pilot", root=root, jobs=[job, job], until=run_.left(300))
+    _, second = trainings("pilot", root=root, jobs=[job, job], until=run_.left(REST) - 60)
     apart = max(0.0, second["seconds"] - steps * second["step"]) + 3  # tracing, validation, bookkeeping
     at_once = max(second["step"], sweep.workers * second["device"])
-    count = (run_.scale.swept * sweep.workers / sweep.trials - apart) / at_once
+    swept = max(60.0, run_.left(REST) - time.time())
+    count = (swept * sweep.workers / sweep.trials - apart) / at_once
     fixed = sweep.fixed | {"steps": min(2000, max(60, int(count)))}
     fixed["checkpoint_steps"] = max(5, fixed["steps"] // 4)
     print(
@@ -152,7 +154,7 @@ def swept(run_: Run, *, out: Path) -> dict[str, Any]:
     root = WORK / "project"
     sweep = fitted(run_, root=WORK / "pilot")
     make_root(root, data=Path("data"), sweep=sweep)
-    row = run(root.resolve(), sweep=sweep, until=run_.left(130), samples=out / "card.csv")
+    row = run(root.resolve(), sweep=sweep, until=run_.left(REST - 60), samples=out / "card.csv")
     with tarfile.open(out / "sweep.tar.gz", "w:gz") as archive:
         for name in filter(lambda name: (root / name).exists(), KEPT):
             archive.add(root / name, arcname=f"sweep/{name}")
@@ -166,8 +168,11 @@ def losses(run_: Run) -> list[dict[str, Any]]:
     """The same trainings on the card, as shipped and in whole float32, and on the processor."""
     jobs = [{"architecture": name, "train": train} for name, train in run_.scale.losses.items()]
     both = [job | whole for job in jobs for whole in run_.scale.arithmetic]
-    until, root = min(run_.left(20), time.time() + 100), WORK / "pilot"
-    with ThreadPoolExecutor() as threads:
+    until, root, words = min(run_.left(20), time.time() + 90), WORK / "pilot", run_.scale.words
+    with ThreadPoolExecutor(2 + run_.scale.compilers) as threads:
+        for number in range(run_.scale.compilers):  # of what is timed next
+            part = "compile", str(number), str(run_.scale.compilers), *words
+            threads.submit(child, "gpu_speed", *part, until=until)
         card = threads.submit(trainings, "card", root=root, jobs=both, until=until)
         processor = threads.submit(trainings, "processor", root=root, jobs=jobs, until=until, JAX_PLATFORMS="cpu")
         return loss_rows(card.result(), expected=processor.result())
@@ -178,13 +183,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for what it leaves")
     parser.add_argument("--small", action="store_true", help="a miniature of all parts, for the processor")
+    parser.add_argument(
+        "--seconds", type=float, default=0.0, help="how long it may take; a shorter sweep gives way first"
+    )
     parser.add_argument("--commit", default="", help="what runs here, where there is no git")
     asked = parser.parse_args()
     try:
         refuse_missing(Path(), cnn1=None)
     except UserError as error:
         sys.exit(f"error: {error}")
-    run_ = Run(SMALL if asked.small else FULL)
+    scale = SMALL if asked.small else FULL
+    run_ = Run(replace(scale, seconds=asked.seconds or scale.seconds))
     for name in ("project", "pilot"):
         shutil.rmtree(WORK / name, ignore_errors=True)
     for path in (*WORK.glob("*.log"), *WORK.glob("*.json*")):

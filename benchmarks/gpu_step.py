@@ -1,13 +1,19 @@
 """Seconds of the device for a training step of full-width networks, and for the 21x21 output layer in both forms."""
 
+import contextlib
 import time
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.gpu_case import CLASSES
+from benchmarks.gpu_kernels import kernel_rows
 from benchmarks.on_device import predict_seconds, recorded, step_seconds
 from benchmarks.operations import training_operations
+
+SHIPPED, DIRECT = "as shipped", "output layer: direct"
+PADDED, SHIFTED = "image in 8 channels", "pooling by shifted maxima"
 
 
 class Windows(NamedTuple):
@@ -19,32 +25,59 @@ class Windows(NamedTuple):
 
 
 def step_row(
-    architecture: str, *, precision: str, windows: Windows, repeats: int, rate: float, form: str = "columns"
+    architecture: str, *, precision: str, windows: Windows, repeats: int, rate: float, variant: str = SHIPPED
 ) -> dict[str, Any]:
     """One training step of a TwoPathCNN, a U-Net or the CNN 2 of a cascade, in tiles, compiled as the project does it."""
-    batch = random_batch(network := step_network(architecture, precision=precision), architecture, windows=windows)
-    if form != "columns":
-        network.get_layer("output").form = form
+    network = step_network(architecture, precision=precision, modalities=8 if variant == PADDED else 4)
+    batch = random_batch(network, architecture, windows=windows)
+    if variant == DIRECT:
+        network.get_layer("output").form = "direct"
     trainer = compiled(network)
-    started = time.perf_counter()
-    loss = float(trainer.train_on_batch(*batch))
-    first, device = time.perf_counter() - started, step_seconds(trainer, batch, repeats=repeats)
+    with patched_pooling() if variant == SHIFTED else contextlib.nullcontext():
+        started = time.perf_counter()
+        loss = float(trainer.train_on_batch(*batch))
+        first, device = time.perf_counter() - started, step_seconds(trainer, batch, repeats=repeats)
     needed = windows.batch * training_operations(architecture, side=windows.tile, classes=len(CLASSES))
     return {
         "network": {"two_path": "two_path (CNN 1)", "unet": "unet"}.get(architecture, f"{architecture}, CNN 2"),
         "precision": precision,
-        "output layer": form if architecture in ("two_path", "input_cascade") else "",
+        "variant": variant,
         "batch": windows.batch,
         "tile": windows.tile,
         "device, ms": round(1e3 * device, 3),
         "labelled pixels per second": round(windows.batch * windows.tile**2 / device),
-        "first time, compiling, s": round(first, 1),
+        "first time, s": round(first, 1),
         "loss": round(loss, 4),
         "share of R": round(needed / device / rate, 4),
     }
 
 
-def step_network(architecture: str, *, precision: str) -> Any:
+def step_kernels(architecture: str, *, precision: str, windows: Windows, steps: int = 5) -> list[dict[str, Any]]:
+    """The kernels of some steps as shipped."""
+    trainer = compiled(network := step_network(architecture, precision=precision))
+    batch = random_batch(network, architecture, windows=windows)
+    trainer.train_on_batch(*batch)
+    return kernel_rows(lambda: [trainer.train_on_batch(*batch) for _ in range(steps)])
+
+
+def patched_pooling() -> Any:
+    """A TwoPathCNN's max-pooling, of 2 or 4 pixels with stride 1, by maxima of shifted maps: its gradient is a selection."""
+    import keras
+
+    def call(layer: Any, inputs: Any) -> Any:
+        for axis, side in enumerate(layer.pool_size, start=1):
+            reach = 1
+            while reach < side:
+                front, back = [slice(None)] * 4, [slice(None)] * 4
+                front[axis], back[axis] = slice(None, -reach), slice(reach, None)
+                inputs = keras.ops.maximum(inputs[tuple(front)], inputs[tuple(back)])
+                reach *= 2
+        return inputs
+
+    return patch.object(keras.layers.MaxPooling2D, "call", call)
+
+
+def step_network(architecture: str, *, precision: str, modalities: int = 4) -> Any:
     """What a training moves, at full width."""
     from brats_cascade.models.build import build_model
     from brats_cascade.models.cascade import build_cnn2
@@ -56,7 +89,7 @@ def step_network(architecture: str, *, precision: str) -> Any:
         return build_cnn2(architecture, classes=classes, style=style)
     if architecture == "coarse_cascade":
         return build_coarse_cnn2(classes=classes, style=style)
-    return build_model(architecture, classes=classes, style=style)
+    return build_model(architecture, modalities=modalities, classes=classes, style=style)
 
 
 def random_batch(network: Any, architecture: str, *, windows: Windows) -> tuple[Any, np.ndarray, np.ndarray]:

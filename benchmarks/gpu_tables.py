@@ -45,7 +45,7 @@ def _goals(rows: Sequence[Row]) -> Iterator[tuple[str, str, Any]]:
     )
     yield what, "at most 0.5", case.get("device, s")
     for network in ("two_path (CNN 1)", "input_cascade, CNN 2"):
-        step = _find(rows, part="step", network=network, **{"output layer": "columns"})
+        step = _find(rows, part="step", network=network, variant="as shipped")
         what = f"training step of {network}, share of R in {step.get('precision', '')}"
         yield what, "at least 0.2", step.get("share of R")
     sweep = _find(rows, part="sweep")

@@ -80,7 +80,7 @@ def test_a_trial_gets_the_steps_that_fill_the_time(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(module, "trainings", lambda name, pilot=pilot, **_: [{}, pilot])
         steps = module.fitted(module.Run(module.FULL), root=tmp_path).fixed["steps"]
         spent = module.FULL.sweep.trials / module.FULL.sweep.workers * (steps * at_once + 5)
-        assert spent == pytest.approx(module.FULL.swept, rel=0.01)
+        assert spent == pytest.approx(module.FULL.seconds - module.REST, rel=0.01)
 
 
 def test_losses_are_compared_with_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The patch sampler: its order, its content, and the same objective as tiles."""
 
+import sys
+
 import keras
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from settings import train_settings
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CNN2, GEOMETRY, PAPERS, score_model
 from brats_cascade.models.two_path import Style
+from brats_cascade.training.batches import Prefetch
 from brats_cascade.training.class_weights import case_weights
 from brats_cascade.training.patches import PatchSampler
 from brats_cascade.training.tiles import TileSampler
@@ -78,6 +81,26 @@ def test_a_batch_depends_on_its_step_and_the_seed_alone(cohort, draw_centres) ->
             first.batch(step)
         np.testing.assert_array_equal(first.batch(9).inputs[0], second.batch(9).inputs[0])
         np.testing.assert_array_equal(first.batch(9).targets, second.batch(9).targets)
+
+
+def test_threads_get_the_batches_that_one_gets_in_order(cohort, draw_centres) -> None:
+    """Three threads ask for steps of several passes at once; none sees another pass's order."""
+    sampler = _sampler(cohort, draw_centres(cohort, count=9))
+    expected = [sampler.rows(step) for step in range(600)]
+    found, interval = [], sys.getswitchinterval()
+
+    class Rows:
+        def batch(self, step):
+            return sampler.rows(step)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        found = list(Prefetch(Rows(), first=0, last=600, threads=3))
+    finally:
+        sys.setswitchinterval(interval)
+    assert [step for step, _ in found] == list(range(600))
+    for (_, rows), wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(rows, wanted)
 
 
 def test_label_masses_are_those_of_the_whole_set(cohort, draw_centres) -> None:

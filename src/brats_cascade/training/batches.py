@@ -94,7 +94,10 @@ class Batch:
 
 
 class Sampler(Protocol):
-    """Where batches come from; batch `step` is a function of the step alone, so training can resume anywhere."""
+    """Where batches come from; batch `step` is a function of the step alone, so training can resume anywhere.
+
+    Several threads may ask at once.
+    """
 
     def batch(self, step: int) -> Batch:
         """The batch of one step."""
@@ -110,14 +113,22 @@ def stack_batch(windows: Sequence[tuple[np.ndarray, ...]]) -> Batch:
 
 
 class Prefetch:
-    """Makes the next batches in a thread while the network computes; iterate over it for (step, batch)."""
+    """Makes the next batches while the network computes; iterate over it for (step, batch).
 
-    def __init__(self, sampler: Sampler, *, first: int, last: int, ahead: int = 3) -> None:
-        self._sampler, self._first, self._last, self._ahead = sampler, first, last, ahead
+    Args:
+        sampler: Their source.
+        first: The first step.
+        last: The step after the last one.
+        threads: That make batches; each keeps three waiting.
+    """
+
+    def __init__(self, sampler: Sampler, *, first: int, last: int, threads: int = 1) -> None:
+        self._sampler, self._first, self._last, self._threads = sampler, first, last, threads
+        self._ahead = 3 * threads
 
     def __iter__(self) -> Iterator[tuple[int, Batch]]:
         """Yields (step, batch) for first <= step < last."""
-        with ThreadPoolExecutor(1) as thread:
+        with ThreadPoolExecutor(self._threads) as thread:
             steps = range(self._first, self._last)
             waiting = [thread.submit(self._sampler.batch, step) for step in steps[: self._ahead]]
             for position, step in enumerate(steps):

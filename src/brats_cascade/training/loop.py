@@ -13,12 +13,15 @@ from tqdm import tqdm
 
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS
+from brats_cascade.provenance import accelerators, usable_cores
 from brats_cascade.training.averaging import Average
 from brats_cascade.training.batches import Prefetch, Sampler
 from brats_cascade.training.checkpoint import Checkpoint, assign_values, try_save_checkpoint, values_of
 from brats_cascade.training.descent import Descent
 from brats_cascade.training.devices import Devices
 from brats_cascade.training.progress import Progress
+
+THREADS = 3
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Loop:
         marks = {round(steps * (check + 1) / checks): check + 1 for check in range(checks)}
         started = time.perf_counter() - progress.seconds
         bar = tqdm(total=steps, initial=progress.step, desc=f"phase {progress.phase}", unit="step", mininterval=2)
-        for step, batch in Prefetch(sampler, first=progress.step, last=last):
+        for step, batch in Prefetch(sampler, first=progress.step, last=last, threads=_threads()):
             self._descent.set_step(self._trainer.optimizer, step=step, steps=steps)
             self._count(self._step(batch), pixels=int(np.count_nonzero(batch.weights)))
             self._average.update(step)
@@ -164,6 +167,11 @@ class Loop:
         state = {**self._progress.as_dict(), "fingerprint": fingerprint or self._fingerprint}
         groups = {"last": values_of(self._variables), "best": self.best, "average": self._average.values}
         try_save_checkpoint(path or self._path, groups=groups, state=state)
+
+
+def _threads() -> int:
+    """For batches: a GPU outruns one; on a processor they would take cores from the network."""
+    return min(THREADS, usable_cores()) if accelerators() else 1
 
 
 def _score(row: dict[str, float]) -> float:

@@ -37,10 +37,11 @@ class PatchSampler(CaseSampler):
         inner = place - (int(self._ends[group - 1]) if group else 0)
         epoch, number = divmod(inner, int(self._batches[group]))
         key = (turn, group, epoch)
-        if self._order is None or self._order[0] != key:
+        order = self._order  # of the pass that some thread drew from last
+        if order is None or order[0] != key:
             size = int(self._starts[group + 1] - self._starts[group])
-            self._order = key, np.random.default_rng([self._seed, 0, *key]).permutation(size)
-        chosen = self._order[1][number * self._settings.batch : (number + 1) * self._settings.batch]
+            order = self._order = key, np.random.default_rng([self._seed, 0, *key]).permutation(size)
+        chosen = order[1][number * self._settings.batch : (number + 1) * self._settings.batch]
         return chosen + self._starts[group]
 
     def batch(self, step: int) -> Batch:
