@@ -1,5 +1,6 @@
 """Scores of DVC experiments that differ in seed and fold alone, joined to one table."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -22,7 +23,11 @@ def _write(
 ) -> None:
     """What a finished run leaves: parameters, DVC's lock file and the scores of the experiments that it evaluated."""
     split = {"seed": 1, "folds": 2 if fold is not None else 0, "fold": fold or 0}
-    params = {"split": split, "train": {"seed": seed, "steps": steps}, "experiments": {name: {} for name in DICE}}
+    params = {
+        "split": split,
+        "train": {"seed": seed, "steps": steps},
+        "experiments": {"two_path": {}, "unet": {"builds_on": "models/two_path"}},
+    }
     made = f"{split}"
     stages = {
         "split": {"params": {"params.yaml": {"split": split}}, "outs": [{"path": "data/splits.json", "md5": made}]}
@@ -39,6 +44,12 @@ def _write(
         }
         (folder / "metrics" / name).mkdir(parents=True, exist_ok=True)
         cases.assign(**scores).to_csv(folder / f"metrics/{name}/cases.csv", index=False)
+        spent = [
+            {"what": "training", "seconds": 60.0 + seed, "machine": "2 cores"},
+            {"what": "evaluation", "seconds": {f"{fold}_a": 2.0, f"{fold}_b": 3.0}},
+        ]
+        (folder / "metrics/costs").mkdir(exist_ok=True)
+        (folder / f"metrics/costs/{name}.json").write_text(json.dumps({"processes": spent}))
     for name, tree in {"params.yaml": params, "dvc.lock": {"schema": "2.0", "stages": stages}}.items():
         YAML(typ="safe").dump(tree, folder / name)
 
@@ -77,6 +88,10 @@ def test_runs_that_differ_in_seed_and_fold_are_joined_and_what_was_not_evaluated
         ["two_path", 0, 0, 1, 2], ["two_path", 0, 0, 2, 2], ["two_path", 2, 0, 1, 2], ["two_path", 2, 1, 1, 2],
         ["unet", 0, 0, 1, 2], ["unet", 0, 0, 2, 2], ["unet", 0, 0, 4, 2], ["unet", 2, 1, 1, 2],
     ]  # fmt: skip
+    two_path, unet = (rows[(rows["experiment"] == name) & (rows["seed"] == 2)] for name in DICE)
+    assert two_path["training_seconds"].tolist() == [62, 62] and two_path["machine"].tolist() == ["2 cores"] * 2
+    assert unet["training_seconds"].tolist() == [124, 124]  # with those of the two_path that it builds on
+    assert unet["seconds"].tolist() == [2, 3]
     # The mean of 0.5 and 0.5 + seed / 50 is 0.51 and 0.52.
     assert f"| two_path | 2 | 2 | 0.515 ± {np.std([0.51, 0.52], ddof=1):.3f} |" in text
     assert "| two_path | 1 | 2 | 4 | 0.510 [0.500, 0.520] |" in text

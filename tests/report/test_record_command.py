@@ -101,6 +101,24 @@ def test_all_folds_of_a_repeat_are_a_cross_validation_and_go_first_in_readme(pro
 
 
 @pytest.mark.slow
+def test_folds_alone_are_a_record_with_their_mean_costs(project):
+    for name in ("one", "two"):
+        path = project / f"models/{name}/record.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"fold": "2 of 3"}))
+    (project / "reports/comparison.json").unlink()
+    spent = {"training_seconds": [60, 120, 180], "machine": ["a", "b", "b"], "seconds": [1, 2, 6]}
+    rows = pd.read_csv(project / "metrics/one/cases.csv").assign(
+        experiment="one", folds=3, fold=range(3), seed=1, **spent
+    )
+    rows.to_csv(project / "reports/repeat.csv", index=False)
+    record, page = recorded(project)
+    (facts,) = record.experiments
+    assert (facts["experiment"], facts["protocol"], facts["folds"]) == ("one", "cross-validation", 3)
+    assert (facts["training_seconds"], facts["machine"], facts["seconds_per_case"]) == (120, "b", 3)
+    assert "|2.0 min|3.0 s|" in page
+
+
+@pytest.mark.slow
 def test_the_readme_has_a_row_per_network_and_the_best_networks_median_case(project):
     recorded(project, readme=True)
     readme = (project / "README.md").read_text()

@@ -20,37 +20,50 @@ def record_of_run(root: Path, *, command: str) -> Record:
     `command` is the one that made the results.
 
     Raises:
-        UserError: Nothing has been compared yet, or the run is of one fold of a cross-validation.
+        UserError: Nothing has been compared yet, or the run is of one fold of a cross-validation whose others are not there.
     """
     import pandas as pd
 
-    compared = read_json_if_there(Project(root).reports / "comparison.json") or {}
-    names = list(compared.get("experiments", ()))
+    compared, crossed = read_json_if_there(Project(root).reports / "comparison.json") or {}, _cross_validated(root)
+    names = list(compared.get("experiments", ())) or list(crossed)
     if not names:
         raise UserError(
             f"{root / 'reports/comparison.json'}: not found, or empty; run `dvc repro` first, in the project's root"
         )
     tables, facts = [], []
     for name in names:
-        fold = costs.read_facts(root, name=name).get("fold", "none")
-        if fold != "none":
+        fold, known = costs.read_facts(root, name=name).get("fold", "none"), _training(root, name=name)
+        if fold == "none":
+            cases = costs.read_cases(root, name=name)
+            tables.append(score_rows(cases, experiment=name, protocol=SPLIT))
+            dice = (read_json_if_there(root / f"metrics/{name}/summary.json") or {})["validation"]["dice"]
+            own = {"seconds_per_case": _mean_seconds(cases), "validation_dice": dice, "command": command}
+            facts.append({"experiment": name, "protocol": SPLIT, **known, **own})
+        elif name not in crossed:
             raise UserError(
-                f"{name}: trained on fold {fold}, not on the split; run `dvc repro` with split.folds: 0 first "
-                "(`brats-cascade repeat` joins the folds)"
+                f"{name}: trained on fold {fold}, not on the split; run `dvc repro` with split.folds: 0 first, or the other "
+                "folds and `brats-cascade repeat`"
             )
-        cases = costs.read_cases(root, name=name)
-        tables.append(score_rows(cases, experiment=name, protocol=SPLIT))
-        dice = (read_json_if_there(root / f"metrics/{name}/summary.json") or {})["validation"]["dice"]
-        seconds = None if cases["seconds"].isna().any() else round(float(cases["seconds"].mean()), 2)
-        own = {"seconds_per_case": seconds, "validation_dice": dice, "command": command}
-        facts.append({"experiment": name, "protocol": SPLIT, **_training(root, name=name), **own})
-    for name, cases in _cross_validated(root):
-        if name in names:
-            tables.append(score_rows(cases, experiment=name, protocol=CROSS_VALIDATION))
-            known = {key: facts[names.index(name)][key] for key in ("architecture", "n4", "command", "commit")}
-            folds = {"folds": int(cases["folds"].iloc[0])}
-            facts.append({"experiment": name, "protocol": CROSS_VALIDATION, **known, **folds})
+        if name in crossed:
+            tables.append(score_rows(crossed[name], experiment=name, protocol=CROSS_VALIDATION))
+            of_all = {key: known[key] for key in ("architecture", "n4", "commit")} | _spent(crossed[name])
+            facts.append({"experiment": name, "protocol": CROSS_VALIDATION, **of_all, "command": command})
     return Record(pd.concat(tables, ignore_index=True), _data(root, name=names[0]), compared.get("baseline", {}), facts)
+
+
+def _mean_seconds(cases: "pd.DataFrame") -> float | None:
+    return None if cases["seconds"].isna().any() else round(float(cases["seconds"].mean()), 2)
+
+
+def _spent(cases: "pd.DataFrame") -> dict[str, Any]:
+    """Number of folds; and, where every fold knows them, mean costs and the machine of most folds."""
+    found: dict[str, Any] = {"folds": int(cases["folds"].iloc[0])}
+    folds = cases.drop_duplicates("fold")
+    if "training_seconds" in cases and folds["training_seconds"].notna().all():
+        machine = str(folds["machine"].mode().iloc[0])
+        found |= {"training_seconds": round(float(folds["training_seconds"].mean()), 1), "machine": machine}
+        found |= {"seconds_per_case": _mean_seconds(cases)}
+    return found
 
 
 def _training(root: Path, *, name: str) -> dict[str, Any]:
@@ -74,19 +87,19 @@ def _training(root: Path, *, name: str) -> dict[str, Any]:
     }
 
 
-def _cross_validated(root: Path) -> "list[tuple[str, pd.DataFrame]]":
+def _cross_validated(root: Path) -> "dict[str, pd.DataFrame]":
     """Experiments of reports/repeat.csv of which every fold is there, with the first seed that has them all."""
     import pandas as pd
 
     path = Project(root).reports / "repeat.csv"
     if not path.is_file():
-        return []
+        return {}
     rows = pd.read_csv(path, dtype={"case": str, "patient": str})
     found: dict[str, pd.DataFrame] = {}
     for (name, folds, _), part in rows.groupby(["experiment", "folds", "seed"]):
         if folds and part["fold"].nunique() == folds:
             found.setdefault(str(name), part)
-    return list(found.items())
+    return found
 
 
 def _data(root: Path, *, name: str) -> dict[str, Any]:

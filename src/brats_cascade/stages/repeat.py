@@ -3,6 +3,7 @@
 `dvc exp run --queue -S 'train.seed=1,2,3'` and `-S 'split.fold=range(0,7)'` make the DVC experiments; nothing is trained here.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,28 @@ def _scores(files: Any, *, wanted: dict[str, Any]) -> list[pd.DataFrame]:
             with files.open(f"metrics/{name}/cases.csv", mode="r") as file:
                 cases = pd.read_csv(file, dtype={"case": str, "patient": str})
             run = (name, split.get("folds", 0), split.get("fold", 0), entry.get("seed", params["train"]["seed"]))
-            tables.append(cases.assign(**dict(zip(RUN, run, strict=True))))
+            own = cases.assign(**dict(zip(RUN, run, strict=True)))
+            tables.append(own.assign(**_spent(files, name=name, builds_on=entry.get("builds_on", ""), cases=cases)))
     return tables
+
+
+def _spent(files: Any, *, name: str, builds_on: str, cases: pd.DataFrame) -> dict[str, Any]:
+    """What a DVC experiment cost, as columns: training_seconds, with those of the CNN 1 it builds on, machine, seconds."""
+    place, _, cnn1 = builds_on.partition("/")
+    read = [_costs(files, name=one) for one in ([name, cnn1] if place == "models" else [name])]
+    seconds = [one.get("training", {}).get("seconds") for one in read]
+    each = read[0].get("evaluation", {}).get("seconds", {})
+    return {
+        "training_seconds": sum(seconds) if None not in seconds else None,
+        "machine": read[0].get("training", {}).get("machine", ""),
+        "seconds": cases["case"].map(each),
+    }
+
+
+def _costs(files: Any, *, name: str) -> dict[str, Any]:
+    """metrics/costs/NAME.json of a DVC experiment: what -> its costs; empty without the file."""
+    path = f"metrics/costs/{name}.json"
+    return {one["what"]: one for one in json.loads(files.read_text(path))["processes"]} if files.isfile(path) else {}
 
 
 def _settings(params: dict[str, Any]) -> dict[str, Any]:
