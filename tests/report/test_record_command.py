@@ -30,6 +30,7 @@ def test_a_run_becomes_a_table_facts_and_a_page(project):
     assert (cascade["seconds_per_case"], cascade["commit"], cascade["command"]) == (3.5, "abc", "dvc repro")
     assert record.data["split"] == {"train": 2, "validation": 1, "test": 3}
     row = "|two|InputCascadeCNN|3|" + "|".join(["0.550 [0.25, 0.85]"] * 3)
+    assert "|literature, the paper's test set|Pereira et al. 2016, 2-D patch CNN|10|0.88|0.83|0.77|" in page
     assert f"{row}|0.90/0.90/0.90|0.60/0.60/0.60|12.5/12.5/12.5|3.0 min|3.5 s|2 cores|" in page
     pd.testing.assert_series_equal(record.cases(cascade)["core_dice"], pd.Series([0.85, 0.55, 0.25], name="core_dice"))
 

@@ -9,7 +9,7 @@ from brats_cascade import provenance
 from brats_cascade.evaluation.summary import ENOUGH, paired_difference, pick_cases, summarise
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
-from brats_cascade.report.paper import PAPER, PAPER_NOTE, PHANTOM_NOTE
+from brats_cascade.report.paper import LITERATURE, PAPER, PAPER_NOTE, PHANTOM_NOTE
 from brats_cascade.report.render import paired_text, render, with_interval
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
         rows=[_row(record, entry) for entry in facts],
         baseline=record.baseline,
         paper=PAPER,
+        literature=LITERATURE,
         paper_note=PAPER_NOTE,
         phantom_note=PHANTOM_NOTE,
         corrected=[entry["experiment"] for entry in facts if entry["n4"]],
