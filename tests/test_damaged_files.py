@@ -54,7 +54,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], list[dict[str, Any]]]] = {
         ],
     ),
     "models/a/record.json": ("train@a", lambda root: read_facts(root, name="a"), [{"params": []}]),
-    "reports/comparison.json": ("compare", results.run, [{}, {"experiments": {"a": 1}}]),
+    "reports/comparison.json": ("compare", results.run, [{}, {"experiments": {"a": 1}}, {"experiments": {"a": {}}}]),
 }
 CASES = [(path, name) for path in READERS for name in (*DAMAGE, *range(len(READERS[path][2])))]
 

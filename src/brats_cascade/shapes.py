@@ -48,10 +48,25 @@ class Summary(_Shape):
     validation: Chosen | None = None
 
 
+class Scores(_Shape):
+    """Of a region."""
+
+    dice: float | None
+
+
+class Compared(_Shape):
+    """An experiment in reports/comparison.json."""
+
+    complete: Scores
+    core: Scores
+    enhancing: Scores
+    patients: int
+
+
 class Comparison(_Shape):
     """reports/comparison.json."""
 
-    experiments: dict[str, dict[str, Any]]
+    experiments: dict[str, Compared]
 
 
 class Record(_Shape):

@@ -60,10 +60,11 @@ def _clear(folder: Path) -> None:
     if folder in _cleared or fcntl is None:
         return
     _cleared.add(folder)
-    for path in folder.iterdir():
-        draft = _DRAFT.match(path.name)
-        if draft and draft[2] == _HOST and not _runs(int(draft[1])):
-            _delete(path)
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            draft = _DRAFT.match(path.name)
+            if draft and draft[2] == _HOST and not _runs(int(draft[1])):
+                _delete(path)
 
 
 def _runs(process: int) -> bool:

@@ -10,7 +10,8 @@ from PIL import Image
 from brats_cascade.costs import keep_costs, scores_of, weights_of
 
 CASES = {"A": ("high", 0.9), "B": ("high", 0.6), "C": ("low", 0.3)}
-REGIONS: dict[str, object] = {region: {} for region in ("complete", "core", "enhancing")}
+REGIONS: dict[str, object] = {region: {"dice": 0.5} for region in ("complete", "core", "enhancing")}
+COMPARED = {**REGIONS, "patients": 3}
 EXPERIMENTS = {
     "one": ("two_path", "data/patches", 0.7, 0.0),
     "two": ("input_cascade", "models/one", 0.8, -0.05),
@@ -54,7 +55,7 @@ def project(tmp_path: Path) -> Path:
         picture = tmp_path / f"reports/figures/{name}/median_overlay.png"
         picture.parent.mkdir(parents=True)
         Image.new("RGB", (1800, 900)).save(picture)
-    write_json(tmp_path / "reports/comparison.json", {"experiments": {name: {} for name in EXPERIMENTS}})
+    write_json(tmp_path / "reports/comparison.json", {"experiments": dict.fromkeys(EXPERIMENTS, COMPARED)})
     write_json(
         tmp_path / "data/splits.json",
         {
