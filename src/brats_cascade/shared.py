@@ -30,16 +30,21 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     The block may make a folder of it where none has been before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _clear(path.parent)
-    # With its ending, by which some writers choose the format.
-    draft = path.with_name(f".{os.getpid()}.{_HOST}_{path.name}")
+    draft = draft_for(path)
     with naming(path, draft=draft):
         try:
             yield draft
             draft.replace(path)
         finally:
             _delete(draft)
+
+
+def draft_for(path: Path) -> Path:
+    """Where to write what is to become this file or folder; what killed processes have left there goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear(path.parent)
+    # With its ending, by which some writers choose the format.
+    return path.with_name(f".{os.getpid()}.{_HOST}_{path.name}")
 
 
 def write_text(path: Path, text: str) -> None:

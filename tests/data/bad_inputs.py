@@ -1,6 +1,8 @@
 """Damages sound cases in every way that users' files come damaged; test_bad_inputs.py runs it, docs/ shows it."""
 
 import gzip
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +96,18 @@ def is_folder(folder: Path) -> None:
     nifti(folder, "t1").mkdir()
 
 
+def pipe(folder: Path) -> None:
+    """A reader would wait for a writer."""
+    nifti(folder, "t1").unlink()
+    os.mkfifo(nifti(folder, "t1"))
+
+
+def device(folder: Path) -> None:
+    """A reader would never come to the end."""
+    nifti(folder, "t1").unlink()
+    nifti(folder, "t1").symlink_to("/dev/zero")
+
+
 def four_axes_mha(folder: Path) -> None:
     volume = SimpleITK.ReadImage(str(mha(folder, "T1C")))
     SimpleITK.WriteImage(SimpleITK.JoinSeries([volume, volume]), str(mha(folder, "T1C")))
@@ -179,6 +193,13 @@ BAD: dict[str, tuple[str, Damage]] = {
         "brats2012",
         content("T1", lambda data: data.replace(b"ElementType", b"NDims = 4\nElementType"), path=mha),
     ),
+    "a named pipe": ("brats2017", pipe),
+    "a link to a device": ("brats2017", device),
+    "gigabytes in a small file": (
+        "brats2017",
+        inside("flair", lambda data: splice(data, 42, struct.pack("<3h", *[600] * 3))),
+    ),
+    "thousands of empty gzip members": ("brats2017", content("t1", lambda data: data + gzip.compress(b"") * 2000)),
 }
 
 

@@ -204,8 +204,9 @@ HEAD = (
     "An invalid case is set aside with one line that says why, and leaves nothing in the store; the others are used.",
     "`brats-cascade data check PATH` prints the same lines without running the pipeline. Symbolic links to folders are",
     "followed, and cycles are detected. Names may contain spaces and non-ASCII letters.",
-    "DVC hashes every file of `data.source` first and stops at a dead link and at a file that may not be read:",
-    "`data check` names these before anything else ([data.md](data.md#layouts)).",
+    "DVC hashes every file of `data.source` first and stops at a dead link and at a file that may not be read, and waits",
+    "at a pipe: `data check` names these before anything else ([data.md](data.md#layouts)). If the machine itself is short",
+    "of something, no case is blamed ([data.md](data.md#when-the-machine-is-short-of-something)).",
     "",
     *TABLE,
 )

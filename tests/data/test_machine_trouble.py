@@ -88,6 +88,7 @@ def test_worker_processes_end_ingest_too(cohort):
     get_reusable_executor().shutdown()
     assert not list_cases(cohort / "store") and not drafts(cohort / "store")
     assert run(cohort, workers=2)["stored"].all()
+    assert not drafts(cohort)  # of a worker that was ended with the other's trouble
 
 
 def test_no_open_files_left_is_no_fault_of_a_volume(cohort):

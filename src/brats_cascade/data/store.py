@@ -24,6 +24,7 @@ import numpy as np
 
 from brats_cascade.errors import UserError, is_trouble, naming
 from brats_cascade.shapes import problem_of
+from brats_cascade.shared import draft_for
 
 META = "meta.json"
 ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that DVC knows it by
@@ -111,10 +112,10 @@ def _link(source: Path, path: Path) -> None:
 @contextlib.contextmanager
 def _draft(root: Path, *, name: str) -> Iterator[Path]:
     """A hidden folder that takes the place of the case once it is filled, and is gone after a failure."""
-    draft = root / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
+    draft = draft_for(root / name)
     try:
-        with naming(root / name):
-            draft.mkdir(parents=True)
+        with naming(root / name, draft=draft):
+            draft.mkdir()
             yield draft
         for _ in range(3):
             delete_case(root, name=name)

@@ -1,7 +1,6 @@
 """The embedded default cohort: synthetic patients written in the file layout of BRATS 2013."""
 
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,8 +101,6 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
     root = folder / "Image_Data"
     if root.exists():
         raise UserError(f"{root}: already holds a cohort; remove it, or write the phantom to another folder")
-    for left in folder.glob(f".*_{root.name}"):  # by a process that was killed
-        shutil.rmtree(left)
     template = load_template(spacing)
 
     def make(number: int, draft: Path) -> Path:
