@@ -89,6 +89,7 @@ def test_worker_processes_end_ingest_too(cohort):
     assert not list_cases(cohort / "store") and not drafts(cohort / "store")
     assert run(cohort, workers=2)["stored"].all()
     assert not drafts(cohort)  # of a worker that was ended with the other's trouble
+    get_reusable_executor().shutdown()  # they stay in this folder, which other tests leave
 
 
 def test_no_open_files_left_is_no_fault_of_a_volume(cohort):
