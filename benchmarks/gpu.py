@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -192,6 +193,7 @@ def main() -> None:
         refuse_missing(Path(), cnn1=None)
     except UserError as error:
         sys.exit(f"error: {error}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # on the way out no child is left
     scale = SMALL if asked.small else FULL
     run_ = Run(replace(scale, seconds=asked.seconds or scale.seconds))
     for name in ("project", "pilot"):

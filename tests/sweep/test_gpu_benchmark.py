@@ -30,7 +30,7 @@ def benchmark(folder: Path, *words: str, **changes: str) -> subprocess.Completed
     fast = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
     return subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", *words], cwd=folder, env={**os.environ, **fast, **changes},
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=540, check=False,
     )  # fmt: skip
 
 
