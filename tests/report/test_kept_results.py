@@ -15,15 +15,17 @@ RESULTS = ROOT / "docs/results"
 
 @pytest.fixture(scope="module")
 def record():
-    return read_record(RESULTS / "real.json")
+    return read_record(RESULTS / "brats2018.json")
 
 
 @pytest.mark.slow
 def test_the_page_in_git_is_what_the_table_and_the_facts_in_git_give(record):
     names = dict.fromkeys(facts["experiment"] for facts in record.experiments)
-    pictures = [path for name in names for rank in RANKS if (path := RESULTS / f"real_{name}_{rank}.jpg").is_file()]
-    page = (RESULTS / "real.md").read_text(encoding="utf-8")
-    assert page == results_page(record, name="real", pictures=pictures)
+    pictures = [
+        path for name in names for rank in RANKS if (path := RESULTS / f"brats2018_{name}_{rank}.jpg").is_file()
+    ]
+    page = (RESULTS / "brats2018.md").read_text(encoding="utf-8")
+    assert page == results_page(record, name="brats2018", pictures=pictures)
     assert len(page.split()) <= 1500
     shown = [path.relative_to(ROOT).as_posix() for path in pictures]
     table = readme_table(record, page="docs/results/real.md", pictures=shown)
@@ -39,9 +41,9 @@ def rows_of(page: str) -> dict[tuple[str, str], list[str]]:
 
 @pytest.mark.parametrize(("name", "protocol"), [("unet_long_n4", "cross-validation"), ("two_path", "split")])
 def test_means_and_intervals_are_those_of_the_table(name, protocol):
-    scores = pd.read_csv(RESULTS / "real.csv")
+    scores = pd.read_csv(RESULTS / "brats2018.csv")
     own = scores[(scores["experiment"] == name) & (scores["protocol"] == protocol)]
-    rows = rows_of((RESULTS / "real.md").read_text(encoding="utf-8"))
+    rows = rows_of((RESULTS / "brats2018.md").read_text(encoding="utf-8"))
     row = rows[name, str(own["patient"].nunique())]
     generator = np.random.default_rng(5)
     for column, region in zip((3, 4, 5), ("complete", "core", "enhancing"), strict=True):

@@ -30,23 +30,24 @@ def picture(figure: "Figure") -> str:
     """A chart as a data URI."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130, metadata={"Software": ""})
-    return _png(buffer.getvalue())
+    return _webp(buffer, lossless=True)
 
 
 def drawn(path: Path) -> str | None:
     """A chart's file as a data URI; None if there is none."""
-    return _png(path.read_bytes()) if path.is_file() else None
-
-
-def _png(content: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+    return _webp(path, lossless=True) if path.is_file() else None
 
 
 def photograph(path: Path) -> str:
-    """A picture file as a data URI; as JPEG, which takes a fifth of the room."""
+    """A picture file as a data URI; with losses that no eye sees, which takes a tenth of the room."""
+    return _webp(path, quality=82)
+
+
+def _webp(source: Path | io.BytesIO, **options: Any) -> str:
+    """A picture as WebP, which every browser shows and which is smaller than PNG and JPEG."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    with Image.open(path) as image:
-        image.convert("RGB").save(buffer, format="JPEG", quality=88, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    with Image.open(source) as image:
+        image.convert("RGB").save(buffer, format="WEBP", **options)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
