@@ -118,7 +118,13 @@ def test_folds_alone_are_a_record_with_their_mean_costs(project):
     (facts,) = record.experiments
     assert (facts["experiment"], facts["protocol"], facts["folds"]) == ("one", "cross-validation", 3)
     assert (facts["training_seconds"], facts["machine"], facts["seconds_per_case"]) == (120, "b", 3)
-    assert "|2.0 min|3.0 s|" in page
+    assert "|2.0 min|3.0 s|" in page and "pilots" not in page
+    path = project / "docs/results/mine.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"data": kept["data"] | {"pilots": ["A"]}}))
+    others = rows.loc[rows["case"] != "A", "complete_dice"].mean()
+    for fresh in (False, True):  # a later run keeps them
+        assert f"|one|2|{others:.3f}" in recorded(project, kept=not fresh)[1]
 
 
 @pytest.mark.slow

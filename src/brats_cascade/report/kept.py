@@ -68,7 +68,7 @@ class Record:
         kept = [entry for entry in self.experiments if [entry[key] for key in KEY] not in made]
         replaced = self.scores[KEY].apply(list, axis=1).isin(made)
         scores = pd.concat([self.scores[~replaced], newer.scores], ignore_index=True)
-        return Record(scores, newer.data, newer.baseline or self.baseline, [*kept, *newer.experiments])
+        return Record(scores, {**self.data, **newer.data}, newer.baseline or self.baseline, [*kept, *newer.experiments])
 
 
 def read_record(path: Path) -> Record:

@@ -44,6 +44,7 @@ def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
         corrected=[entry["experiment"] for entry in facts if entry["n4"]],
         merged=not {1, 3} <= set(record.data.get("classes", (1, 3))),
         paired=_against_unet(record),
+        pilots=_without_pilots(record),
         enough=ENOUGH,
         shown=[entry["experiment"] for entry in shown],
         failures=_failures([record.cases(entry) for entry in shown]),
@@ -149,6 +150,19 @@ def _against_unet(record: Record) -> list[list[str]]:
             numbers = [paired_difference(*pair, region=region, seed=SEED) for region in REGIONS]
             if numbers[0]["patients"] >= ENOUGH:
                 rows.append([entry["experiment"], unet["experiment"], *map(paired_text, numbers)])
+    return rows if len(rows) > 1 else []
+
+
+def _without_pilots(record: Record) -> list[list[str]]:
+    """Dice of each cross-validation without the patients on whom its settings were compared, where the record names some."""
+    seen = record.data.get("pilots", [])
+    rows = [["experiment", "patients", *(f"Dice {region}" for region in REGIONS)]]
+    for entry in _in_order(record.experiments) if seen else ():
+        if entry["protocol"] == CROSS_VALIDATION:
+            cases = record.cases(entry)
+            scores = summarise(cases[~cases["case"].isin(seen)], seed=SEED)
+            dice = [with_interval(scores[region]) for region in REGIONS]
+            rows.append([entry["experiment"], str(scores["patients"]), *dice])
     return rows if len(rows) > 1 else []
 
 
