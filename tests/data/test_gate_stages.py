@@ -29,7 +29,8 @@ def store_case(root, *, number, scheme):
     brain[1:, 2:-2, 3:-3] = True
     labels[~brain] = 0
     raw = rng.uniform(1, 100, size=(*labels.shape, 4)).astype(np.float32)
-    meta = {"case": name, "scheme": scheme, "shape": [8, 14, 16], "offset": [1, 1, 1]}
+    facts = {"case": name, "patient": name, "release": "brats2017", "grade": "high"}
+    meta = {"scheme": scheme, "shape": [8, 14, 16], "offset": [1, 1, 1], "spacing": [2.0, 2.0, 2.0], "facts": facts}
     write_case(root, name=name, image=np.where(brain[..., None], raw, 0), brain=brain, labels=labels, meta=meta)
     row = {
         **{"case": name, "patient": name, "grade": "low" if number < 4 else "high", "release": "brats2017"},

@@ -123,9 +123,9 @@ def test_a_model_of_other_modalities_is_refused(tmp_path, trained, write_nifti_c
         (lambda folder: (folder / "model.keras").write_bytes(b"no model"), r"model\.keras: not a readable Keras model"),
         (lambda folder: _halve(folder / "model.keras"), r"model\.keras: not a readable Keras model"),
         (lambda folder: (folder / "model.keras").unlink(), r"model\.keras: no such model file"),
-        (lambda folder: _reword(folder, "two_path", "input_cascade"), "do not belong together"),
-        (lambda folder: _reword(folder, "two_path", "u_net"), r"do not belong together \(expected one of .* received 'u_net'"),
-        (lambda folder: _reword(folder, '"classes": [', '"classes": [9,'), "do not belong together"),
+        (lambda folder: _reword(folder, "two_path", "input_cascade"), r"model\.keras: not the network that"),
+        (lambda folder: _reword(folder, "two_path", "u_net"), r"model\.json: not a model's record \(architecture: .*one of"),
+        (lambda folder: _reword(folder, '"classes": [', '"classes": [9,'), r"model\.json: not a model's record \(classes\.0: "),
     ],
 )  # fmt: skip
 def test_a_damaged_model_is_one_line(spoil, message, tmp_path, trained, write_nifti_case) -> None:

@@ -153,7 +153,7 @@ def open_case(folder: Path) -> StoredCase:
     meta = read_meta(folder)
     try:
         if meta is None:
-            raise FileNotFoundError(META)
+            raise FileNotFoundError(f"{META} is not there, or damaged")
         arrays = {part: np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("image", "brain")}
         has_labels = (folder / "labels.npy").exists()
         labels = np.load(folder / "labels.npy", mmap_mode="r") if has_labels else None
