@@ -137,7 +137,9 @@ def test_a_case_whose_meta_is_damaged_is_one_line(root: Path, content: bytes) ->
     (root / "data/volumes/x").mkdir(parents=True)
     (root / "data/volumes/x/meta.json").write_bytes(content)
     (root / "data/splits.json").write_text(json.dumps({"train": ["x"], "validation": [], "test": []}))
-    assert line_of(lambda: open_data(Project(root))).endswith("meta.json; run the ingest stage")
+    assert line_of(lambda: open_data(Project(root))).endswith(
+        "meta.json is not there, or damaged; run the ingest stage"
+    )
 
 
 def test_a_lock_file_with_merge_marks_is_one_line(root: Path) -> None:
