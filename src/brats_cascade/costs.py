@@ -109,7 +109,11 @@ def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> 
 
 def _read(root: Path, *, name: str) -> dict[str, dict[str, Any]]:
     """What -> its costs; empty without the file, or if it is damaged: it is written again then."""
-    plain = read_state(costs_path(root, name=name)) or {}
+    return by_process(read_state(costs_path(root, name=name)) or {})
+
+
+def by_process(plain: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The content of a file of costs: "training" and "evaluation" -> what they cost; empty if it is something else."""
     try:
         return {process["what"]: {"result": "", **process} for process in plain["processes"]}
     except (KeyError, TypeError):

@@ -25,24 +25,25 @@ _CURES = {
 }
 
 
-class UserError(Exception):
+class _OneLineError(Exception):
+    """Its message is one line, whatever it was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(" ".join(str(message).split())))
+
+
+class UserError(_OneLineError):
     """A mistake the user can mend: says what was expected, what was received and what to do, on one line.
 
     `pipelines/` and the command line print the message alone and exit with 1; everything else keeps its traceback.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(" ".join(str(message).split())))
 
-
-class MachineError(Exception):
+class MachineError(_OneLineError):
     """The machine lacks space, memory, open files or permission: no fault of the data, so whatever was under way ends.
 
     Printed like a UserError, but never taken for one: the next case would meet the same.
     """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(" ".join(str(message).split())))
 
 
 def is_trouble(error: BaseException, *, reading: bool = False) -> bool:

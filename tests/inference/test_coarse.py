@@ -79,6 +79,20 @@ def test_cnn1_over_a_case_equals_its_aligned_windows(network) -> None:
         np.testing.assert_allclose(target, window[:, : target.shape[1], : target.shape[2]], atol=1e-5)
 
 
+@pytest.mark.parametrize("step", [16, 64])
+def test_rounding_windows_up_as_for_jax_changes_no_probability(network, step, monkeypatch) -> None:
+    case = _case(shape=(6, 30, 29), spacing=(1.0, 1.0, 1.0))
+    own = {"image": case.image, "brain": case.brain, "spacing": case.spacing}
+    cnn1, shapes = network.get_layer("cnn1"), []
+    expected = coarse_maps(cnn1, **own), predict_coarse(network, **own)
+    monkeypatch.setattr("brats_cascade.inference.dense.window_step", lambda *_, **__: step)
+    predict = cnn1.predict_on_batch
+    monkeypatch.setattr(cnn1, "predict_on_batch", lambda wide: shapes.append(wide.shape[1:3]) or predict(wide))
+    for found, whole in zip((coarse_maps(cnn1, **own), predict_coarse(network, **own)), expected, strict=True):
+        np.testing.assert_allclose(found, whole, atol=1e-5)
+    assert {(side - 20) % (step // 4) for shape in shapes for side in shape} == {0}
+
+
 def test_the_batch_of_slices_and_a_far_away_voxel_change_nothing(network) -> None:
     case = _case(shape=(6, 30, 29), spacing=(1.0, 1.0, 1.0))
     expected = predict_coarse(network, image=case.image, brain=case.brain, spacing=(1, 1, 1), slices=6)

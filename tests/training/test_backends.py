@@ -1,6 +1,5 @@
 """The same weights and batches under TensorFlow, JAX and another user's Keras settings: the same losses and gradients."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -39,7 +38,6 @@ def test_the_users_own_keras_settings_change_nothing(expected: dict[str, np.ndar
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed (extra: jax)")
 def test_jax_gives_the_losses_and_gradients_of_tensorflow(expected: dict[str, np.ndarray], tmp_path: Path) -> None:
     found = _run(tmp_path / "out.npz", KERAS_BACKEND="jax", XLA_FLAGS="--xla_backend_optimization_level=0")
     assert set(found) == set(expected) and len(found) > 60

@@ -1,6 +1,5 @@
 """Two devices and two worker processes: the losses and weights of one device at the same global batch."""
 
-import importlib.util
 import json
 import os
 import socket
@@ -88,7 +87,6 @@ def test_two_devices_of_one_host_train_as_one(alone: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed (extra: jax)")
 def test_jax_trains_on_two_devices_and_in_two_processes_as_on_one(tmp_path: Path) -> None:
     quick = "--xla_backend_optimization_level=0"  # compiling takes most of the time
     jax = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick}

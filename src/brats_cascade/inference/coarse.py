@@ -7,7 +7,7 @@ import numpy as np
 
 from brats_cascade.data.grid import Grid, block_means, coarse_slabs, maps_on_fine
 from brats_cascade.data.windows import cut_window, round_up
-from brats_cascade.inference.dense import brain_windows, free_of_sizes, window_step
+from brats_cascade.inference.dense import brain_windows, free_of_sizes, rounding
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.coarse import coarse_geometry, with_steps
 
@@ -37,7 +37,7 @@ def predict_coarse(
     free_of_sizes(
         cnn2, windows=lambda n: _empty(cnn2, n, grid=grid, rows=n * grid.fine[0], columns=2 * n * grid.fine[1])
     )
-    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=_rounding(), align=grid.fine):
+    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=rounding(), align=grid.fine):
         window, cells = _empty(cnn2, slices, grid=grid, rows=rows, columns=columns)
         size, first = window.shape[1:3], (top - geometry.before, left - geometry.before)
         for place in range(stop - start):
@@ -70,7 +70,7 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     count, rows, columns, channels = slabs.shape
     halo = GEOMETRY["coarse_cnn1"].before
     found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
-    unit = max(2, _rounding() // 4)  # cases of nearly the same size share a compiled network
+    unit = max(2, rounding() // 4)  # cases of nearly the same size share a compiled network
     wide = np.zeros(
         (AT_ONCE, *(round_up(side, multiple=unit) + 2 * halo for side in (rows, columns)), channels), np.float32
     )
@@ -95,11 +95,6 @@ def _empty(cnn2: keras.Model, count: int, *, grid: Grid, rows: int, columns: int
         np.zeros((count, *shape, given.shape[-1]), np.float32)
         for shape, given in zip((size, cells), cnn2.inputs, strict=True)
     ]
-
-
-def _rounding() -> int:
-    """What the sides of windows are rounded up to, pixels."""
-    return window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
 
 
 def _cells(

@@ -63,10 +63,9 @@ def predict_around(
     count, height, width = brain.shape
     found = np.zeros((count, height + 2 * margin, width + 2 * margin, classes), dtype=np.float32)
     found[..., 0] = 1
-    step = window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
     side, channels = geometry.patch, image.shape[-1]
     free_of_sizes(network, windows=lambda n: np.zeros((n, side + n, side + 2 * n, channels), np.float32))
-    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin, step=step):
+    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin, step=rounding()):
         window = np.zeros((slices, rows + side - 1, columns + side - 1, channels), np.float32)
         for place, plane in enumerate(image[start:stop]):
             window[place] = cut_window(
@@ -80,6 +79,11 @@ def predict_around(
         outputs = keras.ops.convert_to_numpy(network.predict_on_batch(window))
         target[:] = outputs[: stop - start, : target.shape[1], : target.shape[2]]
     return found
+
+
+def rounding() -> int:
+    """What the sides of windows are rounded up to in this process, pixels."""
+    return window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
 
 
 def window_step(backend: str, *, devices: Sequence[str]) -> int:

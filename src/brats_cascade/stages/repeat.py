@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
+from brats_cascade.costs import by_process
 from brats_cascade.errors import UserError
 from brats_cascade.params.file import read_tree
 from brats_cascade.project import Project
@@ -70,9 +71,9 @@ def _spent(files: Any, *, name: str, builds_on: str, cases: pd.DataFrame) -> dic
 
 
 def _costs(files: Any, *, name: str) -> dict[str, Any]:
-    """metrics/costs/NAME.json of a DVC experiment: what -> its costs; empty without the file."""
+    """metrics/costs/NAME.json of a DVC experiment; empty without the file."""
     path = f"metrics/costs/{name}.json"
-    return {one["what"]: one for one in json.loads(files.read_text(path))["processes"]} if files.isfile(path) else {}
+    return by_process(json.loads(files.read_text(path))) if files.isfile(path) else {}
 
 
 def _settings(params: dict[str, Any]) -> dict[str, Any]:
