@@ -123,6 +123,13 @@ def pixels_of(picture):
         return opened.size, opened.convert("RGB").tobytes()
 
 
+def chart(width, height):
+    """A figure that a format with losses would change."""
+    figure = new_figure(width, height)
+    figure.text(0.1, 0.4, f"{width} x {height}", color="red")
+    return figure
+
+
 def rows_of(page):
     """The text of every table row, cells joined by a bar."""
     rows = re.findall(r"<tr.*?</tr>", page, flags=re.DOTALL)
@@ -137,9 +144,9 @@ def test_the_whole_page(tmp_path):
     write_model(tmp_path, name="second", validation=0.6)
     write_data(tmp_path)
     image = np.ones((12, 16, 18, 4), np.float32)
-    drawn = {"best_overlay": overlay(image), "best_slices": new_figure(1, 1), "worst_slices": new_figure(1, 2)}
+    drawn = {"best_overlay": overlay(image), "best_slices": chart(1, 1), "worst_slices": chart(1, 2)}
     write_figures(tmp_path / "reports/figures/first", figures=drawn, dpi=40)
-    curves = {"learning_curves": new_figure(2, 1), "class_weights": new_figure(2, 2)}
+    curves = {"learning_curves": chart(2, 1), "class_weights": chart(2, 2)}
     charts = write_figures(tmp_path / "reports/figures/first", figures=curves, dpi=40)
     charts |= {name: tmp_path / f"reports/figures/first/{name}.png" for name in ("best_slices", "worst_slices")}
     page = build_report(tmp_path, experiments=["first", "second", "third"], baseline=BASELINE, phantom=True)

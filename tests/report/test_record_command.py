@@ -109,7 +109,7 @@ def test_folds_alone_are_a_record_with_their_mean_costs(project):
         path = project / f"models/{name}/record.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"fold": "2 of 3"}))
     (project / "reports/comparison.json").unlink()
-    spent = {"training_seconds": [60, 120, 180], "machine": ["a", "b", "b"], "seconds": [1, 2, 6]}
+    spent = {"training_seconds": [60, 120, 240], "machine": ["a", "b", "b"], "seconds": [1, 2, 6]}
     rows = pd.read_csv(project / "metrics/one/cases.csv").assign(
         experiment="one", folds=3, fold=range(3), seed=1, **spent
     )
@@ -117,8 +117,8 @@ def test_folds_alone_are_a_record_with_their_mean_costs(project):
     record, page = recorded(project)
     (facts,) = record.experiments
     assert (facts["experiment"], facts["protocol"], facts["folds"]) == ("one", "cross-validation", 3)
-    assert (facts["training_seconds"], facts["machine"], facts["seconds_per_case"]) == (120, "b", 3)
-    assert "|2.0 min|3.0 s|" in page and "pilots" not in page
+    assert (facts["training_seconds"], facts["machine"], facts["seconds_per_case"]) == (140, "b", 3)
+    assert "|2.3 min|3.0 s|" in page and "pilots" not in page
     path = project / "docs/results/mine.json"
     kept = json.loads(path.read_text())
     path.write_text(json.dumps(kept | {"data": kept["data"] | {"pilots": ["A"]}}))

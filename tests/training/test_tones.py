@@ -32,6 +32,13 @@ def test_a_bias_field_multiplies_what_the_scanner_measured() -> None:
         assert found[row, column, 0] == pytest.approx((0.5 + 3) * (1 + share) - 3, abs=1e-3)
 
 
+def test_windows_of_other_sides_get_a_bias_field_of_their_own(rng) -> None:
+    shared = _tones(0.2, bias=0.1)
+    for sides in ((5, 7), (9, 4), (5, 7)):
+        values = rng.normal(size=(*sides, 1))
+        np.testing.assert_array_equal(shared.change(values), _tones(0.2, bias=0.1).change(values))
+
+
 def test_zero_outside_the_brain_stays_and_slabs_change_as_the_slice_does(rng) -> None:
     settings = train_settings(intensity=0.2, scanner=1.0)
     common = {"settings": settings, "modalities": 4, "flip": False, "centre": (4, 4), "pixel": (1.0, 1.0)}

@@ -1,9 +1,11 @@
 """Warps: identity and quarter turns by NumPy, all parts of a window move together, and what is drawn."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 from settings import train_settings
 
 from brats_cascade.data.windows import cut_window
@@ -37,6 +39,26 @@ def test_a_warp_that_moves_nothing_cuts_the_window(rng, order: int, mode: str) -
     found = cut_warped(labels, box=tuple(box.values()), warp=still)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, cut_window(labels, **box))
+
+
+def test_windows_of_one_warp_are_those_of_scipy_in_whatever_order_they_are_cut(rng) -> None:
+    """One warp remembers where a window's elements come from; each way of asking has its own."""
+    warp = draw_warp(rng, strength=1.0, centre=(20.0, 30.0), pixel=(1.0, 1.3))
+    planes = {sides: rng.normal(size=(*sides, 2)).astype(np.float32) for sides in ((48, 57), (30, 57))}
+    for (top, left), order, mode, steps, margin, sides in itertools.product(
+        [(-9, 5), (21, 30)], (0, 1), ("constant", "edge"), ((1, 1), (2, 2)), (0, 5), planes
+    ):
+        rows, columns = (
+            (np.arange(start, start + count) - margin + 0.5) * step - 0.5
+            for start, count, step in zip((top, left), (25, 31), steps, strict=True)
+        )
+        places = (warp.sources(rows, columns) + 0.5) / np.reshape(steps, (2, 1, 1)) - 0.5 + margin
+        outside = {"edge": "nearest", "constant": "grid-constant"}[mode]
+        expected = [map_coordinates(planes[sides][..., one], places, order=order, mode=outside) for one in (0, 1)]
+        found = cut_warped(
+            planes[sides], box=(top, left, 25, 31), warp=warp, order=order, mode=mode, steps=steps, margin=margin
+        )  # fmt: skip
+        np.testing.assert_allclose(found, np.stack(expected, axis=-1), atol=1e-5)
 
 
 def test_a_quarter_turn_is_numpys_on_pixels_and_on_cells(rng) -> None:
