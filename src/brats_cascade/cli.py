@@ -38,8 +38,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data before using it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-app.command("serve")(serve.run)
-app.command("licences")(licences.run)
 
 
 @app.command()
@@ -244,6 +242,11 @@ def main() -> None:
     start_log(level=os.environ.get("BRATS_CASCADE_LOG", "WARNING"), form="%(levelname)s: %(message)s")
     with ending_in_one_line():
         app()
+
+
+# After the others, so that help names first what is used first.
+app.command("serve")(serve.run)
+app.command("licences")(licences.run)
 
 
 if __name__ == "__main__":
