@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
-from brats_cascade.commands import licences, serve
+from brats_cascade.commands import licences, serve, sweep
 from brats_cascade.commands import predict_options as options
 from brats_cascade.errors import ending_in_one_line, start_log
 
@@ -150,45 +150,6 @@ def doctor() -> None:
 
 
 @app.command()
-def sweep(
-    trials: Annotated[int, typer.Option(min=0, help="How many the study should have in all, earlier ones included.")],
-    workers: Annotated[
-        str, typer.Option(help="Processes: a number, or auto: one for each GPU, otherwise for each core.")
-    ] = "auto",
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            help="sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT (default: OPTUNA_STORAGE, or "
-            "optuna.db in the project's root)."
-        ),
-    ] = None,
-    study: Annotated[str, typer.Option(help="Name of the study; the same name goes on with it.")] = "sweep",
-    timeout: Annotated[
-        float | None, typer.Option(min=0, help="Seconds after which no trial begins; running ones end by themselves.")
-    ] = None,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Write the best trial into params.yaml as an experiment.")
-    ] = False,
-    page: Annotated[
-        Path | None, typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.")
-    ] = None,
-) -> None:
-    """Search for better training settings (params.yaml: sweep); run again, it goes on."""
-    from brats_cascade.commands.sweep import run
-
-    run(
-        Path.cwd(),
-        trials=trials,
-        workers=workers,
-        storage=storage,
-        study=study,
-        timeout=timeout,
-        apply=apply,
-        page=page,
-    )
-
-
-@app.command()
 def results(
     costs: Annotated[bool, typer.Option("--costs", help="Time and memory of the stages instead.")] = False,
 ) -> None:
@@ -245,6 +206,7 @@ def main() -> None:
 
 
 # After the others, so that help names first what is used first.
+app.command("sweep")(sweep.run)
 app.command("serve")(serve.run)
 app.command("licences")(licences.run)
 

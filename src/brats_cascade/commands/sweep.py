@@ -7,18 +7,48 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from brats_cascade.backend import check_backend
-from brats_cascade.params import load_params
-from brats_cascade.sweep.apply import apply_best
-from brats_cascade.sweep.plan import plan_of
-from brats_cascade.sweep.report import COMMAND, write_page
-from brats_cascade.sweep.run import run_sweep
-from brats_cascade.sweep.storage import shown
-from brats_cascade.sweep.trials import line_of
+import typer
 
 
 def run(
+    trials: Annotated[int, typer.Option(min=0, help="How many the study should have in all, earlier ones included.")],
+    workers: Annotated[
+        str, typer.Option(help="Processes: a number, or auto: one for each GPU, otherwise for each core.")
+    ] = "auto",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT (default: OPTUNA_STORAGE, or "
+            "optuna.db in the project's root)."
+        ),
+    ] = None,
+    study: Annotated[str, typer.Option(help="Name of the study; the same name goes on with it.")] = "sweep",
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which no trial begins; running ones end by themselves.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the best trial into params.yaml as an experiment.")
+    ] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.")
+    ] = None,
+) -> None:
+    """Search for better training settings (params.yaml: sweep); run again, it goes on."""
+    search(
+        Path.cwd(),
+        trials=trials,
+        workers=workers,
+        storage=storage,
+        study=study,
+        timeout=timeout,
+        apply=apply,
+        page=page,
+    )
+
+
+def search(
     root: Path,
     *,
     trials: int,
@@ -35,6 +65,15 @@ def run(
         UserError: params.yaml or the study is not as it should be, or no trial could be run.
     """
     import optuna
+
+    from brats_cascade.backend import check_backend
+    from brats_cascade.params import load_params
+    from brats_cascade.sweep.apply import apply_best
+    from brats_cascade.sweep.plan import plan_of
+    from brats_cascade.sweep.report import COMMAND, write_page
+    from brats_cascade.sweep.run import run_sweep
+    from brats_cascade.sweep.storage import shown
+    from brats_cascade.sweep.trials import line_of
 
     check_backend()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
