@@ -1,7 +1,7 @@
 """Dense inference: a label distribution for every pixel of a volume, one pass per batch of slices.
 
 Every convolution of these networks is valid, so a slice padded by the network's halo gives one output per pixel, the same
-as cutting that pixel's own patch (paper section 2.1; it reports 40 to 45 times the speed of patches).
+as cutting that pixel's own patch (paper section 4; it reports 40 to 45 times the speed of patches).
 """
 
 import math

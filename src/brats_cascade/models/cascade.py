@@ -1,4 +1,4 @@
-"""The three cascades (paper section 2.2, Fig. 3): CNN 1's class maps join CNN 2 early, in the local path, or late."""
+"""The three cascades (paper section 3.1.2, Fig. 3): CNN 1's class maps join CNN 2 early, in the local path, or late."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ VECTOR = 16  # float32 numbers in the widest register of a processor
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class Maxout(keras.layers.Layer):
-    """Maximum over groups of maps (paper section 2, Fig. 1: each feature map is the maximum of K kernels' maps).
+    """Maximum over groups of maps (paper section 3, Fig. 1: each feature map is the maximum of K kernels' maps).
 
     The channel axis holds the K pieces one after another: maps 0..n-1 of piece 1, then of piece 2, and so on.
 
@@ -58,7 +58,7 @@ class Maxout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class WideOutput(keras.layers.Layer):
-    """A valid convolution with a large square kernel and few output maps (paper section 2: 21x21 to the classes).
+    """A valid convolution with a large square kernel and few output maps (paper section 3: 21x21 to the classes).
 
     One direct convolution to 5 maps leaves most of a vector unit idle, and its kernel gradient on a CPU is a hundred times
     slower than it need be. So the kernel's columns become maps: a size x 1 convolution to size * classes maps,

@@ -1,4 +1,4 @@
-"""The two-pathway network (paper section 2.1, Fig. 2), as blocks that the cascades reuse."""
+"""The two-pathway network (paper section 3.1.1, Fig. 2), as blocks that the cascades reuse."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +23,8 @@ class Style:
         l2: Weight of the kernels' square sum in the loss.
         kernel_bound: Largest absolute value of a kernel's weight, enforced after every step (paper section 3.2 bounds it,
             prints no number); 0 leaves it out.
-        cnn1_output: What of CNN 1 joins a cascade's CNN 2: its "probabilities" (paper section 2.2), or "relu_batch": its scores
-            through a ReLU and batch normalisation (earlier work).
+        cnn1_output: What of CNN 1 joins a cascade's CNN 2: its "probabilities" (paper section 3.1.2), or "relu_batch", its
+            scores through a ReLU and batch normalisation (earlier work).
         start: "he", or "paper" for kernels from U(-0.005, 0.005).
         precision: "float32", or "bfloat16": layers compute in bfloat16, weights and outputs stay float32.
     """

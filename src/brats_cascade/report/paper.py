@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One line of the paper's tables 3 and 4: values for complete, core, enhancing.
+    """One line of the paper's Tables 1 and 2: values for complete, core, enhancing.
 
     What the paper calls specificity is here the PPV: its harmonic mean with the sensitivity gives the Dice. The seconds are
     those for one brain on a Titan Black GPU, where printed.
