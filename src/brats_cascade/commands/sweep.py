@@ -64,8 +64,6 @@ def search(
     Raises:
         UserError: params.yaml or the study is not as it should be, or no trial could be run.
     """
-    import optuna
-
     from brats_cascade.backend import check_backend
     from brats_cascade.params import load_params
     from brats_cascade.sweep.apply import apply_best
@@ -76,10 +74,7 @@ def search(
     from brats_cascade.sweep.trials import line_of
 
     check_backend()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it says when it makes its tables, for one
-    for name in ("alembic", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    _quiet_libraries()
     root, started, tell = root.resolve(), time.perf_counter(), partial(print, flush=True)
     command = shlex.join(["brats-cascade", *sys.argv[1:]])
     plan = plan_of(load_params(root / "params.yaml"))
@@ -101,3 +96,13 @@ def search(
         tell(apply_best(root / "params.yaml", study=done.study, best=done.best, plan=plan))
     else:
         tell("the same command with --apply writes it into params.yaml, if it beats the experiment's own settings")
+
+
+def _quiet_libraries() -> None:
+    """Leaves out what libraries say beside warnings, such as MLflow when it makes its tables."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    for name in ("alembic", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
