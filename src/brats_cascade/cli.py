@@ -12,6 +12,7 @@ from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
 from brats_cascade.commands import licences, serve, sweep
 from brats_cascade.commands import predict_options as options
+from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
 
 keep_quiet()
@@ -31,13 +32,21 @@ class Interruptible(TyperGroup):
 
 app = typer.Typer(
     cls=Interruptible,
-    help="Cascaded two-pathway CNNs (Havaei et al.) for brain tumour segmentation.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Look at data before using it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Cascaded two-pathway CNNs (Havaei et al.) for brain tumour segmentation."""
 
 
 @app.command()
@@ -149,7 +158,7 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=ProjectCommand)
 def results(
     costs: Annotated[bool, typer.Option("--costs", help="Time and memory of the stages instead.")] = False,
 ) -> None:
@@ -159,7 +168,7 @@ def results(
     typer.echo(run(Path.cwd(), costs=costs))
 
 
-@app.command()
+@app.command(cls=ProjectCommand)
 def repeat() -> None:
     """Means and spreads over seeds and folds of the DVC experiments on this commit; writes reports/repeat.csv and .md."""
     from brats_cascade.stages.repeat import repeat as join
@@ -167,7 +176,7 @@ def repeat() -> None:
     typer.echo(join(Path.cwd()))
 
 
-@app.command()
+@app.command(cls=ProjectCommand)
 def record(
     name: Annotated[str, typer.Argument(help="Name of the record, docs/results/NAME.csv, .json and .md.")],
     command: Annotated[str, typer.Option(help="The command that made the results.")] = "dvc repro",
@@ -206,7 +215,7 @@ def main() -> None:
 
 
 # After the others, so that help names first what is used first.
-app.command("sweep")(sweep.run)
+app.command("sweep", cls=ProjectCommand)(sweep.run)
 app.command("serve")(serve.run)
 app.command("licences")(licences.run)
 

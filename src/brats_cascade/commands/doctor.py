@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from brats_cascade import provenance
+from brats_cascade.commands.wheel import PARAMS, elsewhere, version
 from brats_cascade.errors import UserError
 
 PACKAGES = [
@@ -29,6 +30,7 @@ NO_BACKEND = "none"
 def run(root: Path) -> int:
     """Prints what is here and what would not work, and gives the number of problems."""
     problems: list[str] = []
+    print(f"brats-cascade       {version()}")
     print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
     for package in PACKAGES:
         print(f"{package:<20}{_version(package)}")
@@ -51,7 +53,7 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed (optional)" if package == "jax" else "NOT INSTALLED: run make setup"
+        return "not installed (optional)" if package == "jax" else "NOT INSTALLED: run make setup, or pip install it"
 
 
 def _backend(problems: list[str]) -> str:
@@ -110,8 +112,11 @@ def _project(root: Path, problems: list[str]) -> None:
     from brats_cascade.data.cases import find_cases
     from brats_cascade.params import load_params
 
+    if not (root / PARAMS).is_file():
+        print(f"project             none: no {PARAMS} here; {elsewhere()}")
+        return
     try:
-        params = load_params(root / "params.yaml")
+        params = load_params(root / PARAMS)
     except UserError as error:
         problems.append(str(error))
         return
