@@ -23,6 +23,7 @@ CLAIMS, PAGE = Path("docs/replication.yaml"), Path("docs/replication.md")
 YES, PARTLY, NO, UNDECIDED = "replicated", "partly replicated", "not replicated", "undecided"
 CANNOT = "cannot be tested"
 WITHIN = 0.05  # of a Dice that the paper prints
+NO_BREAK = "\N{NO-BREAK SPACE}"  # an interval stays on one line
 HEADER = ["claim", "tolerance", "measured", "verdict", "evidence"]
 
 
@@ -90,7 +91,8 @@ def row_of(claim: Mapping[str, Any], *, root: Path) -> list[str]:
     evidence = [*(check.evidence for check in checks), claim.get("note", "")]
     tolerances, measured = [check.tolerance for check in checks], [check.measured for check in checks]
     found = verdict([check.outcome for check in checks])
-    return [said, _lines(tolerances), _lines(measured), f"**{found}**", _lines(evidence)]
+    numbers = [_lines(lines).replace(" ", NO_BREAK) for lines in (tolerances, measured)]
+    return [said, *numbers, f"**{found}**", _lines(evidence)]
 
 
 def _checked(check: Mapping[str, Any], *, root: Path) -> Checked:
@@ -111,7 +113,7 @@ def _test(check: Mapping[str, Any], root: Path) -> Checked:
     if missing := [part for part in check.get("holds", ()) if part not in text]:
         raise UserError(f"{file}: expected to contain {missing[0]!r}")
     refutes = check.get("refutes", False)
-    evidence = f"[{name}](../{file})"
+    evidence = f"[{Path(file).name}](../{file}): {name.removeprefix('test_').replace('_', ' ')}"  # words wrap
     words = ("a test asserts the contrary", "the contrary") if refutes else ("a test asserts it", "as claimed")
     return Checked(NO if refutes else YES, *words, evidence)
 
