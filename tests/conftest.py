@@ -57,7 +57,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20250505)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_nifti_case() -> Callable[..., Path]:
     """A function that writes one tiny case in the layout of BraTS 2017-2020 and returns its folder.
 

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
-from brats_cascade.commands import licences, serve, sweep
+from brats_cascade.commands import export_nnunet, licences, serve, sweep
 from brats_cascade.commands import predict_options as options
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
@@ -115,13 +115,18 @@ def evaluate(
             help="How the truth numbers its labels: auto, five, edema-core, merged, merged-2023 or decathlon."
         ),
     ] = "auto",
-    prediction_scheme: Annotated[str, typer.Option(help="The same for the predictions; auto: as the truth.")] = "auto",
+    prediction_scheme: Annotated[
+        str, typer.Option(help="The same for the predictions; auto: as they name it, else as the truth.")
+    ] = "auto",
     strict: Annotated[
         bool,
         typer.Option(
             "--strict", help="Leave out what predict has marked as made by a model that may not fit the case."
         ),
     ] = False,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another folder of predictions, to compare these with; may be repeated.")
+    ] = None,
 ) -> None:
     """Score segmentations against their ground truth: Dice, PPV, sensitivity, specificity, HD95, volumes.
 
@@ -130,8 +135,9 @@ def evaluate(
     from brats_cascade.commands.evaluate import run
 
     text, failed = run(
-        truth, prediction=prediction, out=out, scheme=scheme, prediction_scheme=prediction_scheme, strict=strict
-    )
+        truth, prediction=prediction, out=out, scheme=scheme, prediction_scheme=prediction_scheme, strict=strict,
+        against=against or (),
+    )  # fmt: skip
     typer.echo(text)
     if failed:
         raise typer.Exit(1)
@@ -217,6 +223,7 @@ def main() -> None:
 # After the others, so that help names first what is used first.
 app.command("sweep", cls=ProjectCommand)(sweep.run)
 app.command("serve")(serve.run)
+app.command("export-nnunet")(export_nnunet.run)
 app.command("licences")(licences.run)
 
 

@@ -5,11 +5,12 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
 
+from brats_cascade.commands.against import compare_sets, text_of
 from brats_cascade.data.writeback import MISFITS, read_misfits, read_scheme
 from brats_cascade.errors import UserError, printable
 from brats_cascade.evaluation.label_files import Labelled
@@ -32,6 +33,7 @@ def run(
     scheme: str = "auto",
     prediction_scheme: str = "auto",
     strict: bool = False,
+    against: Sequence[Path] = (),
 ) -> tuple[str, int]:
     """Scores every prediction that has a ground truth.
 
@@ -42,6 +44,7 @@ def run(
         scheme: Key of labels.SCHEMES, or "auto": that of the release, else told by the numbers that occur.
         prediction_scheme: Likewise; "auto" is that of the truth.
         strict: Leave out predictions in which `predict` noted that the case may not fit the model.
+        against: Other predictions of the same cases, to compare these with; their label scheme is told as by "auto".
 
     Returns:
         A table as text, and the number of predictions that could not be scored. Truths without a prediction are
@@ -52,8 +55,29 @@ def run(
     for option, name in (("--scheme", scheme), ("--prediction-scheme", prediction_scheme)):
         if name != "auto" and name not in SCHEMES:
             raise UserError(f"{option}: expected auto or one of {', '.join(SCHEMES)}, got {name!r}")
+    folders = {prediction: prediction_scheme} | {folder: "auto" for folder in against}
+    sets = {
+        str(folder): _score_set(truth, prediction=folder, schemes=(scheme, own), strict=strict)
+        for folder, own in folders.items()
+    }
+    scored = sets[str(prediction)]
+    compared = compare_sets({name: one.table for name, one in sets.items()}) if against else {}
+    _write(out, scored=scored, compared=compared)
+    lines = [_text(scored.table, left=len(scored.reasons)), *([text_of(compared)] if compared else []), str(out)]
+    return "\n".join(lines), sum(one.failed for one in sets.values())
+
+
+class _Scored(NamedTuple):
+    table: pd.DataFrame
+    reasons: dict[str, str]
+    remarks: list[str]
+    failed: int
+
+
+def _score_set(truth: Path, *, prediction: Path, schemes: tuple[str, str], strict: bool) -> _Scored:
+    """Scores one set of predictions, and says what could not be scored; `schemes`: the truth's and the prediction's."""
     pairs = pair_labels(truth, prediction=prediction)
-    rows, broken = _score_all(pairs, scheme=scheme, prediction_scheme=prediction_scheme, strict=strict)
+    rows, broken = _score_all(pairs, scheme=schemes[0], prediction_scheme=schemes[1], strict=strict)
     reasons = {printable(name): printable(reason) for name, reason in {**broken, **pairs.reasons}.items()}
     failed = set(map(printable, {*broken, *pairs.failed}))
     for reason in _brief(reasons, failed=failed):
@@ -63,9 +87,7 @@ def run(
     remarks = notes(rows)
     for remark in remarks:
         print(f"note: {remark}", file=sys.stderr)
-    table = pd.DataFrame(rows).drop(columns=[SAME, MISFITS_SEEN])
-    _write(out, table=table, reasons=reasons, remarks=remarks)
-    return _text(table, out=out, left=len(reasons)), len(failed)
+    return _Scored(pd.DataFrame(rows).drop(columns=[SAME, MISFITS_SEEN]), reasons, remarks, len(failed))
 
 
 def _score_all(
@@ -96,7 +118,8 @@ def _refuse_misfit(prediction: Labelled) -> None:
         )
 
 
-def _write(out: Path, *, table: pd.DataFrame, reasons: Mapping[str, str], remarks: Sequence[str]) -> None:
+def _write(out: Path, *, scored: _Scored, compared: Mapping[str, Any]) -> None:
+    table = scored.table
     try:
         if out.suffix == ".csv":
             write_text(out, table.to_csv(index=False))
@@ -104,9 +127,10 @@ def _write(out: Path, *, table: pd.DataFrame, reasons: Mapping[str, str], remark
         content = {
             "summary": summarise(table, seed=SEED),
             "cases": table.to_dict("records"),
-            "not_scored": reasons,
-            "notes": remarks,
+            "not_scored": scored.reasons,
+            "notes": scored.remarks,
             "empty_regions": EMPTY_REGIONS,
+            **({"against": compared} if compared else {}),
         }
         text = json.dumps(_null_for_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(out, text + "\n")
@@ -123,7 +147,7 @@ def _null_for_nan(content: Any) -> Any:
     return None if isinstance(content, float) and math.isnan(content) else content
 
 
-def _text(table: pd.DataFrame, *, out: Path, left: int) -> str:
+def _text(table: pd.DataFrame, *, left: int) -> str:
     summary = summarise(table, seed=SEED)
     mean, median = (
         {f"{region}_{score}": summary[region][f"{score}{kind}"] for region in REGIONS for score in ("dice", "hd95")}
@@ -139,7 +163,7 @@ def _text(table: pd.DataFrame, *, out: Path, left: int) -> str:
     if "dice_low" in summary["complete"]:
         low, high = summary["complete"]["dice_low"], summary["complete"]["dice_high"]
         lines.append(f"95 % interval of the mean complete Dice over patients: {low:.3f} to {high:.3f}")
-    return "\n".join([*lines, str(out)])
+    return "\n".join(lines)
 
 
 def _score(value: float, *, decimals: int = 3) -> str:

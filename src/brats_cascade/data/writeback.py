@@ -1,6 +1,8 @@
 """Puts labels of the cropped canonical frame back into a case's own grid, orientation and numbers."""
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from brats_cascade.data.recipe import AXES
 from brats_cascade.labels import SCHEMES, recode
 
 SIGNED = "brats-cascade predict"
+SCHEME_KEY = "label_scheme"  # in a dataset.json
 DIGITS = 16  # of the digest behind it
 # How a case may differ from what a network was trained on: the word in the file -> what it says of the cases.
 MISFITS: Mapping[str, str] = {
@@ -87,8 +90,14 @@ def read_misfits(path: Path) -> list[str]:
 
 
 def read_scheme(path: Path) -> str | None:
-    """The label scheme that a segmentation's header names, a key of labels.SCHEMES; None where it names none."""
+    """The label scheme of a segmentation, a key of labels.SCHEMES: named in its header, or beside it; None if unknown.
+
+    nnU-Net lays the dataset.json of its training set, where `export-nnunet` has named the scheme, beside its predictions.
+    """
     name = _header_text(path, field="intent_name")
+    if name not in SCHEMES:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be anybody's file
+            name = str(json.loads((path.parent / "dataset.json").read_text(encoding="utf-8")).get(SCHEME_KEY))
     return name if name in SCHEMES else None
 
 

@@ -122,7 +122,7 @@ if TYPE_CHECKING:
 
 
 def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: str, seed: int = 1) -> dict[str, float]:
-    """Compares the Dice of two experiments patient by patient; cases that only one of them has are left out.
+    """Compares the Dice of two experiments patient by patient; cases that only one of them has, or tells, are left out.
 
     Returns:
         "patients"; "difference": mean over patients of first minus second; from three patients on "low" and "high", its 95 %
@@ -132,7 +132,7 @@ def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: 
         second[["case", f"{region}_dice"]], on="case", suffixes=("", "_other")
     )
     change = both[f"{region}_dice"] - both[f"{region}_dice_other"]
-    values = change.groupby(both["patient"]).mean().to_numpy(dtype=float)
+    values = change.groupby(both["patient"]).mean().dropna().to_numpy(dtype=float)
     numbers: dict[str, float] = {"patients": len(values)}
     if len(values):
         numbers["difference"] = float(values.mean())

@@ -1,0 +1,122 @@
+"""A dataset of nnU-Net v2: images, labels, dataset.json, and the project's split in place of nnU-Net's own folds.
+
+nnU-Net wants consecutive labels. A cohort of merged labels (0, 1, 2, 4) is therefore numbered as in nnU-Net's own BraTS
+dataset, which is the Decathlon's numbering. dataset.json names it (`label_scheme`); nnU-Net copies that file beside its
+predictions, where `evaluate` finds it.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.case import Case
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.prepare import read_scans
+from brats_cascade.data.spread import run_cases
+from brats_cascade.data.truth import whole_labels
+from brats_cascade.data.writeback import SCHEME_KEY
+from brats_cascade.errors import UserError
+from brats_cascade.labels import EDEMA, ENHANCING, LABELS, NECROSIS, NON_ENHANCING, REGIONS, SCHEMES, recode
+from brats_cascade.project import Project, read_json
+from brats_cascade.shared import write_json, written_whole
+
+ENDING = ".nii.gz"
+# The label that a region's voxels get which are in no region inside it; nnU-Net paints the regions in this order.
+PAINTED = {"complete": EDEMA, "core": NECROSIS, "enhancing": ENHANCING}
+NEXT = """{cases} cases in {folder}
+  cd {out}
+  export nnUNet_raw="$PWD/nnUNet_raw" nnUNet_preprocessed="$PWD/nnUNet_preprocessed" nnUNet_results="$PWD/nnUNet_results"
+  nnUNetv2_plan_and_preprocess -d {dataset} -c 3d_fullres --verify_dataset_integrity
+  nnUNetv2_train {dataset} 3d_fullres 0
+  nnUNetv2_predict -d {dataset} -c 3d_fullres -f 0 -i {folder}/imagesTs -o predicted
+  cd -
+  brats-cascade evaluate --truth {source} --prediction {out}/predicted --out {out}/scores.json"""
+
+
+def export(
+    project: Project, *, source: str, layout: str, out: Path, dataset: int, regions: bool, workers: int = 1
+) -> str:
+    """Writes nnUNet_raw and, in nnUNet_preprocessed, splits_final.json; says what to run next.
+
+    Args:
+        project: Whose data/splits.json names the cases.
+        source: As `data.source` of params.yaml.
+        layout: As `data.layout`.
+        out: Folder, made if it is not there; the dataset must not be in it yet.
+        dataset: nnU-Net's number.
+        regions: Whether nnU-Net trains on the regions or on single labels.
+        workers: Processes.
+
+    Raises:
+        UserError: A case of the split cannot be found or read, or the dataset is there already.
+    """
+    sets = read_json(project.splits)
+    found = {case.name: case for case in find_cases(project.root / source, layout=layout, from_params=True)}
+    names = [*sets["train"], *sets["validation"], *sets["test"]]
+    lost = [name for name in names if name not in found or found[name].truth is None]
+    if lost:
+        raise UserError(f"{project.splits}: names {lost[0]}, of which {source} holds no truth; run `dvc repro split`")
+    scheme = numbering(found[name].scheme for name in names)
+    place = f"Dataset{dataset:03d}_BratsCascade"
+    folder = out / "nnUNet_raw" / place
+    if folder.exists():
+        raise UserError(f"{folder}: is there already; remove it, or choose another --out or --dataset")
+    trained = sets["train"] + sets["validation"]
+    with written_whole(folder) as draft:
+        for end, members in (("Tr", trained), ("Ts", sets["test"])):
+            (draft / f"images{end}").mkdir(parents=True)
+            (draft / f"labels{end}").mkdir()
+            work = partial(write_case, folder=draft, end=end, scheme=scheme)
+            run_cases(work, [found[name] for name in members], workers=workers, title=f"images{end}")
+        write_json(draft / "dataset.json", dataset_json(scheme, cases=len(trained), regions=regions))
+    split = [{"train": sets["train"], "val": sets["validation"]}]
+    write_json(out / "nnUNet_preprocessed" / place / "splits_final.json", split)
+    return NEXT.format(cases=len(names), folder=folder.relative_to(out), out=out, dataset=dataset, source=source)
+
+
+def numbering(schemes: Iterable[str]) -> str:
+    """The scheme with consecutive numbers for a cohort: the paper's own, or where a case merges labels the Decathlon's."""
+    return "five" if all(NON_ENHANCING in SCHEMES[scheme].canonical_labels for scheme in schemes) else "decathlon"
+
+
+def dataset_json(scheme: str, *, cases: int, regions: bool) -> dict[str, Any]:
+    """The content of dataset.json: of every region the numbers that it is made of, or else a name for every number."""
+    numbers = SCHEMES[scheme].from_canonical
+    names: dict[int, str] = {}
+    for label in sorted(set(LABELS) - {0}, key=lambda label: numbers[label]):
+        names[numbers[label]] = " and ".join(filter(None, (names.get(numbers[label]), LABELS[label])))
+    classes: dict[str, Any] = {name: number for number, name in names.items()}
+    inside = {name: sorted({numbers[label] for label in labels}) for name, labels in REGIONS.items()}
+    content = {
+        "channel_names": {str(channel): modality for channel, modality in enumerate(MODALITIES)},
+        "labels": {"background": 0, **(inside if regions else classes)},
+        "numTraining": cases,
+        "file_ending": ENDING,
+        SCHEME_KEY: scheme,
+    }
+    return content | ({"regions_class_order": [numbers[PAINTED[name]] for name in REGIONS]} if regions else {})
+
+
+def write_case(case: Case, *, folder: Path, end: str, scheme: str) -> dict[str, Any]:
+    """Writes the scans of a case, and its labels in the numbers of a scheme, all on the grid of the first modality."""
+    images = read_scans(case, with_truth=True, facts={})
+    affine = images[MODALITIES[0]].affine
+    for channel, modality in enumerate(MODALITIES):
+        path = folder / f"images{end}" / f"{case.name}_{channel:04d}{ENDING}"
+        _write(images[modality].array, path=path, affine=affine)
+    truth = whole_labels(images["truth"].array, path=images["truth"].path)
+    own, wanted = SCHEMES[case.scheme].to_canonical, SCHEMES[scheme].from_canonical
+    labels = recode(truth, table={number: wanted[label] for number, label in own.items()})
+    _write(labels, path=folder / f"labels{end}" / f"{case.name}{ENDING}", affine=affine)
+    return {"case": case.name}
+
+
+def _write(array: np.ndarray, *, path: Path, affine: np.ndarray) -> None:
+    image = nibabel.Nifti1Image(array, affine, dtype=array.dtype)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, path)
