@@ -71,7 +71,9 @@ def test_evaluate_and_export_hand_their_options_on(monkeypatch, tmp_path):
     given = []
     monkeypatch.setattr(evaluate, "run", lambda truth, **options: given.append((truth, options)) or ("the table", 0))
     monkeypatch.setattr(export, "run", lambda model, **options: given.append((model, options)) or Path("written"))
-    result = invoke("evaluate", "--truth", "t", "--prediction", "p", "--out", "o.json", "--scheme", "merged", "--against", "q")
+    result = invoke(
+        "evaluate", "--truth", "t", "--prediction", "p", "--out", "o.json", "--scheme", "merged", "--against", "q"
+    )
     assert (result.exit_code, result.output.strip()) == (0, "the table")
     assert given[0] == (
         Path("t"),
