@@ -91,8 +91,8 @@ def row_of(claim: Mapping[str, Any], *, root: Path) -> list[str]:
     evidence = [*(check.evidence for check in checks), claim.get("note", "")]
     tolerances, measured = [check.tolerance for check in checks], [check.measured for check in checks]
     found = verdict([check.outcome for check in checks])
-    numbers = [_lines(lines).replace(" ", NO_BREAK) for lines in (tolerances, measured)]
-    return [said, *numbers, f"**{found}**", _lines(evidence)]
+    numbers = _lines(measured).replace(" ", NO_BREAK)
+    return [said, _lines(tolerances), numbers, f"**{found}**", _lines(evidence)]
 
 
 def _checked(check: Mapping[str, Any], *, root: Path) -> Checked:
@@ -114,8 +114,8 @@ def _test(check: Mapping[str, Any], root: Path) -> Checked:
         raise UserError(f"{file}: expected to contain {missing[0]!r}")
     refutes = check.get("refutes", False)
     evidence = f"[{Path(file).name}](../{file}): {name.removeprefix('test_').replace('_', ' ')}"  # words wrap
-    words = ("a test asserts the contrary", "the contrary") if refutes else ("a test asserts it", "as claimed")
-    return Checked(NO if refutes else YES, *words, evidence)
+    found = "the contrary" if refutes else "as claimed"
+    return Checked(NO if refutes else YES, "asserted by a test", found, evidence)
 
 
 def _value(check: Mapping[str, Any], root: Path) -> Checked:
@@ -154,7 +154,7 @@ def _dice(check: Mapping[str, Any], root: Path) -> Checked:
         raise UserError(f"the paper's tables have no row {spec['architecture']}, {spec['phases']}")
     pairs = list(zip(REGIONS, printed[0].dice, strict=True))
     held = [YES if abs(scores[region]["dice"] - paper) <= WITHIN else NO for region, paper in pairs]
-    tolerance = _lines([f"{region} {paper:.2f} ± {WITHIN}" for region, paper in pairs])
+    tolerance = "<br>".join(f"{paper:.2f}{NO_BREAK}±{NO_BREAK}{WITHIN}" for _, paper in pairs)
     measured = _lines([f"{region} {with_interval(scores[region])}" for region in REGIONS])
     return Checked(verdict(held), tolerance, measured, _source(spec, spec["experiment"]))
 
@@ -166,9 +166,10 @@ def _difference(check: Mapping[str, Any], root: Path) -> Checked:
     tables = [table.assign(**{f"{region}_dice": table[f"{region}_{score}"]}) for table in tables]
     found = paired_difference(*tables, region=region, seed=SEED)
     outcome = YES if found["low"] > 0 else NO if found["high"] < 0 else UNDECIDED
-    named = f"{region} {score if score != 'dice' else 'Dice'}"
     evidence = _source(spec, f"{spec['first']} minus {spec['second']}")
-    return Checked(outcome, f"{named}: above 0", f"{region} {paired_text(found)}", evidence)
+    named = region if score == "dice" else f"{region} {score}"
+    shown = paired_text({key: value for key, value in found.items() if key != "p"})
+    return Checked(outcome, "above 0", f"{named} {shown}", evidence)
 
 
 def _departure(check: Mapping[str, Any], root: Path) -> Checked:
