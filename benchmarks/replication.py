@@ -120,7 +120,7 @@ def _test(check: Mapping[str, Any], root: Path) -> Checked:
 
 def _value(check: Mapping[str, Any], root: Path) -> Checked:
     found, evidence = _number(check["value"], root=root)
-    shown = f"{found:g}"
+    shown = f"{found:g} {check.get('unit', '')}".rstrip()
     if "over" in check:
         below, _ = _number(check["over"], root=root)
         shown = f"{found / below:.1f} ({found:g} over {below:g})"
@@ -142,8 +142,9 @@ def _limited(check: Mapping[str, Any], *, found: float, shown: str, evidence: st
     if low is None and high is None:
         raise UserError("expected at_least, at_most or between")
     words = f"{low} to {high}" if low and high else f"at least {low}" if high is None else f"at most {high}"
+    words += f" {check['unit']}" if "unit" in check else ""
     held = (low is None or found >= low) and (high is None or found <= high)
-    return Checked(YES if held else NO, words, shown, evidence)
+    return Checked(YES if held else NO, words.replace(" ", NO_BREAK), shown, evidence)
 
 
 def _dice(check: Mapping[str, Any], root: Path) -> Checked:
@@ -232,7 +233,7 @@ def _read(path: Path) -> str:
 def _lines(parts: list[str]) -> str:
     """Cells one below the other; what repeats the line before is said once."""
     kept = [part for i, part in enumerate(parts) if part and part not in parts[:i]]
-    return "<br>".join(" ".join(part.split()) for part in kept)
+    return "<br>".join(kept)
 
 
 if __name__ == "__main__":
