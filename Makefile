@@ -16,7 +16,7 @@ QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DI
 # One setting for OpenMP and BLAS keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup versions repro test coverage test-fast ui bench lock clean-venv
+.PHONY: help setup versions repro test coverage test-fast ui bench drill lock clean-venv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -42,8 +42,8 @@ repro: versions $(STAMP) ## the whole pipeline (dvc repro), then the table of re
 	@$(BIN)/brats-cascade results
 
 test: $(STAMP) ## linter, type checker and the tests
-	@$(BIN)/ruff check src pipelines tests benchmarks
-	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks
+	@$(BIN)/ruff check src pipelines tests benchmarks drills
+	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks drills
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -64,6 +64,9 @@ ui: $(STAMP) ## MLflow's UI on http://127.0.0.1:5000
 
 bench: $(STAMP) ## the benchmarks, into docs/results/speed.md
 	@$(BIN)/python -m benchmarks
+
+drill: $(STAMP) ## faults made on purpose, thousands of times, into docs/reliability.md (half an hour)
+	@$(BIN)/python -m drills
 
 lock: ## compiles requirements.txt anew from pyproject.toml, with hashes (needs uv; writes no index address)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --fork-strategy fewest --upgrade --generate-hashes \

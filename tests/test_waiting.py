@@ -1,13 +1,11 @@
 """Tracking servers that hold every caller: a training waits for them no longer than the limit, and says so once."""
 
-import contextlib
-import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+from servers import ANSWERS, server
 
 from brats_cascade import tracking
 from brats_cascade.errors import UserError
@@ -15,36 +13,6 @@ from brats_cascade.tracking import waiting
 from brats_cascade.tracking.champion import find_champion
 from brats_cascade.tracking.registry import alias_run, point_to
 from brats_cascade.tracking.waiting import SECONDS, Line, line, renew
-
-ANSWERS = {
-    "hangs": b"",
-    "asks to come back in an hour": b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n",
-    "drips": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{",
-}
-
-
-@contextlib.contextmanager
-def server(answer: bytes) -> Iterator[int]:
-    """A server on the loopback that gives every caller an answer, and then a space now and then."""
-    over = threading.Event()
-
-    def serve(caller: socket.socket) -> None:
-        with caller, contextlib.suppress(OSError):
-            caller.recv(65536)
-            caller.sendall(answer)
-            while answer.endswith(b"{") and not over.wait(0.1):
-                caller.sendall(b" ")
-            over.wait()
-
-    def listen(own: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(own.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as own:
-        threading.Thread(target=listen, args=(own,), daemon=True).start()
-        yield own.getsockname()[1]
-        over.set()
 
 
 @pytest.fixture(autouse=True)

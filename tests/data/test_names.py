@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from hostile_names import HOSTILE
 
 from brats_cascade.data.cases import find_cases, search
 from brats_cascade.data.checks import judge_cases
@@ -26,33 +27,6 @@ SAFE = (
     "A_1.a_HGG",
     "Müller",
     "患者1",
-)
-HOSTILE = (
-    *(
-        '"><svg onload=alert(1)>',
-        "<img src=x onerror=alert(2)>",
-        "50%",
-        "=cmd|' !A1",
-        "+1",
-        "-rf",
-        "a,b",
-        "$x$",
-        "it's",
-        "A (1)",
-    ),
-    *(
-        "x\x1b[31mred\x1b]0;t\x07",
-        "a\nb",
-        "a\u202eb",
-        os.fsdecode(b"M\xfcller"),
-        "L" * 240,
-        "é" * 100,
-        "NA",
-        "nan",
-        "A.",
-        " A",
-        "%",
-    ),
 )
 
 
