@@ -53,7 +53,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], list[dict[str, Any]]]] = {
             {"complete": 1, "core": {}, "enhancing": {}},
         ],
     ),
-    "models/a/record.json": ("train@a", lambda root: read_facts(root, name="a"), [{"params": []}]),
+    "models/a/record.json": ("train@a", lambda root: read_facts(root, name="a"), [{"params": []}, {"version": 2}]),
     "reports/comparison.json": ("compare", results.run, [{}, {"experiments": {"a": 1}}, {"experiments": {"a": {}}}]),
 }
 CASES = [(path, name) for path in READERS for name in (*DAMAGE, *range(len(READERS[path][2])))]

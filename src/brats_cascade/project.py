@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of one of the project's JSON files, which holds a mapping.
+    """The content of one of the project's JSON files, which holds a mapping, without the version of its form.
 
     Raises:
         UserError: The file is missing or damaged.
@@ -46,7 +46,7 @@ def read_json(path: Path) -> dict[str, Any]:
     problem = problem_of(path, content) if isinstance(content, dict) else f"expected a mapping, found {content!r:.40}"
     if problem:
         raise damaged(path, ValueError(problem))
-    return dict(content)
+    return {key: value for key, value in content.items() if key != "version"}
 
 
 def read_json_if_there(path: Path) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
-"""What the project's own JSON files must hold to be used; keys beyond these are left alone."""
+"""What the project's own JSON files must hold to be used, and the version of their form; keys beyond these are left alone."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -10,6 +10,7 @@ Numbers = dict[str, float | None]
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
+    version: Literal[1] = 1  # of the form; files from before there were versions have none
 
 
 class Splits(_Shape):
@@ -102,6 +103,12 @@ class Cost(_Shape):
     when: str
 
 
+class Run(_Shape):
+    """The MLflow run of a training, while it trains and of its network."""
+
+    run_id: str = ""
+
+
 SHAPES: dict[str, type[_Shape]] = {
     "data/splits.json": Splits,
     "data/verdict.json": Verdict,
@@ -111,16 +118,29 @@ SHAPES: dict[str, type[_Shape]] = {
     "models/*/record.json": Record,
     "data/volumes/*/meta.json": Meta,
     ".work/cost/*.json": Cost,
+    ".work/train/*/run.json": Run,
+    ".work/runs/*/*.json": Run,
 }
+
+
+def _shape_of(path: Path) -> type[_Shape] | None:
+    return next((shape for pattern, shape in SHAPES.items() if path.match(pattern)), None)
+
+
+def versioned(path: Path, content: Any) -> Any:
+    """The content with the version of its form as first key, where files of this path have one."""
+    shape = _shape_of(path)
+    return {"version": shape.model_fields["version"].default, **content} if shape else content
 
 
 def problem_of(path: Path, content: dict[str, Any]) -> str:
     """What is wrong with the content of a file of this path, in a few words; empty if nothing is."""
-    for pattern, shape in SHAPES.items():
-        if path.match(pattern):
-            try:
-                shape.model_validate(content)
-            except ValidationError as error:
-                first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-                return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    shape = _shape_of(path)
+    if shape is None:
+        return ""
+    try:
+        shape.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return ""

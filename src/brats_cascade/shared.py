@@ -56,8 +56,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """As `write_text`: indented JSON in which non-ASCII text stays readable."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """As `write_text`: indented JSON in which non-ASCII text stays readable, with the version of its form where it has one."""
+    from brats_cascade.shapes import versioned  # pydantic takes its time
+
+    write_text(path, json.dumps(versioned(path, content), indent=2, ensure_ascii=False) + "\n")
 
 
 def _clear(folder: Path) -> None:
