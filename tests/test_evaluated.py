@@ -5,14 +5,19 @@ import multiprocessing
 import os
 import signal
 import time
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from brats_cascade import tracking
 from brats_cascade.commands.results import run as results
-from brats_cascade.tracking.champion import Candidate, best, find_champion
+from brats_cascade.project import Project
+from brats_cascade.stages import champion as stages_champion
+from brats_cascade.stages.champion import tell_mlflow
+from brats_cascade.tracking.champion import Candidate, Contest, best, contest, find_champion, why_worse
 from brats_cascade.tracking.evaluated import evaluation_run
-from brats_cascade.tracking.registry import ALIAS, NAME, point_to
+from brats_cascade.tracking.registry import ALIAS, CHALLENGER, NAME, point_to
 from brats_cascade.tracking.trained import keep_note, read_note
 
 REGION = {"dice": 0.8, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
@@ -182,6 +187,64 @@ def test_a_run_on_other_data_or_another_split_is_no_candidate(project):
     train(project, name="b", weights="new")
     run = evaluate(project, name="b", dice=0.3)
     assert find_champion(project, experiments=["b"]) == Candidate("b", 0.3, run.id)
+
+
+def validation_table(*dice):
+    """As metrics/E/validation.csv: one row per patient."""
+    names = [f"{number:03d}" for number in range(len(dice))]
+    return pd.DataFrame({"case": names, "patient": names, "mean_dice": dice})
+
+
+MOST, FEW = (0.5,) * 8, (0.5,) * 4
+BY_ONE_PATIENT = (0.97, *[0.45] * 7)  # the mean is higher
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "reason"),
+    [
+        (BY_ONE_PATIENT, MOST, ""),  # a gain of one patient outweighs in ranks what few points the others lose
+        ((0.99, *[0.45] * 15), (0.5,) * 16, "worse in 15 of 16 validation patients, p 0.00"),
+        ((0.2, 0.2, 0.2, 0.2), FEW, ""),  # too few patients for a test: the mean decides
+        (MOST, MOST, ""),
+        ((0.6, 0.4) * 4, MOST, ""),
+    ],
+)
+def test_worse_is_what_most_validation_patients_say(challenger, champion, reason):
+    said = why_worse(validation_table(*challenger), validation_table(*champion))
+    assert said.startswith(reason) and bool(said) == bool(reason)
+
+
+@pytest.mark.slow
+def test_a_better_mean_by_one_patient_does_not_make_a_champion(project, monkeypatch, caplog):
+    monkeypatch.setattr(stages_champion, "model_card", lambda *_, **__: "card")
+    registered = []
+
+    def register_here(folder, *, run_id, alias, **_):
+        registered.append((folder.name, alias))
+        register(SimpleNamespace(id=run_id, client=champion.client))
+        return point_to(run_id, root=project, alias=alias)
+
+    monkeypatch.setattr(stages_champion, "register_champion", register_here)
+    (project / "models/b/model.json").write_text("{}")
+    (project / "models/a/model.json").write_text("{}")
+    params, names = SimpleNamespace(data=SimpleNamespace(source="cohort")), ["a", "b"]
+    champion = evaluate(project, name="a", dice=0.5)
+    champion.log_table(validation_table(*[0.5] * 16), name="validation")
+    tell_mlflow(Project(project), params, names=names)
+    challenger = evaluate(project, name="b", dice=0.6)
+    challenger.log_table(validation_table(0.99, *[0.45] * 15), name="validation")
+    tell_mlflow(Project(project), params, names=names)
+    assert registered == [("a", ALIAS), ("a", ALIAS), ("b", CHALLENGER)]
+    assert "b, 0.600, did better on average and is not champion: worse in 15 of 16 validation patients" in caplog.text
+    outcome = contest(project, experiments=names)
+    assert (outcome.champion.run_id, outcome.challenger.run_id) == (champion.id, challenger.id)
+    assert find_champion(project, experiments=names).run_id == champion.id
+    challenger.log_table(validation_table(*[0.6] * 16), name="validation")  # better for all
+    tell_mlflow(Project(project), params, names=names)
+    assert registered[-1] == ("b", ALIAS) and len(registered) == 4
+    assert contest(project, experiments=names) == Contest(Candidate("b", 0.6, challenger.id))
+    aliases = champion.client.get_registered_model(NAME).aliases
+    assert set(aliases) == {ALIAS}
 
 
 def test_without_mlflow_the_files_decide(project, monkeypatch):

@@ -58,6 +58,7 @@ def project(tmp_path, database, monkeypatch):
         "metrics/a/cases.csv": "case,patient,complete_dice\nz,z,0.8\n",
         "metrics/a/slices.csv": "case,slice,complete_f1,truth_pixels,predicted_pixels\nz,4,0.123456789012345,5,6\n",
         "metrics/a/nine_slices.csv": "slice,complete_f1\n4,0.5\n",
+        "metrics/a/validation.csv": "case,patient,mean_dice\ny,y,0.7\n",
         "reports/figures/a/curve.png": "no picture",
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,7 @@ def is_whole(client, run):
     assert run.data.params["evaluate.flips"] in ("False", "True") and run.data.params["split.seed"] == "1"
     assert "mlflow.note.content" in run.data.tags
     assert {item.path for item in client.list_artifacts(run.info.run_id, "tables")} == {
-        f"tables/{name}.json" for name in ("cases", "slices", "nine_slices")
+        f"tables/{name}.json" for name in ("cases", "slices", "nine_slices", "validation")
     }
     assert client.list_artifacts(run.info.run_id, "figures")
     return True

@@ -284,13 +284,15 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
         tmp_path / "models" / "E" / "class_weights.csv", index=False
     )
     (tmp_path / "models" / "E" / "record.json").write_text(json.dumps({"parameters": 7, "labelled_pixels": 9}))
-    weights = weights_of(tmp_path, name="E")
-    keep_costs(tmp_path, name="E", what="training", result=weights, costs={"seconds": 3.5})
+    weights, made_in = weights_of(tmp_path, name="E"), {"python": "CPython 3", "packages": {"keras": "3"}}
+    spent = {"seconds": 3.5, "environment": made_in}
+    keep_costs(tmp_path, name="E", what="training", result=weights, costs=spent)
     with tracking.resume_run("1" * 32, name="E", root=project) as run:
         assert run.reopened
         log_training(run, folder=tmp_path / "models" / "E")
         run.log_note("words")
         run.log_data({"train": ["a", "b"], "test": ["c"]}, volumes="feed" * 8 + ".dir", source="cohort")
+        run.log_scores({"core": {"dice": 0.25}})
         assert run.online
     stored = run.client.get_run(run.id)
     assert stored.data.metrics["training/seconds"] == 3.5
@@ -301,7 +303,15 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     assert contexts == {"train: 2 cases": "train", "test: 1 cases": "test"}
     assert stored.info.end_time - stored.info.start_time < 30_000 and stored.data.tags["weights"] == weights
     [output] = stored.outputs.model_outputs
+    model = run.client.get_logged_model(output.model_id)
+    scores = {metric.key: (metric.value, metric.dataset_name) for metric in model.metrics}
+    assert scores["test/core/dice"] == (0.25, "test: 1 cases")  # the network's own, on the test cases
     place = fetch_folder(f"models:/{output.model_id}", holding="model.keras", root=project)
+    files = Path(stored.info.artifact_uri.removeprefix("file://"))
+    assert json.loads((files / "environment.json").read_text()) == made_in
+    import mlflow
+
+    assert mlflow.models.get_model_info(f"models:/{output.model_id}").metadata["environment"] == made_in
     for mine, theirs in zip(load_network(place / "model.keras").get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.metering import CPU, ENERGY, GPU, SECONDS
 from brats_cascade.project import Project, read_json, read_state, read_table
 from brats_cascade.shared import write_text
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # In the pipeline's order.
 STAGES = ("phantom", "ingest", "validate", "split", "patches", "train", "evaluate", "compare")
 RECORD, NETWORK = "record.json", "model.keras"
+PER_CASE = (SECONDS, CPU, GPU, ENERGY)  # costs of an evaluation, each a mapping of its cases
 
 
 def costs_path(root: Path, *, name: str) -> Path:
@@ -47,8 +49,8 @@ def read_facts(root: Path, *, name: str) -> dict[str, Any]:
     """All that is known of an experiment's training: models/E/record.json and its costs.
 
     Returns:
-        The record, and, if they belong to this network, `seconds`, `peak_memory_mb`, `machine` and `git_commit`; empty
-        without a record.
+        The record, and, if they belong to this network, what `stages/train.py` has measured: `seconds`, `peak_memory_mb`,
+        `machine`, `git_commit`, `environment` ...; empty without a record.
     """
     path = Project(root).models / name / RECORD
     if not path.is_file():
@@ -62,12 +64,21 @@ def read_facts(root: Path, *, name: str) -> dict[str, Any]:
 def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
     """The scores of an experiment's unseen cases, metrics/E/cases.csv, a row per case.
 
-    The seconds of its segmentation are in the column `seconds`: NaN if the costs belong to other scores.
+    What its segmentation took is in the columns PER_CASE: NaN if that was not measured, or the costs belong to other scores.
     """
-    cases = read_table(_cases_path(root, name=name), columns=("case", "patient"))
-    costs = _read(root, name=name).get("evaluation", {})
-    seconds = costs["seconds"] if costs.get("result") == scores_of(root, name=name) else {}
-    return cases.assign(seconds=cases["case"].map(seconds).astype(float))
+    cases, costs = read_table(_cases_path(root, name=name), columns=("case", "patient")), _evaluation(root, name=name)
+    return cases.assign(**{key: cases["case"].map(costs.get(key, {})).astype(float) for key in PER_CASE})
+
+
+def cost_of_a_case(root: Path, *, name: str) -> dict[str, float]:
+    """What the segmentation of one unseen case took, the mean of PER_CASE, and the process's `peak_memory_mb`.
+
+    Only what is known; what DVC has brought back from its cache has no costs.
+    """
+    costs = _evaluation(root, name=name)
+    known = {key: list(costs[key].values()) for key in PER_CASE if costs.get(key)}
+    means = {key: sum(values) / len(values) for key, values in known.items()}
+    return means | {key: float(costs[key]) for key in ("peak_memory_mb",) if key in costs}
 
 
 def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[str, Any]) -> None:
@@ -78,7 +89,8 @@ def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[
         name: The experiment.
         what: "training" or "evaluation".
         result: Stands for what the process has computed.
-        costs: Plain values. `seconds` of a training is a number, that of an evaluation a mapping of cases to numbers.
+        costs: Plain values. Those of PER_CASE are numbers of a training, and mappings of cases to numbers of an
+            evaluation.
     """
     known = _read(root, name=name)
     if known.get(what, {}).get("result") == result:
@@ -94,6 +106,12 @@ def forget_costs_of_others(root: Path, *, name: str) -> None:
     kept = {what: costs for what, costs in known.items() if costs["result"] == results.get(what)}
     if kept != known:
         _write(root, name=name, known=kept)
+
+
+def _evaluation(root: Path, *, name: str) -> dict[str, Any]:
+    """The costs of the evaluation whose scores lie there; empty if they belong to others."""
+    costs = _read(root, name=name).get("evaluation", {})
+    return costs if costs.get("result") == scores_of(root, name=name) else {}
 
 
 def _cases_path(root: Path, *, name: str) -> Path:

@@ -43,12 +43,13 @@ def _has_changed(root: Path, name: str, *, scores: dict[str, Any]) -> bool:
 
 
 def _champion(root: Path, *, compared: dict[str, Any]) -> str:
-    """One line about the champion of all finished runs on this data and split, by the rule that the registry follows."""
-    from brats_cascade.tracking.champion import Candidate, candidates_here, cure, find_champion
+    """The champion of all finished runs on this data and split, by the rule that the registry follows; one that was refused."""
+    from brats_cascade.tracking.champion import Candidate, candidates_here, contest, cure
     from brats_cascade.tracking.registry import alias_run
 
     names = list(compared["experiments"])
-    found = find_champion(root, experiments=names)
+    outcome = contest(root, experiments=names)
+    found = outcome.champion
     if found is None:
         return ""
     here = Candidate(found.experiment, found.dice) in candidates_here(root, experiments=names)
@@ -59,7 +60,11 @@ def _champion(root: Path, *, compared: dict[str, Any]) -> str:
         registered = alias_run(root) == found.run_id
         alias = "models:/brats-cascade@champion" if registered else f"not registered: {cure(found)}"
     what = f"{found.experiment}{made}, {found.dice:.3f} ({alias}){where}"
-    return f"champion, best on validation of all finished runs on this data and split: {what}"
+    lines = [f"champion, best on validation of all finished runs on this data and split: {what}"]
+    if refused := outcome.challenger:
+        better = f"{refused.experiment}, {refused.dice:.3f} on average but {outcome.reason}"
+        lines.append(f"challenger, not champion: {better} (models:/brats-cascade@challenger)")
+    return "\n".join(lines)
 
 
 def _costs(folder: Path) -> str:

@@ -63,12 +63,14 @@ class Choice:
         scores: Region -> mean validation Dice with it.
         without: Region -> mean validation Dice of the bare segmentation.
         tried: Number of combinations tried.
+        each: Region -> Dice with it, of every case in the order given.
     """
 
     thresholds: Thresholds
     scores: Mapping[str, float]
     without: Mapping[str, float]
     tried: int
+    each: Sequence[Mapping[str, float]] = ()
 
     def as_dict(self, *, cases: int) -> dict[str, Any]:
         """For metrics/E/summary.json, under `validation`: `dice` and `dice_without` are the means over the regions."""
@@ -98,7 +100,7 @@ def choose_thresholds(cases: Mapping[float, Sequence[Tally]], *, candidates: Seq
         raise ValueError(f"expected validation cases and candidates, received {cases} and {candidates}")
     scored = [(thresholds, _mean(cases, thresholds)) for thresholds in candidates]
     best, scores = max(scored, key=lambda pair: round(mean_of(pair[1]), 9))  # max keeps the first of equal ones
-    return Choice(best, scores, _mean(cases, OFF), len(candidates))
+    return Choice(best, scores, _mean(cases, OFF), len(candidates), _each(cases, best))
 
 
 def mean_of(scores: Mapping[str, float]) -> float:
@@ -107,5 +109,9 @@ def mean_of(scores: Mapping[str, float]) -> float:
 
 
 def _mean(cases: Mapping[float, Sequence[Tally]], thresholds: Thresholds) -> dict[str, float]:
-    each = [case.dice(thresholds) for case in cases[thresholds.operating_point]]
+    each = _each(cases, thresholds)
     return {region: float(np.mean([scores[region] for scores in each])) for region in REGIONS}
+
+
+def _each(cases: Mapping[float, Sequence[Tally]], thresholds: Thresholds) -> list[dict[str, float]]:
+    return [case.dice(thresholds) for case in cases[thresholds.operating_point]]

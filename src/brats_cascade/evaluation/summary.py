@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -128,11 +128,7 @@ def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: 
         "patients"; "difference": mean over patients of first minus second; from three patients on "low" and "high", its 95 %
         bootstrap interval; from six on "p", two-sided, of Wilcoxon's signed-rank test over patients.
     """
-    both = first[["case", "patient", f"{region}_dice"]].merge(
-        second[["case", f"{region}_dice"]], on="case", suffixes=("", "_other")
-    )
-    change = both[f"{region}_dice"] - both[f"{region}_dice_other"]
-    values = change.groupby(both["patient"]).mean().dropna().to_numpy(dtype=float)
+    values = patient_differences(first, second, region=region)
     numbers: dict[str, float] = {"patients": len(values)}
     if len(values):
         numbers["difference"] = float(values.mean())
@@ -145,13 +141,22 @@ def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: 
     return numbers
 
 
-def wilcoxon_p(differences: np.ndarray) -> float:
-    """The two-sided p of Wilcoxon's signed-rank test; 1 where no difference is left."""
+def patient_differences(first: "pd.DataFrame", second: "pd.DataFrame", *, region: str) -> np.ndarray:
+    """Dice of the first minus that of the second of every patient with cases in both, the mean over such cases."""
+    both = first[["case", "patient", f"{region}_dice"]].merge(
+        second[["case", f"{region}_dice"]], on="case", suffixes=("", "_other")
+    )
+    change = both[f"{region}_dice"] - both[f"{region}_dice_other"]
+    return change.groupby(both["patient"]).mean().dropna().to_numpy(dtype=float)
+
+
+def wilcoxon_p(differences: np.ndarray, *, alternative: Literal["two-sided", "less", "greater"] = "two-sided") -> float:
+    """The p of Wilcoxon's signed-rank test; 1 where no difference is left."""
     from scipy.stats import wilcoxon
 
     if not np.any(differences):
         return 1.0
-    return float(wilcoxon(differences).pvalue)
+    return float(wilcoxon(differences, alternative=alternative).pvalue)
 
 
 def against(name: str, *, tables: Mapping[str, "pd.DataFrame"]) -> dict[str, dict[str, dict[str, float]]]:

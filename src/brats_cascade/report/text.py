@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from brats_cascade.labels import REGIONS
+from brats_cascade.report.cost import NOTE, cost_table
 from brats_cascade.report.paper import PAPER
 from brats_cascade.report.render import with_interval
 
@@ -26,6 +27,7 @@ def comparison(
     baseline: Mapping[str, Any] | None = None,
     best: str | None = None,
     paired: Mapping[str, Any] | None = None,
+    costs: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Gathers the numbers that compare experiments.
 
@@ -34,10 +36,11 @@ def comparison(
         baseline: From `baseline.baseline_summary`.
         best: The best on validation of these experiments, by `tracking.champion.best`.
         paired: From `paired.against`: the best against each of the others.
+        costs: Experiment -> `cost.cost_of`.
 
     Returns:
         `{"experiments": {E: {region: {dice, dice_low, dice_high, ppv, sensitivity, hd95, dice_without_postprocess},
-        "patients": n, "validation_dice": d, "validation_dice_without_postprocess": d}}, "baseline": {...},
+        "patients": n, "validation_dice": d, "validation_dice_without_postprocess": d, "cost": {...}}}, "baseline": {...},
         "best": E, "best_minus": {other E: {region: {patients, difference, low, high, p}}}}`; each
         entry only where there is one.
     """
@@ -51,7 +54,8 @@ def comparison(
         if "validation" in summary:
             rows["validation_dice"] = summary["validation"]["dice"]
             rows["validation_dice_without_postprocess"] = summary["validation"]["dice_without"]
-        gathered["experiments"][name] = {**rows, "patients": summary["patients"]}
+        cost = (costs or {}).get(name)
+        gathered["experiments"][name] = {**rows, "patients": summary["patients"], **({"cost": cost} if cost else {})}
     if baseline is not None:
         gathered["baseline"] = dict(baseline)
     if best is not None:
@@ -111,8 +115,19 @@ def results_text(compared: Mapping[str, Any], *, champion: str = "") -> str:
         "HD95 (mm) and no post-proc. (Dice without post-processing): complete tumour; validation: mean Dice over the regions",
         *(["* best of these experiments on the validation patients"] if "best" in compared else []),
         *([champion] if champion else []),
+        *_costs(experiments),
     ]
     return "\n".join([*lines, *NEXT])
+
+
+def _costs(experiments: Mapping[str, Any]) -> list[str]:
+    """The table of costs, where something was measured."""
+    found = cost_table(experiments)
+    return (
+        ["", "Cost of segmenting one test case", "", text_table(found[0], rows=found[1:]), "", NOTE, ""]
+        if found
+        else []
+    )
 
 
 def _row(name: str, *, entry: Mapping[str, Any], best: bool) -> list[str]:

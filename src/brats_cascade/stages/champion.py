@@ -8,9 +8,9 @@ from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.report.card import model_card
 from brats_cascade.stages.logged import SETS, log_evaluation
-from brats_cascade.tracking.champion import Candidate, best, candidates_here, cure, find_champion
+from brats_cascade.tracking.champion import Candidate, candidates_here, contest, cure
 from brats_cascade.tracking.pending import CHAMPION, forget_pending, keep_pending, read_pending
-from brats_cascade.tracking.registry import point_to, register_champion
+from brats_cascade.tracking.registry import ALIAS, CHALLENGER, drop_challenger, point_to, register_champion
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +25,33 @@ def tell_mlflow(project: Project, params: Params, *, names: list[str]) -> None:
     keep_pending(CHAMPION, {}, root=project.root)
     for name in names:
         log_evaluation(project, name)
-    here = best(candidates_here(project.root, experiments=names))
-    champion = find_champion(project.root, experiments=names)
-    done = True
-    if champion and here and (champion.experiment, champion.dice) == (here.experiment, here.dice):
-        done = _register(project, champion, phantom=project.root / params.data.source == project.phantom)
-    elif champion and point_to(champion.run_id, root=project.root) is None:
-        name = f"{champion.experiment}, {champion.dice:.3f}"
-        log.warning("the champion, %s, lies elsewhere and is not registered: %s", name, cure(champion))
+    found = contest(project.root, experiments=names)
+    done = _give(project, params, found.champion, names=names, alias=ALIAS) if found.champion else True
+    if found.challenger:
+        log.warning(
+            "%s, %.3f, did better on average and is not champion: %s (alias %s)",
+            found.challenger.experiment, found.challenger.dice, found.reason, CHALLENGER,
+        )  # fmt: skip
+        _give(project, params, found.challenger, names=names, alias=CHALLENGER)
+    elif found.champion:
+        drop_challenger(project.root)
     if done:
         forget_pending(CHAMPION, root=project.root)
 
 
-def _register(project: Project, champion: Candidate, *, phantom: bool) -> bool:
-    """Gives an experiment of this folder the alias champion and says whether it has it; without MLflow that costs one line."""
+def _give(project: Project, params: Params, candidate: Candidate, *, names: list[str], alias: str) -> bool:
+    """Gives a candidate the alias: one that lies in this folder is registered, of any other the version that there is."""
+    here = {(one.experiment, one.dice) for one in candidates_here(project.root, experiments=names)}
+    if (candidate.experiment, candidate.dice) in here:
+        return _register(project, candidate, alias=alias, phantom=project.root / params.data.source == project.phantom)
+    if point_to(candidate.run_id, root=project.root, alias=alias) is None:
+        name = f"{candidate.experiment}, {candidate.dice:.3f}"
+        log.warning("the %s, %s, lies elsewhere and is not registered: %s", alias, name, cure(candidate))
+    return True
+
+
+def _register(project: Project, champion: Candidate, *, alias: str, phantom: bool) -> bool:
+    """Gives an experiment of this folder the alias and says whether it has it; without MLflow that costs one line."""
     name = champion.experiment
     folder, scores = project.models / name, project.metrics / name / "summary.json"
     record: dict[str, Any] = {
@@ -64,7 +77,8 @@ def _register(project: Project, champion: Candidate, *, phantom: bool) -> bool:
         run_id=champion.run_id,
         tags={"experiment": name, "validation_dice": champion.dice, "git_commit": record["git_commit"]},
         root=project.root,
+        alias=alias,
     )
     if version is not None:
-        log.info("models:/brats-cascade@champion is version %s, %s", version, name)
+        log.info("models:/brats-cascade@%s is version %s, %s", alias, version, name)
     return version is not None

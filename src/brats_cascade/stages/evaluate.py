@@ -10,8 +10,10 @@ from tqdm import tqdm
 
 from brats_cascade import costs
 from brats_cascade.backend import start_backend
+from brats_cascade.metering import Meter, by_case
 from brats_cascade.params import EvaluateParams, Params
 from brats_cascade.project import Project, read_json, read_table
+from brats_cascade.provenance import machine, peak_memory_mb
 from brats_cascade.shared import write_json, write_text
 from brats_cascade.stages.cost import computing
 from brats_cascade.stages.logged import log_evaluation, note_evaluation
@@ -40,14 +42,14 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     member = Member(*load_for_inference(project.models / name, precision=params.evaluate.precision))
     segment = _segmenter(member, options=params.evaluate)
     splits = read_json(project.splits)
-    choice = _choose(
+    choice, validation = _choose(
         _open(project, splits["validation"], title=f"{name}: validation cases"),
         segment=segment,
         options=params.evaluate,
     )
     logging.info("%s: post-processing chosen on validation %s", name, choice.thresholds)
     _warn_of_misfits(project, splits["test"], contract=member.contract)
-    scored, seconds = _score(
+    scored, spent = _score(
         _open(project, splits["test"], title=f"{name}: unseen cases"),
         segment=segment,
         thresholds=choice.thresholds,
@@ -64,11 +66,11 @@ def evaluate(project: Project, params: Params, name: str) -> None:
         "validation": choice.as_dict(cases=len(splits["validation"])),
     }
     learning = learning_table(read_table(project.models / name / "history.csv", columns=HISTORY))
-    tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning}
+    tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning, "validation": validation}
     figures = _figures(project, scored, cases=cases, slices=slices, name=name)
     _write(project, name, summary=summary, tables=tables, figures=figures)
     scores = costs.scores_of(project.root, name=name)
-    costs.keep_costs(project.root, name=name, what="evaluation", result=scores, costs={"seconds": seconds})
+    costs.keep_costs(project.root, name=name, what="evaluation", result=scores, costs=spent)
     note_evaluation(project, params, name, seconds=time.perf_counter() - began)
     log_evaluation(project, name)
     logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
@@ -111,38 +113,43 @@ def _open(project: Project, names: Sequence[str], *, title: str) -> Iterator[Any
     return (open_case(project.volumes / name) for name in tqdm(names, desc=title, unit="case"))
 
 
-def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> Any:
-    """The thresholds that do best on the validation cases, which are segmented once for all combinations."""
+def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> "tuple[Any, pd.DataFrame]":
+    """The thresholds that do best on the validation cases, which are segmented once for all combinations; their Dice."""
     import numpy as np
+    import pandas as pd
 
-    from brats_cascade.evaluation.cleaning import choose_thresholds, tally
+    from brats_cascade.evaluation.cleaning import choose_thresholds, mean_of, tally
     from brats_cascade.inference.postprocess import all_thresholds
     from brats_cascade.inference.segment import most_probable
 
     tallies: dict[float, list[Any]] = {point: [] for point in (0.0, *options.operating_point)}
+    known = []
     for case in cases:
+        known.append({"case": case.name, "patient": case.meta["facts"]["patient"]})
         probabilities, brain = segment(case), np.asarray(case.brain)
         for point, counted in tallies.items():
             labels = most_probable(probabilities, operating_point=point)
             counted.append(tally(labels, truth=np.asarray(case.labels), brain=brain, spacing=case.meta["spacing"]))
-    return choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in THRESHOLDS}))
+    choice = choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in THRESHOLDS}))
+    dice = [{**scores, "mean": mean_of(scores)} for scores in choice.each]
+    return choice, pd.DataFrame(known).join(pd.DataFrame(dice).add_suffix("_dice"))
 
 
-def _score(cases: Iterable[Any], *, segment: Any, thresholds: Any, folder: Path) -> tuple[list[Any], dict[str, float]]:
-    """The unseen cases scored, and the seconds that the segmentation of each took."""
+def _score(cases: Iterable[Any], *, segment: Any, thresholds: Any, folder: Path) -> tuple[list[Any], dict[str, Any]]:
+    """The unseen cases scored, and what the segmentation of each took."""
     from brats_cascade.evaluation.unseen import score_unseen
     from brats_cascade.inference.segment import most_probable
 
-    scored, seconds = [], {}
+    scored, spent = [], {}
     for case in cases:
-        started = time.perf_counter()
+        meter = Meter()
         probabilities = segment(case)
         labels = most_probable(probabilities)
-        seconds[case.name] = round(time.perf_counter() - started, 2)
+        spent[case.name] = meter.read()
         scored.append(
             score_unseen(case, labels=labels, probabilities=probabilities, thresholds=thresholds, folder=folder)
         )
-    return scored, seconds
+    return scored, {**by_case(spent), "peak_memory_mb": round(peak_memory_mb()), "machine": machine()}
 
 
 def _figures(

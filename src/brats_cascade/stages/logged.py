@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from brats_cascade.costs import read_cases, read_facts, scores_of
+from brats_cascade.costs import cost_of_a_case, read_cases, read_facts, scores_of
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json, read_table
 from brats_cascade.stages.script import stage_params
@@ -52,15 +52,17 @@ def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, 
     from brats_cascade.report.card import run_note
 
     facts = {**read_facts(project.root, name=name), "run_id": tracked.id}
-    tracked.log_summary(summary)
-    tracked.log_note(run_note(facts, summary=summary))
     sets, volumes = read_json(project.splits), facts.get("data_hashes", {}).get("data/volumes", "unknown")
     tracked.log_data({part: sets[part] for part in SETS}, volumes=volumes, source=source)
+    tracked.log_summary(summary)
+    tracked.log_note(run_note(facts, summary=summary))
     tables = {
-        table: read_table(project.metrics / name / f"{table}.csv") for table in ("cases", "slices", "nine_slices")
+        table: read_table(project.metrics / name / f"{table}.csv") for table in ("slices", "nine_slices", "validation")
     }
     tracked.log_slices(tables["slices"])
-    tracked.log_table(tables["cases"].assign(seconds=read_cases(project.root, name=name)["seconds"]), name="cases")
-    tracked.log_table(tables["nine_slices"], name="nine_slices")
+    tracked.log_table(read_cases(project.root, name=name).dropna(axis="columns", how="all"), name="cases")
+    tracked.log_scores(cost_of_a_case(project.root, name=name), prefix="cost")
+    for table in ("nine_slices", "validation"):
+        tracked.log_table(tables[table], name=table)
     pictures = sorted((project.reports / "figures" / name).glob("*.png"))
     tracked.log_figures({path.stem: path for path in pictures})

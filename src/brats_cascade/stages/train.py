@@ -9,7 +9,9 @@ from typing import Any
 
 from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
+from brats_cascade.environment import environment
 from brats_cascade.errors import UserError
+from brats_cascade.metering import CPU, GPU, Meter
 from brats_cascade.params import ExperimentParams, Params
 from brats_cascade.project import Project, read_json, read_state
 from brats_cascade.shared import TakenError, claimed, write_json, write_text
@@ -45,6 +47,7 @@ def _train_tracked(
     project: Project, params: Params, entry: ExperimentParams, *, name: str, data: Any, folder: Path, devices: Any
 ) -> None:
     """Trains the experiment as one MLflow run, and writes models/NAME."""
+    from brats_cascade.tracking.system import watching
     from brats_cascade.tracking.trained import keep_note, log_training
 
     facts = facts_of(project)
@@ -56,12 +59,15 @@ def _train_tracked(
             tracked.expect_score()
             seen = {part: names for part, names in read_json(project.splits).items() if part in ("train", "validation")}
             tracked.log_data(seen, volumes=hashes.get("data/volumes", "unknown"), source=params.data.source)
-        trained = train_entry(
-            project, entry, data=data, folder=folder, devices=devices, on_check=lambda rows: sent.log(tracked, rows)
-        )
+        meter = Meter()
+        with watching(tracked):
+            trained = train_entry(
+                project, entry, data=data, folder=folder, devices=devices, on_check=lambda rows: sent.log(tracked, rows)
+            )
         count_arithmetic(trained.computed)
+        spent = _spent(trained, meter=meter, precision=entry.train.precision, commit=tags["git_commit"])
         contract = contract_of(params, entry.architecture, trained=trained, classes=data.classes, facts=facts)
-        _write(project, name, trained=trained, contract=contract, tags=tags, params=flat, hashes=hashes)
+        _write(project, name, trained=trained, contract=contract, tags=tags, params=flat, hashes=hashes, spent=spent)
         keep_note(name, run_id=tracked.id, logged=False, root=project.root)
         sent.log(tracked, trained.progress.history)
         log_training(tracked, folder=project.models / name, in_memory=(trained.network, contract))
@@ -114,6 +120,23 @@ def _tracked(
         yield tracked, sent
 
 
+def _spent(trained: Any, *, meter: Meter, precision: str, commit: str) -> dict[str, Any]:
+    """What the training cost, and in what it ran; without processor time where an earlier process had done a part."""
+    import keras
+
+    whole = trained.computed >= trained.seconds
+    read = meter.read()
+    return {
+        "seconds": round(trained.seconds, 1),
+        **({CPU: round(read[CPU], 1)} if whole else {}),
+        **({GPU: round(trained.seconds, 1)} if GPU in read else {}),
+        "peak_memory_mb": round(provenance.peak_memory_mb()),
+        "machine": provenance.machine(),
+        "git_commit": commit,
+        "environment": environment(backend=keras.backend.backend(), precision=precision, commit=commit),
+    }
+
+
 def _write(
     project: Project,
     name: str,
@@ -123,6 +146,7 @@ def _write(
     tags: dict[str, Any],
     params: dict[str, Any],
     hashes: dict[str, str],
+    spent: dict[str, Any],
 ) -> None:
     """Writes models/NAME and what it cost, before anything is logged: a tracking server that is away costs nothing.
 
@@ -148,11 +172,5 @@ def _write(
         "data_hashes": hashes,
     }
     write_json(folder / costs.RECORD, record)
-    spent = {
-        "seconds": round(trained.seconds, 1),
-        "peak_memory_mb": round(provenance.peak_memory_mb()),
-        "machine": provenance.machine(),
-        "git_commit": tags["git_commit"],
-    }
     weights = costs.weights_of(project.root, name=name)
     costs.keep_costs(project.root, name=name, what="training", result=weights, costs=spent)

@@ -19,6 +19,7 @@ from brats_cascade.sweep import records
 from brats_cascade.sweep.material import Material
 from brats_cascade.sweep.plan import Orders, Plan
 from brats_cascade.sweep.trials import host_name
+from brats_cascade.tracking.system import watching
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -139,7 +140,7 @@ class Objective:
 
         train = self.orders.plan.train_with(suggest(trial, self.orders.plan.space))
         pruned = None
-        with records.open_trial(trial, orders=self.orders, train=train) as run:
+        with records.open_trial(trial, orders=self.orders, train=train) as run, watching(run):
             try:
                 outcome = self._trained(trial, train=train, folder=folder, run=run)
             except optuna.TrialPruned as error:

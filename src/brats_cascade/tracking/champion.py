@@ -1,23 +1,32 @@
 """The champion: one rule, `best`, behind the table of results, the report and `models:/brats-cascade@champion`.
 
 The champion has the highest validation Dice of all finished runs on the same data and the same split: those of `dvc repro`
-and those of DVC experiments. Only the evaluate stage makes a run a candidate, so trials of a sweep and the seeds of an
-ablation never are; folds of a cross-validation and experiments trained in phase 1 alone are barred by a tag.
+and those of DVC experiments. One that would take the place of the registered champion must also not be worse than it
+patient by patient: a mean can rise by one patient while most get worse (`contest`). Only the evaluate stage makes a run a
+candidate, so trials of a sweep and the seeds of an ablation never are; folds of a cross-validation and experiments trained in
+phase 1 alone are barred by a tag.
 """
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brats_cascade import provenance
 from brats_cascade.costs import read_facts
+from brats_cascade.evaluation.summary import ENOUGH, patient_differences, wilcoxon_p
 from brats_cascade.project import Project, read_json_if_there
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CANDIDATE, VOLUMES, SPLIT, DVC_EXPERIMENT = "candidate", "volumes", "split", "dvc.exp_name"
 SCORE = "validation/dice"
+VALIDATION = "tables/validation.json"  # of a run: metrics/E/validation.csv
+SIGNIFICANT, MOST = 0.05, 1000  # MOST: candidates looked at
 
 
 @dataclass(frozen=True)
@@ -75,9 +84,76 @@ def data_tags(root: Path) -> dict[str, str]:
     return {VOLUMES: volumes, SPLIT: hashlib.sha256(plain.encode()).hexdigest()[:32]}
 
 
+@dataclass(frozen=True)
+class Contest:
+    """Who is champion, and who is not although it did better on the mean.
+
+    Attributes:
+        champion: The champion; None without candidates.
+        challenger: The refused one with the highest mean; None if none was refused.
+        reason: Why it was refused, in a few words.
+    """
+
+    champion: Candidate | None
+    challenger: Candidate | None = None
+    reason: str = ""
+
+
 def find_champion(root: Path, *, experiments: Sequence[str]) -> Candidate | None:
     """The champion of all finished runs on a project's data and split, and of its experiments where MLflow is away."""
-    return best([*_candidates_in_mlflow(root), *candidates_here(root, experiments=experiments)])
+    return contest(root, experiments=experiments).champion
+
+
+def contest(root: Path, *, experiments: Sequence[str]) -> Contest:
+    """Goes through the candidates from the best mean down to the first that is not worse than the registered champion."""
+    from brats_cascade.tracking.registry import alias_run
+
+    stored = _candidates_in_mlflow(root)
+    known = {(candidate.experiment, candidate.dice) for candidate in stored}
+    here = [one for one in candidates_here(root, experiments=experiments) if (one.experiment, one.dice) not in known]
+    ranked = sorted([*stored, *here], key=lambda candidate: -candidate.dice)
+    holder = alias_run(root) if stored else ""
+    if holder not in {candidate.run_id for candidate in stored}:
+        return Contest(ranked[0] if ranked else None)
+    refused: list[tuple[Candidate, str]] = []
+    for candidate in ranked:
+        reason = "" if candidate.run_id in ("", holder) else _worse_in_mlflow(root, candidate.run_id, than=holder)
+        if not reason:
+            return Contest(candidate, *(refused[0] if refused else ()))
+        refused.append((candidate, reason))
+    return Contest(None)
+
+
+def why_worse(challenger: "pd.DataFrame", champion: "pd.DataFrame") -> str:
+    """Why one is worse than the other by a one-sided paired test on the validation patients, in a few words; else empty.
+
+    Args:
+        challenger: metrics/E/validation.csv of the one that did better on the mean.
+        champion: The champion's.
+    """
+    change = patient_differences(challenger, champion, region="mean")
+    if len(change) < ENOUGH or (p := wilcoxon_p(change, alternative="less")) >= SIGNIFICANT:
+        return ""
+    return f"worse in {int((change < 0).sum())} of {len(change)} validation patients, p {p:.3f}"
+
+
+def _worse_in_mlflow(root: Path, run_id: str, *, than: str) -> str:
+    """`why_worse` of two runs; empty if one of them has no table, or MLflow cannot be reached."""
+    import pandas as pd
+
+    from brats_cascade.tracking.quiet import ask
+    from brats_cascade.tracking.store import open_store
+
+    def table(run: str) -> "pd.DataFrame | None":
+        client, _ = open_store(root)
+        if VALIDATION not in {item.path for item in client.list_artifacts(run, "tables")}:
+            return None
+        with tempfile.TemporaryDirectory(prefix="brats-cascade-") as place:
+            path = client.download_artifacts(run, VALIDATION, place)
+            return pd.read_json(path, orient="split", dtype={"case": str, "patient": str})
+
+    first, second = ask(lambda: table(run_id)), ask(lambda: table(than))
+    return "" if first is None or second is None else why_worse(first, second)
 
 
 def cure(champion: Candidate) -> str:
@@ -87,7 +163,7 @@ def cure(champion: Candidate) -> str:
 
 
 def _candidates_in_mlflow(root: Path) -> list[Candidate]:
-    """The best finished run in MLflow; of equal ones the oldest."""
+    """The best finished runs in MLflow, in that order; of equal ones the oldest first."""
     from brats_cascade.tracking.quiet import ask
     from brats_cascade.tracking.store import open_store, own_database, project_root
 
@@ -99,7 +175,7 @@ def _candidates_in_mlflow(root: Path) -> list[Candidate]:
     def search() -> list[Any]:
         client, experiment = open_store(root)
         query = " and ".join([*wanted, "status = 'FINISHED'"])
-        return list(client.search_runs([experiment], query, order_by=order, max_results=1))
+        return list(client.search_runs([experiment], query, order_by=order, max_results=MOST))
 
     runs = [run for run in ask(search, otherwise=[]) if SCORE in run.data.metrics]
     found = [(run.data.tags, run.data.metrics, str(run.info.run_id)) for run in runs]

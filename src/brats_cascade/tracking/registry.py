@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-NAME, ALIAS = "brats-cascade", "champion"
+NAME, ALIAS, CHALLENGER = "brats-cascade", "champion", "challenger"
 CARD = "MODEL_CARD.md"
 # What answers requests; a version with other code than this is registered anew.
 SERVED = (Path(__file__).with_name("serving.py"), Path(brats_cascade.__file__).parent / "inference" / "requests.py")
@@ -29,9 +29,16 @@ log = logging.getLogger(__name__)
 
 
 def register_champion(
-    folder: Path, *, scores: Path, card: str, run_id: str, tags: Mapping[str, Any], root: Path | None = None
+    folder: Path,
+    *,
+    scores: Path,
+    card: str,
+    run_id: str,
+    tags: Mapping[str, Any],
+    root: Path | None = None,
+    alias: str = ALIAS,
 ) -> str | None:
-    """Registers a trained network and gives it the alias; one that is champion already is left alone.
+    """Registers a trained network and gives it the alias; one that has it already is left alone.
 
     Args:
         folder: models/E, with model.keras and model.json.
@@ -40,6 +47,7 @@ def register_champion(
         run_id: The champion's MLflow run.
         tags: Tags of the version, to search by.
         root: The project's folder.
+        alias: ALIAS or CHALLENGER.
 
     Returns:
         The version, or None if MLflow cannot be reached or has no such run; that costs one line and nothing else.
@@ -50,11 +58,11 @@ def register_champion(
 
     def register() -> str:
         client, _ = open_store(root)
-        current = _current(client)
+        current = _current(client, alias)
         if current is not None and current.tags.get("fingerprint") == fingerprint:
             return str(current.version)
         for half in client.search_model_versions(f"name = '{NAME}' and tags.fingerprint = '{fingerprint}'", 1):
-            client.set_registered_model_alias(NAME, ALIAS, half.version)
+            client.set_registered_model_alias(NAME, alias, half.version)
             return str(half.version)
         with tempfile.TemporaryDirectory(prefix="brats-cascade-") as place:
             copy = Path(place) / "network"
@@ -72,13 +80,13 @@ def register_champion(
         made = client.create_model_version(
             NAME, source=uri, run_id=run_id, model_id=model_id, description=card, tags=named
         )
-        client.set_registered_model_alias(NAME, ALIAS, made.version)
+        client.set_registered_model_alias(NAME, alias, made.version)
         return str(made.version)
 
     return cast("str | None", ask(register, report=_warn))
 
 
-def point_to(run_id: str, *, root: Path | None = None) -> str | None:
+def point_to(run_id: str, *, root: Path | None = None, alias: str = ALIAS) -> str | None:
     """Gives the alias to the version that was registered of a run before, as by a DVC experiment.
 
     Returns:
@@ -90,12 +98,23 @@ def point_to(run_id: str, *, root: Path | None = None) -> str | None:
         versions = client.search_model_versions(f"name = '{NAME}' and run_id = '{run_id}'", max_results=1)
         if not versions:
             return None
-        current = _current(client)
+        current = _current(client, alias)
         if current is None or current.version != versions[0].version:
-            client.set_registered_model_alias(NAME, ALIAS, versions[0].version)
+            client.set_registered_model_alias(NAME, alias, versions[0].version)
         return str(versions[0].version)
 
     return cast("str | None", ask(point, report=_warn))
+
+
+def drop_challenger(root: Path) -> None:
+    """Takes the alias challenger from whatever has it: no candidate is refused any more."""
+
+    def drop() -> None:
+        client, _ = open_store(root)
+        if _current(client, CHALLENGER) is not None:
+            client.delete_registered_model_alias(NAME, CHALLENGER)
+
+    ask(drop, report=_warn)
 
 
 def alias_run(root: Path) -> str:
@@ -108,11 +127,11 @@ def _warn(error: Exception) -> None:
     log.warning("the champion could not be set in MLflow (%s: %s)", type(error).__name__, one_line(error))
 
 
-def _current(client: "MlflowClient") -> Any:
+def _current(client: "MlflowClient", alias: str = ALIAS) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(NAME, ALIAS)
+        return client.get_model_version_by_alias(NAME, alias)
     except MlflowException:
         return None
 

@@ -43,6 +43,7 @@ class Run:
         self._client: MlflowClient | None = None
         self._earlier: set[str] | None = None
         self._held: dict[str, dict[int, float]] = {}
+        self._sets: dict[str, dict[str, str]] = {}
 
     def connect(self, run_id: str, *, client: "MlflowClient", new: bool = True) -> None:
         """Takes the run's id and the client that reaches it; one that is not new may hold a part of what is logged to it."""
@@ -99,14 +100,14 @@ class Run:
 
         self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
-    def _log_metrics(self, entries: Sequence[Entry]) -> None:
-        """Logs (name, value, step); numbers that are not there (NaN), and what the run holds already, are left out."""
+    def _log_metrics(self, entries: Sequence[Entry], **about: str) -> None:
+        """Logs (name, value, step), without what is no number (NaN) or logged already; `about`: their model and dataset."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         known = [(name, float(value), step) for name, value, step in entries if value == value]
         new = [(name, value, step) for name, value, step in known if self._last(name).get(step) != value]
-        self.client.log_batch(self.id, metrics=[Metric(name, value, now, step) for name, value, step in new])
+        self.client.log_batch(self.id, metrics=[Metric(name, value, now, step, **about) for name, value, step in new])
 
     def _last(self, name: str) -> dict[int, float]:
         """The value at every step of a metric that an earlier process has logged, so that none is logged twice."""
@@ -120,12 +121,13 @@ class Run:
     def log_history(self, history: "pd.DataFrame", *, prefix: str = "") -> None:
         """Logs training curves, without waiting for the store; `settle` waits.
 
-        Args:
-            history: As in history.csv; every number becomes `phase1/loss` and so on, its step counted from the start of
-                phase 1. May be one new row at a time (with `step` already counted so) or the whole table.
-            prefix: Put before every name: "cnn1/" for the curves of a CNN 1 that was trained within.
+        `history` is as in history.csv, whole or in parts: every number becomes `phase1/loss` and so on, its step counted from
+        the start of phase 1. `prefix` is put before every name: "cnn1/" for the curves of a CNN 1 that was trained within.
         """
-        entries = list(history_entries(history, prefix=prefix))
+        self.log_later(list(history_entries(history, prefix=prefix)))
+
+    def log_later(self, entries: Sequence[Entry]) -> None:
+        """Logs (metric, value, step) without waiting for the store."""
         if self.online:
             line().tell(lambda: self._send(entries))
 
@@ -140,10 +142,15 @@ class Run:
 
     @quietly
     def log_scores(self, scores: Mapping[str, Any], *, prefix: str = "test") -> None:
-        """Logs nested numbers: `{"core": {"dice": 0.5}}` becomes `test/core/dice`."""
+        """Logs nested numbers: `{"core": {"dice": 0.5}}` becomes `test/core/dice`.
+
+        Those of a set that `log_data` has named are the scores of the run's network, too, on that dataset.
+        """
         from brats_cascade.evaluation.summary import flatten
 
-        self._log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()])
+        model = self._model().removeprefix("models:/") if prefix in self._sets else ""
+        about = {"model_id": model, **self._sets[prefix]} if model else {}
+        self._log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()], **about)
 
     def log_summary(self, summary: Mapping[str, Any]) -> None:
         """Logs the very dict of metrics/E/summary.json: `validation/...`, `test/core/dice` ..., and the rule as tags."""
@@ -174,21 +181,21 @@ class Run:
             profile = json.dumps({"cases": len(cases)})
             dataset = Dataset(f"{name}: {len(cases)} cases", digest, "local", source, profile=profile)
             inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", name)]))
+            self._sets[name] = {"dataset_name": dataset.name, "dataset_digest": digest}
         self.client.log_inputs(self.id, datasets=inputs)
 
     @quietly
     def log_slices(self, slices: "pd.DataFrame") -> None:
         """Logs the per-slice table as curves over the slices (`slice_complete_f1/CASE`, step = slice), and as a table."""
         self._log_metrics(list(slice_entries(slices)))
-        self._put_table(slices, name="slices")
+        self.log_table(slices, name="slices")
 
     @quietly
     def log_table(self, table: "pd.DataFrame", *, name: str) -> None:
-        """Logs a table (`tables/NAME.json`), which MLflow's page compares across runs."""
-        self._put_table(table, name=name)
+        """Logs a table (`tables/NAME.json`), which MLflow's page compares across runs, in the place of an earlier one.
 
-    def _put_table(self, table: "pd.DataFrame", *, name: str) -> None:
-        """Puts a table in the place of an earlier one: MLflow's own log_table would append to it, in a run evaluated again."""
+        MLflow's own log_table would append to it, in a run that is evaluated again.
+        """
         place = f"tables/{name}.json"
         self.client.log_text(self.id, table.to_json(orient="split", index=False), place)
         listed = json.loads(self.client.get_run(self.id).data.tags.get(_TABLES, "[]"))
@@ -200,7 +207,7 @@ class Run:
     def log_class_weights(self, weights: "pd.DataFrame") -> None:
         """Logs class_weights.csv whole, and `weight_statistics` of it as a table."""
         self.client.log_text(self.id, weights.to_csv(index=False), "class_weights.csv")
-        self._put_table(weight_statistics(weights), name="class_weights")
+        self.log_table(weight_statistics(weights), name="class_weights")
 
     @quietly
     def log_figures(self, figures: Mapping[str, "Figure | Path"]) -> None:

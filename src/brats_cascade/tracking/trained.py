@@ -1,11 +1,15 @@
 """What training left in a folder models/E, logged to its run; and the note that says which run that is."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.costs import read_facts, weights_of
+from brats_cascade.environment import FILE
 from brats_cascade.project import Project, read_state, read_table
 from brats_cascade.shared import write_json
+from brats_cascade.tracking.quiet import quietly
 from brats_cascade.tracking.run import Run
 from brats_cascade.tracking.store import project_root
 
@@ -35,8 +39,16 @@ def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = 
     run.log_scores(counts, prefix="training")
     run.log_tags({"weights": weights_of(root, name=name)})
     network, contract = in_memory or load_trained(folder)
-    run.log_model(network, metadata=contract.as_dict(), folder=folder)
+    made_in = {key: facts[key] for key in ("environment",) if key in facts}
+    _log_environment(run, made_in)
+    run.log_model(network, metadata=contract.as_dict() | made_in, folder=folder)
     run.log_file(folder / "model.json")
+
+
+@quietly
+def _log_environment(run: Run, made_in: Mapping[str, Any]) -> None:
+    if made_in:
+        run.client.log_text(run.id, json.dumps(made_in["environment"], indent=1) + "\n", FILE)
 
 
 def keep_note(name: str, *, run_id: str, logged: bool, root: Path | None = None) -> None:

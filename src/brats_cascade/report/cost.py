@@ -1,0 +1,49 @@
+"""What a Dice costs: time, processor time, memory and energy of segmenting a test case, beside the score."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from brats_cascade.metering import CPU, ENERGY, GPU, SECONDS
+
+# Heading -> the key of an experiment's `cost` in reports/comparison.json, its factor and its form.
+COLUMNS = {
+    "s": (SECONDS, 1, ".2f"),
+    "CPU s": (CPU, 1, ".2f"),
+    "GPU s": (GPU, 1, ".2f"),
+    "energy, J": (ENERGY, 1, ".0f"),
+    "memory, GB": ("peak_memory_mb", 0.001, ".2f"),
+    "Dice per min": ("dice_per_minute", 1, ".2f"),
+    "training, s": ("training_seconds", 1, ".0f"),
+    "training, CPU s": ("training_cpu_seconds", 1, ".0f"),
+}
+NOTE = (
+    "Mean over the test cases of segmenting one, without reading and writing its files. CPU s: seconds of all cores together; "
+    "memory: peak of the process; Dice per min: complete Dice per minute of segmentation. What was not measured is left out."
+)
+
+
+def cost_of(case: Mapping[str, float], *, training: Mapping[str, Any], dice: float) -> dict[str, float]:
+    """An experiment's `cost` in reports/comparison.json.
+
+    Args:
+        case: From `costs.cost_of_a_case`.
+        training: From `costs.read_facts`.
+        dice: The mean complete Dice.
+    """
+    found = {f"training_{key}": float(training[key]) for key in (SECONDS, CPU) if training.get(key) is not None}
+    if case.get(SECONDS):
+        found["dice_per_minute"] = 60 * dice / case[SECONDS]
+    return {**case, **found}
+
+
+def cost_table(experiments: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Header and a row per experiment, from `experiments` of reports/comparison.json; empty if nothing was measured."""
+    costs = {name: entry.get("cost", {}) for name, entry in experiments.items()}
+    shown = {head: form for head, form in COLUMNS.items() if any(form[0] in cost for cost in costs.values())}
+    if not shown:
+        return []
+    rows = [["", "complete", *shown]]
+    for name, cost in costs.items():
+        cells = [format(cost[key] * factor, form) if key in cost else "" for key, factor, form in shown.values()]
+        rows.append([name, f"{experiments[name]['complete']['dice']:.3f}", *cells])
+    return rows
