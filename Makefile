@@ -16,7 +16,7 @@ QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DI
 # One setting for OpenMP and BLAS keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup versions repro test coverage test-fast ui bench drill lock clean-venv
+.PHONY: help setup versions repro test coverage test-fast ui bench drill lock newest clean-venv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -71,6 +71,13 @@ drill: $(STAMP) ## faults made on purpose, thousands of times, into docs/reliabi
 lock: ## compiles requirements.txt anew from pyproject.toml, with hashes (needs uv; writes no index address)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --fork-strategy fewest --upgrade --generate-hashes \
 	  --no-header --no-annotate --quiet --output-file requirements.txt
+
+newest: ## the fast tests under the newest releases that pyproject.toml allows, in .work/newest (needs uv; 4 GB)
+	uv venv --quiet --clear --python $(PYTHON) .work/newest
+	uv pip install --quiet --python .work/newest/bin/python --editable '.[dev]'
+	uv pip freeze --quiet --python .work/newest/bin/python | sed 's/==/ /' > .work/newest/releases.txt
+	@sed -n 's/^\([a-z0-9.-]*\)==\([^ ;]*\).*/\1 \2/p' requirements.txt | diff - .work/newest/releases.txt | grep '^[<>]' || true # pinned and newest
+	.work/newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 clean-venv: ## removes .venv
 	rm -rf $(VENV)

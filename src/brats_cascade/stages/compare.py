@@ -1,6 +1,8 @@
 """Puts all experiments side by side: reports/comparison.json, reports/index.html, and the champion in MLflow's registry."""
 
 import logging
+import shutil
+from pathlib import Path
 from typing import Any
 
 from brats_cascade.costs import cost_of_a_case, forget_costs_of_others, read_cases, read_facts
@@ -8,6 +10,7 @@ from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
 from brats_cascade.evaluation.summary import against
+from brats_cascade.inference.chosen import SCORES
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.report.cost import cost_of
@@ -49,7 +52,18 @@ def compare(project: Project, params: Params) -> None:
     page = build_report(project.root, experiments=list(params.experiments), baseline=baseline, phantom=phantom)
     write_text(written, page)
     logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
+    _lay_out(project.root / "champion", name=leading, project=project)
     tell_mlflow(project, params, names=list(summaries))
+
+
+def _lay_out(folder: Path, *, name: str | None, project: Project) -> None:
+    """DVC's artifact `champion`: the best network of this folder and its post-processing; empty without a candidate."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path in sorted((project.models / name).glob("model.*")) if name else ():
+        shutil.copy(path, folder)
+    if name:
+        shutil.copy(project.metrics / name / "summary.json", folder / SCORES)
 
 
 def threshold_baseline(project: Project, *, splits: dict[str, Any]) -> dict[str, Any] | None:
