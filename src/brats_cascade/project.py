@@ -71,7 +71,7 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    form: dict[str, Any] = {"dtype": {"case": str, "patient": str}, "float_precision": "round_trip"}
+    form: dict[str, Any] = {"dtype": {"case": str, "patient": str}}  # numbers to the last digit, from pandas 3.1 on
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, **form)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ import pytest
 
 from brats_cascade.commands.results import run as results
 from brats_cascade.labels import REGIONS
+from brats_cascade.report.cost import cost_of, cost_table
 from brats_cascade.report.paper import EARLIER_WORK, EARLIER_WORK_SLICES, PAPER
 from brats_cascade.report.text import comparison, results_text
 
@@ -36,6 +37,18 @@ def test_the_results_text_names_every_row_and_where_to_look_next():
     assert any(line.startswith("threshold: flair above +1.50 SD") and "0.410" in line for line in lines)
     assert any("InputCascadeCNN, different patients" in line and "0.88" in line for line in lines)
     assert "reports/index.html" in text and "make ui" in text
+
+
+def test_the_cost_of_a_case_stands_beside_its_dice():
+    spent = cost_of({"seconds": 3.0, "peak_memory_mb": 1500.0}, training={"seconds": 90, "cpu_seconds": 170}, dice=0.8)
+    assert spent["dice_per_minute"] == pytest.approx(16)
+    compared = comparison({"one": summary(dice=0.8), "two": summary(dice=0.7)}, costs={"one": spent, "two": {}})
+    head, one, two = cost_table(compared["experiments"])  # without columns for what was not measured: GPU, energy
+    assert head == ["", "complete", "s", "memory, GB", "Dice per min", "training, s", "training, CPU s"]
+    assert one == ["one", "0.800", "3.00", "1.50", "16.00", "90", "170"]
+    assert two == ["two", "0.700", "", "", "", "", ""]
+    assert "Cost of segmenting one test case" in results_text(compared)
+    assert "Cost" not in results_text(comparison({"one": summary(dice=0.8)}))
 
 
 def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path):

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brats_cascade.costs import cost_of_a_case, read_cases, read_facts, weights_of
+from brats_cascade.costs import read_cases, read_facts, weights_of
 from brats_cascade.drawing import figures
 from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.summary import pick_cases
 from brats_cascade.labels import REGIONS
-from brats_cascade.project import read_json_if_there
+from brats_cascade.project import Project, read_json_if_there
 from brats_cascade.report import paper
 from brats_cascade.report.cohort import describe_data
-from brats_cascade.report.cost import NOTE, cost_of, cost_table
+from brats_cascade.report.cost import NOTE, cost_table
 from brats_cascade.report.embed import drawn, photograph, picture, read_table
 from brats_cascade.report.render import render
 from brats_cascade.report.sections import (
@@ -44,7 +44,7 @@ def build_report(
 
     Args:
         root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
-            metrics/{data.json,E/{summary.json,cases.csv,nine_slices.csv}}, reports/figures/E/*.png and
+            reports/comparison.json, metrics/{data.json,E/{summary.json,cases.csv,nine_slices.csv}}, reports/figures/E/*.png and
             models/E/record.json, metrics/costs/E.json.
         experiments: Their names, in the order shown; one without metrics is named as not evaluated.
         baseline: From `baseline.baseline_summary`.
@@ -56,7 +56,7 @@ def build_report(
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
-    headline, costs = _headline(done, root=root), {part["name"]: _cost(root, part) for part in done}
+    headline = _headline(done, root=root)
     return render(
         "index.html.j2",
         experiments=parts,
@@ -67,7 +67,7 @@ def build_report(
         phantom=phantom,
         cohort=describe_data(root),
         headline=headline,
-        costs=cost_table(costs),
+        costs=cost_table((read_json_if_there(Project(root).reports / "comparison.json") or {}).get("experiments", {})),
         costs_note=NOTE,
         ablation=ablation_section(done),
         paired=paired_section(headline["name"] if headline else None, done=done),
@@ -76,15 +76,6 @@ def build_report(
         earlier=nine_slices_table(done),
         no_match=NO_MATCH_MM,
     )
-
-
-def _cost(root: Path, part: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment's Dice and cost, as reports/comparison.json has them."""
-    complete, case = (
-        part["summary"]["complete"],
-        {} if part["cases"] is None else cost_of_a_case(root, name=part["name"]),
-    )
-    return {"complete": complete, "cost": cost_of(case, training=part["run"], dice=complete["dice"])}
 
 
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:

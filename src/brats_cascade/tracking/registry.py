@@ -64,15 +64,7 @@ def register_champion(
         for half in client.search_model_versions(f"name = '{NAME}' and tags.fingerprint = '{fingerprint}'", 1):
             client.set_registered_model_alias(NAME, alias, half.version)
             return str(half.version)
-        with tempfile.TemporaryDirectory(prefix="brats-cascade-") as place:
-            copy = Path(place) / "network"
-            copy.mkdir()
-            for path in files:
-                shutil.copy(path, copy)
-            shutil.copy(scores, copy / SCORES)
-            (copy / CARD).write_text(card, encoding="utf-8")
-            uri = _log(client, uri=tracking_uri(root), folder=copy, run_id=run_id)
-            client.log_artifact(run_id, str(copy / CARD))
+        uri = _log(client, uri=tracking_uri(root), files=[*files, scores], card=card, run_id=run_id)
         if not client.search_registered_models(f"name = '{NAME}'"):
             client.create_registered_model(NAME, description="The experiment that did best on the validation patients.")
         named = {"fingerprint": fingerprint, **{key: str(value) for key, value in tags.items()}}
@@ -136,11 +128,20 @@ def _current(client: "MlflowClient", alias: str = ALIAS) -> Any:
         return None
 
 
-def _log(client: "MlflowClient", *, uri: str, folder: Path, run_id: str) -> str:
-    """Logs the folder as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled.
+def _log(client: "MlflowClient", *, uri: str, files: list[Path], card: str, run_id: str) -> str:
+    """Logs the files as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled."""
+    with tempfile.TemporaryDirectory(prefix="brats-cascade-") as place:
+        copy = Path(place) / "network"
+        copy.mkdir()
+        for path in files:
+            shutil.copy(path, copy / (SCORES if path.name == "summary.json" else path.name))
+        (copy / CARD).write_text(card, encoding="utf-8")
+        client.log_artifact(run_id, str(copy / CARD))
+        return _log_folder(client, uri=uri, folder=copy, run_id=run_id)
 
-    The project's own code goes along, so that the model opens wherever its requirements are installed.
-    """
+
+def _log_folder(client: "MlflowClient", *, uri: str, folder: Path, run_id: str) -> str:
+    """The project's own code goes along, so that the model opens wherever its requirements are installed."""
     import numpy as np
     import pandas as pd
 
