@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from brats_cascade import metering
-from brats_cascade.costs import cost_of_a_case, keep_costs, read_cases, scores_of
+from brats_cascade.costs import cost_of, keep_costs, read_cases, scores_of
 from brats_cascade.environment import environment
 from brats_cascade.metering import Meter, by_case
 
@@ -56,10 +56,11 @@ def test_the_cost_of_a_case_is_the_mean_over_those_that_were_measured(tmp_path):
     assert spent == {"seconds": {"a": 1, "b": 3}, "energy_j": {"a": 5}}
     result = scores_of(tmp_path, name="E")
     keep_costs(tmp_path, name="E", what="evaluation", result=result, costs=spent | {"peak_memory_mb": 900})
-    assert cost_of_a_case(tmp_path, name="E") == {"seconds": 2, "energy_j": 5, "peak_memory_mb": 900}
+    cost = {"seconds": 2, "energy_j": 5, "peak_memory_mb": 900, "dice_per_minute": 24}
+    assert cost_of(tmp_path, name="E", dice=0.8) == pytest.approx(cost)
     assert read_cases(tmp_path, name="E")["energy_j"].fillna(-1).tolist() == [5, -1]
     (tmp_path / "metrics/E/cases.csv").write_text("case,patient\na,a\n")  # other scores
-    assert cost_of_a_case(tmp_path, name="E") == {}
+    assert cost_of(tmp_path, name="E", dice=0.8) == {}
 
 
 def test_the_environment_names_versions_and_machine_but_no_host_no_user_and_no_path():

@@ -1,6 +1,7 @@
 """The state of the machine while a run computes, logged without anybody waiting for it."""
 
 import logging
+import threading
 import time
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from brats_cascade import tracking
 from brats_cascade.tracking import system
 from brats_cascade.tracking.system import ENABLED, INTERVAL, watching
+
+DISK = "system/disk_usage_percentage"
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +34,24 @@ def seen(run):
     return {name: [point.step for point in run.client.get_metric_history(run.id, name)] for name in names}
 
 
+def until(run, *, more_than):
+    """What a run holds, once it has more than so many readings."""
+    end = time.monotonic() + 120  # a busy machine takes its time
+    while len(seen(run).get(DISK, ())) <= more_than and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(seen(run)[DISK]) > more_than
+    return seen(run)
+
+
 @pytest.mark.slow
 def test_a_run_holds_the_state_of_the_machine_and_goes_on_with_it(project, monkeypatch):
     monkeypatch.setenv(INTERVAL, "0.05")
     with tracking.start_run("E", root=project) as run, watching(run):
-        time.sleep(0.2)
-    before = seen(run)
-    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(before)
-    assert len(before["system/disk_usage_percentage"]) >= 2
-    time.sleep(1.0)  # steps are seconds of the run
+        first = until(run, more_than=1)
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(first)
     with tracking.resume_run(run.id, name="E", root=project) as again, watching(again):
-        pass
-    steps = seen(run)["system/cpu_utilization_percentage"]
-    assert len(steps) == len(before["system/cpu_utilization_percentage"]) + 1 and steps[-1] >= max(steps[:-1])
+        steps = until(run, more_than=len(first[DISK]) + 1)[DISK]
+    assert steps == sorted(steps) and all(0 <= step < 600 for step in steps)  # seconds of the run
     monkeypatch.setenv(ENABLED, "false")
     with tracking.start_run("without", root=project) as quiet, watching(quiet):
         pass
@@ -57,7 +65,9 @@ def test_a_machine_that_tells_nothing_costs_one_line(project, monkeypatch, caplo
         tracking.start_run("E", root=project, finish=True) as run,
         watching(run),
     ):
-        pass
+        for thread in threading.enumerate():
+            if thread.name == "system":
+                thread.join()
     assert [record.getMessage() for record in caplog.records if "the state of the machine" in record.getMessage()]
     assert run.online and run.client.get_run(run.id).info.status == "FINISHED"
 

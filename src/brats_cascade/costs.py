@@ -70,15 +70,19 @@ def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
     return cases.assign(**{key: cases["case"].map(costs.get(key, {})).astype(float) for key in PER_CASE})
 
 
-def cost_of_a_case(root: Path, *, name: str) -> dict[str, float]:
-    """What the segmentation of one unseen case took, the mean of PER_CASE, and the process's `peak_memory_mb`.
+def cost_of(root: Path, *, name: str, dice: float) -> dict[str, float]:
+    """What an experiment with this complete Dice costs, as far as it is known: DVC's cache brings no costs back.
 
-    Only what is known; what DVC has brought back from its cache has no costs.
+    Returns:
+        The means of PER_CASE over the unseen cases, `dice_per_minute`, the process's `peak_memory_mb`, and
+        `training_seconds` and `training_cpu_seconds`.
     """
-    costs = _evaluation(root, name=name)
-    known = {key: list(costs[key].values()) for key in PER_CASE if costs.get(key)}
-    means = {key: sum(values) / len(values) for key, values in known.items()}
-    return means | {key: float(costs[key]) for key in ("peak_memory_mb",) if key in costs}
+    case, training = _evaluation(root, name=name), read_facts(root, name=name)
+    found = {key: sum(case[key].values()) / len(case[key]) for key in PER_CASE if case.get(key)}
+    if found.get(SECONDS):
+        found["dice_per_minute"] = 60 * dice / found[SECONDS]
+    found |= {f"training_{key}": float(training[key]) for key in (SECONDS, CPU) if key in training}
+    return found | {key: float(case[key]) for key in ("peak_memory_mb",) if key in case}
 
 
 def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[str, Any]) -> None:

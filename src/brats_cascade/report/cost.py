@@ -5,7 +5,7 @@ from typing import Any
 
 from brats_cascade.metering import CPU, ENERGY, GPU, SECONDS
 
-# Heading -> the key of an experiment's `cost` in reports/comparison.json, its factor and its form.
+# Heading -> the key of an experiment's `cost` in reports/comparison.json (`costs.cost_of`), its factor and its form.
 COLUMNS = {
     "s": (SECONDS, 1, ".2f"),
     "CPU s": (CPU, 1, ".2f"),
@@ -20,20 +20,6 @@ NOTE = (
     "Mean over the test cases of segmenting one, without reading and writing its files. CPU s: seconds of all cores together; "
     "memory: peak of the process; Dice per min: complete Dice per minute of segmentation. What was not measured is left out."
 )
-
-
-def cost_of(case: Mapping[str, float], *, training: Mapping[str, Any], dice: float) -> dict[str, float]:
-    """An experiment's `cost` in reports/comparison.json.
-
-    Args:
-        case: From `costs.cost_of_a_case`.
-        training: From `costs.read_facts`.
-        dice: The mean complete Dice.
-    """
-    found = {f"training_{key}": float(training[key]) for key in (SECONDS, CPU) if training.get(key) is not None}
-    if case.get(SECONDS):
-        found["dice_per_minute"] = 60 * dice / case[SECONDS]
-    return {**case, **found}
 
 
 def cost_table(experiments: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

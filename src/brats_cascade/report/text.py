@@ -36,7 +36,7 @@ def comparison(
         baseline: From `baseline.baseline_summary`.
         best: The best on validation of these experiments, by `tracking.champion.best`.
         paired: From `paired.against`: the best against each of the others.
-        costs: Experiment -> `cost.cost_of`.
+        costs: Experiment -> `costs.cost_of`.
 
     Returns:
         `{"experiments": {E: {region: {dice, dice_low, dice_high, ppv, sensitivity, hd95, dice_without_postprocess},

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.costs import cost_of_a_case, forget_costs_of_others, read_cases, read_facts
+from brats_cascade.costs import cost_of, forget_costs_of_others, read_cases
 from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
@@ -13,7 +13,6 @@ from brats_cascade.evaluation.summary import against
 from brats_cascade.inference.chosen import SCORES
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
-from brats_cascade.report.cost import cost_of
 from brats_cascade.report.index import build_report
 from brats_cascade.report.text import comparison
 from brats_cascade.shared import write_json, write_text
@@ -38,12 +37,7 @@ def compare(project: Project, params: Params) -> None:
     cases = {name: read_cases(project.root, name=name) for name in summaries}
     paired = against(leading, tables=cases) if leading else None
     spent = {
-        name: cost_of(
-            cost_of_a_case(project.root, name=name),
-            training=read_facts(project.root, name=name),
-            dice=summary["complete"]["dice"],
-        )
-        for name, summary in summaries.items()
+        name: cost_of(project.root, name=name, dice=scores["complete"]["dice"]) for name, scores in summaries.items()
     }
     compared = comparison(summaries, baseline=baseline, best=leading, paired=paired, costs=spent)
     write_json(project.reports / "comparison.json", compared)

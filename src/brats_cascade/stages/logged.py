@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from brats_cascade.costs import cost_of_a_case, read_cases, read_facts, scores_of
+from brats_cascade.costs import cost_of, read_cases, read_facts, scores_of
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json, read_table
 from brats_cascade.stages.script import stage_params
@@ -61,7 +61,7 @@ def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, 
     }
     tracked.log_slices(tables["slices"])
     tracked.log_table(read_cases(project.root, name=name).dropna(axis="columns", how="all"), name="cases")
-    tracked.log_scores(cost_of_a_case(project.root, name=name), prefix="cost")
+    tracked.log_scores(cost_of(project.root, name=name, dice=summary["complete"]["dice"]), prefix="cost")
     for table in ("nine_slices", "validation"):
         tracked.log_table(tables[table], name=table)
     pictures = sorted((project.reports / "figures" / name).glob("*.png"))
