@@ -56,7 +56,7 @@ def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
     )
     mixed = mixed_labels(facts[facts["case"].isin(verdict.accepted)])
     notes = [f"Mixed labels: {mixed}; data.labels: merge trains on four classes, refuse stops."] if mixed else []
-    notes += [f"note: {note}" for note in verdict.notes]
+    notes += [f"note: {note}" for note in (*verdict.notes, *verdict.traces)]
     notes += _seen_not_used(facts)
     table = text_table(HEADERS, rows=rows)
     return "\n".join([table, "", *notes, _volumes(facts, verdict=verdict, untrainable=untrainable), summary])

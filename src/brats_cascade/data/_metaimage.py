@@ -73,6 +73,12 @@ def metaimage_header(head: bytes, *, path: Path) -> tuple[Header, Path | None]:
     return _checked(keys, path=path), _beside(keys, path=path)
 
 
+def metaimage_texts(head: bytes, *, path: Path) -> dict[str, str]:
+    """The lines of a header that say nothing of voxels, from a file's first bytes."""
+    keys, _ = _keys(head, path=path)
+    return {key: f"{key} = {value}" for key, value in keys.items() if key not in _KEYS and value}
+
+
 def _checked(keys: dict[str, str], *, path: Path) -> Header:
     """What the keys of a header mean; refuses all but plain 3-D volumes."""
     try:

@@ -10,6 +10,9 @@ from nibabel.spatialimages import HeaderDataError
 from brats_cascade.data._file import ImageError
 from brats_cascade.data._image import AGAIN, GZIP, Header, Inflated, Plain, checked_affine, checked_shape, voxels_of
 
+MAX_EXTENSIONS = 2**16  # bytes of a header with its extensions that are looked at
+AFNI, _AFNI = "AFNI's history", 4  # its extension, and the code of such
+TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 
 
@@ -36,6 +39,26 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
 def nifti_header(head: bytes, *, path: Path, axes: int = 3) -> Header:
     """The header alone, from a file's first bytes; as `parse_nifti`."""
     return _checked(_stream(head, path=path).read(540), path=path, axes=axes)
+
+
+def nifti_texts(head: bytes, *, path: Path) -> dict[str, str]:
+    """The fields of a header that hold text, and its extensions, from a file's first bytes."""
+    stream = _stream(head, path=path)
+    start = stream.read(540)
+    header = _header(start, path=path)
+    texts = {name: _as_text(header[name].item()) for name in TEXTS if name in header}
+    size, most = int(header["sizeof_hdr"]), min(int(np.nan_to_num(header["vox_offset"])), MAX_EXTENSIONS)
+    data = (start + stream.read(most - len(start)))[size + 4 : max(most, 0)]
+    while len(data) > 8:
+        length, code = (int(number) for number in np.frombuffer(data[:8], dtype=f"{header.endianness}i4"))
+        name = AFNI if code == _AFNI else "an extension"
+        texts[name] = texts.get(name, "") + _as_text(data[8 : max(length, 16)]) + "\n"
+        data = data[max(length, 16) :]
+    return texts
+
+
+def _as_text(data: bytes) -> str:
+    return data.rstrip(b"\0").decode("latin-1")
 
 
 def _stream(data: bytes, *, path: Path) -> Inflated | Plain:

@@ -22,6 +22,7 @@ class Case:
         channels: Modality -> its place along the fourth axis of its file; empty where every file holds one modality.
         namesake: Folder of another case that had the same name before both got one of their own, or "".
         called: What the files call it, where that is not a safe name and `name` is an id; otherwise "".
+        above: Names of the folders between the source and the case's own.
         files: Every file that was taken for a part of the case, one that is doubled included.
     """
 
@@ -37,4 +38,5 @@ class Case:
     channels: Mapping[str, int] = field(default_factory=dict)
     namesake: str = ""
     called: str = ""
+    above: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()

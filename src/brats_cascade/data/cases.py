@@ -185,6 +185,7 @@ def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequ
         problems=tuple(problems),
         channels=channels,
         called="" if name == called else called,
+        above=folder.relative_to(source).parts[:-1] if folder.is_relative_to(source) else (),
         files=tuple(path for paths in files.values() for path in paths),
     )
 

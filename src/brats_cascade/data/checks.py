@@ -17,6 +17,7 @@ from brats_cascade.data.facts import table
 from brats_cascade.data.names import noted_names
 from brats_cascade.data.rule_table import facts_of, plain
 from brats_cascade.data.rules import SPREAD, Row, Rule, Spacing, all_rules, case_rules, in_mm
+from brats_cascade.data.traces import discreet
 from brats_cascade.data.unused import noted_unused
 from brats_cascade.errors import UserError
 from brats_cascade.labels import FIVE, SCHEMES
@@ -36,6 +37,7 @@ class Verdict:
         volumes: How many files were seen: "used", "set_aside" (those of such cases) and "not_used" (of no case).
         unused: (file, reason) for every volume that belongs to no case, by name.
         notes: What is worth knowing of the cohort as a whole, one line each.
+        traces: What looks like a person's name or a date, one line for each case that has such.
     """
 
     accepted: tuple[str, ...]
@@ -44,6 +46,7 @@ class Verdict:
     volumes: Mapping[str, int] = field(default_factory=dict)
     unused: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    traces: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The content of data/verdict.json."""
@@ -54,7 +57,7 @@ class Verdict:
             "accepted": list(self.accepted),
             "set_aside": set_aside,
             "warnings": warnings,
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.traces],
             "volumes": dict(self.volumes),
             "not_used": [{"file": file, "reason": reason} for file, reason in self.unused],
         }
@@ -121,13 +124,15 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
         failing = failing_cases(facts, rules=rules, site=site)
         make_offline(site, home="../index.html")
         verdict = _account(cases, verdict=_judge(facts, rules=rules, failing=failing))
-        verdict = replace(verdict, notes=_notes(facts, spacing=spacing))
+        traces = facts.loc[facts["traces"] != "", ["case", "traces"]].itertuples(index=False)
+        lines = tuple(f"{discreet(case)}: {found}" for case, found in traces)
+        verdict = replace(verdict, notes=_notes(facts, spacing=spacing), traces=lines)
         write_entry_page(
             docs,
             facts=facts,
             set_aside=verdict.set_aside,
             warnings=verdict.warnings,
-            notes=verdict.notes,
+            notes=(*verdict.notes, *verdict.traces),
             unused=noted_unused(cases),
             called=noted_names(cases),
         )

@@ -15,6 +15,7 @@ STATISTICS = ("min", "p01", "p50", "p99", "max", "mean", "std")
 # Column -> pandas type. A fact that could not be had is "", <NA> or NaN.
 COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("case", "patient", "grade", "release", "scheme", "folder", "namesake", "modalities"), "str"),
+    "traces": "str",
     **{"volumes": "Int64", "has_truth": "bool", "problem": "str"},
     **dict.fromkeys(("slices", "rows", "columns"), "Int64"),
     **dict.fromkeys(("spacing_slice", "spacing_row", "spacing_column"), "float64"),

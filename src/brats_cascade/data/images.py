@@ -17,11 +17,20 @@ from nibabel.orientations import apply_orientation, io_orientation, ornt_transfo
 
 from brats_cascade.data._file import ImageError, open_file, read_file
 from brats_cascade.data._image import HEAD, MAX_BYTES, Header, Image, SourceFile
-from brats_cascade.data._metaimage import metaimage_header, parse_metaimage, write_metaimage
-from brats_cascade.data._nifti import nifti_header, nifti_image, parse_nifti
+from brats_cascade.data._metaimage import metaimage_header, metaimage_texts, parse_metaimage, write_metaimage
+from brats_cascade.data._nifti import TEXTS, nifti_header, nifti_image, nifti_texts, parse_nifti
 
 __all__ = [
-    *("Image", "ImageError", "SourceFile", "canonical_spacing", "from_canonical", "read_header", "read_image"),
+    *(
+        "Image",
+        "ImageError",
+        "SourceFile",
+        "canonical_spacing",
+        "from_canonical",
+        "header_texts",
+        "read_header",
+        "read_image",
+    ),
     *("to_canonical", "write_labels"),
 ]
 
@@ -65,6 +74,18 @@ def read_header(path: Path, *, axes: int = 3) -> tuple[Header, int]:
     return header, size + (beside.stat().st_size if beside else 0)
 
 
+def header_texts(path: Path) -> dict[str, str]:
+    """What a file's header says in words, by field; the voxels stay unread.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    with open_file(path, most=MAX_BYTES) as (file, _):
+        head = file.read(HEAD)
+    texts = metaimage_texts if _has_suffix(path, _METAIMAGE) else nifti_texts
+    return texts(head, path=path)
+
+
 def _check_format(path: Path, *, start: bytes, axes: int) -> None:
     if not start:
         raise ImageError(path, "the file is empty (0 bytes); copy or download it again")
@@ -82,7 +103,7 @@ def write_labels(
     note: str = "",
     scheme: str = "",
 ) -> None:
-    """Writes labels with the geometry of another file, all or nothing.
+    """Writes labels with the geometry of another file, all or nothing; no text of that file's header is kept.
 
     Args:
         path: .nii, .nii.gz or .mha; need not be of `like`'s format.
@@ -90,7 +111,7 @@ def write_labels(
         like: The file whose affine, header and type are kept.
         axes: Those of `like`, 3 or 4; the labels always have 3.
         dtype: Another type instead of that of `like`.
-        note: For the field `descrip` of a NIfTI header, at most 79 characters; "" keeps that of `like`.
+        note: For the field `descrip` of a NIfTI header, at most 79 characters.
         scheme: What the numbers mean, for the field `intent_name`, at most 15 characters.
 
     Raises:
@@ -109,8 +130,7 @@ def write_labels(
             write_metaimage(draft, voxels, affine=pattern.affine)
         elif _has_suffix(path, _NIFTI):
             image = _nifti(voxels, pattern=pattern)
-            if note:
-                image.header["descrip"] = note
+            image.header["descrip"] = note
             image.header.set_intent("label", name=scheme)
             data = image.to_bytes()
             # No name and no time in the gzip header: equal labels give equal bytes.
@@ -151,6 +171,9 @@ def _nifti(voxels: np.ndarray, *, pattern: Image) -> Any:
     original: Any = nifti_image(pattern.path)
     header = original.header.copy()
     header.set_data_dtype(voxels.dtype)
+    header.extensions.clear()
+    for field in {*TEXTS} & {*header}:
+        header[field] = b""
     header["cal_min"] = header["cal_max"] = 0  # an image's display window would hide the labels
     shape = voxels.shape if original.ndim == 4 and original.shape[3] > 1 else original.shape
     return type(original)(voxels.reshape(shape), None, header)

@@ -21,6 +21,7 @@ from brats_cascade.data.prepare import VERSION, CaseError, prepare_case
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
+from brats_cascade.data.traces import traces_of
 from brats_cascade.errors import UserError, machine_error
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,13 @@ def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Rec
         MachineError: The machine lacks something, or what was written could not be read back; no fault of the case.
     """
     try:
+        return {**_row(case, root=root, kept=kept, recipe=recipe, max_gb=max_gb), "traces": traces_of(case)}
+    except (OSError, MemoryError) as error:
+        raise machine_error(error, at=case.name) from None
+
+
+def _row(case: Case, *, root: Path | None, kept: Path | None, recipe: Recipe, max_gb: float) -> dict[str, Any]:
+    try:
         row = _take(case, root=root, kept=kept, recipe=recipe, max_gb=max_gb) if root and kept else None
         if row is not None:
             return row
@@ -103,8 +111,8 @@ def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Rec
         return facts
     except CaseError as error:
         row = {**error.facts, "problem": str(error)}
-    except (OSError, MemoryError) as error:
-        raise machine_error(error, at=case.name) from None
+    except (OSError, MemoryError):
+        raise
     except Exception as error:
         log.exception("%s: unexpected", case.name)
         message = " ".join(f"{type(error).__name__}: {error}".split())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ATTRIBUTE = "names"  # of the per-case table; Parquet keeps it
+PRIVATE = "originals"  # likewise, of cases that go by pseudonyms
 LONGEST = 160  # bytes; a file's name may have 255, and what is put before and behind a case's name needs up to 60
 DIGITS = 12  # of the digest in an id
 _STEM = 30  # characters of the original that an id shows at most
@@ -38,11 +39,14 @@ def safe_id(name: str) -> str:
     return f"{stem or 'case'}-{digest}"
 
 
-def note_names(table: "pd.DataFrame", *, cases: Iterable[Case]) -> None:
-    """Puts the original names of cases that go by an id into the attributes of the per-case table."""
+def note_names(table: "pd.DataFrame", *, cases: Iterable[Case], attribute: str = ATTRIBUTE) -> None:
+    """Puts the original names of cases that go by an id into the attributes of the per-case table.
+
+    Pages show those under ATTRIBUTE; those under PRIVATE stay in the table.
+    """
     called = {case.name: printable(case.called) for case in cases if case.called}
     if called:
-        table.attrs[ATTRIBUTE] = called
+        table.attrs[attribute] = called
 
 
 def noted_names(table: "pd.DataFrame") -> Mapping[str, str]:

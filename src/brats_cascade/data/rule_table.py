@@ -9,7 +9,7 @@ from brats_cascade.labels import LABELS, REGIONS, SCHEMES
 
 _TEXTS = (
     *("case", "patient", "grade", "release", "scheme", "folder", "namesake"),
-    *("modalities", "problem", "unknown_labels"),
+    *("modalities", "problem", "unknown_labels", "traces"),
 )
 _FLAGS = ("has_truth", "same_grid", "finite")
 _NUMBERS = (

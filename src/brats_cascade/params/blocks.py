@@ -19,6 +19,7 @@ class DataParams(Stage):
     source: str
     layout: str = "auto"
     labels: Literal["merge", "refuse"] = "merge"
+    pseudonyms: bool = False
 
 
 class PhantomParams(Stage):

@@ -4,9 +4,11 @@ import logging
 
 from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest as ingest_cases
-from brats_cascade.data.names import note_names
+from brats_cascade.data.names import ATTRIBUTE, PRIVATE, note_names
+from brats_cascade.data.pseudonyms import read_key, under_pseudonyms, without_names
 from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.stops import dvc_overlooks
+from brats_cascade.data.traces import discreet
 from brats_cascade.data.unused import by_reason, note_unused
 from brats_cascade.params import Params
 from brats_cascade.project import Project
@@ -17,6 +19,8 @@ def ingest(project: Project, params: Params) -> None:
     """Ingests every case found and writes the per-case table."""
     source = project.root / params.data.source
     found = search(source, layout=params.data.layout, from_params=True)
+    if params.data.pseudonyms:
+        found = under_pseudonyms(found, key=read_key(project.root))
     options = params.ingest
     table = ingest_cases(
         found.cases,
@@ -29,13 +33,21 @@ def ingest(project: Project, params: Params) -> None:
         max_gb=options.max_gb,
     )
     note_unused(table, unused=found.unused)
-    note_names(table, cases=found.cases)
+    if params.data.pseudonyms:
+        cases = {case.name: case for case in found.cases}
+        table["problem"] = [
+            without_names(problem, case=cases[name], name=name)
+            for name, problem in zip(table["case"], table["problem"], strict=True)
+        ]
+    note_names(table, cases=found.cases, attribute=PRIVATE if params.data.pseudonyms else ATTRIBUTE)
     with written_whole(project.cases) as draft:
         table.to_parquet(draft, index=False)
     for line in by_reason(found.unused):
         logging.warning("seen, not used: %s", line)
     for line in dvc_overlooks(source):
         logging.warning("%s", line)
+    for case, traces in table.loc[table["traces"] != "", ["case", "traces"]].itertuples(index=False):
+        logging.warning("%s: %s; see docs/data.md#de-identification", discreet(case), traces)
     for problem in table.loc[table["problem"] != "", "problem"]:
         logging.warning("%s", problem)
     logging.info("%d cases found, %d stored in %s", len(table), int(table["stored"].sum()), project.volumes)

@@ -1,0 +1,146 @@
+"""Finds what looks like a person's name or a date in the names and headers of a case's files.
+
+A guard against scans that were not de-identified, not a proof that they were. No value is repeated in full.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from brats_cascade.data._file import ImageError
+from brats_cascade.data._nifti import AFNI
+from brats_cascade.data.case import Case
+from brats_cascade.data.images import header_texts
+from brats_cascade.errors import printable
+
+MOST = 3  # findings that are listed per case
+
+# Given names that occur often and mean nothing else in a header or a path ("mark", "max" and "will" do).
+_GIVEN = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        aaron abdul adam ahmed alan albert alejandro alexander ali alice amanda amy ana andrea andreas andrew angela
+        anna anne antonio anthony barbara beatriz benjamin bernard brandon brenda brian bruno carlos caroline catherine
+        charles cheng christian christina christine christopher claudia cynthia daniel david deborah debra denis diana
+        diego dimitri dmitri donald donna dorothy edward elena elizabeth emily emma eric erik ernst eva fatima felix
+        fernando francesca francesco francisco francois frederick friedrich gabriel gary george gerald gerhard giovanni
+        giulia giuseppe gloria gregory guillaume hannah hans harold hassan heather heinrich helen henri henry hiroshi
+        hugo ibrahim igor ingrid isabella ivan jacob jacques james jane janet jason javier jean jeffrey jennifer jeremy
+        jessica johann johannes john jonathan jorge jose joseph joshua juan juergen julia julie karen karl katherine
+        kathleen katrin keith kenji kenneth kevin kimberly kumar larissa larry laura lauren linda lisa lucia luigi luis
+        margaret maria marie mario martha martin mary matthew megan mehmet melissa michael michelle miguel mohamed
+        mohammad mohammed monika muhammad nancy natalia nathan nicholas nicole nikolai noah olga oliver olivia omar
+        pamela patricia patrick paul pedro peter philip philippe pierre priya rachel rafael raj raymond rebecca ricardo
+        richard robert roberto roger roland ronald ruth ryan samantha samuel sandra sarah scott sean sergei sharon sofia
+        sophie stefan stephanie stephen steven susan svetlana takashi tatiana theresa thomas timothy tobias tyler ulrich
+        ursula valentina vanessa victor vincent virginia vladimir walter wang wei werner wilhelm william wolfgang xavier
+        yusuf yuki zachary
+        """,
+    )
+)
+# Words of scans, folders and programs; two words in capitals of which none is one of these look like a name in a path.
+_PLAIN = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        axial baseline brain brats bias cohort contrast copy core coronal corrected data dataset edema enhanced
+        enhancing export field final flair followup gado glioma ground head high image images label labels low magnetic
+        manual mask matter new old original patient patients phantom post pre predicted prediction processed raw
+        registered resampled sagittal scan scans seg segm segmentation series session set simulated site skull state
+        stripped study subject synthetic task test testing train training true truth tumor tumour unknown validation
+        visit volume volumes whole xx
+        """,
+    )
+)
+# Programs' own time stamps, versions and digests, and the ids of BraTS: they look alike, and tell of no patient.
+_NOT_MEANT = re.compile(
+    r"\[?\S+@\S+: |(mon|tue|wed|thu|fri|sat|sun)\w* \w{3} +\d+ \d\d:\d\d:\d\d \d{4}|free ?surfer\S* \w{3} +\d+ \d{4}"
+    r"|v?\d+\.\d+\.\d{8}|brats-cascade predict \S+ \S+|brats\d*_(2013|cbica|tcia\d*|tmc|uab)_\w+",
+    re.IGNORECASE,
+)
+_YEAR, _MONTH, _DAY = r"(19[2-9]\d|20[0-4]\d)", r"(0[1-9]|1[0-2])", r"(0[1-9]|[12]\d|3[01])"
+_MONTHS = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_DATE = re.compile(
+    rf"(?<![0-9a-z])({_YEAR}([-./_]?){_MONTH}\3{_DAY}|{_DAY}([-./_]){_MONTH}\7{_YEAR}|{_MONTH}([-./_]){_DAY}\11{_YEAR}"
+    rf"|\d\d?[ ._-]?{_MONTHS}[ ,._-]*{_YEAR}|{_MONTHS}[ ._-]*\d\d?[ ,._-]+{_YEAR})(?![0-9a-su-z])",  # a time may follow: T10:00
+    re.IGNORECASE,
+)
+_NOBODY = r"(?!anon|none|null|unknown|removed|deidentified|n/?a\b|x+\b|[0.: ]+$)"
+_LABELLED = re.compile(
+    r"(patient'?s?|subject'?s?|physician'?s?|operators?'?)[ _]?(name|id)\b[\"']?\s?[=:>]\s?[\"']?"
+    + _NOBODY
+    + r"(\w[^;,\n<\"]*)",
+    re.IGNORECASE,
+)
+_OF_DICOM = re.compile(r"\b[A-Za-z][A-Za-z' -]{2,}\^[A-Za-z]{2,}")  # Surname^Given
+_TITLED = re.compile(r"\b(Mrs?|Ms|Dr|Prof|Herr|Frau|Mme)[. _]+[A-Z][a-z]{2,}\b")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def find_traces(text: str, *, of_path: bool = False) -> list[tuple[str, str]]:
+    """What looks like a person's name or a date in a text, as (kind, value): ("a date", "19850412").
+
+    In a name of a file or folder (`of_path`) given names count in any case, and so do any two capitalised words.
+    """
+    text = _NOT_MEANT.sub(" ", text)
+    found = [("a date", match[0]) for match in _DATE.finditer(text)]
+    for pattern, group in ((_LABELLED, 3), (_OF_DICOM, 0), (_TITLED, 0)):
+        found += [("a person's name or id", match[group]) for match in pattern.finditer(text)]
+    return found + [("a person's name", pair) for pair in _pairs(text, of_path=of_path)]
+
+
+def _pairs(text: str, *, of_path: bool) -> Iterator[str]:
+    """Two words side by side of which one is a given name; in a path also two capitalised words of no other meaning."""
+    for piece in re.split(r"[^\w ,.'-]|\d", text):
+        words = [word for word in _WORD.findall(piece) if len(word) > 2]
+        for first, second in pairwise(words):
+            lower = {first.lower(), second.lower()}
+            plain = lower & _PLAIN or (not of_path and (first + second).islower())
+            capitalised = of_path and all(word[0].isupper() and word[1:].islower() for word in (first, second))
+            if not plain and (lower & _GIVEN or capitalised):
+                yield f"{first} {second}"
+
+
+def traces_of(case: Case) -> str:
+    """The findings of a case on one line, with the first letter of each value alone; "" if there are none.
+
+    A file that cannot be read is left out; reading it as a scan says why.
+    """
+    places = [("the name of a folder", name) for name in case.above]
+    places += [("the case's name", case.called or case.name), ("the patient's name", case.patient)]
+    places += [("the name of a file", path.name) for path in case.files]
+    found = [(place, *trace) for place, text in places for trace in find_traces(text, of_path=True)]
+    for part, path in {**case.images, "truth": case.truth}.items():
+        if path is not None:
+            found += [
+                (f"{field} of {part}", *trace) for field, text in _texts(path) for trace in _in_header(field, text)
+            ]
+    first = {value: (place, kind) for place, kind, value in reversed(found)}  # where a value is found first
+    lines = [f"{place} looks like {kind} ({shortened(value)})" for value, (place, kind) in reversed(first.items())]
+    more = f"; and {len(lines) - MOST} more" if len(lines) > MOST else ""
+    return "; ".join(lines[:MOST]) + more
+
+
+def discreet(name: str) -> str:
+    """A case's name for a log: shortened if it may be a person's own."""
+    return shortened(name) if find_traces(name, of_path=True) else name
+
+
+def shortened(value: str) -> str:
+    """The first letter and the length of a value."""
+    value = printable(value.strip())
+    return f"{value[:1]}..., {len(value)} characters"
+
+
+def _in_header(field: str, text: str) -> list[tuple[str, str]]:
+    """What is found in a field; dates in AFNI's history are those of its work and of BraTS's own file names."""
+    return [trace for trace in find_traces(text) if field != AFNI or trace[0] != "a date"]
+
+
+def _texts(path: Path) -> list[tuple[str, str]]:
+    try:
+        return list(header_texts(path).items())
+    except ImageError:
+        return []
