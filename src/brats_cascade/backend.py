@@ -54,6 +54,7 @@ def import_backend() -> None:
     """
     keep_quiet()
     if "keras" not in sys.modules:
+        _allow_open_files()
         _import_keras(backend=check_backend())
         _unused.add("keras")
     import keras
@@ -62,6 +63,15 @@ def import_backend() -> None:
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.config.set_epsilon(1e-7)
+
+
+def _allow_open_files() -> None:
+    """Raises this process's limit as far as its user may: a training keeps three files of each case open."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not on Windows; refused
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def check_backend() -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -227,8 +228,7 @@ def _cases(folders: Sequence[Path], *, scheme: str) -> list[Case]:
     cases = [case for found in searched for case in found.cases]
     if scheme != "auto":
         cases = [replace(case, scheme=scheme) for case in cases]
-    names = [case.name for case in cases]
-    double = {name for name in names if names.count(name) > 1}
+    double = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
     if double:
         raise UserError(
             f"{min(double)}: found in two of the folders given; their files would overwrite each other: name one"

@@ -9,6 +9,7 @@ import difflib
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,8 @@ def read_listing(path: Path) -> list[Case]:
     if not rows:
         raise UserError(f"{path}: no case found in this listing; expected one row or object per case")
     cases = [_case(row, path=path, number=number) for number, row in enumerate(rows, start=1)]
-    names = [case.name for case in cases]
-    double = sorted({name for name in names if names.count(name) > 1})
+    counts = Counter(case.name for case in cases)
+    double = sorted(name for name, count in counts.items() if count > 1)
     if double:
         raise UserError(f"{path}: case {double[0]!r} is listed twice: give every case a name of its own")
     return sorted(cases, key=lambda case: case.name)

@@ -124,13 +124,13 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
     rounds = k_folds(cases, folds=folds, seed=seed)
     if not 0 <= fold < folds:
         raise UserError(f"split: fold {fold} of {folds}: expected split.fold from 0 to {folds - 1}")
-    test = rounds[fold].patients["validation"]
+    test = frozenset(rounds[fold].patients["validation"])
     shuffled = _shuffled(_stratum_of_patients(cases), seed=seed)
     begin = {stratum: fold * validation % len(queue) for stratum, queue in shuffled.items()}
     later = {stratum: queue[begin[stratum] :] + queue[: begin[stratum]] for stratum, queue in shuffled.items()}
     others = {stratum: [patient for patient in queue if patient not in test] for stratum, queue in later.items()}
     chosen = _draw({stratum: queue for stratum, queue in others.items() if queue}, validation=validation, test=0)
-    return _build(cases, validation=chosen["validation"], test=test, seed=seed)
+    return _build(cases, validation=chosen["validation"], test=sorted(test), seed=seed)
 
 
 def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
