@@ -25,6 +25,7 @@ def good_case(case, **changes):
         "scheme": "merged",
         "folder": f"raw/{case}",
         "namesake": "",
+        "traces": "",
         "modalities": ",".join(MODALITIES),
         "volumes": 5,
         "has_truth": True,

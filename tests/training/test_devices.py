@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,24 +22,25 @@ SCRIPT = Path(__file__).with_name("worker.py")
 
 def _start(kind: str, *, out: Path, **variables: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", **variables}
+    shared = out.parent / "shared" if kind == "workers" else out.with_suffix("")
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), kind, str(out)], env=environment, text=True, stdout=subprocess.PIPE,
+        [sys.executable, str(SCRIPT), kind, str(out), str(shared)], env=environment, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str]) -> str:
     try:
         log = process.communicate(timeout=500)[0]
     finally:
         process.kill()
     assert process.returncode == 0, log
+    return log
 
 
-def _end_all(processes: list[subprocess.Popen[str]]) -> None:
+def _end_all(processes: list[subprocess.Popen[str]]) -> list[str]:
     try:
-        for process in processes:
-            _end(process)
+        return [_end(process) for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -68,14 +70,28 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_two_worker_processes_train_as_one(alone: Path, tmp_path: Path) -> None:
+def test_two_worker_processes_of_which_one_is_killed_go_on_and_train_as_one(alone: Path, tmp_path: Path) -> None:
     """TensorFlow's multi-worker strategy, for real: two processes that reduce their gradients over the loopback."""
-    workers = _addresses()
-    started = []
-    for number in range(2):
-        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}
-        started.append(_start("workers", out=tmp_path / f"{number}.npz", TF_CONFIG=json.dumps(config)))
-    _end_all(started)
+
+    def start(**of_second: str) -> list[subprocess.Popen[str]]:
+        cluster = {"worker": _addresses()}
+        configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}}) for number in range(2)]
+        outs = [tmp_path / f"{number}.npz" for number in range(2)]
+        return [
+            _start("workers", out=outs[0], TF_CONFIG=configs[0]),
+            _start("workers", out=outs[1], TF_CONFIG=configs[1], **of_second),
+        ]
+
+    first, second = start(DIES_IN_ROUND="2")
+    try:
+        assert second.wait(500) == -signal.SIGKILL
+        log = first.communicate(timeout=120)[0]
+    finally:
+        first.kill()
+        second.communicate()
+    assert first.returncode > 0, log  # it does not wait for the lost one for ever
+    assert not (tmp_path / "0.npz").exists() and (tmp_path / "shared" / "checkpoint.npz").is_file()
+    assert all("going on from phase" in log for log in _end_all(start()))  # both, with the same command
     _same(tmp_path / "0.npz", alone)
     assert not (tmp_path / "1.npz").exists()  # only the first worker writes
 

@@ -1,18 +1,24 @@
 """A short training on the devices named on the command line; test_devices.py compares what they end with.
 
-Run as a script: python worker.py one|local|workers OUT.npz (a process that does not write leaves no file)
+Run as a script: python worker.py one|local|workers OUT.npz FOLDER (a process that does not write leaves no file; a training
+that was ended goes on from FOLDER)
 """
 
+import logging
 import os
+import signal
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 
-def main(kind: str, out: str) -> None:
-    """Trains both phases on four windows a step with weights that differ between them, without batch statistics."""
+def main(kind: str, out: str, folder: str) -> None:
+    """Trains both phases on four windows a step with weights that differ between them, without batch statistics.
+
+    With DIES_IN_ROUND set, the process is killed in that validation round.
+    """
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO)
     if kind == "local" and os.environ.get("KERAS_BACKEND") != "jax":  # there XLA_FLAGS says it
         import tensorflow as tf
 
@@ -49,15 +55,18 @@ def main(kind: str, out: str) -> None:
         network = build_model("two_path", style=Style(width=0.05, normalisation="none", l2=0.01))
     image = np.random.default_rng(0).normal(0, 1, (1, 35, 35, 4)).astype(np.float32)
 
+    rounds = iter(range(1, 4))
+
     def validate() -> dict[str, float]:
+        if str(next(rounds)) == os.environ.get("DIES_IN_ROUND"):
+            os.kill(os.getpid(), signal.SIGKILL)
         found = keras.ops.convert_to_numpy(network.predict_on_batch(image))[0]
         return {"complete": float(found.std()), "core": float(found[0, 0, 1]), "enhancing": 0.5}
 
-    with tempfile.TemporaryDirectory() as folder:
-        progress = train_phases(
-            network, phases=[Phase(1, Drawn(), 5, 2), Phase(2, Drawn(), 3, 1)], watch=Watch(validate),
-            folder=Path(folder), descent=Descent("sgd", 0.003, 0.5, 0.9, 0.5), fingerprint="x", devices=devices,
-        )  # fmt: skip
+    progress = train_phases(
+        network, phases=[Phase(1, Drawn(), 5, 2), Phase(2, Drawn(), 3, 1)], watch=Watch(validate),
+        folder=Path(folder), descent=Descent("sgd", 0.003, 0.5, 0.9, 0.5), fingerprint="x", devices=devices,
+    )  # fmt: skip
     if devices.writes:
         rows = [[row["loss"], row["validation_complete"], row["validation_core"]] for row in progress.history]
         np.savez(out, rows=np.array(rows), **{f"w{n}": value for n, value in enumerate(network.get_weights())})
