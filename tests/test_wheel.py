@@ -91,11 +91,11 @@ def test_a_command_of_the_project_says_so_on_one_line(
     assert CliRunner().invoke(cli.app, [words[0], "--help"]).exit_code == 0
 
 
-def test_every_command_works_anywhere_or_belongs_to_the_project() -> None:
+def test_what_is_said_to_work_anywhere_needs_no_project() -> None:
     groups = {"data check": cli.data_app.registered_commands[0]}
     commands = {str(each.name or each.callback.__name__): each for each in cli.app.registered_commands} | groups
     free = {name for name, each in commands.items() if not issubclass(each.cls or object, wheel.ProjectCommand)}
-    assert free == set(wheel.ANYWHERE)
+    assert set(wheel.ANYWHERE) <= free
 
 
 @pytest.mark.parametrize(
