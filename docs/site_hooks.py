@@ -1,0 +1,40 @@
+"""Hooks of MkDocs: what GitHub shows of a page and a site that loads nothing cannot, in another form."""
+
+import logging
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)[^)]*\)")
+ARROW = re.compile(r'^\s*(\w+)(?:\["([^"]*)"\])? -(?:\.-|-)> (\w+)(?:\["([^"]*)"\])?$', re.MULTILINE)
+
+log = logging.getLogger("mkdocs.hooks.site")
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Takes links to files outside docs/ off their words, and draws flow charts as lists."""
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def without_link(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join("docs", folder, found[2]))
+        if target.startswith("docs/"):
+            return found[0]
+        if not (ROOT / target).exists():
+            log.warning("%s: links to %s, which does not exist", page.file.src_uri, target)
+        return found[1] if target in found[1] or "`" in found[1] else f"{found[1]} (`{target}`)"
+
+    charts = re.sub(r"```mermaid\n(.*?)```", lambda found: as_list(found[1]), markdown, flags=re.DOTALL)
+    return LINK.sub(without_link, charts)
+
+
+def as_list(chart: str) -> str:
+    """A Mermaid flow chart as a list of what its arrows lead to."""
+    names: dict[str, str] = {}
+    arrows: dict[str, list[str]] = {}
+    for start, first, end, second in ARROW.findall(chart):
+        names |= {key: label for key, label in ((start, first), (end, second)) if label}
+        arrows.setdefault(start, []).append(end)
+    lines = (f"- {names.get(key, key)} → {', '.join(f'**{end}**' for end in ends)}" for key, ends in arrows.items())
+    return "\n".join(lines) + "\n"
