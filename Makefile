@@ -16,7 +16,7 @@ QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DI
 # One setting for OpenMP and BLAS keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup versions repro test coverage test-fast ui bench drill lock newest clean-venv
+.PHONY: help setup versions repro lint test coverage test-fast docs ui bench drill lock newest clean-venv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -41,11 +41,13 @@ repro: versions $(STAMP) ## the whole pipeline (dvc repro), then the table of re
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/brats-cascade results
 
-test: $(STAMP) ## linter, type checker and the tests
-	@$(BIN)/ruff check src pipelines tests benchmarks drills
-	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks drills
+lint: $(STAMP) ## linter, type checker and the layers of imports
+	@$(BIN)/ruff check src pipelines tests benchmarks drills docs
+	@$(BIN)/ruff format --check --quiet src pipelines tests benchmarks drills docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
+
+test: lint ## linter, type checker and the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 coverage: $(STAMP) ## the tests once more, for the line coverage of src; fails below the bar in pyproject.toml
@@ -67,6 +69,9 @@ bench: $(STAMP) ## the benchmarks, into docs/results/speed.md
 
 drill: $(STAMP) ## faults made on purpose, thousands of times, into docs/reliability.md (half an hour)
 	@$(BIN)/python -m drills
+
+docs: $(STAMP) ## the documentation site, in site/, strictly; site/index.html opens offline
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: ## compiles requirements.txt anew from pyproject.toml, with hashes (needs uv; writes no index address)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --fork-strategy fewest --upgrade --generate-hashes \

@@ -8,6 +8,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)[^)]*\)")
+SHIM = re.compile(r"https://[\w./]*/iframe-worker/shim")
 ARROW = re.compile(r'^\s*(\w+)(?:\["([^"]*)"\])? -(?:\.-|-)> (\w+)(?:\["([^"]*)"\])?$', re.MULTILINE)
 
 log = logging.getLogger("mkdocs.hooks.site")
@@ -27,6 +28,16 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
     charts = re.sub(r"```mermaid\n(.*?)```", lambda found: as_list(found[1]), markdown, flags=re.DOTALL)
     return LINK.sub(without_link, charts)
+
+
+def on_post_page(output: str, *, page: Any, **_: Any) -> str:
+    """The script with which the search works in pages opened from a disk comes from this site, not from a host."""
+    return SHIM.sub(f"{'../' * page.url.count('/')}assets/iframe-worker.js", output)
+
+
+def on_post_template(output_content: str, *, template_name: str, **_: Any) -> str:
+    """The same for the page that is shown where there is none."""
+    return SHIM.sub("assets/iframe-worker.js", output_content) if template_name.endswith(".html") else output_content
 
 
 def as_list(chart: str) -> str:

@@ -1,4 +1,4 @@
-"""Descriptions of a trained network: the note on its MLflow run, and the model card of the registered model."""
+"""Descriptions of a trained network: the note on its MLflow run, and the cards of a model and of its data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +35,25 @@ def model_card(
         phantom: True if it was trained on the embedded synthetic cohort.
     """
     return _render("card.md.j2", record=record, summary=summary, contract=contract, sets=sets, phantom=phantom)
+
+
+def front_matter(record: Mapping[str, Any], *, summary: Mapping[str, Any], phantom: bool) -> str:
+    """What Hugging Face reads at the top of a model's README.md: licence, task, test scores; arguments as in `model_card`."""
+    return _render("front.yaml.j2", record=record, summary=summary, phantom=phantom)
+
+
+def data_card(found: Mapping[str, Any], *, name: str, sets: Mapping[str, int], excluded: int, phantom: bool) -> str:
+    """The card of a cohort, Markdown with the front matter of a Hugging Face data set.
+
+    Args:
+        found: data/fingerprint.json.
+        name: What the cohort is called.
+        sets: Number of cases of each set; may be empty.
+        excluded: Number of cases that the data check set aside.
+        phantom: True of the embedded synthetic cohort.
+    """
+    context = {"found": found, "name": name, "sets": sets, "excluded": excluded, "phantom": phantom}
+    return render("data_card.md.j2", not_a_device=NOT_A_DEVICE, **context).lstrip()
 
 
 def _render(template: str, *, summary: Mapping[str, Any], **context: Any) -> str:

@@ -54,22 +54,13 @@ def _register(project: Project, champion: Candidate, *, alias: str, phantom: boo
     """Gives an experiment of this folder the alias and says whether it has it; without MLflow that costs one line."""
     name = champion.experiment
     folder, scores = project.models / name, project.metrics / name / "summary.json"
-    record: dict[str, Any] = {
-        "git_commit": "unknown", **read_facts(project.root, name=name), "run_id": champion.run_id
-    }  # fmt: skip
+    record = facts_of_training(project, name, run_id=champion.run_id)
     if not champion.run_id:
         later = read_pending(name, root=project.root) is not None
         mends = "the next `brats-cascade results`" if later else f"`dvc repro -f -s evaluate@{name} compare`"
         log.warning("%s is in no run of MLflow: not registered; %s mends it", name, mends)
         return not later
-    splits = read_json(project.splits)
-    card = model_card(
-        record,
-        summary=read_json(scores),
-        contract=read_json(folder / "model.json"),
-        sets={part: len(splits[part]) for part in SETS},
-        phantom=phantom,
-    )
+    card = card_of(project, name, record=record, phantom=phantom)
     version = register_champion(
         folder,
         scores=scores,
@@ -82,3 +73,20 @@ def _register(project: Project, champion: Candidate, *, alias: str, phantom: boo
     if version is not None:
         log.info("models:/brats-cascade@%s is version %s, %s", alias, version, name)
     return version is not None
+
+
+def facts_of_training(project: Project, name: str, *, run_id: str) -> dict[str, Any]:
+    """What a card says of a training."""
+    return {"git_commit": "unknown", **read_facts(project.root, name=name), "run_id": run_id}
+
+
+def card_of(project: Project, name: str, *, record: dict[str, Any], phantom: bool) -> str:
+    """The card of an experiment that was evaluated in this folder."""
+    splits = read_json(project.splits)
+    return model_card(
+        record,
+        summary=read_json(project.metrics / name / "summary.json"),
+        contract=read_json(project.models / name / "model.json"),
+        sets={part: len(splits[part]) for part in SETS},
+        phantom=phantom,
+    )

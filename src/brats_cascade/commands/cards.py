@@ -1,0 +1,48 @@
+"""brats-cascade cards: the cards of a model and of its data, with what Hugging Face reads at their tops."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brats_cascade.errors import UserError
+
+
+def run(
+    experiment: Annotated[
+        str | None, typer.Option(help="The model's experiment. Default: the best on validation in this folder.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for data.md and model.md.")] = Path("cards"),
+) -> None:
+    """Write the cards of the data and of a trained model, in Markdown."""
+    from brats_cascade.params import load_params
+    from brats_cascade.project import Project, read_json, read_json_if_there
+    from brats_cascade.report.card import data_card, front_matter
+    from brats_cascade.shared import write_text
+    from brats_cascade.stages.champion import card_of, facts_of_training
+    from brats_cascade.tracking.champion import best, candidates_here
+
+    project, params = Project(), load_params()
+    phantom = project.root / params.data.source == project.phantom
+    splits, verdict = read_json_if_there(project.splits) or {}, read_json_if_there(project.verdict) or {}
+    card = data_card(
+        read_json(project.fingerprint),
+        name="the embedded phantom" if phantom else Path(params.data.source).name,
+        sets={part: len(splits[part]) for part in ("train", "validation", "test") if part in splits},
+        excluded=len(verdict.get("set_aside", ())),
+        phantom=phantom,
+    )
+    write_text(out / "data.md", card)
+    typer.echo(str(out / "data.md"))
+    here = best(candidates_here(project.root, experiments=list(params.experiments)))
+    name = experiment or (here.experiment if here else "")
+    if name not in params.experiments:
+        known = ", ".join(params.experiments)
+        raise UserError(
+            f"--experiment {name or '(none is evaluated here)'}: expected one of {known}; run `dvc repro` first"
+        )
+    record = facts_of_training(project, name, run_id="")
+    summary = read_json(project.metrics / name / "summary.json")
+    front = front_matter(record, summary=summary, phantom=phantom)
+    write_text(out / "model.md", front + card_of(project, name, record=record, phantom=phantom).lstrip())
+    typer.echo(str(out / "model.md"))
