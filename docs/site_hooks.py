@@ -14,6 +14,15 @@ ARROW = re.compile(r'^\s*(\w+)(?:\["([^"]*)"\])? -(?:\.-|-)> (\w+)(?:\["([^"]*)"
 log = logging.getLogger("mkdocs.hooks.site")
 
 
+def on_config(config: Any) -> Any:
+    """Pages that the menu of mkdocs.yml leaves out get a part of their own, so that none is lost."""
+    listed = set(re.findall(r"[\w/-]+\.md", str(config.nav)))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    if pages > listed:
+        config.nav.append({"More": sorted(pages - listed)})
+    return config
+
+
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Takes links to files outside docs/ off their words, and draws flow charts as lists."""
     folder = posixpath.dirname(page.file.src_uri)

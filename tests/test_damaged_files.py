@@ -12,9 +12,11 @@ import pytest
 
 from brats_cascade.commands import results
 from brats_cascade.costs import costs_path, keep_costs, read_facts, weights_of
+from brats_cascade.data.prepare import VERSION
 from brats_cascade.errors import UserError
 from brats_cascade.project import Project, maker_of, read_json, read_state, read_table
 from brats_cascade.provenance import data_hashes, scans_hash
+from brats_cascade.shapes import problem_of
 from brats_cascade.stages.compare import compare
 from brats_cascade.stages.evaluate import HISTORY
 from brats_cascade.stages.split import split
@@ -177,3 +179,9 @@ def test_a_missing_file_names_what_makes_it(root: Path) -> None:
     assert candidates_here(root, experiments=["a"])[0].dice == 0.5
     stages = {"metrics/data.json": "validate", "metrics/a.json": "evaluate@a", "metrics/costs/a.json": ""}
     assert {path: maker_of(Path(path)) for path in stages} == stages
+
+
+def test_a_stored_case_has_the_version_of_its_preprocessing() -> None:
+    found = problem_of(Path("data/volumes/A/meta.json"), {"version": VERSION, "facts": {}, "spacing": [1.0]})
+    assert found.startswith("facts.")  # and not "version"
+    assert problem_of(Path("data/splits.json"), {"version": VERSION}).startswith("version")

@@ -87,8 +87,9 @@ class Facts(_Shape):
 
 
 class Meta(_Shape):
-    """meta.json of a case in the store."""
+    """meta.json of a case in the store, with the version of its preprocessing (data/prepare.py); ingest redoes another's."""
 
+    version: int = 0  # type: ignore[assignment]
     facts: Facts
     spacing: list[float]
 
