@@ -46,7 +46,7 @@ def test_the_cost_of_a_case_stands_beside_its_dice():
     }
     compared = comparison({"one": summary(dice=0.8), "two": summary(dice=0.7)}, costs={"one": spent, "two": {}})
     head, one, two = cost_table(compared["experiments"])  # without columns for what was not measured: GPU, energy
-    assert head == ["", "complete", "s", "memory, GB", "Dice per min", "training, s", "training, CPU s"]
+    assert head == ["", "complete Dice", "s per case", "memory, GB", "Dice per min", "training, s", "training, CPU s"]
     assert one == ["one", "0.800", "3.00", "1.50", "16.00", "90", "170"]
     assert two == ["two", "0.700", "", "", "", "", ""]
     assert "Cost of segmenting one test case" in results_text(compared)

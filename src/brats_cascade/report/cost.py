@@ -7,7 +7,7 @@ from brats_cascade.metering import CPU, ENERGY, GPU, SECONDS
 
 # Heading -> the key of an experiment's `cost` in reports/comparison.json (`costs.cost_of`), its factor and its form.
 COLUMNS = {
-    "s": (SECONDS, 1, ".2f"),
+    "s per case": (SECONDS, 1, ".2f"),
     "CPU s": (CPU, 1, ".2f"),
     "GPU s": (GPU, 1, ".2f"),
     "energy, J": (ENERGY, 1, ".0f"),
@@ -28,7 +28,7 @@ def cost_table(experiments: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     shown = {head: form for head, form in COLUMNS.items() if any(form[0] in cost for cost in costs.values())}
     if not shown:
         return []
-    rows = [["", "complete", *shown]]
+    rows = [["", "complete Dice", *shown]]
     for name, cost in costs.items():
         cells = [format(cost[key] * factor, form) if key in cost else "" for key, factor, form in shown.values()]
         rows.append([name, f"{experiments[name]['complete']['dice']:.3f}", *cells])
