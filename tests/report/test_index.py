@@ -1,4 +1,5 @@
 import base64
+import html
 import io
 import json
 import re
@@ -16,6 +17,7 @@ from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices, slice_table
 from brats_cascade.evaluation.summary import summarise
 from brats_cascade.report.index import build_report
+from brats_cascade.tracking.store import runs_page
 
 CASES = ("case_a", "case_b", "<b>case_c</b>")
 BASELINE = {"rule": "t2 above +1.10 SD", "training_dice": 0.5,
@@ -99,10 +101,14 @@ class Tags(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.sources, self.open = [], []
+        self.sources, self.links, self.open = [], [], []
 
     def handle_starttag(self, tag, attrs):
-        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        found = [value for name, value in attrs if name in ("src", "href")]
+        if tag == "a":  # loads nothing before it is clicked
+            self.links += found
+        else:
+            self.sources += found
         if tag not in self.void:
             self.open.append(tag)
 
@@ -148,16 +154,22 @@ def test_the_whole_page(tmp_path):
     write_figures(tmp_path / "reports/figures/first", figures=drawn, dpi=40)
     curves = {"learning_curves": chart(2, 1), "class_weights": chart(2, 2)}
     charts = write_figures(tmp_path / "reports/figures/first", figures=curves, dpi=40)
+    write_json(tmp_path / "reports/data/index.html", "the checks of the data")
     charts |= {name: tmp_path / f"reports/figures/first/{name}.png" for name in ("best_slices", "worst_slices")}
     page = build_report(tmp_path, experiments=["first", "second", "third"], baseline=BASELINE, phantom=True)
     tags = read(page)
-    assert all(source.startswith(("data:image/", "#")) for source in tags.sources)  # nothing is loaded from elsewhere
+    assert all(source.startswith("data:image/") for source in tags.sources)  # nothing is loaded from elsewhere
     shown = [base64.b64decode(source.split(",")[1]) for source in tags.sources if source.startswith("data:image/webp")]
     whole = [pixels_of(io.BytesIO(picture)) for picture in shown]
     assert all(pixels_of(chart) in whole for chart in charts.values())  # charts lose nothing
     (overlays,) = (tmp_path / "reports/figures/first").glob("best_overlay.*")
     assert pixels_of(overlays)[0] in {size for size, _ in whole} and pixels_of(overlays) not in whole
-    assert "http" not in page and "@import" not in page
+    assert {link for link in tags.links if not link.startswith("#")} == {"data/index.html", runs_page()}
+    assert "http" not in page.replace(html.escape(runs_page()), "") and "@import" not in page
+    sizes = [f'width="{width}" height="{height}"' for (width, height), _ in whole]
+    images = re.findall(r"<img[^>]*>", page)
+    assert len(images) == len(sizes) and all('loading="lazy"' in image for image in images)
+    assert all(size in image for size, image in zip(sizes, images, strict=True))  # nothing moves when they appear
     rows = rows_of(page)
     ours = next(row for row in rows if row.startswith("first|"))
     assert f"{summary['complete']['dice']:.3f}" in ours and f"{summary['enhancing']['hd95']:.1f}" in ours
@@ -168,6 +180,11 @@ def test_the_whole_page(tmp_path):
     assert "a rough reference, not a ranking" in page and "embedded phantom" in page
     assert "<b>third</b> has not been evaluated" in page
     assert "those of <b>second</b>" in page  # chosen by validation
+    assert [row.split("champion")[0].split() for row in rows if "champion" in row] == [["second"]]
+    assert re.findall(r'<details class="run" id="run-([^"]*)">\n<summary><h3>\1</h3>(?:.*>(champion)<)?', page) == [
+        ("first", ""), ("second", "champion"),
+    ]  # fmt: skip
+    assert page.count("too few to tell") == 1 and "Wilcoxon" not in page  # three patients
     assert any(row.startswith("case_x|cut short|") for row in rows)
     for text in ("c0ffeec0ffee", "feedbeef0011", "12,345", "3.3 min", "1.8 GB", "0.3125", "4 s"):
         assert text in page

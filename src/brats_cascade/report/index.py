@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from brats_cascade.costs import read_cases, read_facts, weights_of
 from brats_cascade.drawing import figures
 from brats_cascade.evaluation.regions import NO_MATCH_MM
-from brats_cascade.evaluation.summary import pick_cases
+from brats_cascade.evaluation.summary import ENOUGH, pick_cases
 from brats_cascade.labels import REGIONS
 from brats_cascade.project import Project, read_json_if_there
 from brats_cascade.report import paper
 from brats_cascade.report.cohort import describe_data
 from brats_cascade.report.cost import NOTE, cost_table
-from brats_cascade.report.embed import drawn, photograph, picture, read_table
+from brats_cascade.report.embed import drawn, lazily, photograph, picture, read_table
 from brats_cascade.report.render import render
 from brats_cascade.report.sections import (
     ablation_section,
@@ -23,6 +23,7 @@ from brats_cascade.report.sections import (
     postprocess_section,
 )
 from brats_cascade.tracking.champion import best, candidates_here
+from brats_cascade.tracking.store import runs_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,13 +52,13 @@ def build_report(
         phantom: True if the data is the embedded phantom; the page says what that means.
 
     Returns:
-        HTML with its images, style and script inside; it needs no network.
+        HTML with its images, style and script inside; it loads nothing.
     """
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
     headline = _headline(done, root=root)
-    return render(
+    page = render(
         "index.html.j2",
         experiments=parts,
         done=done,
@@ -75,7 +76,11 @@ def build_report(
         strip=picture(figures.dice_strip(tables)) if tables else None,
         earlier=nine_slices_table(done),
         no_match=NO_MATCH_MM,
+        few=any(part["summary"]["patients"] < ENOUGH for part in done),
+        checks="data/index.html" if (root / "reports/data/index.html").is_file() else None,
+        mlflow=runs_page(),
     )
+    return lazily(page)
 
 
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:

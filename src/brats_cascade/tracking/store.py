@@ -115,4 +115,9 @@ def open_store(root: Path | None) -> tuple["MlflowClient", str]:
 def link(root: Path | None = None, *, server: str = "http://127.0.0.1:5000") -> str:
     """Address of the runs' table at a server, with the shared view; the experiment is made where there is none yet."""
     _, experiment = open_store(root)
+    return runs_page(experiment, server=server)
+
+
+def runs_page(experiment: str = "1", *, server: str = "http://127.0.0.1:5000") -> str:
+    """Address of an experiment's runs in MLflow's UI; 1 is the project's own in its own database, as `make ui` serves it."""
     return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
