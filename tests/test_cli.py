@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from brats_cascade import cli
 from brats_cascade.errors import UserError
 
-COMMANDS = ("predict", "evaluate", "export", "doctor", "results")
+COMMANDS = ("predict", "evaluate", "view", "export", "doctor", "results")
 
 
 def invoke(*words: str):

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
-from brats_cascade.commands import cards, export_nnunet, licences, serve, sweep
+from brats_cascade.commands import cards, export_nnunet, licences, serve, sweep, view
 from brats_cascade.commands import predict_options as options
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
@@ -221,6 +221,7 @@ def main() -> None:
 
 
 # After the others, so that help names first what is used first.
+app.command("view")(view.run)
 app.command("sweep", cls=ProjectCommand)(sweep.run)
 app.command("serve")(serve.run)
 app.command("cards", cls=ProjectCommand)(cards.run)

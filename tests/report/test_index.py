@@ -191,6 +191,20 @@ def test_the_whole_page(tmp_path):
     assert "<b>case_c</b>" not in page and "&lt;b&gt;case_c&lt;/b&gt;" in page  # names are escaped
 
 
+def test_cases_with_a_page_are_linked_where_the_experiment_leads(tmp_path):
+    for seed, name in enumerate(("first", "second"), start=1):
+        write_metrics(tmp_path, name=name, seed=seed)
+        write_model(tmp_path, name=name, validation=0.2 * seed)
+    pages = tmp_path / "reports/cases"
+    assert "cases/" not in "".join(read(build_report(tmp_path, experiments=["first", "second"])).sources)
+    pages.mkdir(parents=True)
+    for name in ("index", "case_a"):
+        (pages / f"{name}.html").touch()
+    header, first, second = build_report(tmp_path, experiments=["first", "second"]).split('<details class="run"')
+    assert 'href="cases/index.html"' in header and 'href="cases/' not in first
+    assert set(re.findall('href="(cases/.*?)"', second)) == {"cases/case_a.html"}
+
+
 def test_nine_slices_of_the_largest_tumour(tmp_path):
     write_metrics(tmp_path, name="only", seed=1)
     row = next(row for row in rows_of(build_report(tmp_path, experiments=["only"])) if "case_c" in row and "|4|" in row)

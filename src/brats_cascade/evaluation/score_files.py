@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,26 +57,13 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
     Raises:
         UserError: A file cannot be read, holds labels that its scheme does not know, or both do not lie on one grid.
     """
-    (true, spacing, ends), (found, other, place) = (
-        _read(file.path, scheme=scheme) for file, scheme in zip((truth, prediction), schemes, strict=True)
+    (true, place), (found, other) = (
+        read_labels(file.path, scheme=scheme) for file, scheme in zip((truth, prediction), schemes, strict=True)
     )
-    cure = "bring the segmentation onto the case's own grid"
-    if true.shape != found.shape:
-        raise UserError(
-            f"{prediction.path}: expected the truth's shape {true.shape} (slices, rows, columns), found {found.shape}; {cure}"
-        )
-    if not np.allclose(spacing, other, rtol=0.01):
-        raise UserError(
-            f"{prediction.path}: expected the truth's voxels of {_mm(spacing)} mm, found {_mm(other)}; {cure}"
-        )
-    apart = float(np.abs(ends - place).max())
-    if apart > 0.5 * min(spacing):
-        raise UserError(
-            f"{prediction.path}: lies {apart:.3g} mm off the ground truth; write it with the header of the case's own files"
-        )
+    check_place(other, expected=place, path=prediction.path)
     facts = {"case": truth.case, "patient": truth.patient, "grade": truth.grade}
     same = bool(true.any()) and np.array_equal(true, found)
-    scores = score_case(true, found, spacing=spacing) | _not_available(*schemes)
+    scores = score_case(true, found, spacing=place.spacing) | _not_available(*schemes)
     return {**facts, **scores, SAME: same, MISFITS_SEEN: read_misfits(prediction.path)}
 
 
@@ -147,8 +134,49 @@ def _scheme_with(numbers: set[int]) -> str:
     raise UserError(f"--scheme: labels {sorted(numbers)} fit several schemes; name one of {', '.join(SCHEMES)}")
 
 
-def _read(path: Path, *, scheme: str) -> tuple[np.ndarray, tuple[float, float, float], np.ndarray]:
-    """Canonical labels (slices, rows, columns), voxel sizes, and the volume's corners in mm."""
+class Place(NamedTuple):
+    """Where a volume lies: its shape and voxel sizes (slices, rows, columns), and the corners of its box, mm."""
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, float, float]
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, affine: np.ndarray, *, shape: Sequence[int]) -> "Place":
+        """The place of a file with this affine and this shape (x, y, z)."""
+        ends = np.array([[0, 0, 0, 1], [*(np.array(shape) - 1), 1]]) @ affine.T
+        upright = to_canonical(np.broadcast_to(np.uint8(0), shape), affine=affine).shape
+        return cls(upright, canonical_spacing(affine), np.sort(ends[:, :3], axis=0))
+
+
+def check_place(found: Place, *, expected: Place, path: Path) -> None:
+    """Refuses labels that do not lie on the grid expected.
+
+    Raises:
+        UserError: Their shape, voxel sizes or corners differ.
+    """
+    cure = "bring the segmentation onto the case's own grid"
+    if found.shape != expected.shape:
+        raise UserError(
+            f"{path}: expected the truth's shape {expected.shape} (slices, rows, columns), found {found.shape}; {cure}"
+        )
+    if not np.allclose(expected.spacing, found.spacing, rtol=0.01):
+        raise UserError(
+            f"{path}: expected the truth's voxels of {_mm(expected.spacing)} mm, found {_mm(found.spacing)}; {cure}"
+        )
+    apart = float(np.abs(expected.ends - found.ends).max())
+    if apart > 0.5 * min(expected.spacing):
+        raise UserError(
+            f"{path}: lies {apart:.3g} mm off the ground truth; write it with the header of the case's own files"
+        )
+
+
+def read_labels(path: Path, *, scheme: str) -> tuple[np.ndarray, Place]:
+    """Canonical labels (slices, rows, columns) of a file in the numbers of a scheme, and where they lie.
+
+    Raises:
+        UserError: The file cannot be read, or holds labels that the scheme does not know.
+    """
     image = read_image(path)
     voxels = whole_labels(image.array, path=path)
     known = SCHEMES[scheme].to_canonical
@@ -159,8 +187,7 @@ def _read(path: Path, *, scheme: str) -> tuple[np.ndarray, tuple[float, float, f
             "the file"
         )
     labels = recode(to_canonical(voxels, affine=image.affine), table=known)
-    ends = np.array([[0, 0, 0, 1], [*(np.array(image.array.shape) - 1), 1]]) @ image.affine.T
-    return labels, canonical_spacing(image.affine), np.sort(ends[:, :3], axis=0)
+    return labels, Place.of(image.affine, shape=image.array.shape)
 
 
 def _mm(spacing: Sequence[float]) -> str:

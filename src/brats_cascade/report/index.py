@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from brats_cascade.costs import read_cases, read_facts, weights_of
 from brats_cascade.drawing import figures
@@ -22,6 +23,7 @@ from brats_cascade.report.sections import (
     paired_section,
     postprocess_section,
 )
+from brats_cascade.report.viewer import INDEX
 from brats_cascade.tracking.champion import best, candidates_here
 from brats_cascade.tracking.store import runs_page
 
@@ -46,7 +48,7 @@ def build_report(
     Args:
         root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
             reports/comparison.json, metrics/{data.json,E/{summary.json,cases.csv,nine_slices.csv}}, reports/figures/E/*.png and
-            models/E/record.json, metrics/costs/E.json.
+            models/E/record.json, metrics/costs/E.json. Cases that have a page in reports/cases are linked to it.
         experiments: Their names, in the order shown; one without metrics is named as not evaluated.
         baseline: From `baseline.baseline_summary`.
         phantom: True if the data is the embedded phantom; the page says what that means.
@@ -70,6 +72,7 @@ def build_report(
         headline=headline,
         costs=cost_table((read_json_if_there(Project(root).reports / "comparison.json") or {}).get("experiments", {})),
         costs_note=NOTE,
+        viewers=_viewers(root),
         ablation=ablation_section(done),
         paired=paired_section(headline["name"] if headline else None, done=done),
         postprocess=postprocess_section(done),
@@ -133,6 +136,12 @@ def _headline(done: Sequence[Mapping[str, Any]], *, root: Path) -> Mapping[str, 
     """The experiment that did best on validation, never chosen by its test score."""
     chosen = best(candidates_here(root, experiments=[part["name"] for part in done]))
     return next((part for part in done if chosen and part["name"] == chosen.experiment), None)
+
+
+def _viewers(root: Path) -> dict[str, str]:
+    """Case -> address of the page that scrolls through it, with the segmentations of the experiment that leads."""
+    pages = sorted((root / "reports/cases").glob("*.html"))
+    return {page.stem: f"cases/{quote(page.name)}" for page in pages if page.name != INDEX}
 
 
 def _params(run: Mapping[str, Any]) -> dict[str, Any]:

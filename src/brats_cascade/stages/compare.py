@@ -1,4 +1,4 @@
-"""Puts all experiments side by side: reports/comparison.json, reports/index.html, and the champion in MLflow's registry."""
+"""All experiments side by side: reports/comparison.json, index.html, pages of cases, and the champion in MLflow's registry."""
 
 import logging
 import shutil
@@ -16,6 +16,7 @@ from brats_cascade.project import Project, read_json
 from brats_cascade.report.index import build_report
 from brats_cascade.report.text import comparison
 from brats_cascade.shared import write_json, write_text
+from brats_cascade.stages.case_pages import write_case_pages
 from brats_cascade.stages.champion import tell_mlflow
 from brats_cascade.tracking.champion import best, candidates_here
 
@@ -42,6 +43,7 @@ def compare(project: Project, params: Params) -> None:
     compared = comparison(summaries, baseline=baseline, best=leading, paired=paired, costs=spent)
     write_json(project.reports / "comparison.json", compared)
     phantom = project.root / params.data.source == project.phantom
+    write_case_pages(project, experiment=leading)
     written = project.reports / "index.html"
     page = build_report(project.root, experiments=list(params.experiments), baseline=baseline, phantom=phantom)
     write_text(written, page)

@@ -1,0 +1,76 @@
+"""brats-cascade view: pages to scroll through cases, in any browser and without a network."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brats_cascade import MAX_GB
+from brats_cascade.commands.predict_options import MaxGb
+from brats_cascade.errors import UserError
+
+if TYPE_CHECKING:
+    from brats_cascade.report.scene import Scene
+
+
+def run(
+    case: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder or listing of any supported release, with one case or several; or a case of data/volumes, by "
+            "name or folder."
+        ),
+    ],
+    prediction: Annotated[
+        Path | None,
+        typer.Option(help="A segmentation of the case, or a folder of segmentations named after their cases."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page, .html; of several cases a folder. Default: out/CASE.html, or out/cases."),
+    ] = None,
+    max_gb: MaxGb = MAX_GB,
+) -> None:
+    """Write a page to scroll through a case with its ground truth and a prediction; of several cases, also their list."""
+    from brats_cascade.project import Project
+    from brats_cascade.report.look import find_sources, match_predictions, scene_of
+    from brats_cascade.report.viewer import viewer_page, write_cases
+    from brats_cascade.shared import write_text
+
+    sources = find_sources(case, store=Project().volumes)
+    predictions = match_predictions(prediction, sources=sources) if prediction else {}
+    failed: list[str] = []
+
+    def scenes() -> Iterator["Scene"]:
+        for name, source in sources.items():
+            try:
+                yield scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb)
+            except UserError as error:
+                if len(sources) == 1:
+                    raise
+                failed.append(name)
+                print(f"error: {error}", file=sys.stderr)
+
+    place = _place(out, names=list(sources))
+    if len(sources) == 1:
+        write_text(place, viewer_page(next(scenes())))
+    else:
+        place = write_cases(place, scenes(), title=f"Cases of {case.resolve().name}")
+    typer.echo(str(place))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _place(out: Path | None, *, names: Sequence[str]) -> Path:
+    """Where the pages go: a file for one case, a folder for several."""
+    if len(names) > 1:
+        if out is not None and out.suffix == ".html":
+            raise UserError(
+                f"--out {out}: expected a folder for the pages of {len(names)} cases, got the name of a file"
+            )
+        return out or Path("out/cases")
+    if out is not None and out.suffix != ".html":
+        raise UserError(f"--out {out}: expected a name ending in .html, got {out.suffix or 'none'}")
+    return out or Path("out", f"{names[0]}.html")

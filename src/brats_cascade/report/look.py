@@ -1,0 +1,89 @@
+"""From a case's files, or its folder in the volume store, to the scene that a viewer page shows."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from brats_cascade import MAX_GB
+from brats_cascade.data.case import Case
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.prepare import prepare_case
+from brats_cascade.data.store import list_cases, open_case, read_meta
+from brats_cascade.data.writeback import read_scheme
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.label_files import list_label_files
+from brats_cascade.evaluation.score_files import Place, check_place, read_labels
+from brats_cascade.report.scene import Scene, make_scene, place_of, whole
+
+Source = Case | Path  # a case's files, or its folder in a volume store
+
+
+def find_sources(place: Path, *, store: Path) -> dict[str, Source]:
+    """The cases, by name, of a folder or listing of any release, of a volume store or of a case's folder in one.
+
+    `place` may also be the name of a case in `store`, the project's own, which may be missing.
+    """
+    folder = place if place.exists() else store / place
+    if read_meta(folder) is not None:
+        return {folder.name: folder}
+    stored = list_cases(folder)
+    return {name: folder / name for name in stored} if stored else {case.name: case for case in find_cases(place)}
+
+
+def match_predictions(place: Path, *, sources: Mapping[str, Source]) -> dict[str, Path]:
+    """The segmentation of each case: a file for a single case, whatever it is called, or those of a folder, by name."""
+    truths = [source.truth for source in sources.values() if isinstance(source, Case) and source.truth is not None]
+    if place.is_file():
+        if len(sources) > 1:
+            raise UserError(
+                f"--prediction {place}: is one file for {len(sources)} cases; give a folder of segmentations"
+            )
+        if _is_one_of(place, truths):
+            raise UserError(f"--prediction {place}: is the ground truth itself; give the file of the prediction")
+        return dict.fromkeys(sources, place)
+    if not place.is_dir():
+        raise UserError(f"--prediction {place}: no such file or folder; give a segmentation, or a folder of them")
+    found: dict[str, Path] = {}
+    for several in list_label_files(place).found.values():
+        for file in several:
+            if file.case in sources and not _is_one_of(file.path, truths):
+                if file.case in found:
+                    raise UserError(f"{file.case}: two predictions, {found[file.case]} and {file.path}; keep one")
+                found[file.case] = file.path
+    if not found:
+        raise UserError(f"--prediction {place}: no segmentation named after {_first(sources)}; name it CASE_seg.nii.gz")
+    return found
+
+
+def scene_of(name: str, source: Source, *, prediction: Path | None = None, max_gb: float = MAX_GB) -> Scene:
+    """Reads a case with its ground truth, where there is one, and a segmentation; all must lie on one grid."""
+    truth = found = None
+    if isinstance(source, Path):
+        stored = open_case(source)
+        image, meta = np.asarray(stored.image), stored.meta
+        if stored.labels is not None:
+            truth = whole(np.asarray(stored.labels), meta=meta)
+    else:
+        prepared = prepare_case(source, clip=0, with_truth=False, max_gb=max_gb)
+        image, meta = prepared.image, prepared.meta
+        if source.truth is not None:
+            truth = _labels(source.truth, scheme=source.scheme, place=place_of(meta))
+    if prediction is not None:
+        found = _labels(prediction, scheme=read_scheme(prediction) or meta["scheme"], place=place_of(meta))
+    return make_scene(name, image=image, meta=meta, truth=truth, prediction=found)
+
+
+def _labels(path: Path, *, scheme: str, place: Place) -> np.ndarray:
+    labels, found = read_labels(path, scheme=scheme)
+    check_place(found, expected=place, path=path)
+    return labels
+
+
+def _is_one_of(path: Path, others: Iterable[Path]) -> bool:
+    return any(other.exists() and path.exists() and path.samefile(other) for other in others)
+
+
+def _first(names: Iterable[str]) -> str:
+    first, *more = names
+    return f"{first} or {len(more)} more" if more else first

@@ -1,0 +1,155 @@
+"""What a viewer page shows of one case: 8-bit volumes on one grid, cut to what holds anything, with volumes and Dice."""
+
+import base64
+import gzip
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.preprocess import bounding_box, uncrop
+from brats_cascade.data.recipe import AXES
+from brats_cascade.drawing.figures import LABEL_COLOURS
+from brats_cascade.drawing.overlays import best_slice
+from brats_cascade.evaluation.score_files import Place
+from brats_cascade.labels import SCHEMES, region_mask
+
+LIMITS = (0.1, 99.9)  # percentiles of the brain's intensities that become 1 and 255; 0 is air
+THUMBNAIL = 176  # pixels, the longer side
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One case to look at.
+
+    Attributes:
+        name: The case's.
+        volumes: Modality, "truth" and "prediction" where there are any -> uint8 (slices, rows, columns), canonical
+            frame; canonical labels, or intensities from 1 to 255 and 0 for air.
+        affine: From (column, row, slice) to mm, RAS, 4 x 4.
+        first: Numbers of the first slice, row and column in the case's whole volume.
+        regions: Region -> "truth_cm3", "predicted_cm3" and "dice", None where it is not known.
+    """
+
+    name: str
+    volumes: Mapping[str, np.ndarray]
+    affine: np.ndarray
+    first: tuple[int, int, int]
+    regions: Mapping[str, Mapping[str, float | None]]
+
+    @property
+    def centre(self) -> tuple[int, int, int]:
+        """The slice with the largest tumour, and the row and the column of a voxel in the middle of it."""
+        shape = self.volumes[MODALITIES[0]].shape
+        number = best_slice(self.volumes.get("truth"), self.volumes.get("prediction"), slices=shape[0])
+        for part in ("truth", "prediction"):
+            if part in self.volumes and self.volumes[part][number].any():
+                rows, columns = np.nonzero(self.volumes[part][number])
+                return number, int(np.median(rows)), int(np.median(columns))
+        return number, shape[1] // 2, shape[2] // 2
+
+
+def make_scene(
+    name: str,
+    *,
+    image: np.ndarray,
+    meta: Mapping[str, Any],
+    truth: np.ndarray | None = None,
+    prediction: np.ndarray | None = None,
+) -> Scene:
+    """Puts a case's modalities and labels on one grid.
+
+    `image` and `meta` are those of `store.StoredCase`; truth and prediction are canonical labels as `whole` gives them.
+    """
+    labels = {"truth": truth, "prediction": prediction}
+    volumes = {part: whole(eight_bit(image[..., place]), meta=meta) for place, part in enumerate(meta["modalities"])}
+    volumes |= {part: voxels for part, voxels in labels.items() if voxels is not None}
+    box = bounding_box(np.any([voxels > 0 for voxels in volumes.values()], axis=0))
+    first = (int(box[0].start), int(box[1].start), int(box[2].start))
+    shape = next(iter(volumes.values())).shape
+    affine = upright_affine(np.array(meta["affine"]), shape=shape)
+    affine[:3, 3] += affine[:3, :3] @ first[::-1]
+    return Scene(
+        name=name,
+        volumes={part: np.ascontiguousarray(voxels[box]) for part, voxels in volumes.items()},
+        affine=affine,
+        first=first,
+        regions=_regions(truth, prediction, scheme=meta["scheme"], voxel=float(np.prod(meta["spacing"]))),
+    )
+
+
+def eight_bit(intensities: np.ndarray) -> np.ndarray:
+    """Intensities as 1 to 255 between their `LIMITS`; what is exactly 0 stays 0."""
+    inside = intensities != 0
+    low, high = np.percentile(intensities[inside], LIMITS) if inside.any() else (0.0, 1.0)
+    shares = ((intensities - low) / max(high - low, 1e-6)).clip(0, 1)
+    return np.where(inside, np.rint(1 + 254 * shares), 0).astype(np.uint8)
+
+
+def whole(cropped: np.ndarray, *, meta: Mapping[str, Any]) -> np.ndarray:
+    """A volume of the stored box in the whole volume, (slices, rows, columns) of the canonical frame."""
+    order = np.argsort(AXES[meta.get("axis", "axial")])
+    return uncrop(cropped, offset=meta["offset"], shape=meta["shape"]).transpose(order)
+
+
+def upright_affine(affine: np.ndarray, *, shape: Sequence[int]) -> np.ndarray:
+    """From (column, row, slice) of the canonical frame to mm, for a file's affine and the volume's canonical shape."""
+    from nibabel.orientations import inv_ornt_aff, io_orientation
+
+    turns = io_orientation(affine)
+    sizes = [shape[::-1][int(axis)] for axis in turns[:, 0]]
+    return np.array(affine @ inv_ornt_aff(turns, sizes))
+
+
+def place_of(meta: Mapping[str, Any]) -> Place:
+    """Where the case's files lie."""
+    shape = [meta["shape"][axis] for axis in np.argsort(AXES[meta.get("axis", "axial")])]
+    return Place.of(upright_affine(np.array(meta["affine"]), shape=shape), shape=shape[::-1])
+
+
+def packed(voxels: np.ndarray, *, affine: np.ndarray) -> str:
+    """A volume (slices, rows, columns) as a .nii.gz in base64; equal volumes give equal text."""
+    import nibabel
+
+    image = nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), affine)
+    image.header.set_xyzt_units("mm")
+    return base64.b64encode(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)).decode()
+
+
+def thumbnail(scene: Scene) -> str:
+    """The slice with the largest tumour as a data URI: FLAIR and labels, those of the prediction if there is one."""
+    from PIL import Image
+
+    number = scene.centre[0]
+    grey = scene.volumes["flair"][number]
+    labels = scene.volumes.get("prediction", scene.volumes.get("truth", 0 * scene.volumes["flair"]))[number]
+    pixels = np.repeat(grey[..., None], 3, axis=-1).astype(float)
+    for label, colour in LABEL_COLOURS.items():
+        tint = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        pixels[labels == label] = 0.45 * pixels[labels == label] + 0.55 * np.array(tint)
+    height, width = np.linalg.norm(scene.affine[:3, :3], axis=0)[[1, 0]] * grey.shape
+    scale = THUMBNAIL / max(height, width)
+    picture = Image.fromarray(pixels[::-1, ::-1].astype(np.uint8))  # the patient's left is on the right
+    buffer = io.BytesIO()
+    picture.resize((max(1, round(width * scale)), max(1, round(height * scale)))).save(
+        buffer, format="WEBP", quality=80
+    )
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _regions(
+    truth: np.ndarray | None, prediction: np.ndarray | None, *, scheme: str, voxel: float
+) -> dict[str, dict[str, float | None]]:
+    """Volumes in cm3 and Dice of the regions that the scheme tells; of the whole volume, so as `evaluate` scores them."""
+    found: dict[str, dict[str, float | None]] = {}
+    for region in SCHEMES[scheme].regions:
+        masks = [None if each is None else region_mask(each, region=region) for each in (truth, prediction)]
+        cm3 = [None if mask is None else int(mask.sum()) * voxel / 1000 for mask in masks]
+        found[region] = {"truth_cm3": cm3[0], "predicted_cm3": cm3[1], "dice": None}
+        if masks[0] is not None and masks[1] is not None:
+            both = int(masks[0].sum() + masks[1].sum())
+            found[region]["dice"] = 2 * int((masks[0] & masks[1]).sum()) / both if both else 1.0
+    return found
