@@ -85,3 +85,10 @@ def test_permission_is_the_machines_trouble_in_writing_alone():
     closed = PermissionError(errno.EACCES, "x")
     assert is_trouble(closed) and not is_trouble(closed, reading=True)
     assert is_trouble(OSError(errno.ESTALE, "x"), reading=True)
+
+
+def test_ctrl_c_is_one_line(capsys):
+    with pytest.raises(SystemExit) as ended, ending_in_one_line():
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted; the same command continues\n"

@@ -1,5 +1,7 @@
 """Tracking servers that hold every caller: a training waits for them no longer than the limit, and says so once."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -71,6 +73,34 @@ def test_what_a_call_raises_is_raised_here():
     with pytest.raises(ZeroDivisionError):
         own.ask(lambda: None)
     assert own.ask(lambda: own.ask(lambda: 7)) == 7  # a call within a call
+
+
+ABANDONS = """
+import sys
+import numpy as np, scipy.fft
+from brats_cascade.leaving import leaving
+from brats_cascade.tracking.waiting import Line
+
+def compute():
+    while True:
+        scipy.fft.fft(np.ones(2**18))
+
+with leaving():
+    try:
+        Line(0.3).ask(compute)
+    except TimeoutError:
+        print("left", flush=True)
+    exec(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ends", "status"), [("", 0), ("sys.exit(3)", 3), ("sys.exit('error: x')", 1), ("1 / 0", 1)])
+def test_a_call_that_is_left_behind_while_it_computes_does_not_abort_the_process(ends, status):
+    done = subprocess.run([sys.executable, "-c", ABANDONS, ends], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (status, "left\n")
+    assert "terminate" not in done.stderr and done.stderr.count("error: x") == ("error" in ends)
+    assert done.stderr.count("ZeroDivisionError") == ("/" in ends)
 
 
 def test_a_sweep_has_the_limit_for_every_trial(monkeypatch):

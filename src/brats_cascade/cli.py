@@ -14,6 +14,7 @@ from brats_cascade.commands import cards, export_nnunet, licences, serve, sweep,
 from brats_cascade.commands import predict_options as options
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
+from brats_cascade.leaving import leaving
 
 keep_quiet()
 
@@ -216,7 +217,7 @@ def check(
 def main() -> None:
     """Runs the command line; a user's mistake, and trouble of the machine, ends in one line and exit status 1."""
     start_log(level=os.environ.get("BRATS_CASCADE_LOG", "WARNING"), form="%(levelname)s: %(message)s")
-    with ending_in_one_line():
+    with leaving(), ending_in_one_line():
         app()
 
 

@@ -86,9 +86,15 @@ def naming(path: Path, *, draft: Path | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ending_in_one_line() -> Iterator[None]:
-    """Prints `error: ...` and exits with 1 for a user's mistake or trouble of the machine; all else keeps its traceback."""
+    """Prints `error: ...` and exits with 1 for a user's mistake or trouble of the machine; all else keeps its traceback.
+
+    Ctrl-C ends in one line and exit status 130.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        sys.exit(130)
     except (UserError, MachineError) as error:
         message = str(error)
     except Exception as error:

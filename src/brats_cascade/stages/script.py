@@ -9,6 +9,7 @@ from pathlib import Path
 
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
 from brats_cascade.errors import UserError, ending_in_one_line, start_log
+from brats_cascade.leaving import leaving
 from brats_cascade.orphans import end_with_dvc
 from brats_cascade.params import ExperimentParams, Params, load_params
 from brats_cascade.project import Project
@@ -35,7 +36,7 @@ def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: boo
     for name in arguments:
         parser.add_argument(name)
     project = Project()
-    with ending_in_one_line():
+    with leaving(), ending_in_one_line():
         if not {"-h", "--help"} & set(sys.argv):
             params: Params = load_params(Path("params.yaml"))  # first, so that names with spaces are refused as such
         given = parser.parse_args()

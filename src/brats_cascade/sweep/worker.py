@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from brats_cascade.backend import keep_quiet, start_backend
 from brats_cascade.errors import UserError, start_log
+from brats_cascade.leaving import leaving
 from brats_cascade.orphans import watch
 from brats_cascade.shared import turn
 
@@ -105,10 +106,11 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     parent, orders = pickle.load(sys.stdin.buffer)
     watch(lambda: os.getppid() == parent, end=lambda: os._exit(1))
-    try:
-        sys.exit(work(orders))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    with leaving():
+        try:
+            sys.exit(work(orders))
+        except UserError as error:
+            sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

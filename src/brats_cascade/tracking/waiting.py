@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from brats_cascade.errors import UserError
+from brats_cascade.leaving import leave_behind
 
 SECONDS = "BRATS_CASCADE_LOGGING_SECONDS"  # environment: the limit
 LIMIT = 20.0
@@ -48,6 +49,7 @@ class Line:
         future = self._put(call)
         while True:
             if self._left <= 0:
+                leave_behind(self._thread)
                 raise TimeoutError(f"no answer within {self._limit:g} s of waiting, {SECONDS}")
             began, computed = time.monotonic(), time.process_time()
             try:

@@ -1,0 +1,52 @@
+"""The end of a process in which a thread still computes what nobody waits for any more.
+
+Python ends such a thread where it next returns from code in C++, which aborts the whole process (up to Python 3.13): a stage
+whose work is done would end with SIGABRT.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+
+_left: list[threading.Thread] = []
+
+
+def leave_behind(thread: threading.Thread) -> None:
+    """Notes that nobody waits for a daemon thread."""
+    _left.append(thread)
+
+
+@contextlib.contextmanager
+def leaving() -> Iterator[None]:
+    """Ends the process after the block, with the exit status that it would have, where such a thread is still at work."""
+    try:
+        yield
+    except SystemExit as end:
+        _leave(end.code)
+        raise
+    except BaseException:
+        if _is_left():
+            traceback.print_exc()
+        _leave(1)
+        raise
+    _leave(0)
+
+
+def _is_left() -> bool:
+    return any(thread.is_alive() for thread in _left)
+
+
+def _leave(status: object) -> None:
+    if not _is_left():
+        return
+    if not isinstance(status, int | None):  # sys.exit takes a message, too
+        print(status, file=sys.stderr)
+        status = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)
