@@ -55,7 +55,13 @@ def kill(
     log = cwd / "killed.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            words, cwd=cwd, env=variables(), stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True
+            words,
+            cwd=cwd,
+            env=variables(cwd),
+            stdout=file,
+            stderr=file,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
     try:
         ends = time.monotonic() + limit

@@ -96,7 +96,7 @@ def _serving(project: Path, *, cases: Path, log: Path) -> Iterator[Service]:
     words = [sys.executable, "-m", "brats_cascade.cli", "serve", "--model", "models/two_path", "--cases", str(cases)]
     words += ["--port", str(port), "--deadline", f"{DEADLINE:g}"]
     with log.open("wb") as file:
-        process = subprocess.Popen(words, cwd=project, env=variables(), stdout=file, stderr=file)
+        process = subprocess.Popen(words, cwd=project, env=variables(project), stdout=file, stderr=file)
     service, ends = Service(port, process), time.monotonic() + 180
     try:
         while service.ask(b"", path="/ping", timeout=5)[0] != 200:

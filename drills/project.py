@@ -20,7 +20,7 @@ from drills.common import WORK
 from drills.isolation import alone
 
 EXPERIMENTS = ("two_path", "input_cascade")
-TRAIN = {"width": 0.1, "tile": 32, "batch": 4, "steps": 40, "phase2_steps": 8, "checks": 4, "checkpoint_steps": 2}
+TRAIN = {"width": 0.1, "tile": 32, "batch": 4, "steps": 16, "phase2_steps": 4, "checks": 2, "checkpoint_steps": 1}
 SWEEP = {"heartbeat": 1, "pruner": "none", "space": {"learning_rate": {"low": 0.0001, "high": 0.01, "log": True}}}
 DRAFT = re.compile(r"\.\d+\.[0-9a-f]{8}_")
 WATCHED = Path(__file__).parent / "watched"  # holds a sitecustomize.py that notes connections
@@ -74,22 +74,19 @@ def _state() -> str:
     return digest.hexdigest()[:12]
 
 
-def variables(**changes: str) -> dict[str, str]:
-    """Of the processes of a drill: this Python, this source, one core for each network."""
+def variables(project: Path, **changes: str) -> dict[str, str]:
+    """Of the processes of a drill: this Python, and the project's own copy of the sources, which nobody edits meanwhile."""
     from tiny import environment
 
-    fixed = {
-        "PYTHONPATH": str(ROOT / "src"),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONHASHSEED": "0",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-    return environment(**{**fixed, "MLFLOW_DISABLE_TELEMETRY": "true", "CUDA_VISIBLE_DEVICES": "-1", **changes})
+    source = str(project / "src") if (project / "src").is_dir() else ""
+    fixed = {"PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
+    path = f"{WATCHED}{os.pathsep}{source}" if "DRILL_ASKED" in changes else source
+    return environment(**{**fixed, "PYTHONPATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", **changes})
 
 
 def watched(asked: Path) -> dict[str, str]:
     """Variables with which every Python process notes the addresses that it asks for."""
-    return {"PYTHONPATH": f"{WATCHED}{os.pathsep}{ROOT / 'src'}", "DRILL_ASKED": str(asked)}
+    return {"DRILL_ASKED": str(asked)}
 
 
 def asked_for(path: Path) -> list[str]:
@@ -100,7 +97,7 @@ def asked_for(path: Path) -> list[str]:
 def run(words: list[str], *, cwd: Path, timeout: float = 900, **changes: str) -> tuple[str, int]:
     """What a command writes, and its exit status."""
     done = subprocess.run(
-        words, cwd=cwd, env=variables(**changes), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout
+        words, cwd=cwd, env=variables(cwd, **changes), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout
     )
     return done.stdout.decode(errors="replace"), done.returncode
 
