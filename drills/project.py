@@ -37,7 +37,7 @@ def quiet() -> Path:
             began = time.monotonic()
             prefix = alone("net")
             asked = place / "asked.txt"
-            text, status = run([*(prefix or []), "dvc", "repro"], cwd=project, **watched(asked))
+            text, status = run([*(prefix or []), "dvc", "repro"], cwd=project, timeout=3600, **watched(asked))
             if status:
                 raise RuntimeError(f"the undisturbed run ended with {status}:\n{text}")
             done = {"seconds": time.monotonic() - began, "isolated": prefix is not None, "asked": asked_for(asked)}
