@@ -83,7 +83,10 @@ def difference(image, *, path, size):
     if size is not None:
         sized = re.sub(rb"CompressedDataSize.*\n", b"", path.read_bytes())
         path.write_bytes(sized.replace(b"ElementDataFile", b"CompressedDataSize = %d\nElementDataFile" % size, 1))
-    theirs = SimpleITK.ReadImage(str(path))
+    try:
+        theirs = SimpleITK.ReadImage(str(path))
+    except RuntimeError:  # it takes no DimSize before NDims, for one
+        return "" if np.array_equal(image.array, VOXELS.transpose()) else "other voxels than were written"
     if not np.array_equal(image.array, SimpleITK.GetArrayFromImage(theirs).transpose()):
         return "other voxels than SimpleITK's"
     place = theirs.TransformIndexToPhysicalPoint((3, 2, 1))

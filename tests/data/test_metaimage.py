@@ -62,6 +62,21 @@ def test_headers_that_parsers_read_differently_are_refused(tmp_path, pattern, ne
         read_image(path)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "new"),
+    [
+        (rb"ElementSpacing = 1 2 3", b"ElementSpacing = 1 2 1e999"),
+        (rb"(ElementSpacing = 1 2|TransformMatrix = 0.\d+)", rb"\g<1>e308"),
+        (rb"Offset = 4 -5 6", b"Offset = 4 -1e999 1e999"),
+    ],
+)
+def test_numbers_beyond_all_numbers_are_refused_without_a_warning(tmp_path, pattern, new):
+    path = tmp_path / "a.mha"
+    path.write_bytes(replaced(written(tmp_path, compressed=False), pattern, new))
+    with pytest.raises(ImageError, match=r"its affine .* is singular"):
+        read_image(path)
+
+
 def test_a_key_of_another_program_is_passed_over(tmp_path):
     path = tmp_path / "a.mha"
     path.write_bytes(replaced(written(tmp_path, compressed=True), rb"(?=ElementType)", b"0008|0060 = MR:1\n"))

@@ -125,8 +125,8 @@ def checked_affine(affine: np.ndarray, *, path: Path) -> np.ndarray:
         lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
         sound = np.isfinite(affine).all() and (lengths > 1e-6).all() and (lengths < 1e6).all()
         sound = sound and abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-3
-    if not sound:
         rows = np.round(affine[:3], 3).tolist()
+    if not sound:
         raise ImageError(path, f"its affine {rows} is singular; export the file again")
     return affine
 

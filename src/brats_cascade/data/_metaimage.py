@@ -101,8 +101,9 @@ def _checked(keys: dict[str, str], *, path: Path) -> Header:
             f"{kind}; export it as one plain .mha",
         )
     affine = np.eye(4)
-    affine[:3, :3] = _LPS_TO_RAS @ turn * spacing
-    affine[:3, 3] = _LPS_TO_RAS @ origin
+    with np.errstate(all="ignore"):  # what is beyond all numbers is refused below
+        affine[:3, :3] = _LPS_TO_RAS @ turn * spacing
+        affine[:3, 3] = _LPS_TO_RAS @ origin
     # -0.0 would be written back as such.
     return Header(shape, np.dtype(order + _TYPES[kind]), checked_affine(affine + 0.0, path=path))
 
