@@ -101,7 +101,9 @@ def test_mlflow_holds_each_run_with_the_same_scores(project: Path, monkeypatch: 
         assert run.info.status == "FINISHED"
         scores = json.loads((project / f"metrics/{name}/summary.json").read_text())
         for region in ("complete", "core", "enhancing"):
-            assert run.data.metrics[f"test/{region}/dice"] == pytest.approx(scores[region]["dice"])
+            for score in ("dice", "lesion_dice", "lesion_hd95", "nsd"):
+                assert run.data.metrics[f"test/{region}/{score}"] == pytest.approx(scores[region][score])
+        assert run.data.metrics["test/calibration/ece"] == pytest.approx(scores["calibration"]["ece"])
         assert run.data.params["train.tile"] == str(LEARNING["tile"])
         assert run.data.tags["architecture"] == name
         [case] = json.loads((project / "data/splits.json").read_text())["test"]
@@ -111,7 +113,8 @@ def test_mlflow_holds_each_run_with_the_same_scores(project: Path, monkeypatch: 
             (int(row.slice), round(row.complete_f1, 6)) for row in slices.itertuples()
         ]
         pictures = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
-        assert {"figures/best_overlay.png", "figures/learning_curves.png", "figures/class_weights.png"} <= pictures
+        drawn = ("best_overlay", "learning_curves", "class_weights", "volume_agreement", "reliability")
+        assert {f"figures/{name}.png" for name in drawn} <= pictures
 
 
 @pytest.mark.slow

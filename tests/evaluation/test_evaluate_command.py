@@ -49,6 +49,11 @@ def test_scores_agree_with_scikit_learn_and_intervals_are_there(tmp_path) -> Non
     summary = content["summary"]["complete"]
     assert summary["dice_low"] < summary["dice"] < summary["dice_high"]
     assert "mean" in text and f"{summary['dice']:.3f}" in text and content["not_scored"] == {}
+    assert summary["lesion_dice"] == pytest.approx(np.mean([row["complete_lesion_dice"] for row in content["cases"]]))
+    line = next(line for line in text.splitlines() if line.startswith("complete "))
+    shown = (f"{summary['lesion_dice']:.3f}", f"{summary['lesion_hd95']:.1f}", f"{summary['nsd']:.3f}")
+    assert [words for words in shown if words not in line] == [] and f"{summary['volume_bias']:+.1f} [" in line
+    assert "BraTS-2023-Metrics" in content["lesion_definition"]
 
 
 def test_a_mirrored_header_is_the_same_segmentation_and_csv_is_a_table(tmp_path) -> None:

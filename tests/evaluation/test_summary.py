@@ -1,9 +1,13 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from brats_cascade.drawing.agreement import bland_altman
+from brats_cascade.evaluation.lesions import LESION_COUNTS, LESION_MEANS, score_lesions
 from brats_cascade.evaluation.regions import score_case
-from brats_cascade.evaluation.summary import bootstrap_interval, flatten, pick_cases, summarise
+from brats_cascade.evaluation.summary import bootstrap_interval, flatten, pick_cases, summarise, volume_agreement
 from brats_cascade.labels import REGIONS
 
 
@@ -71,3 +75,34 @@ def test_best_median_and_worst():
 
 def test_flatten():
     assert flatten({"core": {"dice": 1, "rule": "text"}, "cases": 3}) == {"core/dice": 1.0, "cases": 3.0}
+
+
+def test_lesion_wise_scores_stand_beside_the_others_and_change_none():
+    table = cases()
+    generator = np.random.default_rng(4)
+    blobs = [generator.random((9, 9, 9)) < 0.5 for _ in range(len(table) + 1)]
+    pairs = [(truth * np.uint8(4), found * np.uint8(4)) for truth, found in pairwise(blobs)]
+    lesions = pd.DataFrame([score_lesions(truth, found, spacing=(1, 1, 1)) for truth, found in pairs])
+    both, alone = (summarise(each, seed=1) for each in (pd.concat([table, lesions], axis=1), table))
+    assert {key: both["core"][key] for key in alone["core"]} == alone["core"]
+    logged = flatten(both)  # MLflow: test/core/lesion_dice
+    for score in LESION_MEANS:
+        assert logged[f"core/{score}"] == pytest.approx(lesions[f"core_{score}"].mean())
+    for count in LESION_COUNTS:
+        assert logged[f"core/{count}"] == lesions[f"core_{count}"].sum()
+
+
+def test_agreement_of_volumes_is_bland_and_altmans():
+    table = pd.DataFrame({"core_truth_cm3": [10.0, 20.0, 30.0, np.nan], "core_predicted_cm3": [11.0, 23.0, 32.0, 1.0]})
+    found = volume_agreement(table, region="core")
+    assert found == pytest.approx({"volume_bias": 2.0, "volume_low": 2 - 1.96, "volume_high": 2 + 1.96})
+    assert volume_agreement(table[:2], region="core") == {"volume_bias": 2.0}
+    assert volume_agreement(table[["core_truth_cm3"]], region="core") == {}
+    whole = table.assign(**{f"{region}_{kind}_cm3": 1.0 for region in ("complete", "enhancing")
+                            for kind in ("truth", "predicted")})  # fmt: skip
+    panels = bland_altman(
+        whole[:3], agreement={region: volume_agreement(whole, region=region) for region in REGIONS}
+    ).axes
+    lines = [line.get_ydata() for line in panels[1].lines]
+    assert [values[0] for values in lines[:4]] == pytest.approx([0, 2, 2 - 1.96, 2 + 1.96])
+    assert list(lines[4]) == [1, 3, 2] and list(panels[1].lines[4].get_xdata()) == [10.5, 21.5, 31]

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from brats_cascade.data.store import StoredCase
+from brats_cascade.evaluation.lesions import score_lesions
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices
 from brats_cascade.evaluation.unseen import score_unseen
@@ -45,7 +46,8 @@ def test_scores_and_slices_equal_those_of_the_uncropped_volumes(stored) -> None:
     unseen = score_unseen(stored, labels=labels, probabilities=probabilities, thresholds=OFF)
     expected = score_case(whole(stored.labels), whole(labels), spacing=(2, 1, 1))
     assert {key: unseen.row[key] for key in expected} == pytest.approx(expected)
-    assert unseen.bare == unseen.row
+    lesions = score_lesions(whole(stored.labels), whole(labels), spacing=(2, 1, 1))
+    assert unseen.row == unseen.bare | lesions
     assert unseen.slices["slice"].tolist() == list(range(2, 14))
     everywhere = np.zeros((*SHAPE, 5), np.float32)
     everywhere[..., 0] = 1

@@ -13,6 +13,7 @@ from PIL import Image
 from brats_cascade.costs import keep_costs, scores_of
 from brats_cascade.drawing.figures import new_figure, write_figures
 from brats_cascade.drawing.overlays import overlay
+from brats_cascade.evaluation.lesions import LESION_COUNTS, score_lesions
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices, slice_table
 from brats_cascade.evaluation.summary import summarise
@@ -37,14 +38,15 @@ def write_metrics(root, *, name, seed):
         truth = np.zeros((12, 16, 18), np.uint8)
         truth[2:10, 4:12, 4 : 10 + number], truth[4:7, 6:9, 6:9] = 2, 4
         found = np.where(generator.random(truth.shape) < 0.1, 0, truth).astype(np.uint8)
-        scores = score_case(truth, found, spacing=(1, 1, 1))
+        scores = score_case(truth, found, spacing=(1, 1, 1)) | score_lesions(truth, found, spacing=(1, 1, 1))
         facts = {"case": case, "patient": case, "grade": "high" if number else "low"}
         rows.append({**facts, **scores})
         table = slice_table(truth, found)
         table.insert(0, "case", case)
         tables.append(table.assign(**{EARLIER_WORK_COLUMN: 0.987}))
     cases = pd.DataFrame(rows)
-    summary = {**summarise(cases, seed=1), "validation": {"dice": 0.2 * seed}}
+    calibration = {"ece": 0.0123, "ece_tumour": None, "ece_scaled": 0.01, "ece_tumour_scaled": 0.2, "temperature": 1.5}
+    summary = {**summarise(cases, seed=1), "validation": {"dice": 0.2 * seed}, "calibration": calibration}
     write_json(root / f"metrics/{name}/summary.json", summary)
     cases.to_csv(root / f"metrics/{name}/cases.csv", index=False)
     seconds = dict.fromkeys(CASES, 4.2)
@@ -152,7 +154,7 @@ def test_the_whole_page(tmp_path):
     image = np.ones((12, 16, 18, 4), np.float32)
     drawn = {"best_overlay": overlay(image), "best_slices": chart(1, 1), "worst_slices": chart(1, 2)}
     write_figures(tmp_path / "reports/figures/first", figures=drawn, dpi=40)
-    curves = {"learning_curves": chart(2, 1), "class_weights": chart(2, 2)}
+    curves = {"learning_curves": chart(2, 1), "class_weights": chart(2, 2), "reliability": chart(1, 3)}
     charts = write_figures(tmp_path / "reports/figures/first", figures=curves, dpi=40)
     write_json(tmp_path / "reports/data/index.html", "the checks of the data")
     charts |= {name: tmp_path / f"reports/figures/first/{name}.png" for name in ("best_slices", "worst_slices")}
@@ -203,6 +205,18 @@ def test_cases_with_a_page_are_linked_where_the_experiment_leads(tmp_path):
     header, first, second = build_report(tmp_path, experiments=["first", "second"]).split('<details class="run"')
     assert 'href="cases/index.html"' in header and 'href="cases/' not in first
     assert set(re.findall('href="(cases/.*?)"', second)) == {"cases/case_a.html"}
+
+
+def test_lesion_wise_scores_are_in_a_folded_table_of_their_own(tmp_path):
+    summary = write_metrics(tmp_path, name="only", seed=1)
+    page = build_report(tmp_path, experiments=["only"])
+    folded = page.split("<summary>Lesion-wise scores")[1].split("</details>")[0]
+    core, row = summary["core"], next(row for row in rows_of(folded) if row.startswith("core|"))
+    assert row.split("|")[1:6] == [
+        f"{core['lesion_dice']:.3f}", f"{core['lesion_hd95']:.1f}", *(str(core[key]) for key in LESION_COUNTS)
+    ]  # fmt: skip
+    assert f"{core['nsd']:.3f}|{core['volume_bias']:+.1f} [" in row
+    assert "error of the probabilities: 0.0123 over the brain" in folded and "at the temperature 1.5" in folded
 
 
 def test_nine_slices_of_the_largest_tumour(tmp_path):

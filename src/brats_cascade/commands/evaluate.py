@@ -14,11 +14,13 @@ from brats_cascade.commands.against import compare_sets, text_of
 from brats_cascade.data.writeback import MISFITS, read_misfits, read_scheme
 from brats_cascade.errors import UserError, printable
 from brats_cascade.evaluation.label_files import Labelled
+from brats_cascade.evaluation.lesions import LESION_COUNTS, LESION_DEFINITION
 from brats_cascade.evaluation.pairing import Pairs, pair_labels
 from brats_cascade.evaluation.regions import EMPTY_REGIONS
 from brats_cascade.evaluation.score_files import MISFITS_SEEN, SAME, notes, schemes_of, score_pair
 from brats_cascade.evaluation.summary import summarise
 from brats_cascade.labels import REGIONS, SCHEMES
+from brats_cascade.report.render import agreement_text
 from brats_cascade.report.text import text_table
 from brats_cascade.shared import write_text
 
@@ -130,6 +132,7 @@ def _write(out: Path, *, scored: _Scored, compared: Mapping[str, Any]) -> None:
             "not_scored": scored.reasons,
             "notes": scored.remarks,
             "empty_regions": EMPTY_REGIONS,
+            "lesion_definition": LESION_DEFINITION,
             **({"against": compared} if compared else {}),
         }
         text = json.dumps(_null_for_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
@@ -163,7 +166,19 @@ def _text(table: pd.DataFrame, *, left: int) -> str:
     if "dice_low" in summary["complete"]:
         low, high = summary["complete"]["dice_low"], summary["complete"]["dice_high"]
         lines.append(f"95 % interval of the mean complete Dice over patients: {low:.3f} to {high:.3f}")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _lesion_text(summary)])
+
+
+def _lesion_text(summary: Mapping[str, Any]) -> str:
+    """Per region the lesion-wise scores, the surface Dice and the volume agreement, as a table."""
+    rows = []
+    for region in REGIONS:
+        numbers = {"lesion_dice": math.nan, "lesion_hd95": math.nan, "nsd": math.nan, **summary[region]}
+        counts = "/".join(str(numbers.get(name, "-")) for name in LESION_COUNTS)
+        scores = (_score(numbers["lesion_dice"]), _score(numbers["lesion_hd95"], decimals=1), _score(numbers["nsd"]))
+        rows.append([region, *scores[:2], counts, scores[2], agreement_text(numbers)])
+    header = ["mean", "lesion-wise Dice", "HD95, mm", "lesions/missed/false", "surface Dice, 1 mm", "volume, cm3"]
+    return text_table(header, rows=rows)
 
 
 def _score(value: float, *, decimals: int = 3) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from brats_cascade.evaluation.surfaces import box_of
 from brats_cascade.labels import LABELS, REGIONS, region_mask
 
 # The challenge's distance for a missed region: the diagonal of a volume, sqrt(240^2 + 240^2 + 155^2) mm.
@@ -76,7 +77,7 @@ def hausdorff95(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[
         return 0.0
     if not truth.any() or not prediction.any():
         return NO_MATCH_MM
-    box = _box(truth | prediction)
+    box = box_of(truth | prediction)
     a, b = _surface(truth[box]), _surface(prediction[box])
     return max(_directed95(a, b, spacing=spacing), _directed95(b, a, spacing=spacing))
 
@@ -92,15 +93,6 @@ def _surface(mask: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     return mask ^ ndimage.binary_erosion(mask)
-
-
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds a mask which is not empty."""
-    box = []
-    for axis in range(mask.ndim):
-        filled = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    return tuple(box)
 
 
 def _ratio(part: int, whole: int, *, if_none: float) -> float:

@@ -12,6 +12,7 @@ from brats_cascade.data.truth import whole_labels
 from brats_cascade.data.writeback import MISFITS, read_misfits
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import Labelled
+from brats_cascade.evaluation.lesions import LESION_SCORES, score_lesions
 from brats_cascade.evaluation.regions import NO_MATCH_MM, SCORES, score_case
 from brats_cascade.labels import REGIONS, SCHEMES, recode
 
@@ -51,8 +52,8 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
     """One row of scores; `schemes` are keys of labels.SCHEMES, the truth's and the prediction's.
 
     Returns:
-        case, patient, grade, the columns of `regions.score_case` (NaN for a region that one of the schemes cannot
-        tell), `SAME` and `MISFITS_SEEN`.
+        case, patient, grade, the columns of `regions.score_case` and `lesions.score_lesions` (NaN for a region that one of
+        the schemes cannot tell), `SAME` and `MISFITS_SEEN`.
 
     Raises:
         UserError: A file cannot be read, holds labels that its scheme does not know, or both do not lie on one grid.
@@ -63,7 +64,8 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
     check_place(other, expected=place, path=prediction.path)
     facts = {"case": truth.case, "patient": truth.patient, "grade": truth.grade}
     same = bool(true.any()) and np.array_equal(true, found)
-    scores = score_case(true, found, spacing=place.spacing) | _not_available(*schemes)
+    scores = score_case(true, found, spacing=place.spacing) | score_lesions(true, found, spacing=place.spacing)
+    scores |= _not_available(*schemes)
     return {**facts, **scores, SAME: same, MISFITS_SEEN: read_misfits(prediction.path)}
 
 
@@ -77,7 +79,7 @@ def _not_available(truth: str, prediction: str) -> dict[str, float]:
         f"{region}_{score}": math.nan
         for region, volume in zip(REGIONS, kept, strict=True)
         if region not in true or region not in predicted
-        for score in SCORES
+        for score in (*SCORES, *LESION_SCORES)
         if score not in volume
     }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from brats_cascade.evaluation.lesions import LESION_COUNTS, LESION_MEANS
 from brats_cascade.labels import REGIONS
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ def summarise(cases: "pd.DataFrame", *, seed: int) -> dict[str, Any]:
     """Summarises an experiment.
 
     Args:
-        cases: One row per scored case: patient, grade and the columns of `regions.score_case`.
+        cases: One row per scored case: patient, grade and the columns of `regions.score_case`, with or without those of
+            `lesions.score_lesions`.
         seed: Seed of the bootstrap.
 
     Returns:
         Per region `{dice, ppv, sensitivity, specificity, hd95}` (means), the same with `_median`, and the 95 %
         bootstrap interval of the mean Dice over patients, `dice_low` and `dice_high` (left out below three patients);
+        means and medians of `LESION_MEANS`, sums of `LESION_COUNTS`, and `volume_agreement`, where the columns are there;
         NaN for a region that is available for no case, and cases for which it is not are left out;
         the same under `enhancing_high_grade` for the high-grade cases (left out if there are none), because low-grade tumours
         often hold no enhancing part and an empty region scores 1 or 0; and the counts `cases` and `patients`.
@@ -114,7 +117,35 @@ def _of_region(cases: "pd.DataFrame", *, region: str, seed: int) -> dict[str, fl
         numbers["dice_low"], numbers["dice_high"] = bootstrap_interval(
             cases[f"{region}_dice"].to_numpy(dtype=float), groups=patients, generator=np.random.default_rng(seed)
         )
-    return numbers
+    return numbers | _lesion_wise(cases, region=region) | volume_agreement(cases, region=region)
+
+
+def _lesion_wise(cases: "pd.DataFrame", *, region: str) -> dict[str, float]:
+    """Means and medians of `LESION_MEANS` and sums of `LESION_COUNTS`; nothing for tables without them, or without a row."""
+    if f"{region}_lesion_dice" not in cases or not len(cases):
+        return {}
+    numbers: dict[str, float] = {}
+    for score in LESION_MEANS:
+        numbers[score] = float(cases[f"{region}_{score}"].mean())
+        numbers[f"{score}_median"] = float(cases[f"{region}_{score}"].median())
+    return numbers | {count: int(cases[f"{region}_{count}"].sum()) for count in LESION_COUNTS}
+
+
+def volume_agreement(cases: "pd.DataFrame", *, region: str) -> dict[str, float]:
+    """Bland and Altman's agreement of a region's predicted volumes with the true ones, cm3.
+
+    Returns:
+        "volume_bias", the mean of predicted minus true, and from three cases on the 95 % limits of agreement "volume_low"
+        and "volume_high": the bias minus and plus 1.96 standard deviations. Empty without volumes.
+    """
+    if f"{region}_predicted_cm3" not in cases:
+        return {}
+    excess = (cases[f"{region}_predicted_cm3"] - cases[f"{region}_truth_cm3"]).dropna()
+    if excess.empty:
+        return {}
+    bias, apart = float(excess.mean()), 1.96 * float(excess.std(ddof=1))
+    limits = {"volume_low": bias - apart, "volume_high": bias + apart} if len(excess) >= FEWEST else {}
+    return {"volume_bias": bias} | limits
 
 
 if TYPE_CHECKING:

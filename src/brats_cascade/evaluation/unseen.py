@@ -13,6 +13,7 @@ from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.store import StoredCase
 from brats_cascade.data.writeback import restore_labels
 from brats_cascade.drawing.overlays import best_slice, overlay
+from brats_cascade.evaluation.lesions import score_lesions
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_score, slice_table
 from brats_cascade.inference.postprocess import Thresholds
@@ -55,8 +56,9 @@ class Unseen:
     """One scored case, without its volumes.
 
     Attributes:
-        row: case, patient, grade, release and the scores of `regions.score_case` over the whole volume.
-        bare: The same without post-processing.
+        row: case, patient, grade, release and the scores of `regions.score_case` over the whole volume, and those of
+            `lesions.score_lesions`.
+        bare: The same without post-processing and without the latter.
         slices: The slice table, numbered in the whole volume, with the earlier work's score and the case's name.
         drawn: Index of the slice with the largest tumour, in the stored box.
         outline: The prediction there.
@@ -116,6 +118,7 @@ def score_unseen(
     scores = score_case(whole, uncrop(cleaned, **box), spacing=spacing)
     same = np.array_equal(labels, cleaned)
     bare = scores if same else score_case(whole, uncrop(labels, **box), spacing=spacing)
+    lesions = score_lesions(whole, uncrop(cleaned, **box), spacing=spacing)
     slices = slice_table(truth, cleaned, first_slice=case.meta["offset"][0])
     slices.insert(0, "case", case.name)
     air = int(np.prod(case.meta["shape"][1:]) - truth[0].size)
@@ -123,4 +126,4 @@ def score_unseen(
         earlier_work_score(*pair, air=air) for pair in zip(truth, probabilities, strict=True)
     ]
     drawn = best_slice(truth, cleaned, slices=len(truth))
-    return Unseen({**facts, **scores}, {**facts, **bare}, slices, drawn, cleaned[drawn].copy())
+    return Unseen({**facts, **scores, **lesions}, {**facts, **bare}, slices, drawn, cleaned[drawn].copy())

@@ -116,6 +116,14 @@ def most_probable(probabilities: np.ndarray, *, operating_point: float = 0.0) ->
     return np.where(probabilities[..., 0] * np.exp(operating_point) >= highest, 0, tumour + 1).astype(np.uint8)
 
 
+def scaled(probabilities: np.ndarray, *, temperature: float) -> np.ndarray:
+    """The softmax of the scores divided by a temperature, from probabilities (..., labels): above 1 they become less sure."""
+    if temperature == 1:
+        return probabilities
+    raised = np.power(probabilities, 1 / temperature)
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
 def labels_of(
     probabilities: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], thresholds: Thresholds
 ) -> np.ndarray:

@@ -84,6 +84,7 @@ class EvaluateParams(Stage):
     flatness: Candidates
     skull_volume: Candidates
     operating_point: Offsets = (0.0,)
+    temperature: bool = False
 
 
 class SweepParams(Stage):

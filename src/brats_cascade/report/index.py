@@ -105,6 +105,8 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
         "params": _params(run),
         "curves": drawn(root / f"reports/figures/{name}/learning_curves.png"),
         "weights": drawn(root / f"reports/figures/{name}/class_weights.png"),
+        "volumes": drawn(root / f"reports/figures/{name}/volume_agreement.png"),
+        "reliability": drawn(root / f"reports/figures/{name}/reliability.png"),
         "cases": cases,
         "case_rows": [] if cases is None else cases.to_dict("records"),
         "nine_slices": read_table(root / f"metrics/{name}/nine_slices.csv"),

@@ -26,7 +26,8 @@ def put_between(readme: Path, *, part: str, text: str) -> None:
 def render(template: str, **context: Any) -> str:
     """Renders a file of this package's folder `templates`."""
     filters: dict[str, Callable[..., str]] = {
-        **{"table": markdown_table, "paired": paired_text, "interval": with_interval, "short": short}
+        **{"table": markdown_table, "paired": paired_text, "interval": with_interval, "short": short},
+        "agreement": agreement_text,
     }
     return pages.render(template, package="brats_cascade.report", filters=filters, **context)
 
@@ -59,3 +60,11 @@ def with_interval(scores: Mapping[str, float]) -> str:
     """The mean Dice, with its 95 % interval where there is one."""
     text = f"{scores['dice']:.3f}"
     return f"{text} [{scores['dice_low']:.2f}, {scores['dice_high']:.2f}]" if "dice_low" in scores else text
+
+
+def agreement_text(numbers: Mapping[str, float]) -> str:
+    """The bias of a region's volumes with its limits of agreement, cm3, where there are any."""
+    if "volume_bias" not in numbers:
+        return "-"
+    text = f"{numbers['volume_bias']:+.1f}"
+    return f"{text} [{numbers['volume_low']:+.1f}, {numbers['volume_high']:+.1f}]" if "volume_low" in numbers else text

@@ -33,6 +33,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     start_backend()
     import pandas as pd
 
+    from brats_cascade.evaluation.calibration import Calibration
     from brats_cascade.evaluation.slices import nine_slices
     from brats_cascade.evaluation.summary import learning_table, summarise, without_postprocess
     from brats_cascade.inference.segment import Member
@@ -41,12 +42,9 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     entry = experiment_named(params, name)
     member = Member(*load_for_inference(project.models / name, precision=params.evaluate.precision))
     segment = _segmenter(member, options=params.evaluate)
-    splits = read_json(project.splits)
-    choice, validation = _choose(
-        _open(project, splits["validation"], title=f"{name}: validation cases"),
-        segment=segment,
-        options=params.evaluate,
-    )
+    splits, calibration = read_json(project.splits), Calibration(fitted=params.evaluate.temperature)
+    opened = _open(project, splits["validation"], title=f"{name}: validation cases")
+    choice, validation = _choose(opened, segment=segment, options=params.evaluate, calibration=calibration)
     logging.info("%s: post-processing chosen on validation %s", name, choice.thresholds)
     _warn_of_misfits(project, splits["test"], contract=member.contract)
     scored, spent = _score(
@@ -54,6 +52,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
         segment=segment,
         thresholds=choice.thresholds,
         folder=project.segmentations / name,
+        calibration=calibration,
     )
     cases = pd.DataFrame([case.row for case in scored])
     slices = pd.concat([case.slices for case in scored], ignore_index=True)
@@ -64,10 +63,12 @@ def evaluate(project: Project, params: Params, name: str) -> None:
         "postprocess": choice.thresholds.as_dict(),
         "flips": params.evaluate.flips,
         "validation": choice.as_dict(cases=len(splits["validation"])),
+        "calibration": calibration.summary(),
     }
     learning = learning_table(read_table(project.models / name / "history.csv", columns=HISTORY))
     tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning, "validation": validation}
     figures = _figures(project, scored, cases=cases, slices=slices, name=name)
+    figures |= _agreement(cases, summary=summary, calibration=calibration, name=name)
     _write(project, name, summary=summary, tables=tables, figures=figures)
     scores = costs.scores_of(project.root, name=name)
     costs.keep_costs(project.root, name=name, what="evaluation", result=scores, costs=spent)
@@ -113,7 +114,9 @@ def _open(project: Project, names: Sequence[str], *, title: str) -> Iterator[Any
     return (open_case(project.volumes / name) for name in tqdm(names, desc=title, unit="case"))
 
 
-def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> "tuple[Any, pd.DataFrame]":
+def _choose(
+    cases: Iterable[Any], *, segment: Any, options: EvaluateParams, calibration: Any
+) -> "tuple[Any, pd.DataFrame]":
     """The thresholds that do best on the validation cases, which are segmented once for all combinations; their Dice."""
     import numpy as np
     import pandas as pd
@@ -130,12 +133,16 @@ def _choose(cases: Iterable[Any], *, segment: Any, options: EvaluateParams) -> "
         for point, counted in tallies.items():
             labels = most_probable(probabilities, operating_point=point)
             counted.append(tally(labels, truth=np.asarray(case.labels), brain=brain, spacing=case.meta["spacing"]))
+        calibration.sample(case, probabilities)
+    calibration.fit()
     choice = choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in THRESHOLDS}))
     dice = [{**scores, "mean": mean_of(scores)} for scores in choice.each]
     return choice, pd.DataFrame(known).join(pd.DataFrame(dice).add_suffix("_dice"))
 
 
-def _score(cases: Iterable[Any], *, segment: Any, thresholds: Any, folder: Path) -> tuple[list[Any], dict[str, Any]]:
+def _score(
+    cases: Iterable[Any], *, segment: Any, thresholds: Any, folder: Path, calibration: Any
+) -> tuple[list[Any], dict[str, Any]]:
     """The unseen cases scored, and what the segmentation of each took."""
     from brats_cascade.evaluation.unseen import score_unseen
     from brats_cascade.inference.segment import most_probable
@@ -149,6 +156,7 @@ def _score(cases: Iterable[Any], *, segment: Any, thresholds: Any, folder: Path)
         scored.append(
             score_unseen(case, labels=labels, probabilities=probabilities, thresholds=thresholds, folder=folder)
         )
+        calibration.count(case, probabilities)
     return scored, {**by_case(spent), "peak_memory_mb": round(peak_memory_mb()), "machine": machine()}
 
 
@@ -172,6 +180,16 @@ def _figures(
         figures[f"{rank}_overlay"] = by_name[case].draw(open_case(project.volumes / case), title=title)
         figures[f"{rank}_slices"] = slice_curve(slices[slices["case"] == case], title=title)
     return figures
+
+
+def _agreement(cases: "pd.DataFrame", *, summary: dict[str, Any], calibration: Any, name: str) -> dict[str, Any]:
+    """Volumes against true ones, and probabilities against how often they are right."""
+    from brats_cascade.drawing.agreement import bland_altman, reliability_diagram
+
+    return {
+        "volume_agreement": bland_altman(cases, agreement=summary, title=f"{name}: volumes of the test cases"),
+        "reliability": reliability_diagram(calibration.counts, title=f"{name}: reliability on the test cases"),
+    }
 
 
 def _write(

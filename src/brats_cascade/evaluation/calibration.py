@@ -1,0 +1,113 @@
+"""Whether probabilities mean what they say: expected calibration error, reliability, and temperature scaling.
+
+The confidence of a voxel is the probability of its most probable label. Voxels of the brain are counted in 15 bins of equal
+width; the expected calibration error is the mean over voxels of the gap between a bin's accuracy and its mean confidence
+(Guo et al., arXiv 1706.04599, from whom the temperature is, too). Most of a brain is certainly no tumour, so the voxels that
+are called tumour are counted apart as well. Post-processing and operating point play no part.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from brats_cascade.data.store import StoredCase
+from brats_cascade.inference.segment import scaled
+
+BINS = 15
+SAMPLED = 20_000  # voxels of a validation case that the temperature is fitted on
+
+
+class Reliability(NamedTuple):
+    """Per bin the number of voxels, the sum of their confidences, and how many are right; float (BINS)."""
+
+    voxels: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error, 0 to 1; NaN without voxels."""
+        voxels = float(self.voxels.sum())
+        return float(np.abs(self.right - self.confidence).sum()) / voxels if voxels else float("nan")
+
+
+def reliability(probabilities: np.ndarray, *, truth: np.ndarray) -> Reliability:
+    """Counts voxels: probabilities (voxels, labels) and their canonical labels (voxels)."""
+    confidence = probabilities.max(axis=-1).astype(np.float64)
+    right = probabilities.argmax(axis=-1) == truth
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    weights = (None, confidence, right)
+    return Reliability(*(np.bincount(bins, weights=each, minlength=BINS).astype(float) for each in weights))
+
+
+def joined(first: Reliability, second: Reliability) -> Reliability:
+    """The counts of both."""
+    return Reliability(*(one + other for one, other in zip(first, second, strict=True)))
+
+
+def fit_temperature(probabilities: np.ndarray, *, truth: np.ndarray) -> float:
+    """The temperature, 0.1 to 10, at which the true labels are most likely; arguments as in `reliability`."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(exponent: float) -> float:
+        own = np.take_along_axis(
+            scaled(probabilities, temperature=np.exp(exponent)), truth[:, None].astype(int), axis=-1
+        )
+        return -float(np.log(np.maximum(own, 1e-12)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(10)), method="bounded").x))
+
+
+class Calibration:
+    """Collects voxels case by case: of validation cases for the temperature, if it is asked for, of test cases the counts.
+
+    Attributes:
+        counts: "brain" and "called tumour", and with a temperature the same with ", scaled" -> reliability.
+        temperature: The one that was fitted, 1 before.
+    """
+
+    def __init__(self, *, fitted: bool) -> None:
+        self.fitted, self.temperature = fitted, 1.0
+        self.counts: dict[str, Reliability] = {}
+        self._samples: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def sample(self, case: StoredCase, probabilities: np.ndarray) -> None:
+        """Keeps some voxels of a validation case's brain, the same in every run."""
+        if self.fitted:
+            found, truth = _of_brain(case, probabilities)
+            chosen = np.random.default_rng(0).permutation(len(truth))[:SAMPLED]
+            self._samples.append((found[chosen], truth[chosen]))
+
+    def fit(self) -> None:
+        """Fits the temperature on what was sampled."""
+        if self._samples:
+            probabilities, truth = (np.concatenate(parts) for parts in zip(*self._samples, strict=True))
+            self.temperature = fit_temperature(probabilities, truth=truth)
+            self._samples.clear()
+
+    def count(self, case: StoredCase, probabilities: np.ndarray) -> None:
+        """Counts a test case."""
+        found, truth = _of_brain(case, probabilities)
+        self._count("", found, truth)
+        if self.fitted:
+            self._count(", scaled", scaled(found, temperature=self.temperature), truth)
+
+    def _count(self, words: str, found: np.ndarray, truth: np.ndarray) -> None:
+        tumour = found.argmax(axis=-1) > 0
+        for name, chosen in (("brain", slice(None)), ("called tumour", tumour)):
+            counted, key = reliability(found[chosen], truth=truth[chosen]), name + words
+            self.counts[key] = joined(self.counts[key], counted) if key in self.counts else counted
+
+    def summary(self) -> dict[str, Any]:
+        """For metrics/E/summary.json: `ece`, `ece_tumour` (NaN: null), and if fitted `temperature` and both `_scaled`."""
+        names = {"ece": "brain", "ece_tumour": "called tumour"}
+        errors = {key: self.counts[name].error for key, name in names.items() if name in self.counts}
+        if self.fitted:
+            errors |= {f"{key}_scaled": self.counts[f"{name}, scaled"].error for key, name in names.items() if errors}
+            errors["temperature"] = self.temperature
+        return {key: value if value == value else None for key, value in errors.items()}
+
+
+def _of_brain(case: StoredCase, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    brain = np.asarray(case.brain)
+    return probabilities[brain], np.asarray(case.labels)[brain]

@@ -1,0 +1,102 @@
+"""Lesion-wise Dice and HD95 as the BraTS 2023 challenge defines them for gliomas, and the normalised surface Dice.
+
+The definition is that of https://github.com/rachitsaluja/BraTS-2023-Metrics (commit 43c9052, BraTS-GLI), per region:
+
+1. The ground truth is dilated three times with the 18-neighbourhood; what a 26-connected component of that contains is one
+   lesion, its voxels as they were. Lesions of up to 50 mm3 are left out.
+2. The prediction's 26-connected components that reach into a lesion's dilated component belong to it, all of them together;
+   the lesion's Dice and HD95 are between these and the lesion. A component may belong to several lesions.
+3. A lesion without any is missed: Dice 0, HD95 374 mm. So is a component that belongs to no lesion, small ones too: false.
+4. Both scores are means over lesions and false components; 1 and 0 mm where there are neither.
+
+The dilation counts voxels, which are 1 mm in BraTS; volumes and distances follow the voxel size.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from brats_cascade.evaluation.surfaces import Surfaces, box_of, measure_surfaces
+from brats_cascade.labels import REGIONS, region_mask
+
+LESION_NO_MATCH_MM = 374.0
+# Kept beside the scores that `evaluate` writes.
+LESION_DEFINITION = "BraTS 2023 (BraTS-GLI), https://github.com/rachitsaluja/BraTS-2023-Metrics at 43c9052"
+DILATIONS = 3
+SMALLEST_MM3 = 50.0
+TOLERANCE_MM = 1.0
+LESION_MEANS = ("lesion_dice", "lesion_hd95", "nsd")
+LESION_COUNTS = ("lesions", "lesions_missed", "lesions_false")
+LESION_SCORES = (*LESION_MEANS, *LESION_COUNTS)
+
+
+def score_lesions(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
+    """Scores a segmentation lesion by lesion over the regions.
+
+    Args:
+        truth: Canonical labels (slices, rows, columns).
+        prediction: The same.
+        spacing: mm along slices, rows, columns.
+
+    Returns:
+        `{region}_{score}` for every region of `labels.REGIONS` and every name in `LESION_SCORES`: `lesion_dice` and
+        `lesion_hd95` (mm) as above, `nsd`, the surface Dice of the whole region at a tolerance of 1 mm, and how many
+        lesions there are, were missed, and how many components are false.
+    """
+    box = box_of((truth > 0) | (prediction > 0), margin=DILATIONS)
+    truth, prediction = truth[box], prediction[box]
+    return {
+        f"{region}_{name}": value
+        for region in REGIONS
+        for name, value in score_lesion_masks(
+            region_mask(truth, region=region), region_mask(prediction, region=region), spacing=spacing
+        ).items()
+    }
+
+
+def score_lesion_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
+    """Scores one region, two bool masks (slices, rows, columns): one value for every name in `LESION_SCORES`."""
+    box = box_of(truth | prediction, margin=DILATIONS)
+    truth, prediction = truth[box], prediction[box]
+    whole = measure_surfaces(truth, prediction, spacing=spacing)
+    scores, missed, false = _lesions(truth, prediction, spacing=spacing, whole=whole)
+    count = len(scores) + false
+    dice, distance = (sum(values) for values in zip(*scores, strict=True)) if scores else (0.0, 0.0)
+    return {
+        "lesion_dice": dice / count if count else 1.0,
+        "lesion_hd95": (distance + false * LESION_NO_MATCH_MM) / count if count else 0.0,
+        "nsd": whole.dice(tolerance=TOLERANCE_MM),
+        "lesions": len(scores),
+        "lesions_missed": missed,
+        "lesions_false": false,
+    }
+
+
+def _lesions(
+    truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float], whole: Surfaces
+) -> tuple[list[tuple[float, float]], int, int]:
+    """Dice and HD95 of every lesion, the number of those missed, and the number of false components."""
+    from scipy import ndimage
+
+    touching = np.ones((3, 3, 3))
+    grown = ndimage.binary_dilation(truth, ndimage.generate_binary_structure(3, 2), iterations=DILATIONS)
+    zones, count = ndimage.label(grown, touching)  # equal to each lesion's own dilation
+    parts, found = ndimage.label(prediction, touching)
+    belongs = np.zeros((count + 1, found + 1), bool)
+    both = grown & prediction
+    belongs[zones[both], parts[both]] = True
+    sizes = np.bincount(zones[truth], minlength=count + 1)
+    scores, missed = [], 0
+    for number in range(1, count + 1):
+        if sizes[number] * np.prod(spacing) <= SMALLEST_MM3:
+            continue
+        if not belongs[number].any():
+            scores.append((0.0, LESION_NO_MATCH_MM))
+            missed += 1
+            continue
+        lesion, own = truth & (zones == number), belongs[number][parts]
+        everything = count == 1 and bool(belongs[number, 1:].all())
+        surfaces = whole if everything else measure_surfaces(lesion, own, spacing=spacing)
+        dice = 2 * int((lesion & own).sum()) / int(lesion.sum() + own.sum())
+        scores.append((dice, surfaces.hd95()))
+    return scores, missed, found - int(belongs[:, 1:].any(axis=0).sum())
