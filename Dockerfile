@@ -2,6 +2,7 @@
 # CPU image: docker build -t brats-cascade . && docker run --rm -v "$PWD:/work" brats-cascade predict CASE --model models/NAME --out out
 FROM python:3.12-slim AS base
 # What `make setup` and DVC need beside Python.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/*
@@ -16,7 +17,7 @@ COPY Makefile pyproject.toml requirements.txt README.md LICENSE ./
 COPY src ./src
 RUN make setup && useradd --create-home --uid 1000 user
 ENV PATH=/opt/brats-cascade/.venv/bin:$PATH
-USER user
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["brats-cascade"]
 CMD ["--help"]
