@@ -120,6 +120,8 @@ def test_a_case_of_the_store_is_shown_as_its_files_are_whatever_way_it_was_cut(t
 def test_the_bundle_is_the_one_whose_licence_lies_beside_it() -> None:
     about = (NIIVUE / "LICENSE").read_text(encoding="utf-8")
     assert hashlib.sha256((NIIVUE / "niivue.umd.js").read_bytes()).hexdigest() in about
+    told = next(line for line in CliRunner().invoke(cli.app, ["licences"]).output.splitlines() if "NiiVue" in line)
+    assert "@niivue/niivue 0.69.0 " in about and "0.69.0" in told and "BSD-2-Clause" in told
     meta = {**EMPTY, "shape": [4, 4, 4], "affine": np.eye(4).tolist()}
     page = viewer_page(make_scene("</script>", image=np.ones((4, 4, 4, 4), "float32"), meta=meta))
     bundle = re.search(r'id="niivue">(.*?)</script>', page)[1]

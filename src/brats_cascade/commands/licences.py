@@ -13,6 +13,7 @@ def run() -> None:
 
     found = {distribution.name.lower(): distribution for distribution in distributions()}
     rows = [(each.name, each.version, licence_of(each)) for _, each in sorted(found.items())]
+    rows.append(("NiiVue, in the pages of `view`", "0.69.0", "BSD-2-Clause, parts MIT and ISC: report/niivue/LICENSE"))
     typer.echo(text_table(("package", "version", "licence"), rows=rows))
 
 
