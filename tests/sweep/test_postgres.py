@@ -6,11 +6,14 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from brats_cascade import tracking
 from brats_cascade.params import load_params
 from brats_cascade.sweep.objective import Objective, Outcome
 from brats_cascade.sweep.plan import Orders, plan_of
@@ -30,6 +33,12 @@ def programs() -> Path | None:
     return next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture
 def server(tmp_path):
     """Address of a new, empty database."""
@@ -39,9 +48,7 @@ def server(tmp_path):
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("no PostgreSQL driver here (pip install 'brats-cascade[postgres]')")
     as_user = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []} if os.geteuid() == 0 else {}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path("/tmp" if as_user else tmp_path) / f"brats-cascade-postgres-{os.getpid()}"
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
     subprocess.run(["mkdir", "-m", "700", folder], check=True, cwd="/", **as_user)
@@ -116,3 +123,53 @@ def test_processes_share_a_study_and_a_lost_trial_is_tried_again(server, make_pr
     again = next(trial for trial in done if trial.system_attrs.get("retry_history") == [0])
     assert again.params == trials[0].params
     assert len({trial.user_attrs["pid"] for trial in done}) == 2
+
+
+def test_an_mlflow_server_keeps_runs_in_postgresql_and_files_elsewhere(server, tmp_path, monkeypatch):
+    """The command of docs/distributed.md, on one machine."""
+    import psycopg
+
+    address = f"http://127.0.0.1:{free_port()}"
+    database, files, project = server.replace("://", "+psycopg://", 1), tmp_path / "files", tmp_path / "project"
+    places = ["--backend-store-uri", database, "--artifacts-destination", str(files)]
+    words = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        *places,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        address.rpartition(":")[2],
+    ]
+    serving = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    project.mkdir()
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([*words, "--workers", "1"], cwd=tmp_path, env=serving, stdout=log, stderr=log)
+    try:
+        ends = time.monotonic() + 240
+        while not answers(f"{address}/health"):
+            assert process.poll() is None and time.monotonic() < ends, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with tracking.start_run("E", root=project, finish=True) as run:
+            run.log_scores({"dice": 0.5})
+            run.log_file(Path(__file__), folder="figures")
+        assert run.online
+    finally:
+        process.terminate()
+        process.wait(60)
+    with psycopg.connect(server) as connection:
+        found = connection.execute("select run_uuid, value from latest_metrics where key = 'test/dice'").fetchall()
+    assert found == [(run.id, 0.5)]
+    assert [path.parent.name for path in files.rglob(Path(__file__).name)] == ["figures"]
+    assert list(project.iterdir()) == []  # nothing of MLflow stays on the host that trains
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
