@@ -29,7 +29,7 @@ def voxels(part: str, edit: Callable[[np.ndarray], np.ndarray]) -> Damage:
 
     def damage(folder: Path) -> None:
         image = nibabel.load(nifti(folder, part))
-        changed = edit(np.array(image.dataobj))
+        changed = edit(np.asarray(image.dataobj).copy())
         nibabel.Nifti1Image(changed, image.affine).to_filename(nifti(folder, part))
 
     return damage

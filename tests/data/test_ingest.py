@@ -38,7 +38,7 @@ def run(source, store, *, clip=0.01, workers=1):
 def change(path, edit):
     """Rewrites a NIfTI file with edited voxels."""
     image = nibabel.load(path)
-    voxels = np.array(image.dataobj)
+    voxels = np.asarray(image.dataobj).copy()
     replaced = edit(voxels)
     nibabel.Nifti1Image(voxels if replaced is None else replaced, image.affine).to_filename(path)
 
