@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
-from brats_cascade.commands import cards, export_nnunet, licences, serve, sweep, view
+from brats_cascade.commands import cards, export_nnunet, fuse, licences, serve, sweep, view
 from brats_cascade.commands import predict_options as options
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
@@ -74,9 +74,13 @@ def predict(
     workers: options.Workers = 1,
     scheduler: options.Scheduler = "",
     max_gb: options.MaxGb = MAX_GB,
+    form: options.Format = "nifti",
+    bids: options.Bids = None,
+    colours: options.Colours = False,
 ) -> None:
     """Segment cases: one file each, in the case's own geometry and label scheme."""
     from brats_cascade.commands.predict import Job, run
+    from brats_cascade.commands.predict_formats import Formats
 
     wanted = {"probabilities": probabilities, "uncertainty": uncertainty, "overlay": overlay, "montage": montage}
     thresholds = {
@@ -99,6 +103,7 @@ def predict(
         scheme=scheme,
         overwrite=overwrite,
         max_gb=max_gb,
+        formats=Formats(form, bids, colours),
     )
     raise typer.Exit(min(1, run(cases, job, workers=workers, scheduler=scheduler)))
 
@@ -225,6 +230,7 @@ def main() -> None:
 app.command("view")(view.run)
 app.command("sweep", cls=ProjectCommand)(sweep.run)
 app.command("serve")(serve.run)
+app.command("fuse")(fuse.run)
 app.command("cards", cls=ProjectCommand)(cards.run)
 app.command("export-nnunet", cls=ProjectCommand)(export_nnunet.run)
 app.command("licences")(licences.run)

@@ -18,13 +18,9 @@ DIGITS = 6  # scores that differ by less share a rank
 def compare_sets(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """Compares the first set with each of the others, and ranks all of them, on the cases that all have.
 
-    Args:
-        tables: Name of a set -> one row per scored case, as `evaluate` makes them; at least two.
-
     Returns:
-        "cases": their number; "minus": name of another set -> region -> `paired_difference` of the first minus the other;
-        "ranks": region -> name of a set -> its mean rank over cases and scores of RANKED, 1 the best, equal scores share
-        their places; and under "all" the means over the regions.
+        "cases": their number; "minus": another set -> region -> `paired_difference` of the first minus the other; "ranks":
+        region -> set -> `mean_ranks`, and under "all" the means over the regions.
 
     Raises:
         UserError: No case is in all sets.
@@ -43,7 +39,7 @@ def compare_sets(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 
 def mean_ranks(tables: Mapping[str, pd.DataFrame], *, region: str) -> dict[str, float]:
-    """The sets' mean ranks in a region over its cases and the scores of RANKED; empty where no case tells the region."""
+    """Each set's rank, 1 the best, in a region: the mean over cases and the scores of RANKED; equal scores share ranks."""
     places = []
     for score, lower_is_better in RANKED.items():
         columns = {name: table.set_index("case")[f"{region}_{score}"] for name, table in tables.items()}

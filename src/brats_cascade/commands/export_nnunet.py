@@ -10,8 +10,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder for nnUNet_raw and nnUNet_preprocessed.")],
     dataset: Annotated[int, typer.Option(min=11, max=999, help="nnU-Net's number of the dataset.")] = 501,
     regions: Annotated[
-        bool,
-        typer.Option("--regions/--classes", help="Train on the BraTS regions (as nnU-Net did), or on single labels."),
+        bool, typer.Option("--regions/--classes", help="Train on the BraTS regions or single labels.")
     ] = True,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
@@ -20,14 +19,6 @@ def run(
     from brats_cascade.params.load import load_params
     from brats_cascade.project import Project
 
-    params = load_params().data
-    written = export(
-        Project(),
-        source=params.source,
-        layout=params.layout,
-        out=out,
-        dataset=dataset,
-        regions=regions,
-        workers=workers,
-    )
-    typer.echo(written)
+    data = load_params().data
+    how = {"dataset": dataset, "regions": regions, "workers": workers}
+    typer.echo(export(Project(), source=data.source, layout=data.layout, out=out, **how))

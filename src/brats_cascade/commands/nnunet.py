@@ -43,17 +43,11 @@ def export(
 ) -> str:
     """Writes nnUNet_raw and, in nnUNet_preprocessed, splits_final.json; says what to run next.
 
-    Args:
-        project: Whose data/splits.json names the cases.
-        source: As `data.source` of params.yaml.
-        layout: As `data.layout`.
-        out: Folder, made if it is not there; the dataset must not be in it yet.
-        dataset: nnU-Net's number.
-        regions: Whether nnU-Net trains on the regions or on single labels.
-        workers: Processes.
+    `source` and `layout` are those of params.yaml; `dataset` is nnU-Net's number; with `regions` it trains on these, not on
+    single labels.
 
     Raises:
-        UserError: A case of the split cannot be found or read, or the dataset is there already.
+        UserError: A case of data/splits.json cannot be found or read, or the dataset is there already.
     """
     sets = read_json(project.splits)
     found = {case.name: case for case in find_cases(project.root / source, layout=layout, from_params=True)}

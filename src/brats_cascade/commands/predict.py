@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from brats_cascade import MAX_GB
+from brats_cascade.commands.predict_formats import Formats
 from brats_cascade.data.case import Case
-from brats_cascade.data.cases import search
+from brats_cascade.data.dicom import search_any
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.unused import by_reason
 from brats_cascade.errors import UserError
@@ -45,6 +46,7 @@ class Job:
         scheme: Key of labels.SCHEMES for what is written; "auto" is that of each case's release.
         overwrite: Redo cases whose files are there.
         max_gb: The memory that a case may take, gigabytes.
+        formats: What to write for other programs.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class Job:
     scheme: str = "auto"
     overwrite: bool = False
     max_gb: float = MAX_GB
+    formats: Formats = field(default_factory=Formats)
 
 
 class Settled(NamedTuple):
@@ -80,7 +83,7 @@ def run(folders: Sequence[Path], job: Job, *, workers: int = 1, scheduler: str =
     """
     if job.precision not in PRECISIONS:
         raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {job.precision!r}")
-    cases = _cases(folders, scheme=job.scheme)
+    cases = _cases(folders, scheme=job.scheme, converted=job.out / ".dicom")
     refuse_input_folders(cases, out=job.out)
 
     from brats_cascade.backend import start_backend
@@ -97,10 +100,13 @@ def run(folders: Sequence[Path], job: Job, *, workers: int = 1, scheduler: str =
 
         job = replace(job, models=[champion()])
     open_folder(job.out)
+    job.formats.start(job.out, cases=cases)
     settled = _settle(job)
     finished, waiting = _sort_out(cases, job=job, digest=settled.digest)
     refused = len(cases) - len(finished) - len(waiting)
     complete_volumes(job.out, finished=finished)
+    for case in finished:
+        job.formats.write(case, out=job.out)
     if finished:
         checked = "without a look at how they fit the model; " if job.strict else ""
         print(
@@ -164,6 +170,7 @@ def segment_case(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
             allow_merged=job.allow_merged, strict=job.strict, max_gb=job.max_gb,
         )  # fmt: skip
         path = write_prediction(prediction, case=case, out=job.out, kinds=job.kinds, options=settled.digest)
+        job.formats.write(case, out=job.out)
         row["path"] = str(path)
         voxel = math.prod(prediction.prepared.meta["spacing"])
         row |= region_volumes(prediction.labels, voxel_mm3=voxel, scheme=case.scheme)
@@ -216,10 +223,10 @@ def _opened(models: tuple[str, ...], precision: str) -> tuple[list[Any], Chosen 
     return open_models(models, precision=precision)
 
 
-def _cases(folders: Sequence[Path], *, scheme: str) -> list[Case]:
+def _cases(folders: Sequence[Path], *, scheme: str, converted: Path) -> list[Case]:
     if scheme != "auto" and scheme not in SCHEMES:
         raise UserError(f"--scheme: expected auto or one of {', '.join(SCHEMES)}, got {scheme!r}")
-    searched = [search(folder) for folder in folders]
+    searched = [search_any(folder, out=converted) for folder in folders]
     lines = by_reason(volume for found in searched for volume in found.unused)
     for line in lines[:3]:
         print(f"warning: seen, not used: {line}", file=sys.stderr)

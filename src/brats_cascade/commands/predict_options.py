@@ -77,3 +77,11 @@ MaxGb = Annotated[
     float, typer.Option("--max-gb", min=0, help="Refuse a case that would take more memory than this, gigabytes.")
 ]
 Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler (extra: cluster).")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format", help="nifti, or dicom-seg: also <case>_seg.dcm, for cases read from DICOM (extra: dicom)."
+    ),
+]
+Bids = Annotated[Path | None, typer.Option(help="Also copy to this folder, named as BIDS derivatives (_dseg).")]
+Colours = Annotated[bool, typer.Option("--colours", help="Also write the labels' colours for ITK-SNAP and 3D Slicer.")]

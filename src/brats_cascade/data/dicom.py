@@ -1,0 +1,129 @@
+"""DICOM series in: four co-registered series of a study become NIfTI files with a listing, which is read like any other."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from brats_cascade import MODALITIES
+from brats_cascade.data.cases import Found, search
+from brats_cascade.data.names import safe_id
+from brats_cascade.data.unused import walk
+from brats_cascade.errors import UserError
+
+SOURCE = "series.json"  # beside a case's NIfTI files: the DICOM files of REFERENCE, in the order of the slices
+REFERENCE = "t1c"
+SCHEME = "merged-2023"  # DICOM has no label numbers of its own
+TAGS = {"study": "0020|000d", "description": "0008|103e", "agent": "0018|0010"}
+# The first that fits the name of a series' folder or its description; FLAIR is also called T2 FLAIR.
+_PATTERNS = {
+    "flair": r"\b(t2 ?)?flair|\bt2f\b",
+    "t1c": r"^(?!.*\b(pre|non|without)\b).*(\bt1 ?(c|ce|gd|km)\b|\bt1.*(post|contrast|gad|\+ ?c)|(post|contrast|gad).*\bt1)",
+    "t1": r"\bt1",
+    "t2": r"\bt2",
+}
+
+
+class Series(NamedTuple):
+    """One series: its folder, its modality ("" if unknown), its description, and its files in the order of the slices."""
+
+    folder: Path
+    modality: str
+    description: str
+    files: tuple[str, ...]
+
+
+def search_any(folder: Path, *, out: Path) -> Found:
+    """As `cases.search`; where that finds no case but DICOM files, their studies are written below `out` and searched.
+
+    Raises:
+        UserError: As `search`; or a study lacks a modality, has one twice, or cannot be read.
+    """
+    try:
+        return search(folder)
+    except UserError:
+        places = sorted({path.parent for path in walk(folder, closed=lambda error: None) if _is_dicom(path)})
+        if not places:
+            raise
+    place = out / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
+    shutil.rmtree(place, ignore_errors=True)
+    rows = [
+        _convert(name, series=series, out=place) for name, series in _studies(folder.resolve(), places=places).items()
+    ]
+    (place / "cases.json").write_text(json.dumps(rows), encoding="utf-8")
+    return search(place)
+
+
+def modality_of(text: str, *, agent: bool = False) -> str:
+    """The modality that the name or the description of a series tells, or ""; `agent`: contrast agent was given."""
+    plain = re.sub(r"[_\-.]+", " ", text.lower())
+    found = next((modality for modality, pattern in _PATTERNS.items() if re.search(pattern, plain)), "")
+    return "t1c" if found == "t1" and agent else found
+
+
+def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
+    """Name of a case -> its series; a case is a study, called after the folder that holds all its files."""
+    import SimpleITK
+
+    studies: dict[str, list[Series]] = defaultdict(list)
+    for place in places:
+        uids = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(place))
+        for uid in uids:
+            files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(place.resolve()), uid)
+            head = _header(files[0])
+            named = modality_of(place.name) if len(uids) == 1 else ""
+            modality = named or modality_of(head["description"], agent=bool(head["agent"]))
+            studies[head["study"]].append(Series(place, modality, head["description"], files))
+    cases: dict[str, list[Series]] = {}
+    for series in studies.values():
+        common = Path(os.path.commonpath([one.folder.resolve() for one in series]))
+        name = safe_id("_".join(common.relative_to(folder).parts) or folder.name)
+        cases[f"{name}_{len(cases)}" if name in cases else name] = series
+    return cases
+
+
+def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
+    """Writes a case's files, and gives its row of the listing."""
+    import SimpleITK
+
+    (out / name).mkdir(parents=True)
+    row = {"case": name, "labels": SCHEME}
+    for modality in MODALITIES:
+        fitting = [one for one in series if one.modality == modality]
+        if len(fitting) != 1:
+            seen = "; ".join(f"{one.folder.name} ({one.description or 'no description'})" for one in fitting or series)
+            raise UserError(
+                f"{name}: expected one DICOM series of {modality}, found {len(fitting)}: {seen}; put each series into a folder "
+                f"of its own, called {', '.join(MODALITIES)}, and take out the others"
+            )
+        [one] = fitting
+        row[modality] = f"{name}/{modality}.nii.gz"
+        try:
+            SimpleITK.WriteImage(SimpleITK.ReadImage(one.files), str(out / row[modality]))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(f"{one.folder}: the series cannot be read ({reason}); export it again") from None
+        if modality == REFERENCE:
+            (out / name / SOURCE).write_text(json.dumps(one.files), encoding="utf-8")
+    return row
+
+
+def _header(path: str) -> dict[str, str]:
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(path)
+    reader.ReadImageInformation()
+    return {name: reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else "" for name, tag in TAGS.items()}
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False

@@ -1,0 +1,183 @@
+"""predict from DICOM series to DICOM-SEG, and the files for ITK-SNAP, 3D Slicer and BIDS tools."""
+
+import csv
+import re
+from pathlib import Path
+
+import highdicom
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from predicting import run
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from brats_cascade.commands.predict_formats import Formats
+from brats_cascade.data.dicom import modality_of, search_any
+from brats_cascade.errors import UserError
+from brats_cascade.inference.labelled import labels_of_scheme, start_bids, write_colours
+
+SHAPE = (10, 14, 12)  # slices, rows, columns
+SPACING, THICK, ORIGIN = (1.5, 1.25), 2.0, (-20.0, -30.0, 5.0)
+DESCRIPTIONS = {"flair": "AX T2 FLAIR", "t1": "AX T1", "t1c": "AX T1 +C", "t2": "AX T2 TSE"}
+
+
+def write_series(folder: Path, *, voxels: np.ndarray, description: str, study: str, frame: str, seed: int) -> None:
+    """Files in an order of names that is not that of the slices."""
+    folder.mkdir(parents=True, exist_ok=True)
+    series = generate_uid()
+    order = np.random.default_rng(seed).permutation(len(voxels))
+    for name, place in enumerate(order):
+        file = pydicom.Dataset()
+        file.file_meta = pydicom.dataset.FileMetaDataset()
+        file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        file.PatientID, file.PatientName, file.Modality, file.StudyID = "P", "Phantom^Synthetic", "MR", "1"
+        file.PatientBirthDate = file.PatientSex = file.AccessionNumber = file.ReferringPhysicianName = ""
+        file.StudyDate, file.StudyTime, file.SeriesNumber, file.InstanceNumber = "20200101", "120000", 1, int(place) + 1
+        file.StudyInstanceUID, file.SeriesInstanceUID, file.FrameOfReferenceUID = study, series, frame
+        file.SeriesDescription, file.PositionReferenceIndicator = description, ""
+        file.ImagePositionPatient = [ORIGIN[0], ORIGIN[1], ORIGIN[2] + THICK * int(place)]
+        file.ImageOrientationPatient, file.PixelSpacing, file.SliceThickness = [1, 0, 0, 0, 1, 0], list(SPACING), THICK
+        file.Rows, file.Columns, file.SamplesPerPixel, file.PhotometricInterpretation = (
+            *voxels.shape[1:],
+            1,
+            "MONOCHROME2",
+        )
+        file.BitsAllocated = file.BitsStored = 16
+        file.HighBit, file.PixelRepresentation = 15, 0
+        file.PixelData = voxels[place].astype("<u2").tobytes()
+        file.save_as(folder / f"IM{seed}{name:03d}", enforce_file_format=True)
+
+
+def write_study(folder: Path, *, apart: bool = True, omit: str = "") -> dict[str, np.ndarray]:
+    """A study of four series, each in a folder of its own or all in one; gives their voxels (slices, rows, columns)."""
+    rng = np.random.default_rng(0)
+    grid = np.indices(SHAPE)
+    centre = (np.array(SHAPE) - 1).reshape(3, 1, 1, 1) / 2
+    brain = (((grid - centre) / (centre - 0.4)) ** 2).sum(axis=0) <= 1
+    written = {}
+    study, frame = generate_uid(), generate_uid()
+    for seed, (modality, description) in enumerate(DESCRIPTIONS.items()):
+        written[modality] = np.where(brain, rng.integers(50, 900, size=SHAPE), 0)
+        if modality != omit:
+            place = folder / f"S{seed}" if apart else folder
+            write_series(
+                place, voxels=written[modality], description=description, study=study, frame=frame, seed=seed
+            )  # fmt: skip
+    return written
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory, trained) -> tuple[Path, dict[str, np.ndarray]]:
+    """A study that predict has segmented in all formats: the folder above in/ and out/, and the voxels."""
+    place = tmp_path_factory.mktemp("dicom")
+    voxels = write_study(place / "in" / "patient1" / "study")
+    formats = Formats("dicom-seg", bids=place / "bids", colours=True)
+    assert run([place / "in"], models=[str(trained())], out=place / "out", formats=formats) == 0
+    return place, voxels
+
+
+@pytest.mark.slow
+def test_the_segmentation_is_read_back_from_dicom_with_its_geometry_and_codes(segmented):
+    place, _ = segmented
+    nifti = nibabel.load(place / "out/patient1_study_seg.nii.gz")
+    labels = np.asarray(nifti.dataobj)
+    found = highdicom.seg.segread(place / "out/patient1_study_seg.dcm")
+    assert labels.any() and set(np.unique(labels)) <= {0, 1, 2, 3}
+    files = [pydicom.dcmread(path) for path in (place / "in/patient1/study/S2").iterdir()]  # T1c
+    files.sort(key=lambda file: file.InstanceNumber)
+    uids = [file.SOPInstanceUID for file in files]
+    read = found.get_pixels_by_source_instance(uids, combine_segments=True, ignore_spatial_locations=True)
+    np.testing.assert_array_equal(read, labels.transpose(2, 1, 0))
+    volume = found.get_volume(
+        combine_segments=True
+    )  # geometry by DICOM's own tags, cropped to the frames that are there
+    ras = np.diag([-1, -1, 1, 1]) @ volume.affine
+    for index in np.argwhere(volume.array)[::25]:
+        world = ras @ [*index, 1]
+        assert volume.array[tuple(index)] == labels[tuple(np.rint(np.linalg.inv(nifti.affine) @ world)[:3].astype(int))]
+    names = [segment.SegmentLabel for segment in found.SegmentSequence]
+    assert names == ["necrosis and non-enhancing tumour", "edema", "enhancing tumour"]
+    types = [segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning for segment in found.SegmentSequence]
+    assert types == ["Necrosis", "Edema", "Enhancing Lesion"]
+    assert (found.StudyInstanceUID, found.PatientID) == (files[0].StudyInstanceUID, "P")
+    assert found.FrameOfReferenceUID == files[0].FrameOfReferenceUID
+
+
+@pytest.mark.slow
+def test_scans_come_in_with_their_own_voxels_and_a_second_run_only_adds_what_is_missing(segmented, trained, capsys):
+    place, voxels = segmented
+    [case] = search_any(place / "in", out=place / "out/.dicom").cases
+    for modality, expected in voxels.items():
+        image = nibabel.load(case.images[modality])
+        np.testing.assert_array_equal(np.asarray(image.dataobj).transpose(2, 1, 0), expected)
+    np.testing.assert_allclose(
+        image.affine, [[-1.25, 0, 0, 20], [0, -1.5, 0, 30], [0, 0, 2, 5], [0, 0, 0, 1]], atol=1e-5
+    )
+    seg = place / "out/patient1_study_seg.dcm"
+    seg.unlink()
+    before = (place / "out/patient1_study_seg.nii.gz").stat().st_mtime_ns
+    assert run([place / "in"], models=[str(trained())], out=place / "out", formats=Formats("dicom-seg")) == 0
+    assert "1 of 1 cases are in" in capsys.readouterr().err and seg.is_file()
+    assert (place / "out/patient1_study_seg.nii.gz").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_bids_names_and_label_colours_lie_beside(segmented):
+    place, _ = segmented
+    files = sorted(
+        path.relative_to(place / "bids").as_posix() for path in (place / "bids").rglob("*") if path.is_file()
+    )
+    stem = "sub-patient1study/anat/sub-patient1study_dseg"
+    assert files == ["dataset_description.json", f"{stem}.nii.gz", f"{stem}.tsv"]
+    assert (place / "bids" / f"{stem}.nii.gz").read_bytes() == (place / "out/patient1_study_seg.nii.gz").read_bytes()
+    with (place / "bids" / f"{stem}.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [row["index"] for row in rows] == ["0", "1", "2", "3"] and rows[3]["abbreviation"] == "ET"
+    assert all(re.fullmatch("#[0-9A-F]{6}", row["color"]) for row in rows)
+    slicer = (place / "out/labels_merged-2023.ctbl").read_text().splitlines()
+    assert slicer[-1] == "3 enhancing_tumour 220 38 127 255"
+    snap = [line for line in (place / "out/labels_merged-2023.txt").read_text().splitlines() if line[0] != "#"]
+    entry = re.compile(r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([01])\s+([01])\s+([01])\s+"(.+)"')  # ITK-SNAP's own form
+    assert [entry.fullmatch(line).group(1, 8) for line in snap][2] == ("2", "edema")
+
+
+def test_the_labels_of_every_scheme_carry_its_own_numbers(tmp_path):
+    assert [label.number for label in labels_of_scheme("merged")] == [1, 2, 4]
+    assert [label.abbreviation for label in labels_of_scheme("decathlon")] == ["ED", "NCR+NET", "ET"]
+    write_colours(tmp_path, schemes=["five", "five", "merged"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("labels_five.ctbl", "labels_five.txt", "labels_merged.ctbl", "labels_merged.txt")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "modality"),
+    [
+        ("AX T2 FLAIR", "flair"), ("t1_mprage_sag", "t1"), ("T1ce", "t1c"), ("AX T1 POST", "t1c"), ("Gad T1 3D", "t1c"),
+        ("T1 pre contrast", "t1"), ("T2w", "t2"), ("DWI", ""), ("patient1", ""),
+    ],
+)  # fmt: skip
+def test_a_series_is_known_by_its_name(text, modality):
+    assert modality_of(text) == modality
+    assert modality_of(text, agent=True) == ("t1c" if modality == "t1" else modality)
+
+
+def test_what_is_missing_or_not_from_dicom_is_one_line(tmp_path, write_nifti_case, monkeypatch):
+    write_study(tmp_path / "study", apart=False, omit="t2")
+    with pytest.raises(UserError, match=r"study: expected one DICOM series of t2, found 0: study \(AX T"):
+        search_any(tmp_path / "study", out=tmp_path / "out")
+    write_nifti_case(tmp_path / "cases", "Brats18_A_1")
+    cases = search_any(tmp_path / "cases", out=tmp_path / "out").cases
+    with pytest.raises(UserError, match="dicom-seg: Brats18_A_1 was not read from DICOM series"):
+        Formats("dicom-seg").start(tmp_path, cases=cases)
+    with pytest.raises(UserError, match="--format: expected nifti or dicom-seg, got 'nrrd'"):
+        Formats("nrrd").start(tmp_path, cases=cases)
+    with pytest.raises(UserError, match="--bids: Brats18_A_1 and Brats18A1 would both be sub-Brats18A1"):
+        twin = type(cases[0])(**{**vars(cases[0]), "name": "Brats18A1"})
+        start_bids(tmp_path / "bids", cases=[cases[0], twin])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'brats-cascade\[dicom\]'"):
+        Formats("dicom-seg").start(tmp_path, cases=[])
