@@ -11,7 +11,7 @@ import brats_cascade
 from brats_cascade.errors import UserError
 
 PARAMS = "params.yaml"
-ANYWHERE = ("predict", "evaluate", "data check", "view", "export", "serve", "doctor", "licences")
+ANYWHERE = ("predict", "evaluate", "data check", "view", "export", "serve", "fuse", "doctor", "licences")
 
 
 def version() -> str:
