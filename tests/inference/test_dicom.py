@@ -169,6 +169,10 @@ def test_what_is_missing_or_not_from_dicom_is_one_line(tmp_path, write_nifti_cas
     write_study(tmp_path / "study", apart=False, omit="t2")
     with pytest.raises(UserError, match=r"study: expected one DICOM series of t2, found 0: study \(AX T"):
         search_any(tmp_path / "study", out=tmp_path / "out")
+    write_study(tmp_path / "gap")
+    next(path for path in (tmp_path / "gap/S1").iterdir() if pydicom.dcmread(path).InstanceNumber == 5).unlink()
+    with pytest.raises(UserError, match="S1: its 9 slices are not evenly spaced; export it again with all slices"):
+        search_any(tmp_path / "gap", out=tmp_path / "out")
     write_nifti_case(tmp_path / "cases", "Brats18_A_1")
     cases = search_any(tmp_path / "cases", out=tmp_path / "out").cases
     with pytest.raises(UserError, match="dicom-seg: Brats18_A_1 was not read from DICOM series"):
@@ -178,6 +182,8 @@ def test_what_is_missing_or_not_from_dicom_is_one_line(tmp_path, write_nifti_cas
     with pytest.raises(UserError, match="--bids: Brats18_A_1 and Brats18A1 would both be sub-Brats18A1"):
         twin = type(cases[0])(**{**vars(cases[0]), "name": "Brats18A1"})
         start_bids(tmp_path / "bids", cases=[cases[0], twin])
+    with pytest.raises(UserError, match="lies in --out, where its copies would be scored, too"):
+        Formats(bids=tmp_path / "out" / "bids").start(tmp_path / "out", cases=cases)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'brats-cascade\[dicom\]'"):
         Formats("dicom-seg").start(tmp_path, cases=[])

@@ -29,6 +29,10 @@ class Formats:
         if self.form == "dicom-seg":
             check_dicom(cases)
         if self.bids is not None:
+            if self.bids.resolve().is_relative_to(out.resolve()):
+                raise UserError(
+                    f"--bids {self.bids}: lies in --out, where its copies would be scored, too; choose another"
+                )
             start_bids(self.bids, cases=cases)
         if self.colours:
             write_colours(out, schemes=[case.scheme for case in cases])

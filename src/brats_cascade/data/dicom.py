@@ -6,8 +6,11 @@ import os
 import re
 import shutil
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.cases import Found, search
@@ -18,7 +21,9 @@ from brats_cascade.errors import UserError
 SOURCE = "series.json"  # beside a case's NIfTI files: the DICOM files of REFERENCE, in the order of the slices
 REFERENCE = "t1c"
 SCHEME = "merged-2023"  # DICOM has no label numbers of its own
-TAGS = {"study": "0020|000d", "description": "0008|103e", "agent": "0018|0010"}
+TAGS = {"study": "0020|000d", "description": "0008|103e", "agent": "0018|0010", "position": "0020|0032"}
+UNEVEN = "ITK_non_uniform_sampling_deviation"  # set for the least rounding, without a value that can be read
+MAX_UNEVEN = 0.1  # mm
 # The first that fits the name of a series' folder or its description; FLAIR is also called T2 FLAIR.
 _PATTERNS = {
     "flair": r"\b(t2 ?)?flair|\bt2f\b",
@@ -103,13 +108,24 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
         [one] = fitting
         row[modality] = f"{name}/{modality}.nii.gz"
         try:
-            SimpleITK.WriteImage(SimpleITK.ReadImage(one.files), str(out / row[modality]))
+            image = SimpleITK.ReadImage(one.files)
+            SimpleITK.WriteImage(image, str(out / row[modality]))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"{one.folder}: the series cannot be read ({reason}); export it again") from None
+        if image.HasMetaDataKey(UNEVEN) and _unevenness(one.files) > MAX_UNEVEN:
+            raise UserError(
+                f"{one.folder}: its {len(one.files)} slices are not evenly spaced; export it again with all slices"
+            )
         if modality == REFERENCE:
             (out / name / SOURCE).write_text(json.dumps(one.files), encoding="utf-8")
     return row
+
+
+def _unevenness(files: Sequence[str]) -> float:
+    """By how much the distances between slices differ, mm."""
+    places = [[float(number) for number in _header(file)["position"].split("\\")] for file in files]
+    return float(np.ptp(np.linalg.norm(np.diff(places, axis=0), axis=1)))
 
 
 def _header(path: str) -> dict[str, str]:
