@@ -20,5 +20,14 @@ def run(
     from brats_cascade.project import Project
 
     data = load_params().data
-    how = {"dataset": dataset, "regions": regions, "workers": workers}
-    typer.echo(export(Project(), source=data.source, layout=data.layout, out=out, **how))
+    typer.echo(
+        export(
+            Project(),
+            source=data.source,
+            layout=data.layout,
+            out=out,
+            dataset=dataset,
+            regions=regions,
+            workers=workers,
+        )
+    )

@@ -14,7 +14,6 @@ from brats_cascade.labels import EDEMA, ENHANCING, LABELS, NECROSIS, NON_ENHANCI
 from brats_cascade.shared import write_json, write_text, written_whole
 
 ABBREVIATIONS = {NECROSIS: "NCR", EDEMA: "ED", NON_ENHANCING: "NET", ENHANCING: "ET"}  # of the BraTS papers
-_WORDS = ((" and ", LABELS), ("+", ABBREVIATIONS))
 
 
 class Label(NamedTuple):
@@ -37,7 +36,9 @@ def labels_of_scheme(scheme: str) -> list[Label]:
     for label in ABBREVIATIONS:
         held.setdefault(SCHEMES[scheme].from_canonical[label], []).append(label)
     return [
-        Label(number, *(joint.join(words[label] for label in labels) for joint, words in _WORDS), labels[0])
+        Label(
+            number, " and ".join(LABELS[of] for of in labels), "+".join(ABBREVIATIONS[of] for of in labels), labels[0]
+        )
         for number, labels in sorted(held.items())
     ]
 
