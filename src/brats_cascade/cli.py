@@ -91,20 +91,10 @@ def predict(
         "operating_point": operating_point,
     }
     job = Job(
-        out,
-        models=model or (),
-        kinds=["seg", *(kind for kind, yes in wanted.items() if yes)],
-        precision=precision,
-        slices=slices,
-        thresholds=thresholds,
-        flips=flips,
-        allow_merged=allow_merged,
-        strict=strict,
-        scheme=scheme,
-        overwrite=overwrite,
-        max_gb=max_gb,
-        formats=Formats(form, bids, colours),
-    )
+        out, models=model or (), kinds=["seg", *(kind for kind, yes in wanted.items() if yes)], precision=precision,
+        slices=slices, thresholds=thresholds, flips=flips, allow_merged=allow_merged, strict=strict, scheme=scheme,
+        overwrite=overwrite, max_gb=max_gb, formats=Formats(form, bids, colours),
+    )  # fmt: skip
     raise typer.Exit(min(1, run(cases, job, workers=workers, scheduler=scheduler)))
 
 
