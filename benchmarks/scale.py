@@ -24,7 +24,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.provenance import peak_memory_mb
 
 COUNTS = (1_000, 10_000, 100_000)
-FILES = (1_000, 10_000)  # cases whose files are made for real, five of scans or four of the store each
+FILES = (1_000, 5_000)  # cases whose files are made for real, five of scans or four of the store each
 LOGGED = (10, 100)  # test cases whose slices are logged
 SLICES = 155
 PAGE = Path("docs/scale.md")
@@ -229,7 +229,7 @@ def cohorts() -> list[Row]:
         {"work": work, "s per case": round(cost, 3), **{f"{n:,} cases": _span(cost * n) for n in COUNTS}}
         for work, cost in costs.items()
     ]
-    return [*rows, {"work": "store, 60 MB per case", **{f"{n:,} cases": f"{0.06 * n:,.0f} GB" for n in COUNTS}}]
+    return [*rows, {"work": "store, 64 MB per case", **{f"{n:,} cases": f"{0.064 * n:,.0f} GB" for n in COUNTS}}]
 
 
 def _span(seconds: float) -> str:
