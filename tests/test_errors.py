@@ -40,6 +40,9 @@ def raising(error):
         ),
         (raising(MemoryError()), "error: below {}: not enough memory; close other programs, or use fewer workers, then "
          "run the same command again\n"),
+        (raising(OSError(errno.ENAMETOOLONG, "Too long", "/a")), "error: /a: Too long; give a shorter one\n"),
+        (raising(OSError(errno.EISDIR, "Is a folder", "/a")), "error: /a: Is a folder; expected a file; give another name\n"),
+        (raising(OSError(errno.EEXIST, "Exists", "/a")), "error: /a: Exists; expected a folder; give another place\n"),
         (wrapped, "error: /a/b: Read-only file system; make the file system writable, then run the same command again\n"),
     ],
 )  # fmt: skip

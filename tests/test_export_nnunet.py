@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -142,3 +143,15 @@ def test_what_cannot_be_exported_is_one_line(written, cohort, tmp_path):
     with pytest.raises(UserError, match="names Brats18_X_1, of which cohort holds no truth"):
         export(Project(tmp_path), out=tmp_path / "nn", **options)
     assert not (tmp_path / "nn").exists()
+
+
+def test_a_dataset_is_never_without_the_split_and_printed_commands_can_be_typed(cohort, tmp_path):
+    options = {"source": "cohort", "layout": "auto", "dataset": 501, "regions": True}
+    (tmp_path / "nnUNet_preprocessed").touch()  # the split cannot be written
+    with pytest.raises(NotADirectoryError):
+        export(Project(cohort), out=tmp_path, **options)
+    assert not (tmp_path / "nnUNet_raw/Dataset501_BratsCascade").exists()
+    text = export(Project(cohort), out=tmp_path / "with a space", **options)
+    words = [shlex.split(line) for line in text.splitlines()]
+    assert words[1] == ["cd", str(tmp_path / "with a space")]
+    assert words[-1][-1] == str(tmp_path / "with a space/scores.json")

@@ -127,3 +127,9 @@ def test_without_experiments_the_command_that_makes_them_is_named(tmp_path: Path
         subprocess.run(["git", *words], cwd=tmp_path, env=environment, check=True)
     with pytest.raises(UserError, match="dvc exp run --queue"):
         repeat(tmp_path)
+
+
+def test_a_folder_that_git_does_not_know_is_one_line(tmp_path: Path) -> None:
+    _write(tmp_path, seed=1)
+    with pytest.raises(UserError, match="DVC lists no experiments here .* in a clone made by git"):
+        repeat(tmp_path)

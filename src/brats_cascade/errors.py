@@ -23,6 +23,12 @@ _CURES = {
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN), _DISK),
     errno.ENOMEM: _MEMORY,
 }
+# What the operating system refuses for the sake of the place that was named -> what to do.
+_MISPLACED = {
+    errno.ENAMETOOLONG: "give a shorter one",
+    errno.EISDIR: "expected a file; give another name",
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "expected a folder; give another place"),
+}
 
 
 class _OneLineError(Exception):
@@ -88,6 +94,7 @@ def naming(path: Path, *, draft: Path | None = None) -> Iterator[None]:
 def ending_in_one_line() -> Iterator[None]:
     """Prints `error: ...` and exits with 1 for a user's mistake or trouble of the machine; all else keeps its traceback.
 
+    A path that cannot be used, such as the name of a folder for a file, is a mistake, too.
     Ctrl-C ends in one line and exit status 130.
     """
     try:
@@ -99,9 +106,12 @@ def ending_in_one_line() -> Iterator[None]:
         message = str(error)
     except Exception as error:
         trouble = next(filter(is_trouble, _causes(error)), None)
-        if not isinstance(trouble, OSError | MemoryError):
+        if isinstance(trouble, OSError | MemoryError):
+            message = str(machine_error(trouble))
+        elif isinstance(error, OSError) and error.errno in _MISPLACED and error.filename:
+            message = str(UserError(f"{error.filename}: {error.strerror}; {_MISPLACED[error.errno]}"))
+        else:
             raise
-        message = str(machine_error(trouble))
     else:
         return
     print(f"error: {message}", file=sys.stderr)

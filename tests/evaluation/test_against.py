@@ -67,3 +67,12 @@ def test_the_command_scores_both_folders_and_the_json_holds_the_comparison(tmp_p
     numbers = compared["minus"][str(poor)]["complete"]
     assert 0 < numbers["low"] <= numbers["difference"] <= numbers["high"] and numbers["patients"] == 3
     assert compared["ranks"]["complete"][str(good)] < 2 < 1 + compared["ranks"]["complete"][str(poor)]
+
+
+def test_sets_that_are_missing_or_given_twice_are_refused_before_any_is_scored(tmp_path):
+    for name in ("truth", "a"):
+        (tmp_path / name).mkdir()  # empty: scoring would say so
+    out = tmp_path / "scores.json"
+    for other, message in (("truth/../a", "is given twice"), ("b", "no such file or folder")):
+        with pytest.raises(UserError, match=f"^--against {tmp_path / other}: {message}"):
+            run(tmp_path / "truth", prediction=tmp_path / "a", out=out, against=[tmp_path / other])

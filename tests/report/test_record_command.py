@@ -84,6 +84,12 @@ def test_nothing_to_record_is_one_line(tmp_path):
             run("mine", root=tmp_path, command="", readme=False, kept=kept)
 
 
+@pytest.mark.parametrize("name", ["", "../README", "a/b", "a|b"])
+def test_a_record_is_a_page_of_docs_results(tmp_path, name):
+    with pytest.raises(UserError, match="expected the name of a page"):
+        run(name, root=tmp_path, command="", readme=False)
+
+
 @pytest.mark.slow
 def test_all_folds_of_a_repeat_are_a_cross_validation_and_go_first_in_readme(project):
     folds = [

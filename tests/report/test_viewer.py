@@ -174,6 +174,20 @@ def test_the_command_writes_one_page_or_a_list_with_a_page_each(
         assert result.exit_code == 1 and isinstance(result.exception, UserError) and told in str(result.exception)
 
 
+def test_a_case_called_index_keeps_its_page_and_a_list_of_none_is_not_written(
+    tmp_path: Path, write_nifti_case: Any
+) -> None:
+    for name in ("index", "other"):
+        write_nifti_case(tmp_path / "cohort", name)
+        write_nifti_case(tmp_path / "broken", name, omit=("t1",))
+    assert run(tmp_path / "cohort", "--out", tmp_path / "pages").exit_code == 0
+    linked = re.findall(r'href="(.*?)"', (tmp_path / "pages/index.html").read_text())
+    assert linked == ["index_case.html", "other.html"]
+    assert "<title>index</title>" in (tmp_path / "pages/index_case.html").read_text()
+    done = run(tmp_path / "broken", "--out", tmp_path / "none")
+    assert "none of its 2 cases can be shown" in str(done.exception) and not (tmp_path / "none").exists()
+
+
 def test_a_prediction_on_another_grid_or_doubled_is_refused(tmp_path: Path, write_nifti_case: Any) -> None:
     sources = find_sources(write_nifti_case(tmp_path / "cohort", "Brats18_A"), store=tmp_path)
     other = tmp_path / "p/Brats18_A.nii.gz"

@@ -5,6 +5,7 @@ dataset, which is the Decathlon's numbering. dataset.json names it (`label_schem
 predictions, where `evaluate` finds it.
 """
 
+import shlex
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ NEXT = """{cases} cases in {folder}
   nnUNetv2_train {dataset} 3d_fullres 0
   nnUNetv2_predict -d {dataset} -c 3d_fullres -f 0 -i {folder}/imagesTs -o predicted
   cd -
-  brats-cascade evaluate --truth {source} --prediction {out}/predicted --out {out}/scores.json"""
+  brats-cascade evaluate --truth {source} --prediction {predicted} --out {scores}"""
 
 
 def export(
@@ -61,6 +62,9 @@ def export(
     if folder.exists():
         raise UserError(f"{folder}: is there already; remove it, or choose another --out or --dataset")
     trained = sets["train"] + sets["validation"]
+    # First, so that no dataset is ever without it: nnU-Net would draw folds of its own, and no line would say so.
+    split = [{"train": sets["train"], "val": sets["validation"]}]
+    write_json(out / "nnUNet_preprocessed" / place / "splits_final.json", split)
     with written_whole(folder) as draft:
         for end, members in (("Tr", trained), ("Ts", sets["test"])):
             (draft / f"images{end}").mkdir(parents=True)
@@ -68,9 +72,9 @@ def export(
             work = partial(write_case, folder=draft, end=end, scheme=scheme)
             run_cases(work, [found[name] for name in members], workers=workers, title=f"images{end}")
         write_json(draft / "dataset.json", dataset_json(scheme, cases=len(trained), regions=regions))
-    split = [{"train": sets["train"], "val": sets["validation"]}]
-    write_json(out / "nnUNet_preprocessed" / place / "splits_final.json", split)
-    return NEXT.format(cases=len(names), folder=folder.relative_to(out), out=out, dataset=dataset, source=source)
+    places = {"out": out, "source": source, "predicted": out / "predicted", "scores": out / "scores.json"}
+    quoted = {name: shlex.quote(str(path)) for name, path in places.items()}
+    return NEXT.format(cases=len(names), folder=folder.relative_to(out), dataset=dataset, **quoted)
 
 
 def numbering(schemes: Iterable[str]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from brats_cascade.data.names import safe_id
+from brats_cascade.errors import UserError
 from brats_cascade.report.kept import Record, read_record, write_record
 from brats_cascade.report.last_run import record_of_run
 from brats_cascade.report.render import put_between
@@ -22,6 +24,10 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
         readme: Also write the table between README's marks.
         kept: Only write the page again, from the results that were kept.
     """
+    if safe_id(name) != name:
+        raise UserError(
+            f"record {name!r}: expected the name of a page, letters and digits as in real-coarse; give another"
+        )
     path = root / f"docs/results/{name}.json"
     if kept:
         record = read_record(path)

@@ -52,6 +52,10 @@ def run(
                     raise
                 failed.append(name)
                 print(f"error: {error}", file=sys.stderr)
+        if len(failed) == len(sources):
+            raise UserError(
+                f"{case}: none of its {len(sources)} cases can be shown, for the reasons above; no list is written"
+            )
 
     place = _place(out, names=list(sources))
     if len(sources) == 1:

@@ -55,8 +55,11 @@ def write_cases(folder: Path, scenes: Iterable[Scene], *, title: str, note: str 
     """Writes a page per case and the page that lists them, lowest Dice first, whose path it returns."""
     rows: list[dict[str, Any]] = []
     for scene in scenes:
-        write_text(folder / f"{scene.name}.html", viewer_page(scene, back=INDEX))
-        rows.append({"name": scene.name, "picture": thumbnail(scene), "regions": scene.regions})
+        page = f"{scene.name}.html"
+        if page.casefold() == INDEX:  # the list's own
+            page = f"{scene.name}_case.html"
+        write_text(folder / page, viewer_page(scene, back=INDEX))
+        rows.append({"name": scene.name, "page": page, "picture": thumbnail(scene), "regions": scene.regions})
     dice = {row["name"]: row["regions"]["complete"]["dice"] for row in rows}
     rows.sort(key=lambda row: (2.0 if dice[row["name"]] is None else dice[row["name"]], row["name"]))
     write_text(folder / INDEX, render("cases.html.j2", rows=rows, title=title, note=note))

@@ -11,7 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from brats_cascade.costs import by_process
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, one_line
 from brats_cascade.params.file import read_tree
 from brats_cascade.project import Project
 from brats_cascade.provenance import is_current
@@ -24,9 +24,16 @@ RUN = ["experiment", "folds", "fold", "seed"]
 def repeat(root: Path) -> str:
     """Writes reports/repeat.csv, a row per experiment, fold, seed and case, and reports/repeat.md, which it returns."""
     from dvc.api import DVCFileSystem, exp_show
+    from dvc.exceptions import DvcException
 
     wanted, reports, tables = _settings(read_tree(root / "params.yaml")), Project(root).reports, []
-    for made in exp_show(str(root)):
+    try:
+        experiments = exp_show(str(root))
+    except DvcException as error:
+        raise UserError(
+            f"{root}: DVC lists no experiments here ({one_line(error)}); run this in a clone made by git"
+        ) from None
+    for made in experiments:
         if made["rev"] != "workspace" and made["State"] in (None, "Success"):
             tables += _scores(DVCFileSystem(str(root), rev=made["rev"]), wanted=wanted)
     if not tables:
