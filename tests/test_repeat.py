@@ -131,5 +131,5 @@ def test_without_experiments_the_command_that_makes_them_is_named(tmp_path: Path
 
 def test_a_folder_that_git_does_not_know_is_one_line(tmp_path: Path) -> None:
     _write(tmp_path, seed=1)
-    with pytest.raises(UserError, match="DVC lists no experiments here .* in a clone made by git"):
+    with pytest.raises(UserError, match=r"DVC lists no experiments here .* in a clone made by git"):
         repeat(tmp_path)
