@@ -91,5 +91,5 @@ def test_what_cannot_be_fused_is_one_line(tmp_path, capsys):
     ):
         with pytest.raises(UserError, match=message):
             fuse([a, b], **{**options, **changed})
-    with pytest.raises(UserError, match="no segmentation found"):
-        fuse([tmp_path / "none", tmp_path / "nothing"], **options)
+    with pytest.raises(UserError, match="/none: no folder of segmentations"):
+        fuse([a, tmp_path / "none"], **options)

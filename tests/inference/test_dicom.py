@@ -3,6 +3,7 @@
 import csv
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import highdicom
 import nibabel
@@ -187,3 +188,13 @@ def test_what_is_missing_or_not_from_dicom_is_one_line(tmp_path, write_nifti_cas
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'brats-cascade\[dicom\]'"):
         Formats("dicom-seg").start(tmp_path, cases=[])
+
+
+def test_files_that_only_look_like_dicom_and_names_without_a_letter_for_bids_are_one_line(tmp_path):
+    (tmp_path / "flair").mkdir()
+    (tmp_path / "flair" / "a.dcm").write_bytes(bytes(128) + b"DICM" + b"garbage")
+    with pytest.raises(UserError, match="/flair: its DICOM files hold no series that can be read"):
+        search_any(tmp_path, out=tmp_path / "out")
+    with pytest.raises(UserError, match=r"--bids: .* has no letter or digit that BIDS allows"):
+        start_bids(tmp_path / "bids", cases=[SimpleNamespace(name="\u60a3\u8005")])
+    assert not (tmp_path / "out").exists() and not (tmp_path / "bids").exists()

@@ -32,6 +32,11 @@ def fuse(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int
     if len(folders) < 2 or len({folder.resolve() for folder in (*folders, out)}) <= len(folders):
         raise UserError("fuse: expected two or more different folders, and another one for --out")
     sets = [list_label_files(folder).found for folder in folders]
+    for folder, found in zip(folders, sets, strict=True):
+        if not found:
+            raise UserError(
+                f"{folder}: no folder of segmentations; expected .nii.gz, .nii or .mha files named after their case"
+            )
     failed = 0
     for case in sorted(set().union(*sets)):
         files = [file.path for found in sets for file in found.get(case, ())]
@@ -42,10 +47,6 @@ def fuse(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int
         except UserError as error:
             failed += 1
             print(f"not fused: {error}", file=sys.stderr)
-    if not any(sets):
-        raise UserError(
-            f"{folders[0]}: no segmentation found; expected .nii.gz, .nii or .mha files named after their case"
-        )
     return failed
 
 

@@ -56,9 +56,10 @@ def search_any(folder: Path, *, out: Path) -> Found:
             raise
     place = out / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
     shutil.rmtree(place, ignore_errors=True)
-    rows = [
-        _convert(name, series=series, out=place) for name, series in _studies(folder.resolve(), places=places).items()
-    ]
+    studies = _studies(folder.resolve(), places=places)
+    if not studies:
+        raise UserError(f"{places[0]}: its DICOM files hold no series that can be read; export them again")
+    rows = [_convert(name, series=series, out=place) for name, series in studies.items()]
     (place / "cases.json").write_text(json.dumps(rows), encoding="utf-8")
     return search(place)
 
@@ -124,7 +125,10 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
 
 def _unevenness(files: Sequence[str]) -> float:
     """By how much the distances between slices differ, mm."""
-    places = [[float(number) for number in _header(file)["position"].split("\\")] for file in files]
+    positions = [_header(file)["position"].split("\\") for file in files]
+    if any(len(position) != 3 for position in positions):
+        raise UserError(f"{Path(files[0]).parent}: a slice of the series states no position; export it again")
+    places = [[float(number) for number in position] for position in positions]
     return float(np.ptp(np.linalg.norm(np.diff(places, axis=0), axis=1)))
 
 
@@ -133,7 +137,10 @@ def _header(path: str) -> dict[str, str]:
 
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(path)
-    reader.ReadImageInformation()
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise UserError(f"{path}: a DICOM file that cannot be read; copy or export its series again") from None
     return {name: reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else "" for name, tag in TAGS.items()}
 
 

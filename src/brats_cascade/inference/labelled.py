@@ -60,6 +60,8 @@ def start_bids(out: Path, *, cases: Iterable[Case]) -> None:
     """Makes a folder of BIDS derivatives; refuses cases that would share a name of letters and digits, as BIDS wants it."""
     taken: dict[str, str] = {}
     for case in cases:
+        if _subject(case) == "sub-":
+            raise UserError(f"--bids: {case.name} has no letter or digit that BIDS allows (a-z, 0-9); rename it")
         if taken.setdefault(_subject(case), case.name) != case.name:
             raise UserError(
                 f"--bids: {taken[_subject(case)]} and {case.name} would both be {_subject(case)}; rename one"
