@@ -30,7 +30,7 @@ def page_lines(drills: dict[str, Drill], *, records: dict[str, dict[str, Any]]) 
         "times, with the same functions. What is done about each kind: [architecture](architecture.md),",
         "[error messages](bad-input.md), [tracking](tracking.md), [the server](inference.md#served).",
         "",
-        f"**{faults} faults in {tried:,} attempts.**",
+        f"**Faults: {faults} of {tried:,} attempts.**",
         "",
         "| drill | tried | faults | seconds |",
         "| --- | --- | --- | --- |",
