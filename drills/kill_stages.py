@@ -10,7 +10,7 @@ from drills.common import Drill, Findings, Task
 from drills.kills import WAYS, Killed, kill
 from drills.project import drafts_in, new_project, outs_of, quiet, run, run_states, seconds_of
 
-ROUNDS = 2  # of all ways, in each stage
+KILLS = 8  # in each stage
 
 
 def run_kills(task: Task) -> Findings:
@@ -19,7 +19,8 @@ def run_kills(task: Task) -> Findings:
     project, expected = new_project(task.folder / "project"), outs_of(calm)
     for number, name in enumerate(expected):
         rng = np.random.default_rng([task.seed, number])
-        kills, faults = _kill_stage(project, name, seconds=seconds_of(calm, name), times=task.times(ROUNDS), rng=rng)
+        ways = [list(WAYS)[(number + turn) % len(WAYS)] for turn in range(task.times(KILLS))]
+        kills, faults = _kill_stage(project, name, seconds=seconds_of(calm, name), ways=ways, rng=rng)
         text, status = run(["dvc", "repro", name], cwd=project)
         if status:
             faults.append(f"the same command, not disturbed, ended with {status}: {text[-300:]}")
@@ -33,11 +34,11 @@ def run_kills(task: Task) -> Findings:
 
 
 def _kill_stage(
-    project: Path, name: str, *, seconds: float, times: int, rng: np.random.Generator
+    project: Path, name: str, *, seconds: float, ways: list[str], rng: np.random.Generator
 ) -> tuple[list[Killed], list[str]]:
-    """Ends the stage `times` in each way, at moments drawn over its whole length and a little beyond."""
+    """Ends the stage in these ways, one after another, at moments drawn over its whole length and a little beyond."""
     kills, faults, words = [], [], ["dvc", "repro", name]
-    for way in [way for _ in range(times) for way in WAYS]:
+    for way in ways:
         moment = float(rng.uniform(0, 1.1 * seconds + 1))
         done = kill(words, cwd=project, way=way, moment=moment, ready=lambda text: f"'{name}':" in text)
         if done.late:
