@@ -1,5 +1,6 @@
 """The cards of data and models: what they say, and the front matter that Hugging Face reads."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,16 @@ def test_cards_without_results_name_what_makes_them(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.app, ["cards"])
     assert "fingerprint.json: not found; run `dvc repro validate` first" in str(result.exception)
+
+
+def test_scores_without_their_network_name_what_makes_it(
+    found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_bytes((Path(__file__).parents[2] / "params.yaml").read_bytes())
+    (tmp_path / "metrics/unet").mkdir(parents=True)  # as in a clone, where git has the scores alone
+    (tmp_path / "metrics/unet/summary.json").write_text(json.dumps(SUMMARY))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/fingerprint.json").write_text(json.dumps(found))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.app, ["cards", "--experiment", "unet"])
+    assert "models/unet/record.json: not found; run `dvc repro train@unet` first" in str(result.exception)

@@ -15,6 +15,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder for data.md and model.md.")] = Path("cards"),
 ) -> None:
     """Write the cards of the data and of a trained model, in Markdown."""
+    from brats_cascade.costs import RECORD
     from brats_cascade.params import load_params
     from brats_cascade.project import Project, read_json, read_json_if_there
     from brats_cascade.report.card import data_card, front_matter
@@ -43,6 +44,7 @@ def run(
         )
     record = facts_of_training(project, name, run_id="")
     summary = read_json(project.metrics / name / "summary.json")
+    read_json(project.models / name / RECORD)  # metrics/ is in git, so a clone has it without the network
     front = front_matter(record, summary=summary, phantom=phantom)
     write_text(out / "model.md", front + card_of(project, name, record=record, phantom=phantom).lstrip())
     typer.echo(str(out / "model.md"))
