@@ -16,7 +16,7 @@ QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DI
 # One setting for OpenMP and BLAS keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup versions repro lint test coverage test-fast docs ui bench drill lock newest clean-venv
+.PHONY: help setup versions repro lint test coverage test-fast docs ui bench drill lock newest mutants clean-venv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -83,6 +83,10 @@ newest: ## the fast tests under the newest releases that pyproject.toml allows, 
 	uv pip freeze --quiet --python .work/newest/bin/python | sed 's/==/ /' > .work/newest/releases.txt
 	@sed -n 's/^\([a-z0-9.-]*\)==\([^ ;]*\).*/\1 \2/p' requirements.txt | diff - .work/newest/releases.txt | grep '^[<>]' || true # pinned and newest
 	.work/newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+mutants: $(STAMP) ## changes of the code that no test notices, into docs/results/mutants.md (15 minutes)
+	@$(PIP) --upgrade --target .work/mutmut mutmut==3.8.1 libcst==1.9.0 setproctitle==1.3.8
+	@PYTHONPATH=.work/mutmut $(BIN)/python -m benchmarks.mutants
 
 clean-venv: ## removes .venv
 	rm -rf $(VENV)

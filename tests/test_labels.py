@@ -58,6 +58,11 @@ def test_the_decathlon_numbers() -> None:
     np.testing.assert_array_equal(recode(np.array([0, 1, 2, 3]), table=DECATHLON.to_canonical), [0, 2, 1, 4])
 
 
+def test_what_comes_back_is_of_one_byte() -> None:
+    assert recode(np.array([0, 4], dtype=np.int16), table=MERGED.to_canonical).dtype == np.uint8
+    assert class_lookup((0, 1, 2, 4)).dtype == np.uint8
+
+
 def test_an_unknown_label_is_named() -> None:
     with pytest.raises(ValueError, match=r"unknown labels \[7\]"):
         recode(np.array([0, 7]), table=MERGED.to_canonical)

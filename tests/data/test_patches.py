@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from brats_cascade.data.census import CaseOnDemand, classes_of, count_voxels, eligible_voxels, merge_labels
-from brats_cascade.data.patches import draw_patch_sets, equal_quotas, proportional_shares, summarise
+from brats_cascade.data.patches import COLUMNS, draw_patch_sets, equal_quotas, proportional_shares, summarise
 from brats_cascade.data.store import open_case, write_case
 from brats_cascade.errors import UserError
 
@@ -43,6 +43,7 @@ def test_a_table_points_at_eligible_voxels_with_their_labels():
     sets = draw_patch_sets(list(cases.values()), phase1=600, phase2=900, seed=3, classes=FIVE)
     assert [len(sets["phase1"]), len(sets["phase2"])] == [600, 900]
     for table in sets.values():
+        assert tuple(table.columns) == COLUMNS
         assert table.dtypes.astype(str).to_dict() == {
             **{"case": "str", "slice": "int16", "row": "int16", "column": "int16", "label": "uint8"}
         }
@@ -123,6 +124,20 @@ def test_reruns_are_identical_whatever_the_order_of_the_cases():
         assert not table.equals(other[name])
 
 
+def test_a_seed_draws_what_it_always_drew():
+    """As drawn when this was written: what a seed gives stays, so that an old run can be repeated."""
+    cases = [stored(name, seed=seed, shape=(4, 12, 14)) for seed, name in enumerate("ab")]
+    sets = draw_patch_sets(cases, phase1=9, phase2=9, seed=1, classes=FIVE)
+    places = {
+        name: [f"{row.case} {row.slice} {row.row} {row.column}" for row in table.itertuples()]
+        for name, table in sets.items()
+    }
+    assert places == {
+        "phase1": ["a 2 5 6", "a 2 5 8", "a 2 7 5", "a 2 7 8", "a 3 7 5", "b 2 4 8", "b 2 6 7", "b 3 7 6", "b 3 7 7"],
+        "phase2": ["a 2 4 7", "a 2 7 8", "a 3 5 6", "a 3 6 5", "a 3 7 7", "b 2 7 7", "b 3 5 5", "b 3 7 6", "b 3 7 8"],
+    }
+
+
 def test_cases_opened_on_demand_give_the_same_sets(tmp_path):
     cases = cohort()
     for case in cases:
@@ -172,10 +187,37 @@ def test_the_summary_tells_the_shares_and_what_was_short():
         "phase1": {"0": 12, "1": 1, "2": 2, "4": 1},
         "phase2": {"0": 60, "1": 1, "2": 2, "4": 1},
     }
+    assert summary["eligible"] == {"0": 60, "1": 1, "2": 2, "4": 1}
     assert summary["excluded"] == {"outside_brain": 0, "in_blank_slices": 0, "near_border": 0}
     assert "phase1: 16 of 16 centres: everything else 75.0%, necrosis 6.2%" in summary["notes"][0]
     assert [note for note in summary["notes"] if "necrosis has only 1 eligible" in note]
     assert len(summary["notes"]) == 5
+
+
+def one_slice(labels):
+    labels = np.array([[labels]], dtype=np.uint8)
+    meta = {"shape": labels.shape, "scheme": "merged"}
+    return SimpleNamespace(name="a", brain=np.ones(labels.shape, dtype=bool), labels=labels, meta=meta)
+
+
+def test_the_summary_of_one_voxel_and_one_set():
+    case = one_slice([0])
+    census = count_voxels([case], classes=FOUR)
+    sets = {"phase2": natural_set([case], count=1, seed=0, classes=FOUR)}
+    summary = summarise(sets, asked={"phase2": 1}, census=census, seed=0)
+    assert summary["frequencies"] == summary["voxel_shares"] == {"0": 1, "1": 0, "2": 0, "4": 0}
+    shares = "everything else 100.0%, necrosis 0.0%, edema 0.0%, enhancing tumour 0.0%"
+    assert summary["notes"] == [f"phase2: 1 of 1 centres: {shares}"]
+
+
+def test_no_label_is_short_where_all_have_as_many():
+    case = one_slice([0, 1, 2, 4])
+    sets = draw_patch_sets([case], phase1=4, seed=0, classes=FOUR)
+    census = count_voxels([case], classes=FOUR)
+    notes = summarise(sets, asked={"phase1": 4, "phase2": 0}, census=census, seed=0)["notes"]
+    assert len(notes) == 2 and notes[1] == (
+        "phase2: 0 of 0 centres: everything else 0.0%, necrosis 0.0%, edema 0.0%, enhancing tumour 0.0%"
+    )
 
 
 def test_unusable_cases_are_refused_by_name():

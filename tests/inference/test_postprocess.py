@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from brats_cascade.inference.postprocess import (
     OFF,
+    Components,
     Thresholds,
     all_thresholds,
     brain_depth,
@@ -48,6 +49,59 @@ def test_corners_connect_and_zero_keeps_all() -> None:
     labels[5, 6, 6] = 2  # touches the large one at a corner only
     assert remove_small_components(labels, spacing=(1, 1, 1), thresholds=Thresholds(5))[5, 6, 6] == 2
     np.testing.assert_array_equal(remove_small_components(labels, spacing=(1, 1, 1), thresholds=Thresholds(0)), labels)
+
+
+@pytest.mark.parametrize("skull", [0.0, 1e-9])  # two ways through the code
+def test_a_component_as_large_as_the_least_stays_and_of_two_the_smaller_goes(skull: float) -> None:
+    labels = _labels()
+    labels[1, 9:11, 9:11] = 0  # leaves the components of 100 and 9 voxels
+    before = labels.copy()
+    for least, small in ((9, True), (9.5, False)):
+        settings = {"brain": np.ones(labels.shape, bool), "spacing": (1, 1, 1), "thresholds": Thresholds(least, skull)}
+        cleaned = remove_components(labels, **settings)
+        assert cleaned.dtype == np.uint8 and cleaned[4, 9:12, 9:12].all() == small
+        np.testing.assert_array_equal(cleaned[:, :7], labels[:, :7])
+        np.testing.assert_array_equal(labels, before)
+
+
+def test_the_least_volume_is_in_mm3_from_1_on_and_a_share_below() -> None:
+    assert Thresholds(1).smallest(np.array([7.0, 3.0])) == 1
+    assert Thresholds(0.5).smallest(np.array([0.2, 0.6])) == 0.3
+    assert Thresholds(0.5).smallest(np.zeros(0)) == 0
+
+
+def test_distances_are_measured_for_two_components_and_none_has_none() -> None:
+    labels = np.zeros((9, 9, 9), np.uint8)
+    labels[4, 4, 4] = labels[0, 8, 8] = 1
+    found = find_components(labels, brain=np.ones(labels.shape, bool), spacing=(1, 1, 1))
+    assert found.distances.tolist() == [1, 5]
+    none = find_components(np.zeros_like(labels), brain=np.ones(labels.shape, bool), spacing=(1, 1, 1))
+    assert [len(each) for each in (none.volumes, none.distances, none.flatness)] == [0, 0, 0]
+
+
+def test_two_voxels_are_as_flat_as_the_brick_they_make() -> None:
+    labels = np.zeros((3, 3, 3), np.uint8)
+    labels[1, 1, :2] = 1  # 1 x 2 x 0.5 mm each
+    found = find_components(labels, brain=labels == 0, spacing=(1, 2, 0.5))
+    np.testing.assert_allclose(found.flatness, [1.0])
+
+
+def test_at_its_threshold_a_component_stays() -> None:
+    found = Components(
+        parts=np.zeros(0),
+        volumes=np.array([1000.0, 100, 100, 100, 400, 50, 49]),
+        distances=np.array([1.0, 1, 6, 1, 1, 9, 9]),
+        flatness=np.array([0.1, 0.1, 0.1, 0.5, 0.1, 0.9, 0.9]),
+    )
+    thresholds = Thresholds(min_component=50, skull_distance=6, flatness=0.5, skull_volume=400)
+    assert found.removed(thresholds).tolist() == [False, True, False, False, False, False, True]
+
+
+def test_a_rule_in_words() -> None:
+    assert str(Thresholds(1)) == "removes components below 1 mm3"
+    assert str(Thresholds(50, skull_distance=6)) == (
+        "removes components below 50 mm3 and blobs within 6 mm of the brain's edge, flatter than 0.5 and below 5000 mm3"
+    )
 
 
 SKULL = Thresholds(min_component=0, skull_distance=6, flatness=0.5, skull_volume=400)

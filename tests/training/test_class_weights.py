@@ -28,7 +28,7 @@ def test_slice_weights_are_scikit_learns(cohort) -> None:
             np.testing.assert_array_equal(
                 row[[f"weight_{label}" for label in CLASSES]].to_numpy()[0], table[case.name][layer]
             )
-    assert len(frame) == sum(len(case.brain) for case in cohort)
+    assert frame.index.tolist() == list(range(sum(len(case.brain) for case in cohort)))
 
 
 def test_cohort_weights_are_scikit_learns_over_all_slices(cohort) -> None:
@@ -53,6 +53,26 @@ def test_a_power_between_none_and_balanced() -> None:
     np.testing.assert_allclose(balanced_weights(counts, power=0.5)[:2], [np.sqrt(100 / 180), np.sqrt(100 / 20)])
     np.testing.assert_array_equal(balanced_weights(counts, power=0)[:2], [1, 1])
     assert np.isnan(balanced_weights(counts)[2])
+
+
+def test_the_power_counts_in_every_scheme_and_is_1_unless_given(cohort) -> None:
+    for scheme in ("slice", "cohort"):
+        whole, root = (
+            case_weights(cohort, classes=CLASSES, scheme=scheme, power=power)[0]["a"] for power in (1.0, 0.5)
+        )
+        np.testing.assert_allclose(root, np.sqrt(whole))
+        assert np.nanmax(whole) > 1.5  # so that a power makes a difference
+    counts = np.array([[90, 10], [30, 50]])
+    np.testing.assert_allclose(weight_table(counts, scheme="slice"), [[100 / 180, 100 / 20], [80 / 60, 80 / 100]])
+    np.testing.assert_allclose(weight_table(counts, scheme="cohort"), [[180 / 240, 180 / 120]] * 2)
+
+
+def test_a_class_of_one_pixel_occurs() -> None:
+    counts = np.array([[9, 1, 0]])
+    np.testing.assert_allclose(balanced_weights(counts), [[10 / 18, 10 / 2, np.nan]])
+    np.testing.assert_allclose(weight_table(counts, scheme="cohort"), [[10 / 18, 10 / 2, np.nan]])
+    np.testing.assert_array_equal(weight_table(counts, scheme="none"), [[1, 1, np.nan]])
+    assert balanced_weights(counts.astype(np.float32)).dtype == np.float64
 
 
 def test_balanced_weights_give_every_class_the_same_mass() -> None:
