@@ -85,7 +85,7 @@ newest: ## the fast tests under the newest releases that pyproject.toml allows, 
 	.work/newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 mutants: $(STAMP) ## changes of the code that no test notices, into docs/results/mutants.md (15 minutes)
-	@$(PIP) --upgrade --target .work/mutmut mutmut==3.8.1 libcst==1.9.0 setproctitle==1.3.8
+	@test -d .work/mutmut || $(PIP) --require-hashes --target .work/mutmut -r benchmarks/mutmut.txt
 	@PYTHONPATH=.work/mutmut $(BIN)/python -m benchmarks.mutants
 
 clean-venv: ## removes .venv

@@ -66,7 +66,7 @@ def test_every_requirement_is_pinned_with_hashes_and_no_address() -> None:
     assert "://" not in text
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     installs = [line for line in makefile.splitlines() if "$(PIP)" in line]
-    assert all("--require-hashes" in line or "--no-index" in line for line in installs) and len(installs) == 3
+    assert all("--require-hashes" in line or "--no-index" in line for line in installs) and len(installs) == 4
     assert sum("--no-build-isolation" in line for line in installs) == 2
 
 
