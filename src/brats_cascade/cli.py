@@ -124,7 +124,7 @@ def evaluate(
         list[Path] | None, typer.Option(help="Another folder of predictions, to compare these with; may be repeated.")
     ] = None,
 ) -> None:
-    """Score segmentations against their ground truth: Dice, PPV, sensitivity, specificity, HD95, volumes.
+    """Score segmentations against their ground truth: Dice, PPV, sensitivity, specificity, HD95, volumes, lesion-wise scores.
 
     A region that is empty in both counts as Dice 1 and HD95 0, in one alone as Dice 0 and HD95 373.13 mm.
     """

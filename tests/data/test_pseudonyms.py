@@ -94,3 +94,18 @@ def test_the_key_decides_the_ids_and_is_its_owners(tmp_path, monkeypatch) -> Non
         read_key(tmp_path)
     assert pseudonym("A", key=b"k" * 16) == "id-1e011f118452"
     assert pseudonym("A", key=b"k" * 16) != pseudonym("B", key=b"k" * 16)
+
+
+def test_a_key_that_was_not_finished_is_not_left_behind(tmp_path, monkeypatch) -> None:
+    for name in (VARIABLE, "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+
+    def killed(size: int) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("secrets.token_hex", killed)
+        with pytest.raises(KeyboardInterrupt):
+            read_key(tmp_path)
+    assert not (tmp_path / FILE).exists() and len(read_key(tmp_path)) == 64
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600

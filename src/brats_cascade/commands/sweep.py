@@ -35,7 +35,7 @@ def run(
         Path | None, typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.")
     ] = None,
 ) -> None:
-    """Search for better training settings (params.yaml: sweep); run again, it goes on."""
+    """Search for better training settings (params.yaml: sweep); the same command continues it."""
     search(
         Path.cwd(),
         trials=trials,

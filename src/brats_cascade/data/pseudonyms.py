@@ -16,6 +16,7 @@ from brats_cascade.data.cases import Found
 from brats_cascade.data.names import DIGITS
 from brats_cascade.data.unused import Unused
 from brats_cascade.errors import UserError
+from brats_cascade.shared import turn, written_whole
 
 VARIABLE = "BRATS_CASCADE_PSEUDONYM_KEY"  # path of the key's file, where it is not the project's own
 FILE = ".pseudonym-key"  # in the project's root; in neither git nor DVC
@@ -32,8 +33,11 @@ def read_key(root: Path) -> bytes:
     named = os.environ.get(VARIABLE)
     path = Path(named or Path(os.environ.get("DVC_ROOT") or root) / FILE)
     if not named and not path.exists():
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+        with turn(path.parent / ".work" / "pseudonym-key.lock"):  # the first of several processes makes it
+            if not path.exists():
+                with written_whole(path) as draft:
+                    draft.touch(mode=0o600)
+                    draft.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
     try:
         key = path.read_bytes().strip()
     except FileNotFoundError:
