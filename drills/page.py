@@ -28,7 +28,7 @@ def page_lines(drills: dict[str, Drill], *, records: dict[str, dict[str, Any]]) 
         "Written by `make drill` (`python -m drills [NAME ...] [--seed N] [--share X]`): faults are made on purpose, at",
         "random moments and places drawn from the seed, and what comes of them is counted. The tests try each kind a few",
         "times, with the same functions. What is done about each kind: [architecture](architecture.md),",
-        "[error messages](bad-input.md), [tracking](tracking.md), [the server](inference.md#served).",
+        "[error messages](bad-input.md), [tracking](tracking.md), [the server](inference.md).",
         "",
         f"**Faults: {faults} of {tried:,} attempts.**",
         "",
