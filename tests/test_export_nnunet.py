@@ -13,6 +13,7 @@ import SimpleITK
 
 from brats_cascade.commands.evaluate import run as evaluate
 from brats_cascade.commands.nnunet import dataset_json, export, numbering
+from brats_cascade.data.pseudonyms import pseudonym, read_key
 from brats_cascade.errors import UserError
 from brats_cascade.project import Project
 
@@ -155,3 +156,20 @@ def test_a_dataset_is_never_without_the_split_and_printed_commands_can_be_typed(
     words = [shlex.split(line) for line in text.splitlines()]
     assert words[1] == ["cd", str(tmp_path / "with a space")]
     assert words[-1][-1] == str(tmp_path / "with a space/scores.json")
+
+
+def test_pseudonyms_stay_and_the_printed_command_scores_by_them(cohort, tmp_path):
+    shutil.copytree(cohort / "cohort", tmp_path / "cohort")
+    key = read_key(tmp_path)
+    ids = {part: [pseudonym(name, key=key) for name in names] for part, names in SPLIT.items()}
+    split_into(tmp_path, ids)
+    options = {"source": "cohort", "layout": "auto", "dataset": 501, "regions": True}
+    text = export(Project(tmp_path), out=tmp_path / "nn", pseudonyms=True, **options)
+    folder = tmp_path / "nn/nnUNet_raw/Dataset501_BratsCascade"
+    assert broken_rules(folder) == [] and not [path for path in (tmp_path / "nn").rglob("*Brats18*")]
+    shutil.copytree(folder / "labelsTs", tmp_path / "nn/predicted")  # as nnUNetv2_predict writes them
+    shutil.copy(folder / "dataset.json", tmp_path / "nn/predicted")
+    _, truth, scheme = re.search(r"(--truth) (\S+) .* --scheme (\w+)$", text).groups()
+    evaluate(Path(truth), prediction=tmp_path / "nn/predicted", out=tmp_path / "scores.json", scheme=scheme)
+    [row] = json.loads((tmp_path / "scores.json").read_text())["cases"]
+    assert row["case"] == ids["test"][0] and row["core_dice"] == 1

@@ -29,5 +29,6 @@ def run(
             dataset=dataset,
             regions=regions,
             workers=workers,
+            pseudonyms=data.pseudonyms,
         )
     )

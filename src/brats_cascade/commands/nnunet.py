@@ -16,8 +16,9 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
-from brats_cascade.data.cases import find_cases
+from brats_cascade.data.cases import search
 from brats_cascade.data.prepare import read_scans
+from brats_cascade.data.pseudonyms import read_key, under_pseudonyms
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.truth import whole_labels
 from brats_cascade.data.writeback import SCHEME_KEY
@@ -40,18 +41,29 @@ NEXT = """{cases} cases in {folder}
 
 
 def export(
-    project: Project, *, source: str, layout: str, out: Path, dataset: int, regions: bool, workers: int = 1
+    project: Project,
+    *,
+    source: str,
+    layout: str,
+    out: Path,
+    dataset: int,
+    regions: bool,
+    workers: int = 1,
+    pseudonyms: bool = False,
 ) -> str:
     """Writes nnUNet_raw and, in nnUNet_preprocessed, splits_final.json; says what to run next.
 
-    `source` and `layout` are those of params.yaml; `dataset` is nnU-Net's number; with `regions` it trains on these, not on
-    single labels.
+    `source`, `layout` and `pseudonyms` are those of params.yaml; `dataset` is nnU-Net's number; with `regions` it trains on
+    these, not on single labels.
 
     Raises:
         UserError: A case of data/splits.json cannot be found or read, or the dataset is there already.
     """
     sets = read_json(project.splits)
-    found = {case.name: case for case in find_cases(project.root / source, layout=layout, from_params=True)}
+    cohort = search(project.root / source, layout=layout, from_params=True)
+    if pseudonyms:
+        cohort = under_pseudonyms(cohort, key=read_key(project.root))
+    found = {case.name: case for case in cohort.cases}
     names = [*sets["train"], *sets["validation"], *sets["test"]]
     lost = [name for name in names if name not in found or found[name].truth is None]
     if lost:
@@ -72,9 +84,11 @@ def export(
             work = partial(write_case, folder=draft, end=end, scheme=scheme)
             run_cases(work, [found[name] for name in members], workers=workers, title=f"images{end}")
         write_json(draft / "dataset.json", dataset_json(scheme, cases=len(trained), regions=regions))
-    places = {"out": out, "source": source, "predicted": out / "predicted", "scores": out / "scores.json"}
+    truth = folder / "labelsTs" if pseudonyms else source  # by the names that nnU-Net knows
+    places = {"out": out, "source": truth, "predicted": out / "predicted", "scores": out / "scores.json"}
     quoted = {name: shlex.quote(str(path)) for name, path in places.items()}
-    return NEXT.format(cases=len(names), folder=folder.relative_to(out), dataset=dataset, **quoted)
+    text = NEXT.format(cases=len(names), folder=folder.relative_to(out), dataset=dataset, **quoted)
+    return f"{text} --scheme {scheme}" if pseudonyms else text
 
 
 def numbering(schemes: Iterable[str]) -> str:
