@@ -93,3 +93,17 @@ def test_what_cannot_be_fused_is_one_line(tmp_path, capsys):
             fuse([a, b], **{**options, **changed})
     with pytest.raises(UserError, match="/none: no folder of segmentations"):
         fuse([a, tmp_path / "none"], **options)
+
+
+def test_a_file_of_somebody_elses_stays_and_one_of_fuse_is_written_again(tmp_path, capsys):
+    for name in ("a", "b"):
+        write(tmp_path / name / "X.nii.gz", np.ones((4, 5, 6)))
+    out = tmp_path / "out"
+    write(out / "X_seg.nii.gz", np.zeros((4, 5, 6)))
+    drawn = (out / "X_seg.nii.gz").read_bytes()
+    options = {"out": out, "method": "majority", "scheme": ""}
+    assert fuse([tmp_path / "a", tmp_path / "b"], **options) == 1
+    assert "X_seg.nii.gz: was not written by fuse and stays as it is" in capsys.readouterr().err
+    assert (out / "X_seg.nii.gz").read_bytes() == drawn
+    (out / "X_seg.nii.gz").unlink()
+    assert [fuse([tmp_path / "a", tmp_path / "b"], **options) for _ in range(2)] == [0, 0]

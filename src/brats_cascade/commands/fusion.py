@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
-from brats_cascade.data.images import from_canonical, read_image, write_labels
+from brats_cascade.data.images import from_canonical, header_texts, read_image, write_labels
 from brats_cascade.data.writeback import read_scheme
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import list_label_files
@@ -15,6 +15,7 @@ from brats_cascade.evaluation.score_files import check_place, read_labels
 from brats_cascade.labels import SCHEMES, recode
 
 UNDECIDED = 255
+NOTE = "brats-cascade fuse"  # at the start of `descrip`: such a file may be written again
 METHODS: Mapping[str, Callable[..., SimpleITK.Image]] = {
     "staple": SimpleITK.MultiLabelSTAPLE,
     "majority": SimpleITK.LabelVoting,
@@ -65,6 +66,8 @@ def fuse_labels(raters: Sequence[np.ndarray], *, method: str) -> tuple[np.ndarra
 
 
 def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -> str:
+    if path.exists() and not header_texts(path).get("descrip", "").startswith(NOTE):
+        raise UserError(f"{path}: was not written by fuse and stays as it is; move it or choose another --out")
     schemes = [read_scheme(file) or scheme for file in files]
     if not all(schemes):
         raise UserError(f"{files[schemes.index('')]}: does not name its label numbers; give them with --scheme")
@@ -76,7 +79,7 @@ def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -
     fused, undecided = fuse_labels(raters, method=method)
     labels = recode(fused, table=SCHEMES[schemes[0]].from_canonical)
     labels = from_canonical(labels, affine=read_image(files[0]).affine)
-    note = f"brats-cascade fuse, {method} of {len(files)}"
+    note = f"{NOTE}, {method} of {len(files)}"
     write_labels(path, labels, like=files[0], dtype=np.uint8, note=note, scheme=schemes[0])
     tumour = int(np.any(raters, axis=0).sum())
     return f"{path}: {undecided} voxels undecided by {method}, {tumour} called tumour by any of {len(files)}"
