@@ -18,6 +18,7 @@ import uvicorn
 
 from brats_cascade.commands import serve
 from brats_cascade.errors import UserError
+from brats_cascade.inference import requests
 from brats_cascade.inference.requests import answer_row
 from brats_cascade.inference.server import Server
 
@@ -128,7 +129,7 @@ def test_errors_are_one_line_without_a_stack_trace() -> None:
     assert '"case"' in page and '"image"' in page and "//" not in re.sub(r"<!DOCTYPE.*?>", "", page)
 
 
-def test_no_file_is_read_outside_the_servers_folder(tmp_path, write_nifti_case) -> None:
+def test_no_file_is_read_outside_the_servers_folder(tmp_path, write_nifti_case, monkeypatch) -> None:
     root, other = tmp_path / "root", write_nifti_case(tmp_path / "other", "B")
     inside = write_nifti_case(root, "A", omit=("t2",))
     (inside / "A_t2.nii.gz").symlink_to(other / "B_t2.nii.gz")
@@ -158,6 +159,11 @@ def test_no_file_is_read_outside_the_servers_folder(tmp_path, write_nifti_case) 
             answer_row({"case": name}, root=root, **given)
         said.add(str(caught.value).partition(": ")[2])
     assert len(said) == 1 and "below the server's folder of cases" in said.pop()
+    (root / "disk").symlink_to("/")
+    monkeypatch.setattr(requests, "find_cases", lambda folder: pytest.fail(f"{folder} was searched"))
+    for name in (".", "disk/..", "listed/.."):  # a search would walk through the link
+        with pytest.raises(UserError, match="below the server's folder of cases"):
+            answer_row({"case": name}, root=root, **given)
     with pytest.raises(UserError, match="this server reads no files"):
         answer_row({"case": str(other)}, root=None, **given)
     with pytest.raises(UserError, match="at most 512 voxels"):

@@ -1,6 +1,7 @@
 """What a served model answers: a row with `case` or `image` in, its segmentation out."""
 
 import base64
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from brats_cascade.inference.segment import Member
 
 ROOT = "BRATS_CASCADE_CASES"  # environment variable: the folder below which requests may name cases; without it, none
 LARGEST = 512  # voxels of an image along an axis
+MOST_ENTRIES = 500  # files and folders below the folder of one case
 
 
 def answer_row(
@@ -67,13 +69,23 @@ def _find(name: str, *, root: Path) -> Case:
     """The one case of a folder; the same words whatever is wrong, so that nobody learns what lies elsewhere."""
     try:
         folder = (root / name).resolve()
-        if folder.is_relative_to(root) and folder.is_dir() and find_listing(folder) is None:
+        if folder.is_relative_to(root) and _is_one(folder) and find_listing(folder) is None:
             cases = find_cases(folder)
             if len(cases) == 1 and all(_is_inside(path, root=root) for path in cases[0].files):
                 return cases[0]
     except (OSError, ValueError, RuntimeError, UserError):  # a name that no folder can have, or no case in it
         pass
     raise UserError(f"case {name}: expected the folder of one case, without links, below the server's folder of cases")
+
+
+def _is_one(folder: Path) -> bool:
+    """Whether it can be the folder of one case: few entries, and no link to a folder, which a search would follow."""
+    count = 0
+    for place, folders, files in os.walk(folder):
+        count += len(folders) + len(files)
+        if count > MOST_ENTRIES or any(os.path.islink(f"{place}/{name}") for name in folders):  # noqa: PTH114
+            return False
+    return count > 0
 
 
 def _is_inside(path: Path, *, root: Path) -> bool:
