@@ -83,6 +83,8 @@ def _pairs(task: Task, found: Findings) -> None:
         write_layout(place, layout, images=images, labels=labels)
         (folder,) = [path for path in place.rglob("*") if path.name in ("BRATS_HG0001", "Brats18_ABC_1")]
         for what in dict.fromkeys((first, second)):
+            if not all(path.is_file() or path.is_dir() for path in folder.rglob("*")):
+                break  # the second damage would read a pipe or a device
             try:
                 BAD[what][1](folder)
             except Exception:  # the second damage does not fit what the first has left
