@@ -84,7 +84,7 @@ newest: ## the fast tests under the newest releases that pyproject.toml allows, 
 	@sed -n 's/^\([a-z0-9.-]*\)==\([^ ;]*\).*/\1 \2/p' requirements.txt | diff - .work/newest/releases.txt | grep '^[<>]' || true # pinned and newest
 	.work/newest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-mutants: $(STAMP) ## changes of the code that no test notices, into docs/results/mutants.md (15 minutes)
+mutants: $(STAMP) ## changes of the code that no test notices, into docs/results/mutants.md (about 5 minutes)
 	@test -d .work/mutmut || $(PIP) --require-hashes --target .work/mutmut -r benchmarks/mutmut.txt
 	@PYTHONPATH=.work/mutmut $(BIN)/python -m benchmarks.mutants
 

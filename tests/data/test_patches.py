@@ -204,6 +204,7 @@ def test_the_summary_of_one_voxel_and_one_set():
     case = one_slice([0])
     census = count_voxels([case], classes=FOUR)
     sets = {"phase2": natural_set([case], count=1, seed=0, classes=FOUR)}
+    assert [len(table) for table in draw_patch_sets([case], seed=0, classes=FOUR).values()] == [0, 0]  # as asked for
     summary = summarise(sets, asked={"phase2": 1}, census=census, seed=0)
     assert summary["frequencies"] == summary["voxel_shares"] == {"0": 1, "1": 0, "2": 0, "4": 0}
     shares = "everything else 100.0%, necrosis 0.0%, edema 0.0%, enhancing tumour 0.0%"
@@ -242,12 +243,15 @@ def test_unusable_cases_are_refused_by_name():
         ([100, 5, 100], 31, [13, 5, 13]),
         ([100, 5, 100], 30, [13, 5, 12]),
         ([3, 0, 50, 1], 20, [3, 0, 16, 1]),
+        ([2, 5, 5], 7, [2, 3, 2]),
         ([3, 4], 100, [3, 4]),
         ([3, 4], 0, [0, 0]),
     ],
 )
 def test_equal_quotas(available, total, expected):
-    np.testing.assert_array_equal(equal_quotas(np.array(available), total=total), expected)
+    quotas = equal_quotas(np.array(available), total=total)
+    np.testing.assert_array_equal(quotas, expected)
+    assert quotas.dtype == np.int64
 
 
 def test_proportional_shares_are_exact_and_unbiased():

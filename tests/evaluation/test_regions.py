@@ -117,6 +117,11 @@ def test_both_empty_is_perfect_and_one_empty_is_the_worst():
         assert scores["complete_hd95"] == NO_MATCH_MM == pytest.approx(math.sqrt(240**2 + 240**2 + 155**2), abs=1e-4)
 
 
+def test_specificity_is_1_where_all_is_tumour():
+    full = np.full((2, 2, 2), 4, np.uint8)
+    assert score_case(full, full, spacing=SPACING)["enhancing_specificity"] == 1
+
+
 def test_equal_masks_are_at_distance_nought_also_at_the_edge():
     mask = np.ones((3, 4, 5), bool)
     assert hausdorff95(mask, mask, spacing=SPACING) == 0.0
@@ -135,6 +140,7 @@ def test_a_mask_and_the_arguments_stay_as_they_were():
         (np.zeros((2, 2, 2), int), np.zeros((2, 2, 3), int), SPACING, r"received \(2, 2, 2\) and \(2, 2, 3\)"),
         (np.zeros((2, 2), int), np.zeros((2, 2), int), SPACING, "slices, rows, columns"),
         (np.full((2, 2, 2), 5), np.zeros((2, 2, 2), int), SPACING, "truth: expected canonical labels 0 to 4"),
+        (np.zeros((2, 2, 2), int), np.full((2, 2, 2), 5), SPACING, "prediction: expected canonical labels 0 to 4"),
         (np.zeros((2, 2, 2), int), np.zeros((2, 2, 2), int), (1.0, 0.0, 1.0), "three positive voxel sizes"),
     ],
 )  # fmt: skip
