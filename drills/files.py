@@ -36,8 +36,8 @@ def _cohort(task: Task, found: Findings) -> None:
     project = new_project(task.folder / "project")
     cohort = project / "data/raw/cohort"
     names = write_cohort(cohort)
-    images, labels = tiny_volumes(seed=7)
     for number, name in enumerate(HOSTILE):
+        images, labels = tiny_volumes(seed=1000 + number)  # the same voxels twice would be set aside
         place = cohort / f"named{number}"
         write_layout(place, "brats2017", images=images, labels=labels)
         for path in sorted(place.rglob("*"), reverse=True):
