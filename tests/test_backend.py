@@ -32,6 +32,7 @@ def test_packages_that_nothing_needs_are_not_imported_at_the_start_and_can_be_la
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["export", "sweep"])
 def test_a_backend_that_the_networks_do_not_run_on_is_refused_on_one_line(command: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").touch()  # a project's folder, which sweep asks for first
     words = {"export": ["--model", "models/x", "--out", "out"], "sweep": ["--trials", "1"]}[command]
     done = subprocess.run(
         [sys.executable, "-m", "brats_cascade.cli", command, *words],

@@ -13,6 +13,7 @@ from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import reason_of
+from brats_cascade.tracking.system import ENABLED
 from brats_cascade.training.batches import TrainingData
 
 EMPTY = Material(TrainingData([], [], {}, (0, 4)), {})
@@ -47,6 +48,7 @@ def tracked(monkeypatch):
         yield Quiet(given)
 
     monkeypatch.setattr(records, "_opened", opened)
+    monkeypatch.setenv(ENABLED, "false")  # the state of the machine: that needs a run in a store
     return given
 
 
