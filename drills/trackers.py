@@ -15,6 +15,8 @@ NAME = "two_path"
 LIMIT = 20.0  # seconds: the default of BRATS_CASCADE_LOGGING_SECONDS, for each stage
 SLACK = 30.0  # seconds that two stages may differ by on a busy machine, besides
 AT_ONCE = 3
+# What a stage says of it: the one that finds the server away, and the one after it, which has no run to go on with.
+TOLD = ("nothing more is logged there in this run", "what MLflow did not get of it is logged by the next")
 OUTS = [f"models/{NAME}", f"metrics/{NAME}/summary.json", f"segmentations/{NAME}"]
 
 
@@ -63,16 +65,15 @@ def _untrained(project: Path) -> Path:
 
 def _stages(project: Path, *, port: int) -> tuple[dict[str, float], list[str]]:
     """Seconds of both stages, of which waiting may be LIMIT each, and what was wrong."""
-    seconds, faults, told = {}, [], 0
+    seconds, faults = {}, []
     for kind in ("train", "evaluate"):
         began = time.monotonic()
         text, status = run(stage(f"{kind}@{NAME}"), cwd=project, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
         seconds[kind] = time.monotonic() - began
-        told += text.count("nothing more is logged there in this run")
+        if not any(words in text for words in TOLD):
+            faults.append(f"{kind} does not say that MLflow did not get all of it")
         if status or "Traceback" in text:
             faults.append(f"{kind} ended with {status}: {text[-300:]}")
-    if told != 2:
-        faults.append(f"said {told} times that nothing more is logged, expected once in each stage")
     usual = {kind: seconds_of(quiet(), f"{kind}@{NAME}") for kind in seconds}
     for kind, spent in seconds.items():
         if spent > usual[kind] + LIMIT + SLACK * (1 + os.getloadavg()[0]):
@@ -86,7 +87,7 @@ DRILLS = {
         f"`train` and `evaluate` of {NAME} with `MLFLOW_TRACKING_URI` at a server on the loopback that behaves as named; then "
         "`brats-cascade results` without it. A fault: an exit status that is not 0, a traceback, a network or score that is "
         f"not bit for bit that of a run without a server, more than {LIMIT:g} s of waiting in a stage (and what a busy machine "
-        "takes), more or less than one warning in each stage, a run that is not logged afterwards in a final state.",
+        "takes), a stage that does not say that something is not logged, a run that is not logged afterwards in a final state.",
         run_trackers,
     )
 }
