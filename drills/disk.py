@@ -80,6 +80,7 @@ class Place:
         text, status = run(stage(self._name), cwd=self._project)
         lines = [line for line in text.splitlines() if line.startswith("error: ")]
         if status == 0:
+            self._clear()  # there is room for it
             return []
         said += lines[:1]
         if status == 1 and len(lines) == 1 and "Traceback" not in text:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from brats_cascade import cli
 from brats_cascade.errors import MachineError, UserError, ending_in_one_line, is_trouble, naming
@@ -95,3 +96,12 @@ def test_ctrl_c_is_one_line(capsys):
         raise KeyboardInterrupt
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted; the same command continues\n"
+
+
+def test_the_line_does_not_stand_behind_a_bar_of_progress(capsys):
+    cases = iter(bar := tqdm(range(3), desc="cases"))
+    with pytest.raises(SystemExit), ending_in_one_line():
+        next(cases)
+        raise UserError("a: expected b, found c")
+    bar.close()
+    assert "error: a: expected b, found c" in capsys.readouterr().err.splitlines()

@@ -100,7 +100,7 @@ def ending_in_one_line() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
+        _say("interrupted; the same command continues")
         sys.exit(130)
     except (UserError, MachineError) as error:
         message = str(error)
@@ -114,8 +114,18 @@ def ending_in_one_line() -> Iterator[None]:
             raise
     else:
         return
-    print(f"error: {message}", file=sys.stderr)
+    _say(f"error: {message}")
     sys.exit(1)
+
+
+def _say(line: str) -> None:
+    """Writes a line of its own, also where a bar of progress is being drawn."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
