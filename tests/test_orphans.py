@@ -63,3 +63,33 @@ def test_a_stage_started_by_hand_outlives_its_shell(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("DVC_STAGE", raising=False)
     monkeypatch.setattr(orphans, "watch", lambda *_, **__: pytest.fail("watched"))
     orphans.end_with_dvc()
+
+
+SPREAD = """
+import os, pathlib, sys, time
+from brats_cascade.data.spread import run_cases
+
+def work(case):
+    pathlib.Path(sys.argv[1], str(os.getpid())).touch()
+    time.sleep(60)
+
+run_cases(work, ["a", "b"], workers=2, title="a")
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_share_cases_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    source = str(Path(__file__).parents[1] / "src")
+    words = [sys.executable, "-c", SPREAD, str(tmp_path)]
+    first = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": source})
+    until = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
+    first.kill()
+    left = psutil.wait_procs(workers, timeout=10)[1]
+    first.wait()
+    for process in left:
+        process.kill()
+    assert not left

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
+from brats_cascade.orphans import watch
 
 Row = dict[str, Any]
 
@@ -54,8 +55,7 @@ def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, sc
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    if scheduler:
-        work = partial(_work_in, Path.cwd(), work)
+    work = partial(_work_in, Path.cwd(), work) if scheduler else partial(_work_below, os.getpid(), work)
     try:
         with _cluster(scheduler):
             parallel = Parallel(
@@ -77,6 +77,17 @@ def _work_in(folder: Path, work: Callable[[Case], Row], case: Case) -> Row:
     """On a worker of the cluster: relative paths mean what they mean here."""
     os.chdir(folder)
     return work(case)
+
+
+def _work_below(parent: int, work: Callable[[Case], Row], case: Case) -> Row:
+    """In a process of this machine, which ends with the one that started it: joblib's would wait for more."""
+    _end_with(parent)
+    return work(case)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    watch(lambda: os.getppid() == parent, end=lambda: os._exit(1))
 
 
 @contextmanager
