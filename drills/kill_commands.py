@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from drills.project import copy_of, differing, drafts_in, quiet, run, run_states
 
 CLI = (sys.executable, "-m", "brats_cascade.cli")
 TRIALS = 3
-SWEEP_SECONDS, PREDICT_SECONDS = 40.0, 25.0  # moments are drawn up to here
+SWEEP_SECONDS = 40.0  # moments are drawn up to here
 
 
 def run_sweep(task: Task) -> Findings:
@@ -42,13 +43,16 @@ def run_predict(task: Task) -> Findings:
     """Segmentations of the whole cohort, with one process and with two."""
     project, found = copy_of(quiet(), task.folder / "project"), Findings()
     given = [*CLI, "predict", "data/raw/phantom", "--model", "models/two_path", "--model", "models/input_cascade"]
+    began = time.monotonic()
     text, status = run([*given, "--out", "calm"], cwd=project)
+    calm = time.monotonic() - began
     if status:
         raise RuntimeError(text)
     for workers in ("1", "2"):
         words = [*given, "--workers", workers, "--out", "found"]
         rng = np.random.default_rng([task.seed, int(workers)])
-        kills, faults = _ends(words, project, seconds=PREDICT_SECONDS, times=task.times(1), rng=rng)
+        out = project / "found"
+        kills, faults = _ends(words, project, seconds=calm, times=task.times(1), rng=rng, afresh=out)
         text, status = run(words, cwd=project)
         if status:
             faults.append(f"the same command, not disturbed, ended with {status}: {text[-300:]}")
@@ -66,17 +70,21 @@ def _differing(project: Path) -> list[str]:
 
 
 def _ends(
-    words: list[str], project: Path, *, seconds: float, times: int, rng: np.random.Generator
+    words: list[str], project: Path, *, seconds: float, times: int, rng: np.random.Generator, afresh: Path | None = None
 ) -> tuple[list[Killed], list[str]]:
-    """Ends a command `times` in each way; one that had come to its end needs no more kills."""
+    """Ends a command `times` in each way; one that had come to its end needs no more kills, unless it begins `afresh`."""
     kills, faults = [], []
     for way in [way for _ in range(times) for way in WAYS]:
+        if afresh is not None:
+            shutil.rmtree(afresh, ignore_errors=True)
         moment = float(rng.uniform(0, seconds))
         done = kill(words, cwd=project, way=way, moment=moment, ready=lambda _: True)
         if done.late:
             if done.status:
                 faults.append(f"ended by itself with {done.status} after the kill before: {done.text[-300:]}")
-            break
+            if afresh is None:
+                break
+            continue
         kills.append(done)
         if done.left:
             faults.append(f"{way} after {moment:.1f} s: {done.left} processes did not end")
