@@ -1,4 +1,7 @@
-"""Runs every benchmark and rewrites docs/results/speed.md and README's three numbers; `--page` does the latter alone."""
+"""Runs the named benchmarks, or all, and rewrites docs/results/speed.md and README's three numbers.
+
+`--page` rewrites the page and README alone.
+"""
 
 import json
 import subprocess
@@ -45,7 +48,10 @@ GPU = {
 
 def main() -> None:
     """Each benchmark is a process of its own, so that none inherits another's memory or threads."""
-    for name in () if "--page" in sys.argv else ALL:
+    named = [name for name in sys.argv[1:] if name != "--page"]
+    if unknown := [name for name in named if name not in ALL]:
+        sys.exit(f"error: no benchmark is called {', '.join(unknown)}; known: {', '.join(ALL)}")
+    for name in named if "--page" in sys.argv else named or ALL:
         print(f"\n{name}", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
     PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")

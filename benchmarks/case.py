@@ -49,7 +49,7 @@ def main() -> None:
                 "operations / R, s": round(needed / rate, 1),
                 "over operations / R": round(seconds * rate / needed, 2),
                 "float32 over this": round(rows[0]["seconds"] / seconds, 2) if rows else 1.0,
-                "complete Dice against float32": _agreement(labels, precision=precision) if trained else "",
+                **({"complete Dice against float32": _agreement(labels, precision=precision)} if trained else {}),
             }
         )
     report("case", rows=rows)
