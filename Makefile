@@ -16,7 +16,7 @@ QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DI
 # One setting for OpenMP and BLAS keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup versions repro lint test coverage test-fast docs ui bench drill lock newest mutants clean-venv
+.PHONY: help setup versions repro lint test test-fast docs ui bench drill lock newest mutants clean-venv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -47,10 +47,7 @@ lint: $(STAMP) ## linter, type checker and the layers of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 
-test: lint ## linter, type checker and the tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-
-coverage: $(STAMP) ## the tests once more, for the line coverage of src; fails below the bar in pyproject.toml
+test: lint ## linter, type checker and the tests, with the line coverage of src
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/coverage combine --quiet
