@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from limits import small_files
 
 from brats_cascade import tracking
 from brats_cascade.costs import keep_costs, weights_of
@@ -206,6 +207,18 @@ def test_a_call_that_fails_half_way_silences_the_run(project, caplog):
         run.log_scores({"core": {"dice": 0.7}})
     assert run.client.get_run(run.id).data.metrics == {"test/core/dice": 0.5}
     assert sum("nothing more is logged" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_full_disk_under_the_store_is_told_on_one_line(project, monkeypatch, capfd, caplog):
+    with tracking.start_run("full", root=project, finish=True) as run:
+        size = (project / "mlflow.db").stat().st_size
+        with small_files(size):
+            for step in range(200):
+                run.log_later([(f"m{number}", 0.5, step) for number in range(50)])
+            run.settle()
+        assert not run.online
+    assert "Traceback" not in capfd.readouterr().err
+    assert [(record.name, record.exc_info) for record in caplog.records] == [("brats_cascade.tracking.run", None)]
 
 
 def test_queued_experiments_log_to_the_real_repository(monkeypatch, tmp_path):

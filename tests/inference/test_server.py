@@ -1,6 +1,7 @@
 """The HTTP server: requests come from anywhere, and many at once."""
 
 import base64
+import gc
 import gzip
 import http.client
 import json
@@ -89,6 +90,27 @@ def test_after_the_deadline_what_waits_is_dropped_and_a_stuck_server_says_so() -
             time.sleep(0.01)
         assert len(held.asked) == 1  # the other two never began
         assert ask(port, {"case": "D"})[0] == 200
+
+
+def test_what_fails_after_its_deadline_or_after_the_server_leaves_nothing_in_the_log(caplog) -> None:
+    held = Held()
+
+    def fails(row, *, number):
+        held(row, number=number)
+        raise UserError(f"{row['case']}: no such case")
+
+    server = Server(fails, waiting=0, deadline=0.2)
+    with serving(server.app()) as port:
+        assert ask(port, {"case": "A"})[0] == 504
+        held.go.set()
+        while ask(port, "", path="/ping")[0] != 200:
+            time.sleep(0.01)
+        gc.collect()  # asyncio logs an error that nobody has looked at once its future is gone
+        held.go.clear()
+        assert ask(port, {"case": "B"})[0] == 504
+    held.go.set()
+    server._pool.shutdown(wait=True)
+    assert held.asked == ["A", "B"] and not [record.getMessage() for record in caplog.records]
 
 
 def test_a_client_that_leaves_is_dropped() -> None:

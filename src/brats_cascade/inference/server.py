@@ -73,7 +73,7 @@ class Server:
             if job is None or job.cancel():
                 self._leave()
             else:
-                job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
+                job.add_done_callback(lambda _: self._leave_from(loop))
 
     async def ping(self, request: Request) -> Response:
         """Tells whether requests are answered: not while one is computed for longer than the deadline."""
@@ -104,6 +104,10 @@ class Server:
     def _leave(self) -> None:
         self._inside -= 1
 
+    def _leave_from(self, loop: asyncio.AbstractEventLoop) -> None:
+        with contextlib.suppress(RuntimeError):  # the server has ended meanwhile, and its loop is closed
+            loop.call_soon_threadsafe(self._leave)
+
     @contextlib.asynccontextmanager
     async def _life(self, app: Starlette) -> AsyncIterator[None]:
         yield
@@ -122,12 +126,19 @@ class Server:
 async def _result(job: "Future[bytes]", request: Request) -> bytes | None:
     """Waits for a job; None if its client left first."""
     done, gone = asyncio.wrap_future(job), asyncio.create_task(_gone(request))
+    done.add_done_callback(_seen)
     both: set[asyncio.Future[Any]] = {done, gone}
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         return done.result() if done.done() else None
     finally:
         gone.cancel()
+
+
+def _seen(done: "asyncio.Future[bytes]") -> None:
+    """Takes note of an error, also once nobody waits any more; asyncio would log it with a stack trace."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def _gone(request: Request) -> None:

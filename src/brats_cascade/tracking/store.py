@@ -1,6 +1,7 @@
 """Where runs go, and how two processes that start at once share a new store."""
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# They log the traceback of what they raise besides, such as of a full disk, which a run reports on one line.
+for _name in ("mlflow.store.db.utils", "sqlalchemy.pool"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
