@@ -1,5 +1,6 @@
 """Draws the patch sets: data/patches/{phase1,phase2,validation}.parquet and summary.json; shards/ on request."""
 
+import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.stages.patches import patches
 from brats_cascade.stages.script import run
 

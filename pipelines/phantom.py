@@ -1,5 +1,6 @@
 """Makes the embedded default cohort: data/raw/phantom."""
 
+import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.stages.phantom import phantom
 from brats_cascade.stages.script import run
 

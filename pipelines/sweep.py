@@ -2,6 +2,7 @@
 
 import sys
 
+import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.cli import main
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Trains one entry of params.yaml `experiments`: models/E with the network, its history and its record."""
 
+import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.stages.script import run
 from brats_cascade.stages.train import train
 

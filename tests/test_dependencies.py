@@ -21,6 +21,7 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/costs.py": "costs are no outputs; compare, which shows them, depends on it",
     "src/brats_cascade/environment.py": "what a training ran in, in its costs",
     "src/brats_cascade/errors.py": "messages",
+    "src/brats_cascade/interrupted.py": "how a process ends",
     "src/brats_cascade/metering.py": "costs, which are no outputs",
     "src/brats_cascade/leaving.py": "how a process ends",
     "src/brats_cascade/orphans.py": "ends a stage whose DVC was killed",

@@ -2,15 +2,19 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tqdm import tqdm
 
-from brats_cascade import cli
+from brats_cascade import cli, interrupted
 from brats_cascade.errors import MachineError, UserError, ending_in_one_line, is_trouble, naming
 from brats_cascade.stages import script
 
+PIPELINES = Path(__file__).parents[1] / "pipelines"
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -96,6 +100,27 @@ def test_ctrl_c_is_one_line(capsys):
         raise KeyboardInterrupt
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted; the same command continues\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [*sorted(path.name for path in PIPELINES.glob("*.py")), "brats_cascade.cli"])
+def test_ctrl_c_while_a_program_imports_is_one_line(tmp_path, program):
+    for name in ("numpy", "pydantic", "typer"):
+        (tmp_path / f"{name}.py").write_text("raise KeyboardInterrupt")
+    words = [PIPELINES / program] if program.endswith(".py") else ["-m", program]
+    path = os.pathsep.join([str(tmp_path), str(PIPELINES.parent / "src")])
+    done = subprocess.run(
+        [sys.executable, *words], env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "interrupted; the same command continues\n")
+
+
+def test_so_is_one_that_a_library_makes_an_error_of_its_own(capsys):
+    error = ValueError("Field `architecture`:\n  KeyboardInterrupt: \n")
+    interrupted._end(type(error), error, None)
+    assert capsys.readouterr().err == "interrupted; the same command continues\n"
+    interrupted._end(ValueError, ValueError("a"), None)
+    assert capsys.readouterr().err.endswith("ValueError: a\n")
 
 
 def test_the_line_does_not_stand_behind_a_bar_of_progress(capsys):

@@ -93,3 +93,22 @@ def test_processes_that_share_cases_end_with_the_one_that_started_them(tmp_path:
     for process in left:
         process.kill()
     assert not left
+
+
+@pytest.mark.slow
+def test_ctrl_c_does_not_interrupt_the_processes_that_share_cases(tmp_path: Path) -> None:
+    interrupting = "import os, signal, sys\nif 'loky' in ' '.join(sys.orig_argv): os.kill(os.getpid(), signal.SIGINT)\n"
+    (tmp_path / "sitecustomize.py").write_text(interrupting)  # while a process starts
+    (tmp_path / "program.py").write_text(
+        "import signal\nfrom brats_cascade.data.spread import run_cases\n"
+        "print(sorted(run_cases(str.upper, ['a', 'b'], workers=2, title='')))\nsignal.raise_signal(signal.SIGINT)"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1] / "src")])
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "['A', 'B']\n")  # the program itself is interrupted
+    assert done.stderr.count("Traceback") == 1 and done.stderr.endswith("KeyboardInterrupt\n")

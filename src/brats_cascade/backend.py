@@ -115,7 +115,7 @@ def _chatter_kept_back() -> Iterator[None]:
         os.dup2(chatter.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             chatter.seek(0)
             os.write(screen, chatter.read())
             raise

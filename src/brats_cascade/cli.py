@@ -1,5 +1,6 @@
 """The command line: brats-cascade ...; every import that takes time waits for the command that needs it."""
 
+import brats_cascade.interrupted  # noqa: F401, I001 - first
 import os
 import sys
 from pathlib import Path

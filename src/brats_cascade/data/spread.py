@@ -1,9 +1,11 @@
 """Spreads the cases over processes of this machine, or over the workers of a Dask cluster, through joblib."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,9 @@ def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, sc
             parallel = Parallel(
                 n_jobs=-1 if scheduler else processes, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
             )
-            yield from parallel(delayed(work)(case) for case in cases)
+            with _none_interrupted():
+                rows = parallel(delayed(work)(case) for case in cases)
+            yield from rows
     except TerminatedWorkerError:
         raise UserError(
             f"a worker process was killed, most likely for want of memory: expected about 1 GB for each of {processes} "
@@ -88,6 +92,20 @@ def _work_below(parent: int, work: Callable[[Case], Row], case: Case) -> Row:
 @cache
 def _end_with(parent: int) -> None:
     watch(lambda: os.getppid() == parent, end=lambda: os._exit(1))
+
+
+@contextmanager
+def _none_interrupted() -> Iterator[None]:
+    """Ctrl-C reaches this process alone, and not those that it starts meanwhile, which end with it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    ensure_running()  # joblib starts it otherwise, after which SIGINT is let through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -1,0 +1,18 @@
+"""Ctrl-C while a program imports, which takes seconds, ends it in one line. Every program imports this module first."""
+
+import sys
+from types import TracebackType
+
+_before = sys.excepthook
+
+
+def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt) or "KeyboardInterrupt" in str(
+        error
+    ):  # pydantic makes it an error of its own
+        print("interrupted; the same command continues", file=sys.stderr)
+    else:
+        _before(kind, error, trace)
+
+
+sys.excepthook = _end
