@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,82 +103,22 @@ def maker_of(path: Path) -> str:
     return ""
 
 
-@dataclass(frozen=True)
 class Project:
-    """The folders and files of a project; everything that several stages share is named here once.
+    """The folders and files of a project below `root`, the folder with params.yaml; everything shared is named here once."""
 
-    Attributes:
-        root: The folder with params.yaml and dvc.yaml; the current one by default.
-    """
-
-    root: Path = Path()
-
-    @property
-    def phantom(self) -> Path:
-        """The synthetic patients."""
-        return self.root / "data/raw/phantom"
-
-    @property
-    def volumes(self) -> Path:
-        """The volume store, a folder per case."""
-        return self.root / "data/volumes"
-
-    @property
-    def cases(self) -> Path:
-        """The per-case table."""
-        return self.root / "data/cases.parquet"
-
-    @property
-    def verdict(self) -> Path:
-        """Which cases are used, and why others are not."""
-        return self.root / "data/verdict.json"
-
-    @property
-    def fingerprint(self) -> Path:
-        """What the used cases are like."""
-        return self.root / "data/fingerprint.json"
-
-    @property
-    def splits(self) -> Path:
-        """The cases of the training, validation and test sets."""
-        return self.root / "data/splits.json"
-
-    @property
-    def patches(self) -> Path:
-        """The patch sets."""
-        return self.root / "data/patches"
-
-    @property
-    def models(self) -> Path:
-        """The trained networks, a folder per experiment."""
-        return self.root / "models"
-
-    @property
-    def metrics(self) -> Path:
-        """The scores, a folder and a short file per experiment."""
-        return self.root / "metrics"
-
-    @property
-    def reports(self) -> Path:
-        """The report and its figures."""
-        return self.root / "reports"
-
-    @property
-    def segmentations(self) -> Path:
-        """The segmentations of the test patients, a folder per experiment."""
-        return self.root / "segmentations"
-
-    @property
-    def work(self) -> Path:
-        """What survives a kill: checkpoints, finished cases, caches; in neither git nor DVC."""
-        return self.root / ".work"
-
-    @property
-    def ingested(self) -> Path:
-        """Finished cases of the ingest stage."""
-        return self.work / "ingest"
-
-    @property
-    def costs(self) -> Path:
-        """Notes of the time and memory of every stage's last run."""
-        return self.work / "cost"
+    def __init__(self, root: Path = Path()) -> None:
+        self.root = root
+        self.phantom = root / "data/raw/phantom"  # the synthetic patients
+        self.volumes = root / "data/volumes"  # the volume store, a folder per case
+        self.cases = root / "data/cases.parquet"  # the per-case table
+        self.verdict = root / "data/verdict.json"  # which cases are used, and why others are not
+        self.fingerprint = root / "data/fingerprint.json"  # what the used cases are like
+        self.splits = root / "data/splits.json"  # the cases of the training, validation and test sets
+        self.patches = root / "data/patches"  # the patch sets
+        self.models = root / "models"  # the trained networks, a folder per experiment
+        self.metrics = root / "metrics"  # the scores, a folder and a short file per experiment
+        self.reports = root / "reports"  # the report and its figures
+        self.segmentations = root / "segmentations"  # of the test patients, a folder per experiment
+        self.work = root / ".work"  # what survives a kill: checkpoints, caches; in neither git nor DVC
+        self.ingested = self.work / "ingest"  # finished cases of the ingest stage
+        self.costs = self.work / "cost"  # notes of the time and memory of every stage's last run

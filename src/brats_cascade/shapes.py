@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-Numbers = dict[str, float | None]
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 
 class _Shape(BaseModel):
@@ -13,114 +11,39 @@ class _Shape(BaseModel):
     version: Literal[1] = 1  # of the form; files from before there were versions have none
 
 
-class Splits(_Shape):
-    """data/splits.json."""
-
-    train: list[str]
-    validation: list[str]
-    test: list[str]
-
-
-class Verdict(_Shape):
-    """data/verdict.json."""
-
-    accepted: list[str]
+def _shape(**fields: Any) -> type[_Shape]:
+    """A mapping with these keys: a type, or a type and what counts where the key is missing."""
+    given: dict[str, Any] = {
+        name: field if isinstance(field, tuple) else (field, ...) for name, field in fields.items()
+    }
+    return create_model("Shape", __base__=_Shape, **given)
 
 
-class Patches(_Shape):
-    """data/patches/summary.json."""
-
-    classes: list[int]
-
-
-class Chosen(_Shape):
-    """The part of metrics/E/summary.json on the validation cases."""
-
-    dice: float
-
-
-class Summary(_Shape):
-    """metrics/E/summary.json."""
-
-    complete: Numbers
-    core: Numbers
-    enhancing: Numbers
-    postprocess: Numbers = {}
-    validation: Chosen | None = None
-
-
-class Scores(_Shape):
-    """Of a region."""
-
-    dice: float | None
-
-
-class Compared(_Shape):
-    """An experiment in reports/comparison.json."""
-
-    complete: Scores
-    core: Scores
-    enhancing: Scores
-    patients: int
-
-
-class Comparison(_Shape):
-    """reports/comparison.json."""
-
-    experiments: dict[str, Compared]
-
-
-class Record(_Shape):
-    """models/E/record.json."""
-
-    params: dict[str, Any] = {}
-    data_hashes: dict[str, str] = {}
-
-
-class Facts(_Shape):
-    """What ingest found of a case."""
-
-    case: str
-    patient: str
-    release: str
-    grade: str | None
-
-
-class Meta(_Shape):
-    """meta.json of a case in the store, with the version of its preprocessing (data/prepare.py); ingest redoes another's."""
-
-    version: int = 0  # type: ignore[assignment]
-    facts: Facts
-    spacing: list[float]
-
-
-class Cost(_Shape):
-    """A note in .work/cost."""
-
-    stage: str
-    argument: str
-    seconds: float
-    peak_memory_mb: float
-    when: str
-
-
-class Run(_Shape):
-    """The MLflow run of a training, while it trains and of its network."""
-
-    run_id: str = ""
-
+_NUMBERS = dict[str, float | None]
+_REGION = _shape(dice=float | None)
+_COMPARED = _shape(complete=_REGION, core=_REGION, enhancing=_REGION, patients=int)
+_CHOSEN = _shape(dice=float)
+_FACTS = _shape(case=str, patient=str, release=str, grade=str | None)
+_RUN = _shape(run_id=(str, ""))  # the MLflow run of a training, while it trains and of its network
 
 SHAPES: dict[str, type[_Shape]] = {
-    "data/splits.json": Splits,
-    "data/verdict.json": Verdict,
-    "patches/summary.json": Patches,
-    "metrics/*/summary.json": Summary,
-    "reports/comparison.json": Comparison,
-    "models/*/record.json": Record,
-    "data/volumes/*/meta.json": Meta,
-    ".work/cost/*.json": Cost,
-    ".work/train/*/run.json": Run,
-    ".work/runs/*/*.json": Run,
+    "data/splits.json": _shape(train=list[str], validation=list[str], test=list[str]),
+    "data/verdict.json": _shape(accepted=list[str]),
+    "patches/summary.json": _shape(classes=list[int]),
+    "metrics/*/summary.json": _shape(
+        complete=_NUMBERS,
+        core=_NUMBERS,
+        enhancing=_NUMBERS,
+        postprocess=(_NUMBERS, {}),
+        validation=(_CHOSEN | None, None),
+    ),
+    "reports/comparison.json": _shape(experiments=dict[str, _COMPARED]),  # type: ignore[valid-type]
+    "models/*/record.json": _shape(params=(dict[str, Any], {}), data_hashes=(dict[str, str], {})),
+    # With the version of its preprocessing (data/prepare.py); ingest redoes another's.
+    "data/volumes/*/meta.json": _shape(version=(int, 0), facts=_FACTS, spacing=list[float]),
+    ".work/cost/*.json": _shape(stage=str, argument=str, seconds=float, peak_memory_mb=float, when=str),
+    ".work/train/*/run.json": _RUN,
+    ".work/runs/*/*.json": _RUN,
 }
 
 
