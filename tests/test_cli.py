@@ -29,6 +29,30 @@ def test_every_command_has_a_line_of_help(command):
     assert result.exit_code == 0 and "Usage" in result.output
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "predict a --out=",
+        "predict,,--out=b",
+        "fuse a b --out=",
+        "fuse a,,--out=c",
+        "view a --out=",
+        "view,",
+        "evaluate --truth= --prediction=a --out=b.json",
+        "export --model=a --out=",
+        "cards --out=",
+        "export-nnunet --out=",
+        "data check,",
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").touch()
+    result = invoke(*[word for part in words.split(",") for word in part.split() or [""]])
+    assert result.exit_code == 2 and "is empty" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
 def test_predict_hands_its_options_on(monkeypatch, tmp_path):
     import brats_cascade.commands.predict as command
 

@@ -15,6 +15,7 @@ from brats_cascade.commands.evaluate import run as evaluate
 from brats_cascade.commands.nnunet import dataset_json, export, numbering
 from brats_cascade.data.pseudonyms import pseudonym, read_key
 from brats_cascade.errors import UserError
+from brats_cascade.params.blocks import DataParams
 from brats_cascade.project import Project
 
 SPLIT = {"train": ["Brats18_A_1", "Brats18_B_1"], "validation": ["Brats18_C_1"], "test": ["Brats18_D_1"]}
@@ -62,6 +63,9 @@ def broken_rules(folder: Path) -> list[str]:
     return broken
 
 
+OPTIONS = {"data": DataParams(source="cohort"), "dataset": 501, "regions": True}
+
+
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory, write_nifti_case) -> Path:
     root = tmp_path_factory.mktemp("project")
@@ -73,7 +77,7 @@ def cohort(tmp_path_factory, write_nifti_case) -> Path:
 
 @pytest.fixture(scope="module")
 def written(cohort) -> Path:
-    text = export(Project(cohort), source="cohort", layout="auto", out=cohort / "nn", dataset=501, regions=True)
+    text = export(Project(cohort), out=cohort / "nn", **OPTIONS)
     assert "nnUNetv2_train 501 3d_fullres 0" in text and "4 cases in nnUNet_raw/Dataset501_BratsCascade" in text
     return cohort / "nn"
 
@@ -134,25 +138,23 @@ def test_five_labels_keep_their_numbers_and_a_mixed_cohort_is_merged():
 
 
 def test_what_cannot_be_exported_is_one_line(written, cohort, tmp_path):
-    options = {"source": "cohort", "layout": "auto", "dataset": 501, "regions": True}
     with pytest.raises(
         UserError, match="Dataset501_BratsCascade: is there already; remove it, or choose another --out"
     ):
-        export(Project(cohort), out=written, **options)
+        export(Project(cohort), out=written, **OPTIONS)
     shutil.copytree(cohort / "cohort", tmp_path / "cohort")
     split_into(tmp_path, {**SPLIT, "test": ["Brats18_X_1"]})
     with pytest.raises(UserError, match="names Brats18_X_1, of which cohort holds no truth"):
-        export(Project(tmp_path), out=tmp_path / "nn", **options)
+        export(Project(tmp_path), out=tmp_path / "nn", **OPTIONS)
     assert not (tmp_path / "nn").exists()
 
 
 def test_a_dataset_is_never_without_the_split_and_printed_commands_can_be_typed(cohort, tmp_path):
-    options = {"source": "cohort", "layout": "auto", "dataset": 501, "regions": True}
     (tmp_path / "nnUNet_preprocessed").touch()  # the split cannot be written
     with pytest.raises(NotADirectoryError):
-        export(Project(cohort), out=tmp_path, **options)
+        export(Project(cohort), out=tmp_path, **OPTIONS)
     assert not (tmp_path / "nnUNet_raw/Dataset501_BratsCascade").exists()
-    text = export(Project(cohort), out=tmp_path / "with a space", **options)
+    text = export(Project(cohort), out=tmp_path / "with a space", **OPTIONS)
     words = [shlex.split(line) for line in text.splitlines()]
     assert words[1] == ["cd", str(tmp_path / "with a space")]
     assert words[-1][-1] == str(tmp_path / "with a space/scores.json")
@@ -163,8 +165,9 @@ def test_pseudonyms_stay_and_the_printed_command_scores_by_them(cohort, tmp_path
     key = read_key(tmp_path)
     ids = {part: [pseudonym(name, key=key) for name in names] for part, names in SPLIT.items()}
     split_into(tmp_path, ids)
-    options = {"source": "cohort", "layout": "auto", "dataset": 501, "regions": True}
-    text = export(Project(tmp_path), out=tmp_path / "nn", pseudonyms=True, **options)
+    text = export(
+        Project(tmp_path), out=tmp_path / "nn", **{**OPTIONS, "data": DataParams(source="cohort", pseudonyms=True)}
+    )
     folder = tmp_path / "nn/nnUNet_raw/Dataset501_BratsCascade"
     assert broken_rules(folder) == [] and not [path for path in (tmp_path / "nn").rglob("*Brats18*")]
     shutil.copytree(folder / "labelsTs", tmp_path / "nn/predicted")  # as nnUNetv2_predict writes them

@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
-from brats_cascade.commands import cards, export_nnunet, fuse, licences, serve, sweep, view
-from brats_cascade.commands import predict_options as options
+from brats_cascade.commands import cards, export_nnunet, licences, options, serve, sweep, view
+from brats_cascade.commands.options import PATH
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
 from brats_cascade.leaving import leaving
@@ -102,10 +102,15 @@ def predict(
 @app.command()
 def evaluate(
     truth: Annotated[
-        Path, typer.Option(help="A folder of cases of any supported release or of label files, a listing, or one file.")
+        Path,
+        typer.Option(
+            help="A folder of cases of any supported release or of label files, a listing, or one file.", **PATH
+        ),
     ],
-    prediction: Annotated[Path, typer.Option(help="A folder of segmentations, ours or anybody's, or one file.")],
-    out: Annotated[Path, typer.Option(help="The table: .json (with means and intervals) or .csv.")],
+    prediction: Annotated[
+        Path, typer.Option(help="A folder of segmentations, ours or anybody's, or one file.", **PATH)
+    ],
+    out: Annotated[Path, typer.Option(help="The table: .json (with means and intervals) or .csv.", **PATH)],
     scheme: Annotated[
         str,
         typer.Option(
@@ -122,7 +127,8 @@ def evaluate(
         ),
     ] = False,
     against: Annotated[
-        list[Path] | None, typer.Option(help="Another folder of predictions, to compare these with; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Another folder of predictions, to compare these with; may be repeated.", **PATH),
     ] = None,
 ) -> None:
     """Score segmentations against their ground truth: Dice, PPV, sensitivity, specificity, HD95, volumes, lesion-wise scores.
@@ -143,7 +149,7 @@ def evaluate(
 @app.command()
 def export(
     model: Annotated[str, typer.Option(help="A folder models/EXPERIMENT or an MLflow URI.")],
-    out: Annotated[Path, typer.Option(help="Folder for the exported network and its model.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for the exported network and its model.json.", **PATH)],
     form: Annotated[str, typer.Option("--format", help="keras, saved_model or onnx (extra: onnx).")] = "saved_model",
 ) -> None:
     """Write a trained network for other programs; what was written is checked against the network."""
@@ -194,9 +200,25 @@ def record(
     typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme, kept=kept)))
 
 
+@app.command()
+def fuse(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Two or more folders of segmentations.", parser=options.path, metavar="FOLDER..."),
+    ],
+    out: options.Out,
+    method: Annotated[str, typer.Option(help="staple (weighs each folder by its agreement) or majority.")] = "staple",
+    scheme: Annotated[str, typer.Option(help="Label numbers of files that do not name theirs, as in evaluate.")] = "",
+) -> None:
+    """Fuse segmentations by STAPLE or majority; ties go to the most frequent label, then to the folder named first."""
+    from brats_cascade.commands.fuse import run
+
+    raise typer.Exit(min(1, run(folders, out=out, method=method, scheme=scheme)))
+
+
 @data_app.command("check")
 def check(
-    path: Annotated[Path, typer.Argument(help="A folder of any supported release.")],
+    path: Annotated[Path, typer.Argument(help="A folder of any supported release.", parser=options.path)],
     layout: Annotated[str, typer.Option(help="auto, or a release's name.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     max_gb: options.MaxGb = MAX_GB,
@@ -221,7 +243,6 @@ def main() -> None:
 app.command("view")(view.run)
 app.command("sweep", cls=ProjectCommand)(sweep.run)
 app.command("serve")(serve.run)
-app.command("fuse")(fuse.run)
 app.command("cards", cls=ProjectCommand)(cards.run)
 app.command("export-nnunet", cls=ProjectCommand)(export_nnunet.run)
 app.command("licences")(licences.run)

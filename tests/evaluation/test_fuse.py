@@ -6,7 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from brats_cascade.commands.fusion import fuse, fuse_labels
+from brats_cascade.commands.fuse import fuse_labels
+from brats_cascade.commands.fuse import run as fuse
 from brats_cascade.errors import UserError
 
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])

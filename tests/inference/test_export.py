@@ -121,6 +121,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(form, trained, 
     assert not (tmp_path / "out" / FORMATS[form]).exists()
 
 
+def test_the_name_of_a_file_is_no_folder_to_export_to(trained, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UserError, match=r"out: expected a folder .*; choose another --out") as caught:
+        run(str(trained()), out=tmp_path / "out", form="keras")
+    assert "space" not in str(caught.value) and (tmp_path / "out").read_text() == "mine"
+
+
 def test_wrong_options_are_one_line(trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--format: expected one of keras, saved_model, onnx, received 'pmml'"):
         run(str(trained()), out=tmp_path, form="pmml")

@@ -204,6 +204,22 @@ def test_a_prediction_on_another_grid_or_doubled_is_refused(tmp_path: Path, writ
         match_predictions(other.parent, sources=sources)
 
 
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    for name in "ABCDE":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "meta.json").write_text("{}")
+    with pytest.raises(UserError, match=r"F: no such folder, and no case .* known there: A, B, C and 2 more"):
+        find_sources(Path("F"), store=tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here in which root may write nothing")
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, write_nifti_case: Any) -> None:
+    case = write_nifti_case(tmp_path / "cohort", "Brats18_A")
+    done = CliRunner().invoke(cli.app, ["view", str(case), "--out", "/proc/x.html"])
+    assert isinstance(done.exception, UserError)
+    assert "/proc: expected a folder that can be written to" in str(done.exception)
+
+
 def test_the_pages_of_an_experiments_test_cases_are_written_anew(project: Path, write_nifti_case: Any) -> None:
     for name in "ABC":
         write_nifti_case(project / "HGG", name)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from brats_cascade.commands.options import PATH
 from brats_cascade.errors import UserError
 
 
@@ -12,10 +13,11 @@ def run(
     experiment: Annotated[
         str | None, typer.Option(help="The model's experiment. Default: the best on validation in this folder.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for data.md and model.md.")] = Path("cards"),
+    out: Annotated[Path, typer.Option(help="Folder for data.md and model.md.", **PATH)] = Path("cards"),
 ) -> None:
     """Write the cards of the data and of a trained model, in Markdown."""
     from brats_cascade.costs import RECORD
+    from brats_cascade.inference.output import open_folder
     from brats_cascade.params import load_params
     from brats_cascade.project import Project, read_json, read_json_if_there
     from brats_cascade.report.card import data_card, front_matter
@@ -33,6 +35,7 @@ def run(
         excluded=len(verdict.get("set_aside", ())),
         phantom=phantom,
     )
+    open_folder(out)
     write_text(out / "data.md", card)
     typer.echo(str(out / "data.md"))
     here = best(candidates_here(project.root, experiments=list(params.experiments)))

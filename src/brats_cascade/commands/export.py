@@ -13,6 +13,8 @@ def run(model: str, *, out: Path, form: str) -> Path:
     start_backend()
     from brats_cascade.commands.model import open_models
     from brats_cascade.inference.formats import export_network
+    from brats_cascade.inference.output import open_folder
 
     [member], _ = open_models([model], precision="float32")
+    open_folder(out)
     return export_network(member.network, contract=member.contract, out=out, form=form)

@@ -1,18 +1,89 @@
-"""brats-cascade fuse: several segmentations of the same cases become one."""
+"""brats-cascade fuse: several segmentations of a case become one by SimpleITK's multi-label STAPLE or a majority vote."""
 
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import numpy as np
+import SimpleITK
+
+from brats_cascade.data.images import from_canonical, header_texts, read_image, write_labels
+from brats_cascade.data.writeback import read_scheme
+from brats_cascade.errors import UserError
+from brats_cascade.evaluation.label_files import list_label_files
+from brats_cascade.evaluation.score_files import check_place, read_labels
+from brats_cascade.inference.output import WriteError, open_folder
+from brats_cascade.labels import SCHEMES, recode
+
+UNDECIDED = 255
+NOTE = "brats-cascade fuse"  # at the start of `descrip`: such a file may be written again
+METHODS: Mapping[str, Callable[..., SimpleITK.Image]] = {
+    "staple": SimpleITK.MultiLabelSTAPLE,
+    "majority": SimpleITK.LabelVoting,
+}
 
 
-def run(
-    folders: Annotated[list[Path], typer.Argument(help="Two or more folders of segmentations.", metavar="FOLDER...")],
-    out: Annotated[Path, typer.Option(help="Folder for <case>_seg.nii.gz.")],
-    method: Annotated[str, typer.Option(help="staple (weighs each folder by its agreement) or majority.")] = "staple",
-    scheme: Annotated[str, typer.Option(help="Label numbers of files that do not name theirs, as in evaluate.")] = "",
-) -> None:
-    """Fuse segmentations by STAPLE or majority; ties go to the most frequent label, then to the folder named first."""
-    from brats_cascade.commands.fusion import fuse
+def run(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int:
+    """Fuses every case that is in all folders, tells of each on one line, and gives the number of those that failed.
 
-    raise typer.Exit(min(1, fuse(folders, out=out, method=method, scheme=scheme)))
+    Files are matched by case as in `evaluate`; `scheme` is the key of labels.SCHEMES for those that name none, or "".
+    """
+    for option, value, known in (("--method", method, METHODS), ("--scheme", scheme, {"": "", **SCHEMES})):
+        if value not in known:
+            raise UserError(f"{option}: expected one of {', '.join(filter(None, known))}, got {value!r}")
+    if len(folders) < 2 or len({folder.resolve() for folder in (*folders, out)}) <= len(folders):
+        raise UserError("fuse: expected two or more different folders, and another one for --out")
+    sets = [list_label_files(folder).found for folder in folders]
+    for folder, found in zip(folders, sets, strict=True):
+        if not found:
+            raise UserError(
+                f"{folder}: no folder of segmentations; expected .nii.gz, .nii or .mha files named after their case"
+            )
+    failed = 0
+    for case in sorted(set().union(*sets)):
+        files = [file.path for found in sets for file in found.get(case, ())]
+        try:
+            if [len(found.get(case, ())) for found in sets] != [1] * len(sets):
+                raise UserError(f"{case}: expected one file in each folder, found {', '.join(map(str, files))}")
+            print(_fuse_case(files, path=out / f"{case}_seg.nii.gz", method=method, scheme=scheme))
+        except WriteError:
+            raise
+        except UserError as error:
+            failed += 1
+            print(f"not fused: {error}", file=sys.stderr)
+    return failed
+
+
+def fuse_labels(raters: Sequence[np.ndarray], *, method: str) -> tuple[np.ndarray, int]:
+    """Fuses labels, uint8 volumes of one shape; gives the result and the number of voxels that the method left undecided.
+
+    Those get the label that most raters give, and among equals that of the first of these raters.
+    """
+    voted = METHODS[method]([SimpleITK.GetImageFromArray(rater) for rater in raters], UNDECIDED)
+    fused = SimpleITK.GetArrayFromImage(voted).astype(np.uint8)
+    tied = fused == UNDECIDED
+    votes = np.stack([rater[tied] for rater in raters])
+    support = (votes[:, None] == votes).sum(axis=0)  # how many give the label that each rater gives
+    fused[tied] = np.take_along_axis(votes, support.argmax(axis=0)[None], axis=0)[0]
+    return fused, int(tied.sum())
+
+
+def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -> str:
+    if path.exists() and not header_texts(path).get("descrip", "").startswith(NOTE):
+        raise UserError(f"{path}: was not written by fuse and stays as it is; move it or choose another --out")
+    schemes = [read_scheme(file) or scheme for file in files]
+    if not all(schemes):
+        raise UserError(f"{files[schemes.index('')]}: does not name its label numbers; give them with --scheme")
+    raters, places = zip(
+        *(read_labels(file, scheme=own) for file, own in zip(files, schemes, strict=True)), strict=True
+    )
+    for file, place in zip(files, places, strict=True):
+        check_place(place, expected=places[0], path=file)
+    fused, undecided = fuse_labels(raters, method=method)
+    labels = recode(fused, table=SCHEMES[schemes[0]].from_canonical)
+    labels = from_canonical(labels, affine=read_image(files[0]).affine)
+    open_folder(path.parent)
+    note = f"{NOTE}, {method} of {len(files)}"
+    write_labels(path, labels, like=files[0], dtype=np.uint8, note=note, scheme=schemes[0])
+    tumour = int(np.any(raters, axis=0).sum())
+    return f"{path}: {undecided} voxels undecided by {method}, {tumour} called tumour by any of {len(files)}"

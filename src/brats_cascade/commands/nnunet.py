@@ -23,7 +23,9 @@ from brats_cascade.data.spread import run_cases
 from brats_cascade.data.truth import whole_labels
 from brats_cascade.data.writeback import SCHEME_KEY
 from brats_cascade.errors import UserError
+from brats_cascade.inference.output import open_folder
 from brats_cascade.labels import EDEMA, ENHANCING, LABELS, NECROSIS, NON_ENHANCING, REGIONS, SCHEMES, recode
+from brats_cascade.params.blocks import DataParams
 from brats_cascade.project import Project, read_json
 from brats_cascade.shared import write_json, written_whole
 
@@ -40,39 +42,31 @@ NEXT = """{cases} cases in {folder}
   brats-cascade evaluate --truth {source} --prediction {predicted} --out {scores}"""
 
 
-def export(
-    project: Project,
-    *,
-    source: str,
-    layout: str,
-    out: Path,
-    dataset: int,
-    regions: bool,
-    workers: int = 1,
-    pseudonyms: bool = False,
-) -> str:
+def export(project: Project, *, data: DataParams, out: Path, dataset: int, regions: bool, workers: int = 1) -> str:
     """Writes nnUNet_raw and, in nnUNet_preprocessed, splits_final.json; says what to run next.
 
-    `source`, `layout` and `pseudonyms` are those of params.yaml; `dataset` is nnU-Net's number; with `regions` it trains on
-    these, not on single labels.
+    `dataset` is nnU-Net's number; with `regions` it trains on these, not on single labels.
 
     Raises:
         UserError: A case of data/splits.json cannot be found or read, or the dataset is there already.
     """
     sets = read_json(project.splits)
-    cohort = search(project.root / source, layout=layout, from_params=True)
-    if pseudonyms:
+    cohort = search(project.root / data.source, layout=data.layout, from_params=True)
+    if data.pseudonyms:
         cohort = under_pseudonyms(cohort, key=read_key(project.root))
     found = {case.name: case for case in cohort.cases}
     names = [*sets["train"], *sets["validation"], *sets["test"]]
     lost = [name for name in names if name not in found or found[name].truth is None]
     if lost:
-        raise UserError(f"{project.splits}: names {lost[0]}, of which {source} holds no truth; run `dvc repro split`")
+        raise UserError(
+            f"{project.splits}: names {lost[0]}, of which {data.source} holds no truth; run `dvc repro split`"
+        )
     scheme = numbering(found[name].scheme for name in names)
     place = f"Dataset{dataset:03d}_BratsCascade"
     folder = out / "nnUNet_raw" / place
     if folder.exists():
         raise UserError(f"{folder}: is there already; remove it, or choose another --out or --dataset")
+    open_folder(out)
     trained = sets["train"] + sets["validation"]
     # First, so that no dataset is ever without it: nnU-Net would draw folds of its own, and no line would say so.
     split = [{"train": sets["train"], "val": sets["validation"]}]
@@ -84,11 +78,11 @@ def export(
             work = partial(write_case, folder=draft, end=end, scheme=scheme)
             run_cases(work, [found[name] for name in members], workers=workers, title=f"images{end}")
         write_json(draft / "dataset.json", dataset_json(scheme, cases=len(trained), regions=regions))
-    truth = folder / "labelsTs" if pseudonyms else source  # by the names that nnU-Net knows
+    truth = folder / "labelsTs" if data.pseudonyms else data.source  # by the names that nnU-Net knows
     places = {"out": out, "source": truth, "predicted": out / "predicted", "scores": out / "scores.json"}
     quoted = {name: shlex.quote(str(path)) for name, path in places.items()}
     text = NEXT.format(cases=len(names), folder=folder.relative_to(out), dataset=dataset, **quoted)
-    return f"{text} --scheme {scheme}" if pseudonyms else text
+    return f"{text} --scheme {scheme}" if data.pseudonyms else text
 
 
 def numbering(schemes: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from brats_cascade.commands.options import PATH
 from brats_cascade.errors import UserError
 
 
@@ -14,7 +15,7 @@ def run(
         str | None, typer.Option(help="A folder models/EXPERIMENT or an MLflow URI. Default: the champion.")
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option(help="Folder below which requests may name cases; without it, images only.")
+        Path | None, typer.Option(help="Folder below which requests may name cases; without it, images only.", **PATH)
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5001,

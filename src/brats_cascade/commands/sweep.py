@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from brats_cascade.commands.options import PATH
+
 
 def run(
     trials: Annotated[int, typer.Option(min=0, help="How many the study should have in all, earlier ones included.")],
@@ -32,38 +34,11 @@ def run(
         bool, typer.Option("--apply", help="Write the best trial into params.yaml as an experiment.")
     ] = False,
     page: Annotated[
-        Path | None, typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.")
+        Path | None,
+        typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.", **PATH),
     ] = None,
 ) -> None:
     """Search for better training settings (params.yaml: sweep); the same command continues it."""
-    search(
-        Path.cwd(),
-        trials=trials,
-        workers=workers,
-        storage=storage,
-        study=study,
-        timeout=timeout,
-        apply=apply,
-        page=page,
-    )
-
-
-def search(
-    root: Path,
-    *,
-    trials: int,
-    workers: str = "auto",
-    storage: str | None = None,
-    study: str = "sweep",
-    timeout: float | None = None,
-    apply: bool = False,
-    page: Path | None = None,
-) -> None:
-    """Runs a sweep as the block `sweep` of params.yaml says; the options are those of the command line.
-
-    Raises:
-        UserError: params.yaml or the study is not as it should be, or no trial could be run.
-    """
     from brats_cascade.backend import check_backend
     from brats_cascade.params import load_params
     from brats_cascade.sweep.apply import apply_best
@@ -75,7 +50,7 @@ def search(
 
     check_backend()
     _quiet_libraries()
-    root, started, tell = root.resolve(), time.perf_counter(), partial(print, flush=True)
+    root, started, tell = Path.cwd(), time.perf_counter(), partial(print, flush=True)
     command = shlex.join(["brats-cascade", *sys.argv[1:]])
     plan = plan_of(load_params(root / "params.yaml"))
     address = storage or os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{root / 'optuna.db'}"
@@ -88,13 +63,10 @@ def search(
     if page is not None:
         write_page(page, study=done.study, plan=plan, root=root, command=command)
         tell(f"page: {page}")
-    if done.best is None:
-        tell("no trial is complete yet")
-        return
-    tell(f"best: {line_of(done.best)}")
-    if apply:
+    tell(f"best: {line_of(done.best)}" if done.best else "no trial is complete yet")
+    if done.best and apply:
         tell(apply_best(root / "params.yaml", study=done.study, best=done.best, plan=plan))
-    else:
+    elif done.best:
         tell("the same command with --apply writes it into params.yaml, if it beats the experiment's own settings")
 
 

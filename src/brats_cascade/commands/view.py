@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brats_cascade import MAX_GB
-from brats_cascade.commands.predict_options import MaxGb
+from brats_cascade.commands.options import PATH, MaxGb
 from brats_cascade.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,20 +20,22 @@ def run(
         Path,
         typer.Argument(
             help="A folder or listing of any supported release, with one case or several; or a case of data/volumes, by "
-            "name or folder."
+            "name or folder.",
+            **PATH,
         ),
     ],
     prediction: Annotated[
         Path | None,
-        typer.Option(help="A segmentation of the case, or a folder of segmentations named after their cases."),
+        typer.Option(help="A segmentation of the case, or a folder of segmentations named after their cases.", **PATH),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The page, .html; of several cases a folder. Default: out/CASE.html, or out/cases."),
+        typer.Option(help="The page, .html; of several cases a folder. Default: out/CASE.html, or out/cases.", **PATH),
     ] = None,
     max_gb: MaxGb = MAX_GB,
 ) -> None:
     """Write a page to scroll through a case with its ground truth and a prediction; of several cases, also their list."""
+    from brats_cascade.inference.output import open_folder
     from brats_cascade.project import Project
     from brats_cascade.report.look import find_sources, match_predictions, scene_of
     from brats_cascade.report.viewer import viewer_page, write_cases
@@ -46,12 +48,15 @@ def run(
     def scenes() -> Iterator["Scene"]:
         for name, source in sources.items():
             try:
-                yield scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb)
+                scene = scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb)
             except UserError as error:
                 if len(sources) == 1:
                     raise
                 failed.append(name)
                 print(f"error: {error}", file=sys.stderr)
+                continue
+            open_folder(place.parent if len(sources) == 1 else place)
+            yield scene
         if len(failed) == len(sources):
             raise UserError(
                 f"{case}: none of its {len(sources)} cases can be shown, for the reasons above; no list is written"

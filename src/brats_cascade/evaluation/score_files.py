@@ -109,19 +109,20 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     same = [str(row["case"]) for row in rows if row[SAME]]
     if same:
         said.append(
-            f"equal to the ground truth voxel for voxel: {_first_of(same)}; make sure that these are not copies of it"
+            f"equal to the ground truth voxel for voxel: {first_of(same)}; make sure that these are not copies of it"
         )
     for word, text in MISFITS.items():
         held = [str(row["case"]) for row in rows if word in row[MISFITS_SEEN]]
         if held:
             said.append(
-                f"{text}: {_first_of(held)}; these scores do not tell how the model does on cases like its training's"
+                f"{text}: {first_of(held)}; these scores do not tell how the model does on cases like its training's"
             )
     return said
 
 
-def _first_of(cases: Sequence[str]) -> str:
-    return ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
+def first_of(cases: Sequence[str], *, shown: int = 3) -> str:
+    """The first cases by name, and how many more there are."""
+    return ", ".join(cases[:shown]) + (f" and {len(cases) - shown} more" if len(cases) > shown else "")
 
 
 def _scheme_with(numbers: set[int]) -> str:

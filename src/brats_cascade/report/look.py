@@ -13,7 +13,7 @@ from brats_cascade.data.store import list_cases, open_case, read_meta
 from brats_cascade.data.writeback import read_scheme
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import list_label_files
-from brats_cascade.evaluation.score_files import Place, check_place, read_labels
+from brats_cascade.evaluation.score_files import Place, check_place, first_of, read_labels
 from brats_cascade.report.scene import Scene, make_scene, place_of, whole
 
 Source = Case | Path  # a case's files, or its folder in a volume store
@@ -25,6 +25,9 @@ def find_sources(place: Path, *, store: Path) -> dict[str, Source]:
     `place` may also be the name of a case in `store`, the project's own, which may be missing.
     """
     folder = place if place.exists() else store / place
+    known = list_cases(store)
+    if known and not folder.exists():
+        raise UserError(f"{place}: no such folder, and no case of this name in {store}; known there: {first_of(known)}")
     if read_meta(folder) is not None:
         return {folder.name: folder}
     stored = list_cases(folder)
@@ -52,7 +55,9 @@ def match_predictions(place: Path, *, sources: Mapping[str, Source]) -> dict[str
                     raise UserError(f"{file.case}: two predictions, {found[file.case]} and {file.path}; keep one")
                 found[file.case] = file.path
     if not found:
-        raise UserError(f"--prediction {place}: no segmentation named after {_first(sources)}; name it CASE_seg.nii.gz")
+        raise UserError(
+            f"--prediction {place}: no segmentation named after {first_of(list(sources), shown=1)}; name it CASE_seg.nii.gz"
+        )
     return found
 
 
@@ -82,8 +87,3 @@ def _labels(path: Path, *, scheme: str, place: Place) -> np.ndarray:
 
 def _is_one_of(path: Path, others: Iterable[Path]) -> bool:
     return any(other.exists() and path.exists() and path.samefile(other) for other in others)
-
-
-def _first(names: Iterable[str]) -> str:
-    first, *more = names
-    return f"{first} or {len(more)} more" if more else first

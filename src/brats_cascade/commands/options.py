@@ -1,14 +1,25 @@
-"""The options of `brats-cascade predict`, with their help."""
+"""The options of `brats-cascade predict`, with their help, and what other commands share of them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+
+def path(text: str) -> Path:
+    """A path given on the command line; an empty one, as of a variable that is not set, would be the current folder."""
+    if not str(text):
+        raise typer.BadParameter("is empty; expected a path, or . for the current folder")
+    return Path(text)
+
+
+PATH: dict[str, Any] = {"parser": path, "metavar": "PATH"}
+
 Cases = Annotated[
-    list[Path], typer.Argument(help="Folders of cases, or folders that hold several.", metavar="CASE_DIR...")
+    list[Path],
+    typer.Argument(help="Folders of cases, or folders that hold several.", parser=path, metavar="CASE_DIR..."),
 ]
-Out = Annotated[Path, typer.Option(help="Folder for <case>_seg.nii.gz.")]
+Out = Annotated[Path, typer.Option(help="Folder for <case>_seg.nii.gz.", **PATH)]
 Model = Annotated[
     list[str] | None,
     typer.Option(
@@ -83,5 +94,5 @@ Format = Annotated[
         "--format", help="nifti, or dicom-seg: also <case>_seg.dcm, for cases read from DICOM (extra: dicom)."
     ),
 ]
-Bids = Annotated[Path | None, typer.Option(help="Also copy to this folder, named as BIDS derivatives (_dseg).")]
+Bids = Annotated[Path | None, typer.Option(help="Also copy to this folder, named as BIDS derivatives (_dseg).", **PATH)]
 Colours = Annotated[bool, typer.Option("--colours", help="Also write the labels' colours for ITK-SNAP and 3D Slicer.")]
