@@ -85,6 +85,11 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> "pd.DataFrame":
     return table
 
 
+def read_table_if_there(path: Path) -> "pd.DataFrame | None":
+    """As `read_table`; None if there is no such file."""
+    return read_table(path) if path.is_file() else None
+
+
 def damaged(path: Path, error: Exception) -> UserError:
     """What to say of one of the project's files that cannot be read."""
     cure = f"delete it and run `dvc repro {stage}` again" if (stage := maker_of(path)) else "delete it"

@@ -57,8 +57,3 @@ def test_unseen_cases_are_scored_as_any_segmentation_is():
     assert summary["complete"]["dice"] == pytest.approx(scores["complete_dice"].mean())
     assert summary["rule"].startswith("flair above +")
     assert "specificity" not in summary["complete"]
-
-
-def test_no_training_case_is_refused():
-    with pytest.raises(ValueError, match="no training case"):
-        fit_threshold([])

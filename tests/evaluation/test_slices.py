@@ -58,10 +58,3 @@ def test_the_largest_run_of_slices():
     assert largest_run((truth > 0).sum(axis=(1, 2)), n=3) == [7, 8, 9]
     assert largest_run((truth[:5] > 0).sum(axis=(1, 2)), n=9) == [0, 1, 2, 3, 4]
     assert largest_run([0, 5, 5, 0, 5, 5], n=2) == [1, 2]
-
-
-def test_shapes_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match=r"expected one shape"):
-        slice_table(np.zeros((2, 3, 3), int), np.zeros((2, 3, 4), int))
-    with pytest.raises(ValueError, match=r"expected probabilities of shape \(3, 3, 5\), received \(3, 3, 4\)"):
-        earlier_work_score(np.zeros((3, 3), int), np.zeros((3, 3, 4)))

@@ -82,9 +82,3 @@ def test_the_nine_slices_go_through_the_largest_tumour(stored) -> None:
     assert (np.diff(nine["slice"]) == 1).all()
     sums = [(whole(stored.labels)[start : start + 9] > 0).sum() for start in range(SHAPE[0] - 8)]
     assert nine["slice"].iloc[0] == int(np.argmax(sums[2:6])) + 2
-
-
-def test_a_case_without_truth_is_refused(stored) -> None:
-    bare = StoredCase("A", stored.image, stored.brain, None, stored.meta)
-    with pytest.raises(ValueError, match="expected a case with truth"):
-        score_unseen(bare, labels=stored.labels, probabilities=np.zeros((*BOX, 5)), thresholds=OFF)

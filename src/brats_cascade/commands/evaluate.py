@@ -20,7 +20,7 @@ from brats_cascade.evaluation.regions import EMPTY_REGIONS
 from brats_cascade.evaluation.score_files import MISFITS_SEEN, SAME, notes, schemes_of, score_pair
 from brats_cascade.evaluation.summary import summarise
 from brats_cascade.labels import REGIONS, SCHEMES
-from brats_cascade.report.render import agreement_text
+from brats_cascade.report.render import agreement_text, short
 from brats_cascade.report.text import text_table
 from brats_cascade.shared import write_text
 
@@ -194,7 +194,7 @@ def _lesion_text(summary: Mapping[str, Any]) -> str:
 
 
 def _score(value: float, *, decimals: int = 3) -> str:
-    return "-" if math.isnan(value) else f"{value:.{decimals}f}"
+    return short(value, f".{decimals}f") or "-"
 
 
 def _brief(reasons: Mapping[str, str], *, failed: set[str], several: int = 3) -> list[str]:

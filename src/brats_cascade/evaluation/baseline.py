@@ -2,34 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.store import StoredCase
-
-if TYPE_CHECKING:
-    import pandas as pd
+from brats_cascade.evaluation.regions import score_masks
 
 GRID = np.linspace(0.02, 0.98, 49)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Call complete tumour every voxel of the brain on one side of a value of one modality.
-
-    Attributes:
-        modality: A name of `MODALITIES`.
-        side: Which side is tumour.
-        value: The threshold, in standard deviations from the brain's mean.
-        training_dice: Mean complete Dice over the cases it was chosen on.
-    """
+    """Call complete tumour every voxel of the brain on one side of a value of one modality."""
 
     modality: str
-    side: Literal["above", "below"]
-    value: float
-    training_dice: float
+    side: Literal["above", "below"]  # which side is tumour
+    value: float  # in standard deviations from the brain's mean
+    training_dice: float  # mean complete Dice over the cases it was chosen on
 
     def segment(self, case: StoredCase) -> np.ndarray:
         """Returns the complete tumour it finds in a case, bool (slices, rows, columns)."""
@@ -41,15 +33,10 @@ class Threshold:
 
 
 def fit_threshold(cases: Sequence[StoredCase]) -> Threshold:
-    """Chooses modality, side and value that maximise the mean complete Dice over the training cases.
+    """Chooses modality, side and value that maximise the mean complete Dice over the training cases, at least one.
 
     The values tried are the mean quantiles (2 % to 98 %) of the cases' brains, the same for every case.
-
-    Raises:
-        ValueError: There is no case.
     """
-    if not cases:
-        raise ValueError("no training case to choose a threshold on: expected at least one")
     found: list[Threshold] = []
     for number, modality in enumerate(MODALITIES):
         brains, tumours = zip(*(_sorted_values(case, number=number) for case in cases), strict=True)
@@ -57,25 +44,21 @@ def fit_threshold(cases: Sequence[StoredCase]) -> Threshold:
         grid = np.mean([np.quantile(brain, GRID) for brain in brains], axis=0)
         dice = {"above": np.zeros(len(grid)), "below": np.zeros(len(grid))}
         for brain, tumour, size in zip(brains, tumours, sizes, strict=True):
-            dice["above"] += _dice(_above(tumour, grid), _above(brain, grid), size)
-            dice["below"] += _dice(_below(tumour, grid), _below(brain, grid), size)
+            below = [np.searchsorted(values, grid, side="left") for values in (tumour, brain)]
+            above = [len(values) - np.searchsorted(values, grid, side="right") for values in (tumour, brain)]
+            dice["above"] += _dice(*above, size)
+            dice["below"] += _dice(*below, size)
         for side in ("above", "below"):
             best = int(np.argmax(dice[side]))
             found.append(Threshold(modality, side, float(grid[best]), float(dice[side][best] / len(cases))))
     return max(found, key=lambda threshold: threshold.training_dice)
 
 
-def score_threshold(threshold: Threshold, *, cases: Iterable[StoredCase]) -> "pd.DataFrame":
-    """Applies a threshold to unseen cases with truth.
+def score_threshold(threshold: Threshold, *, cases: Iterable[StoredCase]) -> pd.DataFrame:
+    """Applies a threshold to unseen cases with truth: one row per case, scores of the complete tumour.
 
-    Returns:
-        One row per case: case, and complete_dice, complete_ppv, complete_sensitivity, complete_hd95 (a threshold tells
-        no parts of the tumour apart). Specificity is left out: it would be over the cropped volume.
+    Specificity is left out: it would be over the cropped volume.
     """
-    import pandas as pd
-
-    from brats_cascade.evaluation.regions import score_masks
-
     rows = []
     for case in cases:
         scores = score_masks(np.asarray(case.labels) > 0, threshold.segment(case), spacing=case.meta["spacing"])
@@ -84,7 +67,7 @@ def score_threshold(threshold: Threshold, *, cases: Iterable[StoredCase]) -> "pd
     return pd.DataFrame(rows)
 
 
-def baseline_summary(threshold: Threshold, *, scores: "pd.DataFrame") -> dict[str, Any]:
+def baseline_summary(threshold: Threshold, *, scores: pd.DataFrame) -> dict[str, Any]:
     """The baseline in reports/comparison.json, from `score_threshold`: its rule, training_dice, and the means of its scores."""
     names = [str(name) for name in scores.columns if name != "case"]
     means = {name.removeprefix("complete_"): float(scores[name].mean()) for name in names}
@@ -97,14 +80,6 @@ def _sorted_values(case: StoredCase, *, number: int) -> tuple[np.ndarray, np.nda
     values = np.asarray(case.image[..., number])[brain]
     inside = np.asarray(case.labels)[brain] > 0
     return np.sort(values), np.sort(values[inside])
-
-
-def _above(ascending: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    return len(ascending) - np.searchsorted(ascending, grid, side="right")
-
-
-def _below(ascending: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    return np.searchsorted(ascending, grid, side="left")
 
 
 def _dice(hits: np.ndarray, found: np.ndarray, truth: int) -> np.ndarray:

@@ -59,16 +59,11 @@ def fit_temperature(probabilities: np.ndarray, *, truth: np.ndarray) -> float:
 
 
 class Calibration:
-    """Collects voxels case by case: of validation cases for the temperature, if it is asked for, of test cases the counts.
-
-    Attributes:
-        counts: "brain" and "called tumour", and with a temperature the same with ", scaled" -> reliability.
-        temperature: The one that was fitted, 1 before.
-    """
+    """Collects voxels case by case: of validation cases for the temperature, if it is asked for, of test cases the counts."""
 
     def __init__(self, *, fitted: bool) -> None:
         self.fitted, self.temperature = fitted, 1.0
-        self.counts: dict[str, Reliability] = {}
+        self.counts: dict[str, Reliability] = {}  # "brain" and "called tumour", and if fitted the same with ", scaled"
         self._samples: list[tuple[np.ndarray, np.ndarray]] = []
 
     def sample(self, case: StoredCase, probabilities: np.ndarray) -> None:
@@ -88,15 +83,11 @@ class Calibration:
     def count(self, case: StoredCase, probabilities: np.ndarray) -> None:
         """Counts a test case."""
         found, truth = _of_brain(case, probabilities)
-        self._count("", found, truth)
-        if self.fitted:
-            self._count(", scaled", scaled(found, temperature=self.temperature), truth)
-
-    def _count(self, words: str, found: np.ndarray, truth: np.ndarray) -> None:
-        tumour = found.argmax(axis=-1) > 0
-        for name, chosen in (("brain", slice(None)), ("called tumour", tumour)):
-            counted, key = reliability(found[chosen], truth=truth[chosen]), name + words
-            self.counts[key] = joined(self.counts[key], counted) if key in self.counts else counted
+        answers = {"": found, **({", scaled": scaled(found, temperature=self.temperature)} if self.fitted else {})}
+        for words, answer in answers.items():
+            for name, chosen in (("brain", slice(None)), ("called tumour", answer.argmax(axis=-1) > 0)):
+                counted, key = reliability(answer[chosen], truth=truth[chosen]), name + words
+                self.counts[key] = joined(self.counts[key], counted) if key in self.counts else counted
 
     def summary(self) -> dict[str, Any]:
         """For metrics/E/summary.json: `ece`, `ece_tumour` (NaN: null), and if fitted `temperature` and both `_scaled`."""

@@ -12,19 +12,12 @@ from brats_cascade.labels import REGIONS, region_mask
 
 @dataclass(frozen=True)
 class Tally:
-    """One validation case at one operating point, counted: enough to score any thresholds without its voxels.
-
-    Attributes:
-        components: Its components, measured.
-        truth: Region -> voxels in the truth.
-        found: Region -> voxels in each component.
-        hits: Region -> voxels in each component that the truth has too.
-    """
+    """One validation case at one operating point, counted: enough to score any thresholds without its voxels."""
 
     components: Components
-    truth: Mapping[str, int]
-    found: Mapping[str, np.ndarray]
-    hits: Mapping[str, np.ndarray]
+    truth: Mapping[str, int]  # region -> voxels in the truth
+    found: Mapping[str, np.ndarray]  # region -> voxels in each component
+    hits: Mapping[str, np.ndarray]  # region -> voxels in each component that the truth has too
 
     def dice(self, thresholds: Thresholds) -> dict[str, float]:
         """Dice of every region after post-processing; 1 where truth and prediction are empty."""
@@ -56,21 +49,13 @@ def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: 
 
 @dataclass(frozen=True)
 class Choice:
-    """The thresholds that did best on validation.
-
-    Attributes:
-        thresholds: The best.
-        scores: Region -> mean validation Dice with it.
-        without: Region -> mean validation Dice of the bare segmentation.
-        tried: Number of combinations tried.
-        each: Region -> Dice with it, of every case in the order given.
-    """
+    """The thresholds that did best on validation."""
 
     thresholds: Thresholds
-    scores: Mapping[str, float]
-    without: Mapping[str, float]
-    tried: int
-    each: Sequence[Mapping[str, float]] = ()
+    scores: Mapping[str, float]  # region -> mean validation Dice with them
+    without: Mapping[str, float]  # region -> mean validation Dice of the bare segmentation
+    tried: int  # combinations
+    each: Sequence[Mapping[str, float]] = ()  # region -> Dice with them, of every case in the order given
 
     def as_dict(self, *, cases: int) -> dict[str, Any]:
         """For metrics/E/summary.json, under `validation`: `dice` and `dice_without` are the means over the regions."""
@@ -90,17 +75,14 @@ def choose_thresholds(cases: Mapping[float, Sequence[Tally]], *, candidates: Seq
         cases: Operating point of the candidates, and 0 -> the validation cases.
         candidates: Those that change least first.
 
-    Returns:
-        The choice.
-
     Raises:
         ValueError: There is no case or no candidate.
     """
     if not cases.get(0) or not candidates:
         raise ValueError(f"expected validation cases and candidates, received {cases} and {candidates}")
-    scored = [(thresholds, _mean(cases, thresholds)) for thresholds in candidates]
-    best, scores = max(scored, key=lambda pair: round(mean_of(pair[1]), 9))  # max keeps the first of equal ones
-    return Choice(best, scores, _mean(cases, OFF), len(candidates), _each(cases, best))
+    scored = [(thresholds, *_scores(cases, thresholds)) for thresholds in candidates]
+    best, scores, each = max(scored, key=lambda found: round(mean_of(found[1]), 9))  # max keeps the first of equal ones
+    return Choice(best, scores, _scores(cases, OFF)[0], len(candidates), each)
 
 
 def mean_of(scores: Mapping[str, float]) -> float:
@@ -108,10 +90,9 @@ def mean_of(scores: Mapping[str, float]) -> float:
     return float(np.mean([scores[region] for region in REGIONS]))
 
 
-def _mean(cases: Mapping[float, Sequence[Tally]], thresholds: Thresholds) -> dict[str, float]:
-    each = _each(cases, thresholds)
-    return {region: float(np.mean([scores[region] for scores in each])) for region in REGIONS}
-
-
-def _each(cases: Mapping[float, Sequence[Tally]], thresholds: Thresholds) -> list[dict[str, float]]:
-    return [case.dice(thresholds) for case in cases[thresholds.operating_point]]
+def _scores(
+    cases: Mapping[float, Sequence[Tally]], thresholds: Thresholds
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """The Dice of every region, as the mean over the cases and of each case."""
+    each = [case.dice(thresholds) for case in cases[thresholds.operating_point]]
+    return {region: float(np.mean([scores[region] for scores in each])) for region in REGIONS}, each

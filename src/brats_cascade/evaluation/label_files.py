@@ -5,25 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brats_cascade.data.names import safe_id
-from brats_cascade.data.unused import walk
+from brats_cascade.data.unused import READ, walk
 
-SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd")
 # Formats in which other tools write segmentations and which are not read here.
 FOREIGN = (
-    ".nrrd",
-    ".seg.nrrd",
-    ".nhdr",
-    ".hdr",
-    ".img",
-    ".mgz",
-    ".mgh",
-    ".npy",
-    ".npz",
-    ".h5",
-    ".tif",
-    ".tiff",
-    ".dcm",
-)
+    ".nrrd", ".seg.nrrd", ".nhdr", ".hdr", ".img", ".mgz", ".mgh", ".npy", ".npz", ".h5", ".tif", ".tiff", ".dcm",
+)  # fmt: skip
 # What people put behind a case's name: BraTS's own, ours, nnU-Net's and others'.
 _WORDS = r"seg|segmentation|truth|gt|label|labels|pred|prediction|mask|ot"
 TAIL = re.compile(rf"[._-]({_WORDS})$", re.IGNORECASE)
@@ -53,17 +40,11 @@ class Labelled:
 
 @dataclass
 class LabelFiles:
-    """The files of labels in one place.
+    """The files of labels in one place."""
 
-    Attributes:
-        found: Case -> its files.
-        unusable: Case, file or folder -> why it cannot be used, one line.
-        images: Case -> a file that its name tells to be a scan or a map of probabilities.
-    """
-
-    found: dict[str, list[Labelled]] = field(default_factory=dict)
-    unusable: dict[str, str] = field(default_factory=dict)
-    images: dict[str, Path] = field(default_factory=dict)
+    found: dict[str, list[Labelled]] = field(default_factory=dict)  # case -> its files
+    unusable: dict[str, str] = field(default_factory=dict)  # case, file or folder -> why it cannot be used, one line
+    images: dict[str, Path] = field(default_factory=dict)  # case -> a scan or a map of probabilities, by its name
 
     def add(self, labelled: Labelled) -> None:
         """Adds a file to those of its case."""
@@ -91,7 +72,7 @@ def list_label_files(place: Path) -> LabelFiles:
     closed: list[OSError] = []
     for path in walk(place, closed=closed.append):
         name = path.name.lower()
-        if name.endswith(SUFFIXES):
+        if name.endswith(READ):
             stem = _stem(path)
             if NOT_LABELS.search(stem):
                 files.images.setdefault(safe_id(NOT_LABELS.sub("", stem)), path)
@@ -107,14 +88,12 @@ def list_label_files(place: Path) -> LabelFiles:
         files.unusable[str(path)] = f"{path}: the folder cannot be listed ({error.strerror}); check its permissions"
     for case, path in foreign.items():
         if case not in files.found and case not in files.images:
-            files.unusable.setdefault(
-                case, f"{case}: {path}: expected a file ending in {', '.join(SUFFIXES)}; convert it"
-            )
+            files.unusable.setdefault(case, f"{case}: {path}: expected a file ending in {', '.join(READ)}; convert it")
     return files
 
 
 def _stem(path: Path) -> str:
-    return _without(path.name, SUFFIXES)
+    return _without(path.name, READ)
 
 
 def _without(name: str, suffixes: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ The dilation counts voxels, which are 1 mm in BraTS; volumes and distances follo
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from brats_cascade.evaluation.surfaces import Surfaces, box_of, measure_surfaces
 from brats_cascade.labels import REGIONS, region_mask
@@ -31,26 +32,20 @@ LESION_SCORES = (*LESION_MEANS, *LESION_COUNTS)
 
 
 def score_lesions(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
-    """Scores a segmentation lesion by lesion over the regions.
-
-    Args:
-        truth: Canonical labels (slices, rows, columns).
-        prediction: The same.
-        spacing: mm along slices, rows, columns.
+    """Scores canonical labels (slices, rows, columns) with voxels of `spacing` mm lesion by lesion.
 
     Returns:
-        `{region}_{score}` for every region of `labels.REGIONS` and every name in `LESION_SCORES`: `lesion_dice` and
-        `lesion_hd95` (mm) as above, `nsd`, the surface Dice of the whole region at a tolerance of 1 mm, and how many
-        lesions there are, were missed, and how many components are false.
+        `{region}_{score}` for every region and every name in `LESION_SCORES`: `lesion_dice` and `lesion_hd95` (mm) as
+        above, `nsd`, the surface Dice of the whole region at a tolerance of 1 mm, and how many lesions there are, were
+        missed, and how many components are false.
     """
     box = box_of((truth > 0) | (prediction > 0), margin=DILATIONS)
     truth, prediction = truth[box], prediction[box]
+    masks = {region: [region_mask(each, region=region) for each in (truth, prediction)] for region in REGIONS}
     return {
         f"{region}_{name}": value
-        for region in REGIONS
-        for name, value in score_lesion_masks(
-            region_mask(truth, region=region), region_mask(prediction, region=region), spacing=spacing
-        ).items()
+        for region, both in masks.items()
+        for name, value in score_lesion_masks(*both, spacing=spacing).items()
     }
 
 
@@ -76,8 +71,6 @@ def _lesions(
     truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float], whole: Surfaces
 ) -> tuple[list[tuple[float, float]], int, int]:
     """Dice and HD95 of every lesion, the number of those missed, and the number of false components."""
-    from scipy import ndimage
-
     touching = np.ones((3, 3, 3))
     grown = ndimage.binary_dilation(truth, ndimage.generate_binary_structure(3, 2), iterations=DILATIONS)
     zones, count = ndimage.label(grown, touching)  # equal to each lesion's own dilation

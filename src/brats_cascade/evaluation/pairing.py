@@ -1,39 +1,24 @@
 """Pairs each segmentation with the ground truth of its case; every case that was seen is paired, or listed with a reason."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brats_cascade.data.case import Case
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.listing import find_listing
 from brats_cascade.errors import UserError
-from brats_cascade.evaluation.label_files import (
-    SUFFIXES,
-    LabelFiles,
-    Labelled,
-    is_prediction_by_name,
-    list_label_files,
-)
-
-__all__ = ["Labelled", "Pairs", "pair_labels"]
+from brats_cascade.evaluation.label_files import READ, LabelFiles, Labelled, is_prediction_by_name, list_label_files
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What is compared with what.
+    """What is compared with what."""
 
-    Attributes:
-        truths: Case -> its ground truth, for the cases that can be scored.
-        predictions: Case -> its segmentation, for the same cases.
-        reasons: Case (or file) -> why it cannot be scored, one line.
-        failed: Those of `reasons` for which there is a prediction: the others have just not been predicted.
-    """
-
-    truths: Mapping[str, Labelled]
-    predictions: Mapping[str, Labelled]
-    reasons: Mapping[str, str]
-    failed: frozenset[str]
+    truths: Mapping[str, Labelled]  # case -> its ground truth, for the cases that can be scored
+    predictions: Mapping[str, Labelled]  # case -> its segmentation, for the same cases
+    reasons: Mapping[str, str]  # case (or file) -> why it cannot be scored, one line
+    failed: Set[str]  # those of `reasons` for which there is a prediction: the others have just not been predicted
 
 
 def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
@@ -46,61 +31,41 @@ def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
             label files.
         prediction: A file, or a folder of label files. May be the folder of the ground truths.
 
-    Returns:
-        The pairs, and the reasons of all that has none.
-
     Raises:
         UserError: There is no such place, nothing is in it, or both are one file.
     """
-    known = _truths(truth)
-    if truth.is_file() and prediction.is_file() and len(known.labels) == 1:
-        [file] = known.labels.values()
-        if prediction.samefile(truth):
-            raise UserError(f"{prediction}: is the ground truth itself; give the file of the prediction")
-        other = Labelled(file.case, file.patient, file.grade, None, prediction)
-        return Pairs(known.labels, {file.case: other}, {}, frozenset())
-    found = _predictions(prediction, truths=known.labels)
-    both = sorted(set(known.labels) & set(found.labels))
+    truths, without = _truths(truth)
+    if truth.is_file() and prediction.is_file() and len(truths) == 1:
+        [file] = truths.values()
+        _refuse_same(prediction, truth=truth)
+        return Pairs(truths, {file.case: replace(file, scheme=None, path=prediction)}, {}, frozenset())
+    found, unusable, absent = _predictions(prediction, truths=truths)
+    both, predicted = sorted(truths.keys() & found.keys()), found.keys() | unusable.keys()
     reasons: dict[str, str] = {}
-    predicted = set(found.labels) | set(found.unusable)
     for name in sorted(predicted - set(both)):
-        without = f"{name}: no ground truth of this name for {_path(found, name)}; name the file after its case"
-        reasons[name] = found.unusable.get(name) or known.unusable.get(name) or without
-    for name in sorted((set(known.labels) | set(known.unusable)) - set(both) - predicted):
-        absent = f"{name}: not predicted: no file of this name among the predictions"
-        reasons[name] = found.absent.get(name) or known.unusable.get(name) or absent
-    return Pairs(
-        {name: known.labels[name] for name in both},
-        {name: found.labels[name] for name in both},
-        reasons,
-        frozenset(predicted - set(both)),
-    )
+        place = found[name].path if name in found else name
+        unknown = f"{name}: no ground truth of this name for {place}; name the file after its case"
+        reasons[name] = unusable.get(name) or without.get(name) or unknown
+    for name in sorted((truths.keys() | without.keys()) - set(both) - predicted):
+        missing = f"{name}: not predicted: no file of this name among the predictions"
+        reasons[name] = absent.get(name) or without.get(name) or missing
+    pairs = ({name: side[name] for name in both} for side in (truths, found))
+    return Pairs(*pairs, reasons, predicted - set(both))
 
 
-@dataclass(frozen=True)
-class _Side:
-    labels: Mapping[str, Labelled]
-    unusable: Mapping[str, str]
-    absent: Mapping[str, str]
-
-
-def _path(side: _Side, name: str) -> str:
-    return str(side.labels[name].path) if name in side.labels else name
-
-
-def _truths(place: Path) -> _Side:
-    """The ground truths of cases with their scans beside them; where there are none, a folder's label files."""
+def _truths(place: Path) -> tuple[dict[str, Labelled], dict[str, str]]:
+    """The ground truths of cases with their scans beside them, or else a folder's label files; and why others are none."""
     cases = _cases(place, listing=True)
-    if place.is_file() and not cases:
-        file = Labelled.from_file(place)
-        return _Side({file.case: file}, {}, {})
     if cases:
         labels = {
             case.name: Labelled(case.name, case.patient, case.grade, case.scheme, case.truth)
             for case in cases
             if case.truth is not None
         }
-        return _Side(labels, {case.name: _without_truth(case) for case in cases if case.truth is None}, {})
+        return labels, {case.name: _without_truth(case) for case in cases if case.truth is None}
+    if place.is_file():
+        file = Labelled.from_file(place)
+        return {file.case: file}, {}
     files = _listed(place)
     for case, several in files.found.items():  # where predictions lie beside the truths, names tell them apart
         others = [file for file in several if not is_prediction_by_name(file.path)]
@@ -108,22 +73,28 @@ def _truths(place: Path) -> _Side:
     return _single(files)
 
 
-def _predictions(place: Path, *, truths: Mapping[str, Labelled]) -> _Side:
-    """A folder's label files that are neither a scan of a case nor one of the ground truths compared with."""
+def _predictions(
+    place: Path, *, truths: Mapping[str, Labelled]
+) -> tuple[dict[str, Labelled], dict[str, str], dict[str, str]]:
+    """A folder's label files that are neither a scan of a case nor one of the ground truths compared with.
+
+    Returns:
+        Case -> its file; case or file -> why it cannot be used; case -> what there is in place of its prediction.
+    """
     if place.is_file():
         file = Labelled.from_file(place)
-        own = file.case in truths and place.samefile(truths[file.case].path)
-        if own:
-            raise UserError(f"{place}: is the ground truth itself; give the file of the prediction")
-        return _Side({file.case: file}, {}, {})
+        if file.case in truths:
+            _refuse_same(place, truth=truths[file.case].path)
+        return {file.case: file}, {}, {}
     cases = _cases(place, listing=False)
     scans = {_identity(path) for case in cases for path in case.images.values()}
     named = {_identity(case.truth): case.name for case in cases if case.truth is not None and case.truth.exists()}
     used = {_identity(file.path): name for name, file in truths.items() if file.path.exists()}
     files, given = LabelFiles(), _listed(place)
-    absent = {}
-    for case, path in given.images.items():
-        absent[case] = f"{case}: not predicted: {path.parent} holds its scans and no segmentation"
+    absent = {
+        case: f"{case}: not predicted: {path.parent} holds its scans and no segmentation"
+        for case, path in given.images.items()
+    }
     for file in (file for several in given.found.values() for file in several):
         key = _identity(file.path)
         if key in used:
@@ -131,14 +102,18 @@ def _predictions(place: Path, *, truths: Mapping[str, Labelled]) -> _Side:
             absent[name] = f"{name}: not predicted: {file.path} is its ground truth, and there is no other file of it"
         elif key not in scans:
             name = named.get(key, file.case)
-            files.add(Labelled(name, name, file.grade, None, file.path))
+            files.add(replace(file, case=name, patient=name))
     files.unusable.update({name: reason for name, reason in given.unusable.items() if name not in files.found})
-    side = _single(files)
-    return _Side(side.labels, side.unusable, absent)
+    return *_single(files), absent
+
+
+def _refuse_same(prediction: Path, *, truth: Path) -> None:
+    if prediction.samefile(truth):
+        raise UserError(f"{prediction}: is the ground truth itself; give the file of the prediction")
 
 
 def _listed(place: Path) -> LabelFiles:
-    expected = f"expected segmentations ({', '.join(SUFFIXES)}), named after their case"
+    expected = f"expected segmentations ({', '.join(READ)}), named after their case"
     if not place.is_dir():
         raise UserError(f"{place}: no such file or folder; {expected}")
     files = list_label_files(place)
@@ -147,22 +122,18 @@ def _listed(place: Path) -> LabelFiles:
     return files
 
 
-def _single(files: LabelFiles) -> _Side:
-    """The cases with one file; those with several cannot be used."""
+def _single(files: LabelFiles) -> tuple[dict[str, Labelled], dict[str, str]]:
+    """The cases with one file, and what cannot be used: also the cases with several."""
     unusable = dict(files.unusable)
     for case, several in files.found.items():
         if len(several) > 1:
-            unusable[case] = f"{case}: {len(several)} files, {_and(several)}; keep one"
-    return _Side({case: several[0] for case, several in files.found.items() if len(several) == 1}, unusable, {})
+            places = " and ".join(str(file.path) for file in several)
+            unusable[case] = f"{case}: {len(several)} files, {places}; keep one"
+    return {case: several[0] for case, several in files.found.items() if len(several) == 1}, unusable
 
 
 def _cases(place: Path, *, listing: bool) -> Sequence[Case]:
-    """The cases of a folder or a listing; none where there are files of labels alone.
-
-    Args:
-        place: The folder or file.
-        listing: Whether a listing that cannot be read is an error.
-    """
+    """The cases of a folder, or of a listing, which with `listing` must be readable; none where there are labels alone."""
     if not place.is_dir() and find_listing(place) is None:
         return ()
     try:
@@ -176,10 +147,6 @@ def _cases(place: Path, *, listing: bool) -> Sequence[Case]:
 def _without_truth(case: Case) -> str:
     about = [problem for problem in case.problems if "truth" in problem]
     return about[0] if about else f"{case.name}: no ground truth in {case.folder}; add it, or score the others"
-
-
-def _and(several: Sequence[Labelled]) -> str:
-    return " and ".join(str(file.path) for file in several)
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:

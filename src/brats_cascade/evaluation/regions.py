@@ -8,6 +8,7 @@ is perfect (Dice, PPV and sensitivity 1, Hausdorff distance 0); where only one o
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from brats_cascade.evaluation.surfaces import box_of
 from brats_cascade.labels import LABELS, REGIONS, region_mask
@@ -34,18 +35,18 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
         spacing: mm along slices, rows, columns.
 
     Returns:
-        `{region}_{score}` for every region of `labels.REGIONS` and every name in `SCORES`; hd95 in mm, volumes in cm3.
+        `{region}_{score}` for every region and every name in `SCORES`; hd95 in mm, volumes in cm3.
 
     Raises:
         ValueError: The shapes differ, are not three-dimensional, or a label is not canonical.
     """
     _check(truth, prediction=prediction, spacing=spacing)
-    scores: dict[str, float] = {}
-    for region in REGIONS:
-        true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
-        for name, value in score_masks(true, found, spacing=spacing).items():
-            scores[f"{region}_{name}"] = value
-    return scores
+    masks = {region: [region_mask(each, region=region) for each in (truth, prediction)] for region in REGIONS}
+    return {
+        f"{region}_{name}": value
+        for region, both in masks.items()
+        for name, value in score_masks(*both, spacing=spacing).items()
+    }
 
 
 def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
@@ -78,21 +79,13 @@ def hausdorff95(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[
     if not truth.any() or not prediction.any():
         return NO_MATCH_MM
     box = box_of(truth | prediction)
-    a, b = _surface(truth[box]), _surface(prediction[box])
+    a, b = (mask[box] ^ ndimage.binary_erosion(mask[box]) for mask in (truth, prediction))
     return max(_directed95(a, b, spacing=spacing), _directed95(b, a, spacing=spacing))
 
 
 def _directed95(source: np.ndarray, target: np.ndarray, *, spacing: Sequence[float]) -> float:
-    from scipy import ndimage
-
     distances = ndimage.distance_transform_edt(~target, sampling=tuple(spacing))
     return float(np.percentile(distances[source], 95))
-
-
-def _surface(mask: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
-    return mask ^ ndimage.binary_erosion(mask)
 
 
 def _ratio(part: int, whole: int, *, if_none: float) -> float:

@@ -29,14 +29,13 @@ def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str
     Raises:
         UserError: The numbers fit several schemes, and the scheme given is "auto".
     """
-    truths = list(truths)
-    if given != "auto":
-        return {file.case: given for file in truths}, {}
-    found = {file.case: file.scheme for file in truths if file.scheme is not None}
+    found: dict[str, str] = {}
     numbers: dict[str, set[int]] = {}
     broken: dict[str, str] = {}
     for file in truths:
-        if file.scheme is not None:
+        own = given if given != "auto" else file.scheme
+        if own is not None:
+            found[file.case] = own
             continue
         try:
             labels = whole_labels(read_image(file.path).array, path=file.path)
@@ -153,11 +152,7 @@ class Place(NamedTuple):
 
 
 def check_place(found: Place, *, expected: Place, path: Path) -> None:
-    """Refuses labels that do not lie on the grid expected.
-
-    Raises:
-        UserError: Their shape, voxel sizes or corners differ.
-    """
+    """Raises a UserError for labels of another shape, other voxel sizes or other corners than expected."""
     cure = "bring the segmentation onto the case's own grid"
     if found.shape != expected.shape:
         raise UserError(

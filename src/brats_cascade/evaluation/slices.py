@@ -7,19 +7,16 @@ that its table and ours can be laid side by side.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from brats_cascade.labels import REGIONS, region_mask
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EARLIER_WORK_COLUMN = "earlier_work_pixel_agreement"
 
 
-def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int = 0) -> "pd.DataFrame":
+def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int = 0) -> pd.DataFrame:
     """Scores every axial slice on its own.
 
     The F1 of a region on a slice (equal to its Dice) is NaN where neither truth nor prediction holds any of it: there
@@ -33,14 +30,7 @@ def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int =
     Returns:
         One row per slice, inferior to superior: slice, complete_f1, core_f1, enhancing_f1, and the complete tumour's
         truth_pixels and predicted_pixels.
-
-    Raises:
-        ValueError: The shapes differ.
     """
-    import pandas as pd
-
-    if truth.shape != prediction.shape or truth.ndim != 3:
-        raise ValueError(f"expected one shape (slices, rows, columns), received {truth.shape} and {prediction.shape}")
     table: dict[str, np.ndarray] = {"slice": np.arange(first_slice, first_slice + len(truth))}
     for region in REGIONS:
         true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
@@ -66,12 +56,7 @@ def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int
 
     Returns:
         Share of all pixels of the slice on which the reduced classes agree, 0 to 1.
-
-    Raises:
-        ValueError: The shapes do not belong together.
     """
-    if probabilities.shape != (*truth.shape, 5):
-        raise ValueError(f"expected probabilities of shape {(*truth.shape, 5)}, received {probabilities.shape}")
     true_class = np.argmax(np.eye(5)[truth][..., 1:4], axis=-1)
     found_class = np.argmax(np.round(probabilities)[..., 1:4], axis=-1)
     return (int(np.count_nonzero(true_class == found_class)) + air) / (true_class.size + air)
@@ -86,12 +71,8 @@ def largest_run(pixels: Sequence[int], *, n: int) -> list[int]:
     return list(range(start, start + n))
 
 
-def nine_slices(slices: "pd.DataFrame", *, case: str) -> "pd.DataFrame":
-    """The earlier work's table: nine consecutive slices of a case through its tumour, from the slice table of all cases.
-
-    Returns:
-        Nine rows: case, slice, complete_f1 and the earlier work's score.
-    """
+def nine_slices(slices: pd.DataFrame, *, case: str) -> pd.DataFrame:
+    """The earlier work's table: nine consecutive slices of a case through its tumour, from the slice table of all cases."""
     own = slices[slices["case"] == case].sort_values("slice")
     chosen = own.iloc[largest_run(own["truth_pixels"].tolist(), n=9)]
     return chosen[["case", "slice", "complete_f1", EARLIER_WORK_COLUMN]].reset_index(drop=True)

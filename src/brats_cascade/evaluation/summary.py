@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from brats_cascade.evaluation.lesions import LESION_COUNTS, LESION_MEANS
 from brats_cascade.labels import REGIONS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUMMARISED = ("dice", "ppv", "sensitivity", "specificity", "hd95")
 RESAMPLES = 2000
@@ -19,21 +17,15 @@ ENOUGH = 6
 FEWEST = 3
 
 
-def summarise(cases: "pd.DataFrame", *, seed: int) -> dict[str, Any]:
-    """Summarises an experiment.
-
-    Args:
-        cases: One row per scored case: patient, grade and the columns of `regions.score_case`, with or without those of
-            `lesions.score_lesions`.
-        seed: Seed of the bootstrap.
+def summarise(cases: pd.DataFrame, *, seed: int) -> dict[str, Any]:
+    """Summarises an experiment, given one row per scored case with the columns of `regions.score_case`; `seed`: bootstrap's.
 
     Returns:
-        Per region `{dice, ppv, sensitivity, specificity, hd95}` (means), the same with `_median`, and the 95 %
-        bootstrap interval of the mean Dice over patients, `dice_low` and `dice_high` (left out below three patients);
-        means and medians of `LESION_MEANS`, sums of `LESION_COUNTS`, and `volume_agreement`, where the columns are there;
-        NaN for a region that is available for no case, and cases for which it is not are left out;
-        the same under `enhancing_high_grade` for the high-grade cases (left out if there are none), because low-grade tumours
-        often hold no enhancing part and an empty region scores 1 or 0; and the counts `cases` and `patients`.
+        Per region the means of SUMMARISED, the same with `_median`, and from three patients on the 95 % bootstrap interval of
+        the mean Dice over patients, `dice_low` and `dice_high`; where there are such columns means and medians of
+        `LESION_MEANS`, sums of `LESION_COUNTS`, and `volume_agreement`. Cases for which a region is not available do not
+        count: NaN if there is no other. The same under `enhancing_high_grade` for the high-grade cases, if there are any,
+        because low-grade tumours often hold no enhancing part and an empty region scores 1 or 0. `cases` and `patients`.
 
     Raises:
         ValueError: There is no case.
@@ -50,11 +42,7 @@ def summarise(cases: "pd.DataFrame", *, seed: int) -> dict[str, Any]:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The five numbers of metrics/E.json, which DVC lays side by side, from metrics/E/summary.json.
-
-    Mean Dice of each region and mean HD95 (mm) of the complete tumour over the unseen cases, and the mean Dice over regions
-    and validation cases.
-    """
+    """The five numbers of metrics/E.json, which DVC lays side by side, from metrics/E/summary.json."""
     return {
         **{f"dice_{region}": summary[region]["dice"] for region in REGIONS},
         "hd95_complete": summary["complete"]["hd95"],
@@ -62,7 +50,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def without_postprocess(cases: "pd.DataFrame") -> dict[str, dict[str, float]]:
+def without_postprocess(cases: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Means of the bare segmentations' scores per region, to lay beside those with post-processing."""
     kept = [score for score in SUMMARISED if score != "specificity"]
     return {region: {score: float(cases[f"{region}_{score}"].mean()) for score in kept} for region in REGIONS}
@@ -71,10 +59,7 @@ def without_postprocess(cases: "pd.DataFrame") -> dict[str, dict[str, float]]:
 def bootstrap_interval(
     values: np.ndarray, *, groups: np.ndarray, generator: np.random.Generator
 ) -> tuple[float, float]:
-    """The 95 % interval of a mean score over cases, by resampling whole patients.
-
-    `groups` is the patient of each case; all cases of a drawn patient come along.
-    """
+    """The 95 % interval of a mean score over cases, by resampling whole patients (`groups`) with all their cases."""
     _, number = np.unique(groups, return_inverse=True)
     sums, counts = np.bincount(number, weights=values), np.bincount(number)
     drawn = generator.integers(len(sums), size=(RESAMPLES, len(sums)))
@@ -82,12 +67,12 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def learning_table(history: "pd.DataFrame") -> "pd.DataFrame":
+def learning_table(history: pd.DataFrame) -> pd.DataFrame:
     """The learning curve that DVC draws: history.csv with the column validation_dice, the mean over the regions."""
     return history.assign(validation_dice=history[[f"validation_{region}" for region in REGIONS]].mean(axis=1))
 
 
-def pick_cases(cases: "pd.DataFrame") -> dict[str, str]:
+def pick_cases(cases: pd.DataFrame) -> dict[str, str]:
     """The best, the median and the worst case by complete Dice; with fewer than three cases, those there are."""
     ranked = cases.sort_values(["complete_dice", "case"], ascending=[False, True])["case"].tolist()
     picks = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
@@ -105,7 +90,7 @@ def flatten(tree: Mapping[str, Any], *, separator: str = "/") -> dict[str, float
     return flat
 
 
-def _of_region(cases: "pd.DataFrame", *, region: str, seed: int) -> dict[str, float]:
+def _of_region(cases: pd.DataFrame, *, region: str, seed: int) -> dict[str, float]:
     numbers: dict[str, float] = {}
     cases = cases[cases[f"{region}_dice"].notna()]
     for score in SUMMARISED:
@@ -120,7 +105,7 @@ def _of_region(cases: "pd.DataFrame", *, region: str, seed: int) -> dict[str, fl
     return numbers | _lesion_wise(cases, region=region) | volume_agreement(cases, region=region)
 
 
-def _lesion_wise(cases: "pd.DataFrame", *, region: str) -> dict[str, float]:
+def _lesion_wise(cases: pd.DataFrame, *, region: str) -> dict[str, float]:
     """Means and medians of `LESION_MEANS` and sums of `LESION_COUNTS`; nothing for tables without them, or without a row."""
     if f"{region}_lesion_dice" not in cases or not len(cases):
         return {}
@@ -131,7 +116,7 @@ def _lesion_wise(cases: "pd.DataFrame", *, region: str) -> dict[str, float]:
     return numbers | {count: int(cases[f"{region}_{count}"].sum()) for count in LESION_COUNTS}
 
 
-def volume_agreement(cases: "pd.DataFrame", *, region: str) -> dict[str, float]:
+def volume_agreement(cases: pd.DataFrame, *, region: str) -> dict[str, float]:
     """Bland and Altman's agreement of a region's predicted volumes with the true ones, cm3.
 
     Returns:
@@ -148,16 +133,12 @@ def volume_agreement(cases: "pd.DataFrame", *, region: str) -> dict[str, float]:
     return {"volume_bias": bias} | limits
 
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: str, seed: int = 1) -> dict[str, float]:
+def paired_difference(first: pd.DataFrame, second: pd.DataFrame, *, region: str, seed: int = 1) -> dict[str, float]:
     """Compares the Dice of two experiments patient by patient; cases that only one of them has, or tells, are left out.
 
     Returns:
-        "patients"; "difference": mean over patients of first minus second; from three patients on "low" and "high", its 95 %
-        bootstrap interval; from six on "p", two-sided, of Wilcoxon's signed-rank test over patients.
+        "patients"; "difference": mean over patients of first minus second; from FEWEST patients on "low" and "high", its 95 %
+        bootstrap interval; from ENOUGH on "p", two-sided, of Wilcoxon's signed-rank test.
     """
     values = patient_differences(first, second, region=region)
     numbers: dict[str, float] = {"patients": len(values)}
@@ -172,7 +153,7 @@ def paired_difference(first: "pd.DataFrame", second: "pd.DataFrame", *, region: 
     return numbers
 
 
-def patient_differences(first: "pd.DataFrame", second: "pd.DataFrame", *, region: str) -> np.ndarray:
+def patient_differences(first: pd.DataFrame, second: pd.DataFrame, *, region: str) -> np.ndarray:
     """Dice of the first minus that of the second of every patient with cases in both, the mean over such cases."""
     both = first[["case", "patient", f"{region}_dice"]].merge(
         second[["case", f"{region}_dice"]], on="case", suffixes=("", "_other")
@@ -190,7 +171,7 @@ def wilcoxon_p(differences: np.ndarray, *, alternative: Literal["two-sided", "le
     return float(wilcoxon(differences, alternative=alternative).pvalue)
 
 
-def against(name: str, *, tables: Mapping[str, "pd.DataFrame"]) -> dict[str, dict[str, dict[str, float]]]:
+def against(name: str, *, tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, dict[str, float]]]:
     """One experiment against each of the others: their name -> region -> `paired_difference` of the one minus the other."""
     return {
         other: {region: paired_difference(tables[name], table, region=region) for region in REGIONS}

@@ -11,6 +11,8 @@ from functools import cache
 from itertools import product
 
 import numpy as np
+from scipy.spatial import cKDTree
+from surface_distance.lookup_tables import create_table_neighbour_code_to_surface_area
 
 _ROUNDING_MM = 1e-6
 
@@ -38,8 +40,6 @@ class Surfaces:
 
 def measure_surfaces(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> Surfaces:
     """Measures two bool masks (slices, rows, columns) of one shape; `spacing` is mm along each axis."""
-    from scipy.spatial import cKDTree
-
     sizes = tuple(map(float, spacing))
     (first, first_areas), (second, second_areas) = (_elements(mask, spacing=sizes) for mask in (truth, prediction))
     there, back = np.full(len(first), np.inf), np.full(len(second), np.inf)
@@ -75,8 +75,6 @@ def box_of(mask: np.ndarray, *, margin: int = 0) -> tuple[slice, ...]:
 @cache
 def _areas(spacing: tuple[float, ...]) -> np.ndarray:
     """Area of an element, mm2, by the eight voxels around it as the bits of a number."""
-    from surface_distance.lookup_tables import create_table_neighbour_code_to_surface_area
-
     return np.asarray(create_table_neighbour_code_to_surface_area(spacing))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.store import StoredCase
@@ -47,28 +48,18 @@ def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, An
 
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """One scored case, without its volumes.
+    """One scored case, without its volumes."""
 
-    Attributes:
-        row: case, patient, grade, release and the scores of `regions.score_case` over the whole volume, and those of
-            `lesions.score_lesions`.
-        bare: The same without post-processing and without the latter.
-        slices: The slice table, numbered in the whole volume, with the earlier work's score and the case's name.
-        drawn: Index of the slice with the largest tumour, in the stored box.
-        outline: The prediction there.
-    """
-
-    row: dict[str, Any]
-    bare: dict[str, Any]
-    slices: "pd.DataFrame"
-    drawn: int
-    outline: np.ndarray
+    row: dict[str, Any]  # case, patient, grade, release, and the scores of the whole volume, lesion-wise ones too
+    bare: dict[str, Any]  # the same without post-processing and without lesion-wise scores
+    slices: pd.DataFrame  # the slice table, numbered in the whole volume, with the earlier work's score
+    drawn: int  # index of the slice with the largest tumour, in the stored box
+    outline: np.ndarray  # the prediction there
 
     def draw(self, case: StoredCase, *, title: str) -> "Figure":
         """The overlay of truth and prediction; `case` is the one that was scored."""
@@ -102,12 +93,8 @@ def score_unseen(
         probabilities: float32 (slices, rows, columns, 5).
         thresholds: The post-processing.
         folder: Where to leave the segmentation as a file, or None.
-
-    Raises:
-        ValueError: The case has no truth.
     """
-    if case.labels is None:
-        raise ValueError(f"{case.name}: expected a case with truth")
+    assert case.labels is not None
     truth, spacing = np.asarray(case.labels), case.meta["spacing"]
     cleaned = labels_of(probabilities, brain=np.asarray(case.brain), spacing=spacing, thresholds=thresholds)
     if folder is not None:

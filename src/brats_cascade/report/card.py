@@ -25,14 +25,9 @@ def model_card(
     sets: Mapping[str, int],
     phantom: bool,
 ) -> str:
-    """The card of a registered model, Markdown.
+    """The card of a registered model, Markdown, from `costs.read_facts` with `run_id`, metrics/E/summary.json and model.json.
 
-    Args:
-        record: What `costs.read_facts` knows of its training, with `run_id`.
-        summary: metrics/E/summary.json.
-        contract: models/E/model.json.
-        sets: Number of cases of each set: train, validation, test.
-        phantom: True if it was trained on the embedded synthetic cohort.
+    `sets` are the numbers of cases of train, validation and test; `phantom`: it was trained on the embedded synthetic cohort.
     """
     return _render("card.md.j2", record=record, summary=summary, contract=contract, sets=sets, phantom=phantom)
 
@@ -43,14 +38,9 @@ def front_matter(record: Mapping[str, Any], *, summary: Mapping[str, Any], phant
 
 
 def data_card(found: Mapping[str, Any], *, name: str, sets: Mapping[str, int], excluded: int, phantom: bool) -> str:
-    """The card of a cohort, Markdown with the front matter of a Hugging Face data set.
+    """The card of a cohort of this name, Markdown with the front matter of a Hugging Face data set.
 
-    Args:
-        found: data/fingerprint.json.
-        name: What the cohort is called.
-        sets: Number of cases of each set; may be empty.
-        excluded: Number of cases that the data check set aside.
-        phantom: True of the embedded synthetic cohort.
+    `found` is data/fingerprint.json; `sets` and `excluded` are the numbers of cases in each set and set aside by the check.
     """
     context = {"found": found, "name": name, "sets": sets, "excluded": excluded, "phantom": phantom}
     return render("data_card.md.j2", not_a_device=NOT_A_DEVICE, **context).lstrip()

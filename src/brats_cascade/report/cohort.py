@@ -6,19 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.labels import LABELS
-from brats_cascade.project import Project, read_json_if_there
-from brats_cascade.report.cohort_figure import cohort_figure, intensity_figure, patch_figure
-from brats_cascade.report.embed import picture, read_table
+from brats_cascade.project import Project, read_json_if_there, read_table_if_there
+from brats_cascade.report.cohort_figure import PERCENTILES, cohort_figure, intensity_figure, patch_figure
+from brats_cascade.report.embed import picture
 
 SETS = ("train", "validation", "test")
 # Of data/fingerprint.json, per modality.
-STATISTICS = {
-    "mean": "mean",
-    "std": "standard deviation",
-    "p01": "1st percentile",
-    "p50": "median",
-    "p99": "99th percentile",
-}
+STATISTICS = {"mean": "mean", "std": "standard deviation", **PERCENTILES}
 
 
 def describe_data(root: Path) -> dict[str, Any]:
@@ -26,7 +20,7 @@ def describe_data(root: Path) -> dict[str, Any]:
     project = Project(root)
     verdict, splits = read_json_if_there(project.verdict) or {}, read_json_if_there(project.splits) or {}
     fingerprint, patches = read_json_if_there(project.fingerprint), read_json_if_there(project.patches / "summary.json")
-    cases = read_table(project.cases)
+    cases = read_table_if_there(project.cases)
     usable = None if cases is None or "stored" not in cases else cases[cases["stored"].astype(bool)]
     if cases is not None:
         set_of = {case: name for name in SETS for case in splits.get(name, [])}

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from brats_cascade.drawing.figures import INK, LABEL_COLOURS, PALE, new_figure, titled
 from brats_cascade.labels import LABELS
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
+PERCENTILES = {"p01": "1st percentile", "p50": "median", "p99": "99th percentile"}
 
-def cohort_figure(cases: "pd.DataFrame", *, title: str = "") -> "Figure":
+
+def cohort_figure(cases: pd.DataFrame, *, title: str = "") -> "Figure":
     """Draws how much of each tumour label every case holds: one bar a case, largest tumour first, the 60 largest at most."""
     shown = cases.sort_values("tumour_cm3", ascending=False).head(60)
     figure = new_figure(9, 0.9 + 0.2 * len(shown))
@@ -36,22 +38,18 @@ def cohort_figure(cases: "pd.DataFrame", *, title: str = "") -> "Figure":
 def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]], *, title: str = "") -> "Figure":
     """Draws how raw intensities in the brain spread over the cases.
 
-    A row a modality; a line from the lowest to the highest case and a dot at the median case for each percentile.
-
-    Args:
-        intensities: Modality -> "p01", "p50", "p99" -> "min", "median", "max" over the cases.
-        title: Above the figure.
+    A row per modality; a line from the lowest to the highest case and a dot at the median case for each percentile.
+    `intensities`: modality -> key of PERCENTILES -> "min", "median", "max" over the cases.
     """
     figure = new_figure(9, 0.7 + 0.5 * len(intensities))
     axes = figure.subplots()
     shades = {"p01": "#9bb3ff", "p50": "#648FFF", "p99": "#3a55b5"}
-    names = {"p01": "1st percentile", "p50": "median", "p99": "99th percentile"}
     lowest = np.inf
     for row, statistics in enumerate(intensities.values()):
         for offset, (key, colour) in zip((-0.22, 0.0, 0.22), shades.items(), strict=True):
             if key in statistics:
                 low, middle, high = (np.array(statistics[key][part], dtype=float) for part in ("min", "median", "max"))
-                label, lowest = names[key] if row == 0 else None, np.fmin(lowest, low)
+                label, lowest = PERCENTILES[key] if row == 0 else None, np.fmin(lowest, low)
                 axes.plot([low, high], [row + offset] * 2, color=colour, linewidth=3, label=label)
                 axes.plot(middle, row + offset, "o", color=INK, markersize=4)
     axes.set_yticks(range(len(intensities)), list(intensities))

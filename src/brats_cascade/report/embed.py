@@ -1,4 +1,4 @@
-"""What a self-contained page is made of: tables read from files, pictures as data URIs."""
+"""Pictures of a self-contained page as data URIs."""
 
 import base64
 import io
@@ -7,24 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
-
-
-def read_table(path: Path) -> "pd.DataFrame | None":
-    """Reads a .parquet or .csv file; None if there is none."""
-    import pandas as pd
-
-    if not path.is_file():
-        return None
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"case": str})
-
-
-def missing(value: Any) -> bool:
-    """Says whether a cell holds nothing: None, NaN or <NA>."""
-    import pandas as pd
-
-    return value is None or bool(pd.isna(value))
 
 
 def picture(figure: "Figure") -> str:

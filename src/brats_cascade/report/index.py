@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
+
 from brats_cascade.costs import read_cases, read_facts, weights_of
-from brats_cascade.drawing import figures
+from brats_cascade.drawing.figures import dice_strip
 from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.summary import ENOUGH, pick_cases
 from brats_cascade.labels import REGIONS
-from brats_cascade.project import Project, read_json_if_there
+from brats_cascade.project import Project, read_json_if_there, read_table_if_there
 from brats_cascade.report import paper
 from brats_cascade.report.cohort import describe_data
 from brats_cascade.report.cost import NOTE, cost_table
-from brats_cascade.report.embed import drawn, lazily, photograph, picture, read_table
+from brats_cascade.report.embed import drawn, lazily, photograph, picture
 from brats_cascade.report.render import render
 from brats_cascade.report.sections import (
     ablation_section,
@@ -27,13 +29,17 @@ from brats_cascade.report.viewer import INDEX
 from brats_cascade.tracking.champion import best, candidates_here
 from brats_cascade.tracking.store import runs_page
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 SHOWN_PARAMS = (
     "width", "normalisation", "pooling", "class_weights", "optimizer", "learning_rate", "batch", "tile", "steps",
     "phase2_steps", "l1", "l2", "precision", "seed",
 )  # fmt: skip
+# Key in the page's context -> name of a figure in reports/figures/E.
+DRAWN = {
+    "curves": "learning_curves",
+    "weights": "class_weights",
+    "volumes": "volume_agreement",
+    "reliability": "reliability",
+}
 
 
 def build_report(
@@ -43,18 +49,15 @@ def build_report(
     baseline: Mapping[str, Any] | None = None,
     phantom: bool = False,
 ) -> str:
-    """Builds the page. Every file is optional but the experiments' metrics/E/summary.json; what is missing is left out.
+    """Builds the page from the files of a project: HTML with its images, style and script inside; it loads nothing.
+
+    Every file is optional but the experiments' metrics/E/summary.json; what is missing is left out.
 
     Args:
-        root: The project's folder; reads data/{cases.parquet,verdict,splits,fingerprint,patches/summary},
-            reports/comparison.json, metrics/{data.json,E/{summary.json,cases.csv,nine_slices.csv}}, reports/figures/E/*.png and
-            models/E/record.json, metrics/costs/E.json. Cases that have a page in reports/cases are linked to it.
+        root: The project's folder.
         experiments: Their names, in the order shown; one without metrics is named as not evaluated.
         baseline: From `baseline.baseline_summary`.
         phantom: True if the data is the embedded phantom; the page says what that means.
-
-    Returns:
-        HTML with its images, style and script inside; it loads nothing.
     """
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
@@ -76,7 +79,7 @@ def build_report(
         ablation=ablation_section(done),
         paired=paired_section(headline["name"] if headline else None, done=done),
         postprocess=postprocess_section(done),
-        strip=picture(figures.dice_strip(tables)) if tables else None,
+        strip=picture(dice_strip(tables)) if tables else None,
         earlier=nine_slices_table(done),
         no_match=NO_MATCH_MM,
         few=any(part["summary"]["patients"] < ENOUGH for part in done),
@@ -88,6 +91,7 @@ def build_report(
 
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     """Everything the page shows of one experiment."""
+    figures = root / f"reports/figures/{name}"
     run = read_facts(root, name=name)
     summary = read_json_if_there(root / f"metrics/{name}/summary.json")
     cases = read_cases(root, name=name) if (root / f"metrics/{name}/cases.csv").is_file() else None
@@ -103,18 +107,15 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
         },
         "facts": _facts(run, cases=cases),
         "params": _params(run),
-        "curves": drawn(root / f"reports/figures/{name}/learning_curves.png"),
-        "weights": drawn(root / f"reports/figures/{name}/class_weights.png"),
-        "volumes": drawn(root / f"reports/figures/{name}/volume_agreement.png"),
-        "reliability": drawn(root / f"reports/figures/{name}/reliability.png"),
+        **{key: drawn(figures / f"{file}.png") for key, file in DRAWN.items()},
         "cases": cases,
         "case_rows": [] if cases is None else cases.to_dict("records"),
-        "nine_slices": read_table(root / f"metrics/{name}/nine_slices.csv"),
-        "shown": _shown_cases(root / f"reports/figures/{name}", cases=cases),
+        "nine_slices": read_table_if_there(root / f"metrics/{name}/nine_slices.csv"),
+        "shown": _shown_cases(figures, cases=cases),
     }
 
 
-def _shown_cases(folder: Path, *, cases: "pd.DataFrame | None") -> list[dict[str, Any]]:
+def _shown_cases(folder: Path, *, cases: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Best, median and worst case: overlay and per-slice curve, as evaluation drew them."""
     if cases is None or cases.empty:
         return []
@@ -152,7 +153,7 @@ def _params(run: Mapping[str, Any]) -> dict[str, Any]:
     return {key: given[key] for key in SHOWN_PARAMS if key in given}
 
 
-def _facts(run: Mapping[str, Any], *, cases: "pd.DataFrame | None") -> dict[str, str]:
+def _facts(run: Mapping[str, Any], *, cases: pd.DataFrame | None) -> dict[str, str]:
     """The plain facts of a run: from its record and costs, and the time per brain from the table of cases."""
     brains = None if cases is None or cases["seconds"].isna().all() else float(cases["seconds"].mean())
     facts = {

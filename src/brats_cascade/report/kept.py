@@ -4,15 +4,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.summary import SUMMARISED
 from brats_cascade.labels import REGIONS
 from brats_cascade.shared import write_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SPLIT, CROSS_VALIDATION = "split", "cross-validation"
 KEY = ["experiment", "protocol"]
@@ -32,15 +31,13 @@ class Record:
             folds; with those of a CNN 1), seconds_per_case, validation_dice, machine, commit, command, volumes (hash), note.
     """
 
-    scores: "pd.DataFrame"
+    scores: pd.DataFrame
     data: dict[str, Any]
     baseline: dict[str, Any]
     experiments: list[dict[str, Any]]
 
-    def cases(self, facts: Mapping[str, Any]) -> "pd.DataFrame":
+    def cases(self, facts: Mapping[str, Any]) -> pd.DataFrame:
         """The scores of one experiment, given its facts, as in metrics/E/cases.csv, one row per case."""
-        import pandas as pd
-
         own = self.scores[(self.scores[KEY] == [facts[key] for key in KEY]).all(axis=1)]
         tables = [
             own[own["region"] == region].set_index(CASE)[list(SUMMARISED)].add_prefix(f"{region}_")
@@ -54,8 +51,6 @@ class Record:
         Raises:
             UserError: The newer one is of other scans, or its split has other test cases.
         """
-        import pandas as pd
-
         where = "choose another name for the record"
         scans = [record.data.get("scans") for record in (self, newer)]
         if all(scans) and scans[0] != scans[1]:
@@ -77,8 +72,6 @@ def read_record(path: Path) -> Record:
     Raises:
         UserError: There is no such record.
     """
-    import pandas as pd
-
     if not path.is_file():
         known = ", ".join(file.stem for file in sorted(path.parent.glob("*.json"))) or "none"
         raise UserError(
@@ -98,9 +91,8 @@ def write_record(record: Record, *, path: Path) -> None:
     write_text(path.with_suffix(".csv"), record.scores.to_csv(index=False))
 
 
-def score_rows(cases: "pd.DataFrame", *, experiment: str, protocol: str) -> "pd.DataFrame":
+def score_rows(cases: pd.DataFrame, *, experiment: str, protocol: str) -> pd.DataFrame:
     """The rows of NAME.csv from a table of cases as metrics/E/cases.csv; the protocol is SPLIT or CROSS_VALIDATION."""
-    import pandas as pd
 
     def parts() -> Iterator[pd.DataFrame]:
         for region in REGIONS:

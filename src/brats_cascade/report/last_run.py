@@ -1,29 +1,24 @@
 """The results of the last run of the pipeline, and of its repeats on other folds, as a record."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from brats_cascade import costs, provenance
 from brats_cascade.errors import UserError
-from brats_cascade.project import Project, read_json_if_there
+from brats_cascade.project import Project, read_json_if_there, read_table_if_there
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record, score_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 INGESTED = ("clip", "zscore", "axis")  # keys of model.json
 
 
 def record_of_run(root: Path, *, command: str) -> Record:
-    """Reads what `dvc repro` left: metrics/E, models/E, their costs, and reports/repeat.csv if there is one.
-
-    `command` is the one that made the results.
+    """Reads what `dvc repro`, or another `command`, left: metrics/E, models/E, their costs, and reports/repeat.csv.
 
     Raises:
         UserError: Nothing has been compared yet, or the run is of one fold of a cross-validation whose others are not there.
     """
-    import pandas as pd
-
     compared, crossed = read_json_if_there(Project(root).reports / "comparison.json") or {}, _cross_validated(root)
     names = list(compared.get("experiments", ())) or list(crossed)
     if not names:
@@ -51,11 +46,11 @@ def record_of_run(root: Path, *, command: str) -> Record:
     return Record(pd.concat(tables, ignore_index=True), _data(root, name=names[0]), compared.get("baseline", {}), facts)
 
 
-def _mean_seconds(cases: "pd.DataFrame") -> float | None:
+def _mean_seconds(cases: pd.DataFrame) -> float | None:
     return None if cases["seconds"].isna().any() else round(float(cases["seconds"].mean()), 2)
 
 
-def _spent(cases: "pd.DataFrame") -> dict[str, Any]:
+def _spent(cases: pd.DataFrame) -> dict[str, Any]:
     """Number of folds; and, where every fold knows them, mean costs and the machine of most folds."""
     found: dict[str, Any] = {"folds": int(cases["folds"].iloc[0])}
     folds = cases.drop_duplicates("fold")
@@ -68,18 +63,14 @@ def _spent(cases: "pd.DataFrame") -> dict[str, Any]:
 
 def _training(root: Path, *, name: str) -> dict[str, Any]:
     """Facts of a training; time and labelled pixels of a cascade count those of its CNN 1."""
-    own, contract = (
-        costs.read_facts(root, name=name),
-        (read_json_if_there(Project(root).models / name / "model.json") or {}),
-    )
+    own = costs.read_facts(root, name=name)
     place, _, cnn1 = str(own.get("builds_on", "")).partition("/")
     trainings = [own, costs.read_facts(root, name=cnn1)] if place == "models" else [own]
+    seconds = [training["seconds"] for training in trainings if "seconds" in training]
     return {
         "architecture": own["architecture"],
-        "n4": bool(contract.get("n4")),
-        "training_seconds": sum(training["seconds"] for training in trainings)
-        if all("seconds" in training for training in trainings)
-        else None,
+        "n4": bool(_contract(root, name=name).get("n4")),
+        "training_seconds": sum(seconds) if len(seconds) == len(trainings) else None,
         "labelled_pixels": sum(training.get("labelled_pixels", 0) for training in trainings),
         "machine": own.get("machine", "unknown"),
         "commit": own.get("git_commit", "unknown"),
@@ -87,14 +78,16 @@ def _training(root: Path, *, name: str) -> dict[str, Any]:
     }
 
 
-def _cross_validated(root: Path) -> "dict[str, pd.DataFrame]":
-    """Experiments of reports/repeat.csv of which every fold is there, with the first seed that has them all."""
-    import pandas as pd
+def _contract(root: Path, *, name: str) -> dict[str, Any]:
+    """models/E/model.json, where it is there."""
+    return read_json_if_there(Project(root).models / name / "model.json") or {}
 
-    path = Project(root).reports / "repeat.csv"
-    if not path.is_file():
+
+def _cross_validated(root: Path) -> dict[str, pd.DataFrame]:
+    """Experiments of reports/repeat.csv of which every fold is there, with the first seed that has them all."""
+    rows = read_table_if_there(Project(root).reports / "repeat.csv")
+    if rows is None:
         return {}
-    rows = pd.read_csv(path, dtype={"case": str, "patient": str})
     found: dict[str, pd.DataFrame] = {}
     for (name, folds, _), part in rows.groupby(["experiment", "folds", "seed"]):
         if folds and part["fold"].nunique() == folds:
@@ -104,10 +97,7 @@ def _cross_validated(root: Path) -> "dict[str, pd.DataFrame]":
 
 def _data(root: Path, *, name: str) -> dict[str, Any]:
     """The cohort, how it was ingested and split."""
-    contract, facts = (
-        (read_json_if_there(Project(root).models / name / "model.json") or {}),
-        costs.read_facts(root, name=name),
-    )
+    contract, facts = _contract(root, name=name), costs.read_facts(root, name=name)
     splits = read_json_if_there(Project(root).splits) or {}
     patients = splits.get("patients", splits)
     return {

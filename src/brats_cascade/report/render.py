@@ -1,5 +1,6 @@
 """Templates of this package's folder `templates`, rendered with one context each, and the parts of README that they fill."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def render(template: str, **context: Any) -> str:
 
 
 def short(value: float | None, form: str = ".3g", factor: float = 1) -> str:
-    """A number with three digits, or as `form` says; nothing where it is not known."""
-    return "" if value is None else format(factor * value, form)
+    """A number with three digits, or as `form` says; nothing where it is not known (None, NaN)."""
+    return "" if value is None or math.isnan(value) else format(factor * value, form)
 
 
 def markdown_table(rows: Sequence[Sequence[str]], *, padding: str = "") -> str:

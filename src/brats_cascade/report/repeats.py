@@ -5,19 +5,13 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from brats_cascade.evaluation.summary import bootstrap_interval
+from brats_cascade.evaluation.summary import FEWEST, bootstrap_interval
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.render import markdown_table
 
-FEWEST_PATIENTS = 3  # for an interval over patients
-
 
 def describe(rows: pd.DataFrame) -> str:
-    """A section per split: the hold-out split, and each number of folds.
-
-    Args:
-        rows: One row per experiment, folds, fold, seed and case, with patient and the Dice of every region.
-    """
+    """A section per split: the hold-out split, and each number of folds; `rows` are those of reports/repeat.csv."""
     return "\n".join(_section(part, folds=int(str(folds))) for folds, part in rows.groupby("folds"))
 
 
@@ -44,8 +38,7 @@ def _section(rows: pd.DataFrame, *, folds: int) -> str:
 
 def _by_seed(rows: pd.DataFrame, *, region: str) -> pd.DataFrame:
     """Dice of every case (rows) with every seed (columns), of the cases that have a score with every seed."""
-    table = rows.pivot_table(index=["patient", "case"], columns="seed", values=f"{region}_dice")
-    return table.dropna()
+    return rows.pivot_table(index=["patient", "case"], columns="seed", values=f"{region}_dice").dropna()
 
 
 def _mean(rows: pd.DataFrame, *, region: str) -> str:
@@ -54,7 +47,7 @@ def _mean(rows: pd.DataFrame, *, region: str) -> str:
         return ""
     means, patients = table.mean(), table.index.get_level_values("patient").to_numpy(dtype=str)
     text = f"{means.mean():.3f}" + (f" ± {means.std(ddof=1):.3f}" if len(means) > 1 else "")
-    if len(set(patients)) >= FEWEST_PATIENTS:
+    if len(set(patients)) >= FEWEST:
         cases = table.mean(axis=1).to_numpy(dtype=float)
         low, high = bootstrap_interval(cases, groups=patients, generator=np.random.default_rng(1))
         text += f" [{low:.3f}, {high:.3f}]"

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from brats_cascade import provenance
 from brats_cascade.evaluation.summary import ENOUGH, paired_difference, pick_cases, summarise
@@ -11,9 +13,6 @@ from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
 from brats_cascade.report.paper import LITERATURE, PAPER, PAPER_NOTE, PHANTOM_NOTE
 from brats_cascade.report.render import paired_text, render, with_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NETWORKS = {row.architecture: row.method for row in PAPER} | {
     "unet": "plain 2-D U-Net",
@@ -166,10 +165,8 @@ def _without_pilots(record: Record) -> list[list[str]]:
     return rows if len(rows) > 1 else []
 
 
-def _failures(tables: "Sequence[pd.DataFrame]") -> dict[str, Any]:
+def _failures(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
     """Where the shown networks fail: the worst case, and per region and grade the means over networks and cases."""
-    import pandas as pd
-
     cases = pd.concat(tables)
     means = cases.groupby("case").mean(numeric_only=True)
     worst = str(means["complete_dice"].idxmin())

@@ -25,20 +25,15 @@ THUMBNAIL = 176  # pixels, the longer side
 class Scene:
     """One case to look at.
 
-    Attributes:
-        name: The case's.
-        volumes: Modality, "truth" and "prediction" where there are any -> uint8 (slices, rows, columns), canonical
-            frame; canonical labels, or intensities from 1 to 255 and 0 for air.
-        affine: From (column, row, slice) to mm, RAS, 4 x 4.
-        first: Numbers of the first slice, row and column in the case's whole volume.
-        regions: Region -> "truth_cm3", "predicted_cm3" and "dice", None where it is not known.
+    `volumes` are modalities, "truth" and "prediction", where there are any: uint8 (slices, rows, columns) in the canonical
+    frame; canonical labels, or intensities from 1 to 255 and 0 for air.
     """
 
     name: str
     volumes: Mapping[str, np.ndarray]
-    affine: np.ndarray
-    first: tuple[int, int, int]
-    regions: Mapping[str, Mapping[str, float | None]]
+    affine: np.ndarray  # from (column, row, slice) to mm, RAS, 4 x 4
+    first: tuple[int, int, int]  # numbers of the first slice, row and column in the case's whole volume
+    regions: Mapping[str, Mapping[str, float | None]]  # -> "truth_cm3", "predicted_cm3" and "dice", None if not known
 
     @property
     def centre(self) -> tuple[int, int, int]:

@@ -3,16 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.evaluation.summary import against, paired_difference
 from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.embed import missing
-
-if TYPE_CHECKING:
-    import pandas as pd
+from brats_cascade.report.render import short
 
 # Factor -> its parameters and the question. A parameter that is named nowhere here is a factor of its own.
 FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -40,14 +39,15 @@ class Experiment:
 
     name: str
     settings: Mapping[str, Any]
-    cases: "pd.DataFrame"
+    cases: pd.DataFrame
 
-    @classmethod
-    def of(cls, name: str, *, run: Mapping[str, Any], cases: "pd.DataFrame") -> "Experiment":
-        """From `costs.read_facts` and cases.csv."""
-        train = {key.removeprefix("train."): value for key, value in run.get("params", {}).items() if "train." in key}
-        own = {key: run[key] for key in ("architecture", "builds_on") if key in run}
-        return cls(name, {**train, **own}, cases)
+
+def _settled(part: Mapping[str, Any]) -> Experiment:
+    """From what `report.index` knows of an experiment."""
+    run = part["run"]
+    train = {key.removeprefix("train."): value for key, value in run.get("params", {}).items() if "train." in key}
+    own = {key: run[key] for key in ("architecture", "builds_on") if key in run}
+    return Experiment(part["name"], {**train, **own}, part["cases"])
 
 
 def comparisons(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
@@ -125,18 +125,14 @@ def nine_slices_table(done: Iterable[Mapping[str, Any]]) -> dict[str, Any] | Non
     rows = []
     for name, table in tables.items():
         nine = table.set_index("slice").reindex(numbers)
-        entry = {"name": name, "true": [three(value) for value in nine["complete_f1"]]}
-        rows.append(entry | {"agreement": [three(value) for value in nine[EARLIER_WORK_COLUMN]]})
+        entry = {"name": name, "true": [short(value, ".3f") or "-" for value in nine["complete_f1"]]}
+        rows.append(entry | {"agreement": [short(value, ".3f") or "-" for value in nine[EARLIER_WORK_COLUMN]]})
     return {"case": str(first["case"].iloc[0]), "slices": numbers, "rows": rows}
 
 
 def ablation_section(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Pairs of experiments that differ in one setting, and experiments without class weights or regularisation."""
-    known = [
-        Experiment.of(part["name"], run=part["run"], cases=part["cases"])
-        for part in done
-        if part["cases"] is not None and part["run"]
-    ]
+    known = [_settled(part) for part in done if part["cases"] is not None and part["run"]]
     return {"comparisons": comparisons(known), "collapses": collapses(known)}
 
 
@@ -169,8 +165,3 @@ def postprocess_section(done: Iterable[Mapping[str, Any]]) -> list[dict[str, str
 def duration(seconds: float) -> str:
     """Seconds, or minutes from two of them on."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-def three(value: float) -> str:
-    """Three decimals, or a dash."""
-    return "-" if missing(value) else f"{value:.3f}"

@@ -8,7 +8,7 @@ from typing import Any
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.cost import NOTE, cost_table
 from brats_cascade.report.paper import PAPER
-from brats_cascade.report.render import with_interval
+from brats_cascade.report.render import short, with_interval
 
 COMPARED = ("dice", "dice_low", "dice_high", "ppv", "sensitivity", "hd95")
 NEXT = (
@@ -29,20 +29,14 @@ def comparison(
     paired: Mapping[str, Any] | None = None,
     costs: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """Gathers the numbers that compare experiments.
+    """The content of reports/comparison.json.
 
     Args:
         summaries: Experiment -> metrics/E/summary.json as read.
         baseline: From `baseline.baseline_summary`.
         best: The best on validation of these experiments, by `tracking.champion.best`.
-        paired: From `paired.against`: the best against each of the others.
+        paired: From `summary.against`: the best against each of the others.
         costs: Experiment -> `costs.cost_of`.
-
-    Returns:
-        `{"experiments": {E: {region: {dice, dice_low, dice_high, ppv, sensitivity, hd95, dice_without_postprocess},
-        "patients": n, "validation_dice": d, "validation_dice_without_postprocess": d, "cost": {...}}}, "baseline": {...},
-        "best": E, "best_minus": {other E: {region: {patients, difference, low, high, p}}}}`; each
-        entry only where there is one.
     """
     gathered: dict[str, Any] = {"experiments": {}}
     for name, summary in summaries.items():
@@ -115,19 +109,11 @@ def results_text(compared: Mapping[str, Any], *, champion: str = "") -> str:
         "HD95 (mm) and no post-proc. (Dice without post-processing): complete tumour; validation: mean Dice over the regions",
         *(["* best of these experiments on the validation patients"] if "best" in compared else []),
         *([champion] if champion else []),
-        *_costs(experiments),
     ]
+    costs = cost_table(experiments)
+    if costs:
+        lines += ["", "Cost of segmenting one test case", "", text_table(costs[0], rows=costs[1:]), "", NOTE, ""]
     return "\n".join([*lines, *NEXT])
-
-
-def _costs(experiments: Mapping[str, Any]) -> list[str]:
-    """The table of costs, where something was measured."""
-    found = cost_table(experiments)
-    return (
-        ["", "Cost of segmenting one test case", "", text_table(found[0], rows=found[1:]), "", NOTE, ""]
-        if found
-        else []
-    )
 
 
 def _row(name: str, *, entry: Mapping[str, Any], best: bool) -> list[str]:
@@ -136,10 +122,6 @@ def _row(name: str, *, entry: Mapping[str, Any], best: bool) -> list[str]:
         f"{name} *" if best else name,
         *(with_interval(entry[region]) for region in REGIONS),
         f"{complete['hd95']:.1f}",
-        _three(complete.get("dice_without_postprocess")),
-        _three(entry.get("validation_dice")),
+        short(complete.get("dice_without_postprocess"), ".3f"),
+        short(entry.get("validation_dice"), ".3f"),
     ]
-
-
-def _three(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
