@@ -59,7 +59,8 @@ def _data(cases: list[Case], *, counts: list[int], scratch: Path) -> list[dict[s
 def _prediction(cases: list[Case], *, counts: list[int], scratch: Path) -> list[dict[str, Any]]:
     """TwoPathCNN of an eighth of the width, untrained, so that reading and writing count too; start-up included."""
     start_backend()
-    from brats_cascade.commands.predict import Job, run
+    from brats_cascade.commands.options import PredictOptions
+    from brats_cascade.commands.predict import run
     from brats_cascade.models.build import build_model
     from brats_cascade.models.files import Contract, save_trained
     from brats_cascade.models.two_path import Style
@@ -73,7 +74,8 @@ def _prediction(cases: list[Case], *, counts: list[int], scratch: Path) -> list[
         for count in some:
             folders = [case.images["flair"].parent for case in cases[:count]]
             out = scratch / f"out-{processes}-{count}"
-            seconds = _seconds(partial(run, folders, Job(out, models=[str(model)]), workers=processes))
+            options = PredictOptions(out=out, model=[str(model)], workers=processes)
+            seconds = _seconds(partial(run, folders, options))
             rows.append(_row("predict", cases=count, seconds=seconds, processes=processes))
     return rows
 

@@ -56,20 +56,18 @@ def test_an_empty_path_is_not_the_current_folder(words, tmp_path, monkeypatch):
 def test_predict_hands_its_options_on(monkeypatch, tmp_path):
     import brats_cascade.commands.predict as command
 
-    given = {}
-    monkeypatch.setattr(
-        command, "run", lambda folders, job, **how: given.update(vars(job), folders=folders, **how) or 2
-    )
+    given = []
+    monkeypatch.setattr(command, "run", lambda folders, options: given.append((folders, options)) or 2)
     result = invoke(
         "predict", "a", "b", "--model", "m1", "--model", "m2", "--out", str(tmp_path), "--uncertainty", "--flips",
         "--montage", "--skull-distance", "6", "--allow-merged", "--operating-point", "-0.5",
     )  # fmt: skip
     assert result.exit_code == 1  # two cases failed
-    assert given["folders"] == [Path("a"), Path("b")] and given["models"] == ["m1", "m2"]
-    assert given["kinds"] == ["seg", "uncertainty", "montage"]
-    rule = {"min_component": None, "skull_distance": 6.0, "flatness": None, "skull_volume": None}
-    assert given["thresholds"] == {**rule, "operating_point": -0.5}
-    assert given["flips"] and given["allow_merged"] and not given["overwrite"]
+    [(folders, options)] = given
+    assert folders == [Path("a"), Path("b")] and options.model == ["m1", "m2"] and options.out == tmp_path
+    assert options.kinds == ["seg", "uncertainty", "montage"]
+    assert options.thresholds == {"skull_distance": 6.0, "operating_point": -0.5}
+    assert options.flips and options.allow_merged and not options.overwrite
 
 
 def test_ctrl_c_says_that_finished_work_is_kept(monkeypatch):

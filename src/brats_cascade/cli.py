@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
-from brats_cascade.commands import cards, export_nnunet, licences, options, serve, sweep, view
-from brats_cascade.commands.options import PATH
+from brats_cascade.commands import cards, export_nnunet, licences, serve, sweep, view
+from brats_cascade.commands.options import PATH, MaxGb, Out, PredictOptions, path, taking
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
 from brats_cascade.leaving import leaving
@@ -52,51 +52,18 @@ def start(
 
 
 @app.command()
+@taking(PredictOptions)
 def predict(
-    cases: options.Cases,
-    out: options.Out,
-    model: options.Model = None,
-    probabilities: options.Probabilities = False,
-    uncertainty: options.Uncertainty = False,
-    overlay: options.Overlay = False,
-    montage: options.Montage = False,
-    flips: options.Flips = None,
-    precision: options.Precision = "float32",
-    slices: options.Slices = 4,
-    min_component: options.MinComponent = None,
-    skull_distance: options.SkullDistance = None,
-    flatness: options.Flatness = None,
-    skull_volume: options.SkullVolume = None,
-    operating_point: options.OperatingPoint = None,
-    allow_merged: options.AllowMerged = False,
-    strict: options.Strict = False,
-    scheme: options.Scheme = "auto",
-    overwrite: options.Overwrite = False,
-    workers: options.Workers = 1,
-    scheduler: options.Scheduler = "",
-    max_gb: options.MaxGb = MAX_GB,
-    form: options.Format = "nifti",
-    bids: options.Bids = None,
-    colours: options.Colours = False,
+    cases: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of cases, or folders that hold several.", parser=path, metavar="CASE_DIR..."),
+    ],
+    **given: Any,
 ) -> None:
     """Segment cases: one file each, in the case's own geometry and label scheme."""
-    from brats_cascade.commands.predict import Job, run
-    from brats_cascade.commands.predict_formats import Formats
+    from brats_cascade.commands.predict import run
 
-    wanted = {"probabilities": probabilities, "uncertainty": uncertainty, "overlay": overlay, "montage": montage}
-    thresholds = {
-        "min_component": min_component,
-        "skull_distance": skull_distance,
-        "flatness": flatness,
-        "skull_volume": skull_volume,
-        "operating_point": operating_point,
-    }
-    job = Job(
-        out, models=model or (), kinds=["seg", *(kind for kind, yes in wanted.items() if yes)], precision=precision,
-        slices=slices, thresholds=thresholds, flips=flips, allow_merged=allow_merged, strict=strict, scheme=scheme,
-        overwrite=overwrite, max_gb=max_gb, formats=Formats(form, bids, colours),
-    )  # fmt: skip
-    raise typer.Exit(min(1, run(cases, job, workers=workers, scheduler=scheduler)))
+    raise typer.Exit(min(1, run(cases, PredictOptions(**given))))
 
 
 @app.command()
@@ -204,9 +171,9 @@ def record(
 def fuse(
     folders: Annotated[
         list[Path],
-        typer.Argument(help="Two or more folders of segmentations.", parser=options.path, metavar="FOLDER..."),
+        typer.Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER..."),
     ],
-    out: options.Out,
+    out: Out,
     method: Annotated[str, typer.Option(help="staple (weighs each folder by its agreement) or majority.")] = "staple",
     scheme: Annotated[str, typer.Option(help="Label numbers of files that do not name theirs, as in evaluate.")] = "",
 ) -> None:
@@ -218,15 +185,15 @@ def fuse(
 
 @data_app.command("check")
 def check(
-    path: Annotated[Path, typer.Argument(help="A folder of any supported release.", parser=options.path)],
+    cohort: Annotated[Path, typer.Argument(help="A folder of any supported release.", parser=path, metavar="PATH")],
     layout: Annotated[str, typer.Option(help="auto, or a release's name.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    max_gb: options.MaxGb = MAX_GB,
+    max_gb: MaxGb = MAX_GB,
 ) -> None:
     """List the cases of a folder and what is wrong with them; exit 1 if any is bad."""
     from brats_cascade.commands.check import run
 
-    text, bad = run(path, layout=layout, workers=workers, max_gb=max_gb)
+    text, bad = run(cohort, layout=layout, workers=workers, max_gb=max_gb)
     typer.echo(text)
     if bad:
         raise typer.Exit(1)

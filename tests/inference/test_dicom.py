@@ -13,7 +13,8 @@ import pytest
 from predicting import run
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from brats_cascade.commands.predict_formats import Formats
+from brats_cascade.commands.options import PredictOptions
+from brats_cascade.commands.predict_formats import start_formats
 from brats_cascade.data.dicom import modality_of, search_any
 from brats_cascade.errors import UserError
 from brats_cascade.inference.labelled import labels_of_scheme, start_bids, write_colours
@@ -75,8 +76,8 @@ def segmented(tmp_path_factory, trained) -> tuple[Path, dict[str, np.ndarray]]:
     """A study that predict has segmented in all formats: the folder above in/ and out/, and the voxels."""
     place = tmp_path_factory.mktemp("dicom")
     voxels = write_study(place / "in" / "patient1" / "study")
-    formats = Formats("dicom-seg", bids=place / "bids", colours=True)
-    assert run([place / "in"], models=[str(trained())], out=place / "out", formats=formats) == 0
+    formats = {"form": "dicom-seg", "bids": place / "bids", "colours": True}
+    assert run([place / "in"], models=[str(trained())], out=place / "out", **formats) == 0
     return place, voxels
 
 
@@ -120,7 +121,7 @@ def test_scans_come_in_with_their_own_voxels_and_a_second_run_only_adds_what_is_
     seg = place / "out/patient1_study_seg.dcm"
     seg.unlink()
     before = (place / "out/patient1_study_seg.nii.gz").stat().st_mtime_ns
-    assert run([place / "in"], models=[str(trained())], out=place / "out", formats=Formats("dicom-seg")) == 0
+    assert run([place / "in"], models=[str(trained())], out=place / "out", form="dicom-seg") == 0
     assert "1 of 1 cases are in" in capsys.readouterr().err and seg.is_file()
     assert (place / "out/patient1_study_seg.nii.gz").stat().st_mtime_ns == before
 
@@ -177,17 +178,17 @@ def test_what_is_missing_or_not_from_dicom_is_one_line(tmp_path, write_nifti_cas
     write_nifti_case(tmp_path / "cases", "Brats18_A_1")
     cases = search_any(tmp_path / "cases", out=tmp_path / "out").cases
     with pytest.raises(UserError, match="dicom-seg: Brats18_A_1 was not read from DICOM series"):
-        Formats("dicom-seg").start(tmp_path, cases=cases)
+        start_formats(PredictOptions(out=tmp_path, form="dicom-seg"), cases=cases)
     with pytest.raises(UserError, match="--format: expected nifti or dicom-seg, got 'nrrd'"):
-        Formats("nrrd").start(tmp_path, cases=cases)
+        start_formats(PredictOptions(out=tmp_path, form="nrrd"), cases=cases)
     with pytest.raises(UserError, match="--bids: Brats18_A_1 and Brats18A1 would both be sub-Brats18A1"):
         twin = type(cases[0])(**{**vars(cases[0]), "name": "Brats18A1"})
         start_bids(tmp_path / "bids", cases=[cases[0], twin])
     with pytest.raises(UserError, match="lies in --out, where its copies would be scored, too"):
-        Formats(bids=tmp_path / "out" / "bids").start(tmp_path / "out", cases=cases)
+        start_formats(PredictOptions(out=tmp_path / "out", bids=tmp_path / "out" / "bids"), cases=cases)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'brats-cascade\[dicom\]'"):
-        Formats("dicom-seg").start(tmp_path, cases=[])
+        start_formats(PredictOptions(out=tmp_path, form="dicom-seg"), cases=[])
 
 
 def test_files_that_only_look_like_dicom_and_names_without_a_letter_for_bids_are_one_line(tmp_path):

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.sections import Experiment, collapses, comparisons, differing_factors
+from brats_cascade.report.sections import Experiment, collapses, comparisons, differing_factors, settled
 
 BASE = {"architecture": "two_path", "builds_on": "data/patches", "normalisation": "batch", "dropout": 0.2,
         "class_weights": "slice", "phase2_steps": 80, "pooling": "max", "seed": 1, "precision": "float32"}  # fmt: skip
@@ -78,5 +78,5 @@ def test_experiments_without_regularisation_are_tested_for_collapse():
 
 def test_settings_come_from_the_runs_record():
     run = {"architecture": "two_path", "builds_on": "x", "params": {"train.width": 0.5, "data.source": "y"}, "seed": 3}
-    one = Experiment.of("e", run=run, cases=pd.DataFrame())
+    one = settled({"name": "e", "run": run, "cases": pd.DataFrame()})
     assert one.settings == {"architecture": "two_path", "builds_on": "x", "width": 0.5}

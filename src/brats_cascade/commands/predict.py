@@ -4,16 +4,16 @@ import hashlib
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from brats_cascade import MAX_GB
-from brats_cascade.commands.predict_formats import Formats
+from brats_cascade.commands.options import PredictOptions
+from brats_cascade.commands.predict_formats import start_formats, write_formats
 from brats_cascade.data.case import Case
 from brats_cascade.data.dicom import search_any
 from brats_cascade.data.spread import run_cases
@@ -29,62 +29,20 @@ from brats_cascade.labels import SCHEMES
 PRECISIONS = ("float32", "bfloat16")
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is done with every case; it travels to the processes that do it.
-
-    Attributes:
-        out: Where the files go.
-        models: Folders or MLflow URIs; the probabilities of several are averaged. None: the registered champion.
-        kinds: What to write, keys of `inference.kinds.KINDS`.
-        precision: "float32" or "bfloat16".
-        slices: Slices computed at once.
-        thresholds: Attributes of `Thresholds`; None takes what evaluation chose for the first model.
-        flips: Also segment the mirror image, and average; None: as the first model was evaluated.
-        allow_merged: As in `predict_case`.
-        strict: Likewise.
-        scheme: Key of labels.SCHEMES for what is written; "auto" is that of each case's release.
-        overwrite: Redo cases whose files are there.
-        max_gb: The memory that a case may take, gigabytes.
-        formats: What to write for other programs.
-    """
-
-    out: Path
-    models: Sequence[str] = ()
-    kinds: Sequence[str] = ("seg",)
-    precision: str = "float32"
-    slices: int = 4
-    thresholds: Mapping[str, float | None] = field(default_factory=dict)
-    flips: bool | None = None
-    allow_merged: bool = False
-    strict: bool = False
-    scheme: str = "auto"
-    overwrite: bool = False
-    max_gb: float = MAX_GB
-    formats: Formats = field(default_factory=Formats)
-
-
 class Settled(NamedTuple):
-    """What a job left to the models: thresholds, flips, and a digest of all that decides what is written for a case."""
+    """What was left to the models: thresholds, flips, and a digest of all that decides what is written for a case."""
 
     thresholds: Thresholds
     flips: bool
     digest: str
 
 
-def run(folders: Sequence[Path], job: Job, *, workers: int = 1, scheduler: str = "") -> int:
-    """Segments every case found in the folders, and gives the number of cases that could not be segmented.
-
-    Args:
-        folders: Of one case or of several each.
-        job: How.
-        workers: Processes of this machine, each with its own copy of the networks.
-        scheduler: Address of a Dask scheduler; "" for this machine.
-    """
-    if job.precision not in PRECISIONS:
-        raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {job.precision!r}")
-    cases = _cases(folders, scheme=job.scheme, converted=job.out / ".dicom")
-    refuse_input_folders(cases, out=job.out)
+def run(folders: Sequence[Path], options: PredictOptions) -> int:
+    """Segments every case found in folders of one or several each; gives the number of those that could not be segmented."""
+    if options.precision not in PRECISIONS:
+        raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {options.precision!r}")
+    cases = _cases(folders, scheme=options.scheme, converted=options.out / ".dicom")
+    refuse_input_folders(cases, out=options.out)
 
     from brats_cascade.backend import start_backend
 
@@ -92,42 +50,41 @@ def run(folders: Sequence[Path], job: Job, *, workers: int = 1, scheduler: str =
     from brats_cascade.inference.output import open_folder
     from brats_cascade.precision import warn_if_slow
 
-    if not scheduler:  # on a cluster other machines compute
-        warn_if_slow(job.precision, training=False)
+    if not options.scheduler:  # on a cluster other machines compute
+        warn_if_slow(options.precision, training=False)
     _opened.cache_clear()
-    if not job.models:
+    if not options.model:
         from brats_cascade.commands.model import champion
 
-        job = replace(job, models=[champion()])
-    open_folder(job.out)
-    job.formats.start(job.out, cases=cases)
-    settled = _settle(job)
-    finished, waiting = _sort_out(cases, job=job, digest=settled.digest)
-    refused = len(cases) - len(finished) - len(waiting)
-    complete_volumes(job.out, finished=finished)
+        options = replace(options, model=[champion()])
+    open_folder(options.out)
+    start_formats(options, cases=cases)
+    settled = _settle(options)
+    finished, waiting = _sort_out(cases, options=options, digest=settled.digest)
+    complete_volumes(options.out, finished=finished)
     for case in finished:
-        job.formats.write(case, out=job.out)
+        write_formats(case, options=options)
     if finished:
-        checked = "without a look at how they fit the model; " if job.strict else ""
+        checked = "without a look at how they fit the model; " if options.strict else ""
         print(
-            f"{len(finished)} of {len(cases)} cases are in {job.out} already ({checked}--overwrite redoes them)",
+            f"{len(finished)} of {len(cases)} cases are in {options.out} already ({checked}--overwrite redoes them)",
             file=sys.stderr,
         )
     rows = run_cases(
-        partial(segment_case, job=job, settled=settled), waiting, workers=workers, scheduler=scheduler, title="predict",
-        each=partial(_keep, out=job.out, reported=set()),
+        partial(segment_case, options=options, settled=settled), waiting, workers=options.workers,
+        scheduler=options.scheduler, title="predict", each=partial(_keep, out=options.out, reported=set()),
     )  # fmt: skip
-    return _count_failed(rows, refused=refused, waiting=len(waiting))
+    return _count_failed(rows, refused=len(cases) - len(finished) - len(waiting), waiting=len(waiting))
 
 
-def _settle(job: Job) -> Settled:
-    """Takes from the models what the job leaves open, and says so."""
+def _settle(options: PredictOptions) -> Settled:
+    """Takes from the models what the options leave open, and says so."""
     from brats_cascade.models.files import weights_digest
 
-    members, chosen = _opened(tuple(job.models), job.precision)
-    given = {name: value for name, value in job.thresholds.items() if value is not None}
+    members, chosen = _opened(tuple(options.model or ()), options.precision)
+    given = options.thresholds
     thresholds = replace(chosen.thresholds if chosen else OFF, **given)
-    flips = job.flips
+    flips = options.flips
     if flips is None:
         flips = chosen is not None and chosen.flips
         if flips:
@@ -135,7 +92,7 @@ def _settle(job: Job) -> Settled:
     source = "as given" if given else "chosen on validation" if chosen else "no choice is recorded for this model"
     print(f"post-processing {thresholds} ({source})", file=sys.stderr)
     numbers = {name: float(value) for name, value in sorted(thresholds.as_dict().items())}
-    parts = ([weights_digest(member.network) for member in members], job.precision, numbers, flips, job.scheme)
+    parts = ([weights_digest(member.network) for member in members], options.precision, numbers, flips, options.scheme)
     return Settled(thresholds, flips, hashlib.sha256(repr(parts).encode()).hexdigest()[:8])
 
 
@@ -150,7 +107,7 @@ def _count_failed(rows: Sequence[dict[str, Any]], *, refused: int, waiting: int)
     return failed
 
 
-def segment_case(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
+def segment_case(case: Case, *, options: PredictOptions, settled: Settled) -> dict[str, Any]:
     """Segments one case and writes its files.
 
     Returns:
@@ -159,18 +116,18 @@ def segment_case(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
     Raises:
         WriteError: Nothing can be written; every other case would fail the same way.
     """
-    members, _ = _opened(tuple(job.models), job.precision)
+    members, _ = _opened(tuple(options.model or ()), options.precision)
     from brats_cascade.inference.output import WriteError, write_prediction
     from brats_cascade.inference.predict import predict_case
 
     row: dict[str, Any] = {"case": case.name}
     try:
         prediction = predict_case(
-            case, members=members, slices=job.slices, thresholds=settled.thresholds, flips=settled.flips,
-            allow_merged=job.allow_merged, strict=job.strict, max_gb=job.max_gb,
+            case, members=members, slices=options.slices, thresholds=settled.thresholds, flips=settled.flips,
+            allow_merged=options.allow_merged, strict=options.strict, max_gb=options.max_gb,
         )  # fmt: skip
-        path = write_prediction(prediction, case=case, out=job.out, kinds=job.kinds, options=settled.digest)
-        job.formats.write(case, out=job.out)
+        path = write_prediction(prediction, case=case, out=options.out, kinds=options.kinds, options=settled.digest)
+        write_formats(case, options=options)
         row["path"] = str(path)
         voxel = math.prod(prediction.prepared.meta["spacing"])
         row |= region_volumes(prediction.labels, voxel_mm3=voxel, scheme=case.scheme)
@@ -182,13 +139,13 @@ def segment_case(case: Case, *, job: Job, settled: Settled) -> dict[str, Any]:
     return row
 
 
-def _sort_out(cases: Sequence[Case], *, job: Job, digest: str) -> tuple[list[Case], list[Case]]:
+def _sort_out(cases: Sequence[Case], *, options: PredictOptions, digest: str) -> tuple[list[Case], list[Case]]:
     """The finished cases and those to be done; of the others, whose files must not be replaced, it tells."""
     finished: list[Case] = []
     waiting: list[Case] = []
     for case in cases:
         try:
-            done = is_finished(case, out=job.out, kinds=job.kinds, options=digest, overwrite=job.overwrite)
+            done = is_finished(case, out=options.out, kinds=options.kinds, options=digest, overwrite=options.overwrite)
             (finished if done else waiting).append(case)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)

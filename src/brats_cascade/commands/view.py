@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brats_cascade import MAX_GB
-from brats_cascade.commands.options import PATH, MaxGb
+from brats_cascade.commands.options import PATH, MaxGb, path
 from brats_cascade.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def run(
         typer.Argument(
             help="A folder or listing of any supported release, with one case or several; or a case of data/volumes, by "
             "name or folder.",
-            **PATH,
+            parser=path,
         ),
     ],
     prediction: Annotated[

@@ -42,7 +42,7 @@ class Experiment:
     cases: pd.DataFrame
 
 
-def _settled(part: Mapping[str, Any]) -> Experiment:
+def settled(part: Mapping[str, Any]) -> Experiment:
     """From what `report.index` knows of an experiment."""
     run = part["run"]
     train = {key.removeprefix("train."): value for key, value in run.get("params", {}).items() if "train." in key}
@@ -132,7 +132,7 @@ def nine_slices_table(done: Iterable[Mapping[str, Any]]) -> dict[str, Any] | Non
 
 def ablation_section(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Pairs of experiments that differ in one setting, and experiments without class weights or regularisation."""
-    known = [_settled(part) for part in done if part["cases"] is not None and part["run"]]
+    known = [settled(part) for part in done if part["cases"] is not None and part["run"]]
     return {"comparisons": comparisons(known), "collapses": collapses(known)}
 
 
