@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade.backend import check_backend
-from brats_cascade.commands.doctor import versions
+from brats_cascade.commands.doctor import versioning
 from brats_cascade.commands.model import champion, open_models
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.split import release_split
@@ -113,5 +113,5 @@ def command_lines(monkeypatch, write_nifti_case):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     lines.append(("a backend that the networks do not run on", said(check_backend)))
     problems = []
-    versions(Path("zip"), problems)
+    versioning(Path("zip"), problems)
     return [*lines, ("a project without git", *problems)]

@@ -15,7 +15,8 @@ from brats_cascade.costs import costs_path, keep_costs, read_facts, weights_of
 from brats_cascade.data.prepare import VERSION
 from brats_cascade.errors import UserError
 from brats_cascade.project import Project, maker_of, read_json, read_state, read_table
-from brats_cascade.provenance import data_hashes, scans_hash
+from brats_cascade.provenance import data_hashes
+from brats_cascade.report.last_run import scans_hash
 from brats_cascade.shapes import problem_of
 from brats_cascade.stages.compare import compare
 from brats_cascade.stages.evaluate import HISTORY

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from brats_cascade.provenance import UNKNOWN, accelerators, card_of, git_commit, machine, processor_of, scans_hash
+from brats_cascade.provenance import UNKNOWN, accelerators, card_of, git_commit, machine, processor_of
+from brats_cascade.report.last_run import scans_hash
 
 PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
 

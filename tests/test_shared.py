@@ -1,5 +1,6 @@
 """Entries of a folder that several processes share: what one uses stays, the rest is kept below a size."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -104,7 +105,11 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
 
 def test_without_locks_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _put(tmp_path / "a", size=100, used=1)
-    monkeypatch.setattr("brats_cascade.shared.fcntl", None)
+
+    def no_locks(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("brats_cascade.shared.fcntl.flock", no_locks)
     with in_use(tmp_path / "b", limit=1):
         assert (tmp_path / "a").exists()
 

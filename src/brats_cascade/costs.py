@@ -46,11 +46,10 @@ def scores_of(root: Path, *, name: str) -> str:
 
 
 def read_facts(root: Path, *, name: str) -> dict[str, Any]:
-    """All that is known of an experiment's training: models/E/record.json and its costs.
+    """All that is known of an experiment's training: models/E/record.json with the costs that belong to this network.
 
-    Returns:
-        The record, and, if they belong to this network, what `stages/train.py` has measured: `seconds`, `peak_memory_mb`,
-        `machine`, `git_commit`, `environment` ...; empty without a record.
+    The costs are what `stages/train.py` has measured: `seconds`, `peak_memory_mb`, `machine`, `git_commit`, `environment` ...
+    Empty without a record.
     """
     path = Project(root).models / name / RECORD
     if not path.is_file():
@@ -73,9 +72,8 @@ def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
 def cost_of(root: Path, *, name: str, dice: float) -> dict[str, float]:
     """What an experiment with this complete Dice costs, as far as it is known: DVC's cache brings no costs back.
 
-    Returns:
-        The means of PER_CASE over the unseen cases, `dice_per_minute`, the process's `peak_memory_mb`, and
-        `training_seconds` and `training_cpu_seconds`.
+    The means of PER_CASE over the unseen cases, `dice_per_minute`, the process's `peak_memory_mb`, `training_seconds` and
+    `training_cpu_seconds`.
     """
     case, training = _evaluation(root, name=name), read_facts(root, name=name)
     found = {key: sum(case[key].values()) / len(case[key]) for key in PER_CASE if case.get(key)}
@@ -93,8 +91,7 @@ def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[
         name: The experiment.
         what: "training" or "evaluation".
         result: Stands for what the process has computed.
-        costs: Plain values. Those of PER_CASE are numbers of a training, and mappings of cases to numbers of an
-            evaluation.
+        costs: Plain values; those of PER_CASE are numbers in a training, and mappings of cases to numbers in an evaluation.
     """
     known = _read(root, name=name)
     if known.get(what, {}).get("result") == result:

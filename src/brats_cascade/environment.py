@@ -1,6 +1,8 @@
 """What a network was trained in: software, machine and precision; no name of a host or a user, and no path."""
 
+import contextlib
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,18 +15,21 @@ PACKAGES = (
 )  # fmt: skip
 
 
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def environment(*, backend: str, precision: str, commit: str) -> dict[str, Any]:
     """The versions of Python and of the packages that matter, processor and GPUs, Keras's backend, precision and commit."""
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": packages,
+        "packages": versions(PACKAGES),
         "machine": provenance.machine(),
         "backend": backend,
         "precision": precision,

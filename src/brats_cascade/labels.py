@@ -33,18 +33,11 @@ REGIONS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class LabelScheme:
-    """How a release numbers its labels.
+    """How a release numbers its labels."""
 
-    Attributes:
-        name: Short name, written into every case's record.
-        to_canonical: The release's number -> canonical label. Numbers that are not keys are unknown labels.
-        from_canonical: Canonical label -> the release's number, for every canonical label (a label the release merges
-            goes to the number it was merged into).
-    """
-
-    name: str
-    to_canonical: Mapping[int, int]
-    from_canonical: Mapping[int, int]
+    name: str  # written into every case's record
+    to_canonical: Mapping[int, int]  # the release's number -> canonical label; other numbers are unknown labels
+    from_canonical: Mapping[int, int]  # every canonical label -> the release's number, that of a merged one too
 
     @property
     def canonical_labels(self) -> tuple[int, ...]:
@@ -102,11 +95,8 @@ def region_mask(labels: np.ndarray, *, region: str) -> np.ndarray:
 def class_lookup(classes: Sequence[int]) -> np.ndarray:
     """Table from canonical label to the class number of a network that knows only some of the labels.
 
-    A cohort of a merged release holds no label 3, so its network has four outputs; `classes` names them in order.
-    Non-enhancing tumour then joins necrosis, as it did in the release.
-
-    Args:
-        classes: Canonical label of each class, ascending, starting with 0; 3 may be missing, no other.
+    A cohort of a merged release holds no label 3, so its network has four outputs; `classes` names them in order: the
+    canonical labels, of which 3 may be missing. Non-enhancing tumour then joins necrosis, as it did in the release.
 
     Returns:
         uint8 array (256): index it with labels. Numbers that are no label give 0.

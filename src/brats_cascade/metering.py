@@ -17,11 +17,7 @@ MOST_WATTS = 1000  # of a processor; a counter that may have gone round more tha
 
 
 class Meter:
-    """Reads what was taken since it was made.
-
-    Args:
-        powercap: Where the counters of the processors' energy are.
-    """
+    """Reads what was taken since it was made; `powercap` is where the counters of the processors' energy are."""
 
     def __init__(self, powercap: Path = POWERCAP) -> None:
         self._powercap, self._gpu = powercap, bool(accelerators())

@@ -43,15 +43,9 @@ def in_words(times: float | None, *, training: bool) -> str:
 
 
 def agreed_ratio(seconds: Sequence[float], *, reference: Sequence[float]) -> float | None:
-    """How many times as long as the reference something takes, if the repeats agree.
+    """How many times as long as the reference something takes: the median ratio of at least three repeats side by side.
 
-    Args:
-        seconds: Of each repeat, positive; at least three.
-        reference: Of the reference's repeats, each taken beside the one at its place in `seconds`.
-
-    Returns:
-        The median ratio, or None: apart from the lowest and the highest, the ratios differ by more than SPREAD, or one says
-        slower and another one faster.
+    None if, apart from the lowest and the highest, the ratios differ by more than SPREAD, or some say slower and some faster.
     """
     kept = sorted(mine / theirs for mine, theirs in zip(seconds, reference, strict=True))[1:-1]
     low, high = kept[0], kept[-1]

@@ -1,7 +1,5 @@
 """Where a number comes from: commit, data, machine."""
 
-import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -93,26 +91,6 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def scans_hash(table: Path) -> str:
-    """Stands for the scans themselves, on every machine; empty without the table (data/cases.parquet).
-
-    DVC's hashes are of files that ingest computes, and their last digits differ between processors (sums are taken in
-    another order). This is of every case's name, patient, raw voxels and counts of labels.
-    """
-    import pandas as pd
-
-    if not table.is_file():
-        return ""
-    try:
-        cases = pd.read_parquet(table).sort_values("case")
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{table} is damaged ({one_line(error)}): delete it and run `dvc repro ingest` again") from None
-    counts = sorted(str(name) for name in cases if str(name).startswith("label_"))
-    columns = ["case", "patient", "voxels_hash", *counts]
-    rows = cases[columns].astype("string").fillna("").to_numpy().tolist()
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:32]
 
 
 def data_hashes(root: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Files and folders that several processes write to: what one of them uses is not deleted or half seen by another."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -12,11 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from brats_cascade.errors import naming
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: nothing is locked there, so nothing is deleted either
-    fcntl = None  # type: ignore[assignment]
 
 LOCKS = ".locks"
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -64,7 +60,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def _clear(folder: Path) -> None:
     """Deletes the drafts that killed processes of this host have left in a folder, once per process."""
-    if folder in _cleared or fcntl is None:
+    if folder in _cleared:
         return
     _cleared.add(folder)
     with contextlib.suppress(OSError):
@@ -89,8 +85,7 @@ def turn(path: Path) -> Iterator[IO[bytes]]:
     """One process at a time is in the block: it holds a lock on the file, which closing it or a kill gives back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
 
 
@@ -112,8 +107,7 @@ def claimed(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b", buffering=0) as handle:  # what a full disk keeps in a buffer would fail again at the end
         try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
             raise TakenError(handle.read(20).decode(errors="replace").strip()) from None
@@ -129,10 +123,13 @@ def claimed(path: Path) -> Iterator[None]:
 def in_use(entry: Path, *, limit: int) -> Iterator[None]:
     """Keeps one entry of a shared folder until the block ends, and deletes others where all together exceed a size in bytes.
 
-    The entry, a file or a folder that may not be there yet, goes first if it was used longest ago; those in use stay, whatever
-    their size. The lock ends with the process, a kill included.
+    The entry is a file or a folder that may not be there yet. What was used longest ago is deleted first; what is in use stays,
+    whatever its size. The lock ends with the process, a kill included.
     """
-    with _own_lock(entry) as locked:
+    with contextlib.ExitStack() as stack:
+        locked = False  # as it stays where the file system has no locks: nothing is deleted there
+        with contextlib.suppress(OSError), _turn(entry.parent):
+            locked = _locked(stack.enter_context(_opened(entry)), exclusive=False)
         if locked:
             _make_room(entry, limit=limit)
         try:
@@ -142,23 +139,14 @@ def in_use(entry: Path, *, limit: int) -> Iterator[None]:
                 _make_room(entry, limit=limit)
 
 
-@contextlib.contextmanager
-def _own_lock(entry: Path) -> Iterator[bool]:
-    """Takes the entry's lock, shared with others that use it; False where the file system has no locks."""
-    with contextlib.ExitStack() as stack:
-        locked = False
-        with contextlib.suppress(OSError), _turn(entry.parent):
-            locked = _locked(stack.enter_context(_opened(entry)), exclusive=False)
-        yield locked
-
-
 def _make_room(entry: Path, *, limit: int) -> None:
     """Deletes what was used longest ago until the rest fits, but neither the entry itself nor what is in use."""
     with contextlib.suppress(OSError), _turn(entry.parent):
         if entry.exists():
             os.utime(entry)
         entries = [path for path in entry.parent.iterdir() if path.name[0] != "."]  # a dot: a file being written
-        sizes, used = {path: _size(path) for path in entries}, {path: _used(path) for path in entries}
+        used = {path: path.lstat().st_mtime for path in entries}
+        sizes = {path: _size(path) for path in entries}
         total = sum(sizes.values())
         for path in sorted(set(entries) - {entry}, key=used.__getitem__):
             if total <= limit:
@@ -181,8 +169,6 @@ def _opened(entry: Path) -> IO[bytes]:
 
 def _locked(lock: IO[bytes], *, exclusive: bool) -> bool:
     """Takes a lock without waiting for it, and says whether it could."""
-    if fcntl is None:
-        return False
     try:
         fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError:
@@ -204,10 +190,3 @@ def _size(path: Path) -> int:
         with contextlib.suppress(OSError):
             total += part.stat().st_size if part.is_file() else 0
     return total
-
-
-def _used(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -1,7 +1,6 @@
 """brats-cascade doctor: what is here, and what would not work and why."""
 
 import configparser
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -9,20 +8,12 @@ from pathlib import Path
 
 from brats_cascade import provenance
 from brats_cascade.commands.wheel import PARAMS, elsewhere, version
+from brats_cascade.environment import versions
 from brats_cascade.errors import UserError
 
-PACKAGES = [
-    "tensorflow",
-    "keras",
-    "jax",
-    "mlflow",
-    "dvc",
-    "optuna",
-    "great-expectations",
-    "nibabel",
-    "SimpleITK",
-    "numpy",
-]
+PACKAGES = (
+    "tensorflow", "keras", "jax", "mlflow", "dvc", "optuna", "great-expectations", "nibabel", "SimpleITK", "numpy",
+)  # fmt: skip
 NEEDED_GIB = 5
 NO_BACKEND = "none"
 
@@ -32,8 +23,10 @@ def run(root: Path) -> int:
     problems: list[str] = []
     print(f"brats-cascade       {version()}")
     print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
+    installed = versions(PACKAGES)
     for package in PACKAGES:
-        print(f"{package:<20}{_version(package)}")
+        absent = "not installed (optional)" if package == "jax" else "NOT INSTALLED: run make setup, or pip install it"
+        print(f"{package:<20}{installed.get(package, absent)}")
     backend = _backend(problems)
     print(f"backend             {backend}")
     for line in _precision() if backend != NO_BACKEND else []:
@@ -47,13 +40,6 @@ def run(root: Path) -> int:
         print(f"problem: {problem}")
     print("everything needed is here" if not problems else f"{len(problems)} problem(s)")
     return len(problems)
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed (optional)" if package == "jax" else "NOT INSTALLED: run make setup, or pip install it"
 
 
 def _backend(problems: list[str]) -> str:
@@ -86,14 +72,13 @@ def _backend(problems: list[str]) -> str:
 def _precision() -> list[str]:
     """What bfloat16 costs or saves here, in training and in prediction."""
     from brats_cascade.precision import bfloat16_times, in_words
-    from brats_cascade.provenance import accelerators
 
-    if cards := sorted(set(accelerators())):
+    if cards := sorted(set(provenance.accelerators())):
         return [f"{', '.join(cards)}: made for bfloat16, not measured"]
     return [in_words(bfloat16_times(training=training), training=training) for training in (True, False)]
 
 
-def versions(root: Path, problems: list[str]) -> str:
+def versioning(root: Path, problems: list[str]) -> str:
     """Whether git keeps the project's versions, on one line; a problem where it does not and DVC was not told so."""
     if (root / ".git").exists():
         return f"git, commit {provenance.git_commit(root)}"
@@ -120,7 +105,7 @@ def _project(root: Path, problems: list[str]) -> None:
     except UserError as error:
         problems.append(str(error))
         return
-    print(f"versions            {versions(root, problems)}")
+    print(f"versions            {versioning(root, problems)}")
     source = root / params.data.source
     if params.data.source == "data/raw/phantom" and not source.exists():
         print(f"data source         {params.data.source} (the embedded phantom cohort; `dvc repro` makes it)")

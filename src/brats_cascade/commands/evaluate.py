@@ -37,16 +37,7 @@ def run(
     strict: bool = False,
     against: Sequence[Path] = (),
 ) -> tuple[str, int]:
-    """Scores every prediction that has a ground truth.
-
-    Args:
-        truth: As in `pair_labels`.
-        prediction: Likewise.
-        out: .json or .csv.
-        scheme: Key of labels.SCHEMES, or "auto": that of the release, else told by the numbers that occur.
-        prediction_scheme: Likewise; "auto" is that of the truth.
-        strict: Leave out predictions in which `predict` noted that the case may not fit the model.
-        against: Other predictions of the same cases, to compare these with; their label scheme is told as by "auto".
+    """Scores every prediction that has a ground truth; the parameters are the options of the command.
 
     Returns:
         A table as text, and the number of predictions that could not be scored. Truths without a prediction are

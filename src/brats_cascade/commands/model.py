@@ -14,11 +14,7 @@ SCHEMES = ("models:/", "runs:/")
 
 
 def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Member], Chosen | None]:
-    """Opens trained networks.
-
-    Args:
-        references: Each a folder models/EXPERIMENT, the model.keras in it, or an MLflow URI.
-        precision: "float32" or "bfloat16" to compute in.
+    """Opens trained networks, each a folder models/EXPERIMENT, the model.keras in it, or an MLflow URI.
 
     Returns:
         The networks, and how the first one was evaluated; None where there is no record of it.

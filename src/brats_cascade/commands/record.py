@@ -17,12 +17,7 @@ WIDTH = 900  # of a picture, pixels
 def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False) -> Path:
     """Adds the experiments of the last run to docs/results/NAME.{csv,json}, and writes the page docs/results/NAME.md.
 
-    Args:
-        name: Name of the record.
-        root: The project's root.
-        command: The command that made the results.
-        readme: Also write the table between README's marks.
-        kept: Only write the page again, from the results that were kept.
+    `command` made the results; `readme`: also write the table between README's marks; `kept`: only write the page again.
     """
     if safe_id(name) != name:
         raise UserError(

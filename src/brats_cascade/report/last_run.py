@@ -1,11 +1,13 @@
 """The results of the last run of the pipeline, and of its repeats on other folds, as a record."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from brats_cascade import costs, provenance
+from brats_cascade import costs
 from brats_cascade.errors import UserError
 from brats_cascade.project import Project, read_json_if_there, read_table_if_there
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record, score_rows
@@ -44,6 +46,21 @@ def record_of_run(root: Path, *, command: str) -> Record:
             of_all = {key: known[key] for key in ("architecture", "n4", "commit")} | _spent(crossed[name])
             facts.append({"experiment": name, "protocol": CROSS_VALIDATION, **of_all, "command": command})
     return Record(pd.concat(tables, ignore_index=True), _data(root, name=names[0]), compared.get("baseline", {}), facts)
+
+
+def scans_hash(table: Path) -> str:
+    """Stands for the scans themselves, on every machine; empty without the table (data/cases.parquet).
+
+    DVC's hashes are of files that ingest computes, and their last digits differ between processors (sums are taken in
+    another order). This is of every case's name, patient, raw voxels and counts of labels.
+    """
+    cases = read_table_if_there(table)
+    if cases is None:
+        return ""
+    counts = sorted(str(name) for name in cases if str(name).startswith("label_"))
+    columns = ["case", "patient", "voxels_hash", *counts]
+    rows = cases.sort_values("case")[columns].astype("string").fillna("").to_numpy().tolist()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:32]
 
 
 def _mean_seconds(cases: pd.DataFrame) -> float | None:
@@ -101,7 +118,7 @@ def _data(root: Path, *, name: str) -> dict[str, Any]:
     splits = read_json_if_there(Project(root).splits) or {}
     patients = splits.get("patients", splits)
     return {
-        "scans": provenance.scans_hash(Project(root).cases),
+        "scans": scans_hash(Project(root).cases),
         "release": facts.get("release", "unknown"),
         "classes": facts.get("classes", []),
         **{key: contract[key] for key in INGESTED if key in contract},
