@@ -8,19 +8,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-_ROOM = "free some space"
-_RIGHTS = "give yourself permission to read and write there"
-_FILES = "raise the limit (ulimit -n), or use fewer workers"
-_DISK = "check the disk, or the connection to it"
 _MEMORY = "close other programs, or use fewer workers"
 # What the operating system refuses for want of something, whatever is read or written -> what to do.
 _CURES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _ROOM),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "make the file system writable",
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHTS),
-    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN), _DISK),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit (ulimit -n), or use fewer workers"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "give yourself permission to read and write there"),
+    **dict.fromkeys(
+        (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN),
+        "check the disk, or the connection to it",
+    ),
     errno.ENOMEM: _MEMORY,
 }
 # What the operating system refuses for the sake of the place that was named -> what to do.

@@ -200,7 +200,7 @@ def test_a_prediction_on_another_grid_or_doubled_is_refused(tmp_path: Path, writ
     with pytest.raises(UserError, match=r"Brats18_A.nii.gz: lies 5 mm off"):
         scene_of("Brats18_A", sources["Brats18_A"], prediction=other)
     shutil.copy(other, other.with_name("Brats18_A_seg.nii.gz"))
-    with pytest.raises(UserError, match=r"Brats18_A: two predictions, .*; keep one"):
+    with pytest.raises(UserError, match=r"Brats18_A: 2 files, .*; keep one"):
         match_predictions(other.parent, sources=sources)
 
 

@@ -13,9 +13,8 @@ from tqdm import tqdm
 from brats_cascade.commands.against import compare_sets, text_of
 from brats_cascade.data.writeback import MISFITS, read_misfits, read_scheme
 from brats_cascade.errors import UserError, printable
-from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.lesions import LESION_COUNTS, LESION_DEFINITION
-from brats_cascade.evaluation.pairing import Pairs, pair_labels
+from brats_cascade.evaluation.pairing import pair_labels
 from brats_cascade.evaluation.regions import EMPTY_REGIONS
 from brats_cascade.evaluation.score_files import MISFITS_SEEN, SAME, notes, schemes_of, score_pair
 from brats_cascade.evaluation.summary import summarise
@@ -82,7 +81,18 @@ class _Scored(NamedTuple):
 def _score_set(truth: Path, *, prediction: Path, schemes: tuple[str, str], strict: bool) -> _Scored:
     """Scores one set of predictions, and says what could not be scored; `schemes`: the truth's and the prediction's."""
     pairs = pair_labels(truth, prediction=prediction)
-    rows, broken = _score_all(pairs, scheme=schemes[0], prediction_scheme=schemes[1], strict=strict)
+    guessed, broken = schemes_of(pairs.truths.values(), given=schemes[0])
+    rows = []
+    for name in tqdm(sorted(guessed), desc="evaluate", unit="case", disable=None):
+        file = pairs.predictions[name]
+        own = read_scheme(file.path) if schemes[1] == "auto" else schemes[1]
+        try:
+            if strict:
+                _refuse_misfit(file.path)
+            rows.append(score_pair(pairs.truths[name], file, schemes=(guessed[name], own or guessed[name])))
+        except UserError as error:
+            message = str(error)
+            broken[name] = message if message.startswith(name) else f"{name}: {message}"
     reasons = {printable(name): printable(reason) for name, reason in {**broken, **pairs.reasons}.items()}
     failed = set(map(printable, {*broken, *pairs.failed}))
     for reason in _brief(reasons, failed=failed):
@@ -95,30 +105,11 @@ def _score_set(truth: Path, *, prediction: Path, schemes: tuple[str, str], stric
     return _Scored(pd.DataFrame(rows).drop(columns=[SAME, MISFITS_SEEN]), reasons, remarks, len(failed))
 
 
-def _score_all(
-    pairs: Pairs, *, scheme: str, prediction_scheme: str, strict: bool
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """A row for every pair that can be scored, and the reasons of those that cannot."""
-    guessed, broken = schemes_of(pairs.truths.values(), given=scheme)
-    rows: list[dict[str, Any]] = []
-    for name in tqdm(sorted(guessed), desc="evaluate", unit="case", disable=None):
-        named = read_scheme(pairs.predictions[name].path) if prediction_scheme == "auto" else prediction_scheme
-        try:
-            if strict:
-                _refuse_misfit(pairs.predictions[name])
-            schemes = guessed[name], named or guessed[name]
-            rows.append(score_pair(pairs.truths[name], pairs.predictions[name], schemes=schemes))
-        except UserError as error:
-            message = str(error)
-            broken[name] = message if message.startswith(name) else f"{name}: {message}"
-    return rows, broken
-
-
-def _refuse_misfit(prediction: Labelled) -> None:
-    words = read_misfits(prediction.path)
+def _refuse_misfit(prediction: Path) -> None:
+    words = read_misfits(prediction)
     if words:
         raise UserError(
-            f"{prediction.path}: --strict: its model may not fit the case ({'; '.join(MISFITS[word] for word in words)}); "
+            f"{prediction}: --strict: its model may not fit the case ({'; '.join(MISFITS[word] for word in words)}); "
             "predict it with another model"
         )
 
@@ -138,19 +129,10 @@ def _write(out: Path, *, scored: _Scored, compared: Mapping[str, Any]) -> None:
             "lesion_definition": LESION_DEFINITION,
             **({"against": compared} if compared else {}),
         }
-        text = json.dumps(_null_for_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(out, text + "\n")
+        content = json.loads(json.dumps(content), parse_constant=lambda _: None)  # JSON has no NaN: not available
+        write_text(out, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
-
-
-def _null_for_nan(content: Any) -> Any:
-    """JSON has no NaN: what is not available becomes null."""
-    if isinstance(content, dict):
-        return {key: _null_for_nan(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_null_for_nan(value) for value in content]
-    return None if isinstance(content, float) and math.isnan(content) else content
 
 
 def _text(table: pd.DataFrame, *, left: int) -> str:

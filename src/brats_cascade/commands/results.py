@@ -17,8 +17,12 @@ def run(root: Path, *, costs: bool = False) -> str:
     path = Project(root).reports / "comparison.json"
     if not path.is_file():
         raise UserError(f"{path}: not found; run `make repro` (or `dvc repro`) first, in the project's root")
+    from brats_cascade.stages.champion import is_behind, tell_mlflow
+
     compared = read_json(path)
-    _catch_up(root, names=list(compared["experiments"]))
+    names = list(compared["experiments"])
+    if is_behind(Project(root), names=names):  # what an earlier stage could not tell MLflow
+        tell_mlflow(Project(root), load_params(root / "params.yaml"), names=names)
     text = results_text(compared, champion=_champion(root, compared=compared))
     changed = [name for name, scores in compared["experiments"].items() if _has_changed(root, name, scores=scores)]
     if changed:
@@ -26,14 +30,6 @@ def run(root: Path, *, costs: bool = False) -> str:
             f"\nevaluated again since this table was made: {', '.join(changed)}; run `dvc repro compare` for a new one"
         )
     return text
-
-
-def _catch_up(root: Path, *, names: list[str]) -> None:
-    """Tells MLflow what an earlier stage could not, now that it may be there again."""
-    from brats_cascade.stages.champion import is_behind, tell_mlflow
-
-    if is_behind(Project(root), names=names):
-        tell_mlflow(Project(root), load_params(root / "params.yaml"), names=names)
 
 
 def _has_changed(root: Path, name: str, *, scores: dict[str, Any]) -> bool:

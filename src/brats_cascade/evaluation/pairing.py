@@ -37,9 +37,9 @@ def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
     truths, without = _truths(truth)
     if truth.is_file() and prediction.is_file() and len(truths) == 1:
         [file] = truths.values()
-        _refuse_same(prediction, truth=truth)
+        refuse_same(prediction, truth=truth)
         return Pairs(truths, {file.case: replace(file, scheme=None, path=prediction)}, {}, frozenset())
-    found, unusable, absent = _predictions(prediction, truths=truths)
+    found, unusable, absent = predictions_in(prediction, truths=truths)
     both, predicted = sorted(truths.keys() & found.keys()), found.keys() | unusable.keys()
     reasons: dict[str, str] = {}
     for name in sorted(predicted - set(both)):
@@ -73,7 +73,7 @@ def _truths(place: Path) -> tuple[dict[str, Labelled], dict[str, str]]:
     return _single(files)
 
 
-def _predictions(
+def predictions_in(
     place: Path, *, truths: Mapping[str, Labelled]
 ) -> tuple[dict[str, Labelled], dict[str, str], dict[str, str]]:
     """A folder's label files that are neither a scan of a case nor one of the ground truths compared with.
@@ -84,7 +84,7 @@ def _predictions(
     if place.is_file():
         file = Labelled.from_file(place)
         if file.case in truths:
-            _refuse_same(place, truth=truths[file.case].path)
+            refuse_same(place, truth=truths[file.case].path)
         return {file.case: file}, {}, {}
     cases = _cases(place, listing=False)
     scans = {_identity(path) for case in cases for path in case.images.values()}
@@ -107,8 +107,9 @@ def _predictions(
     return *_single(files), absent
 
 
-def _refuse_same(prediction: Path, *, truth: Path) -> None:
-    if prediction.samefile(truth):
+def refuse_same(prediction: Path, *, truth: Path) -> None:
+    """Raises a UserError for a prediction that is the file of the ground truth."""
+    if truth.exists() and prediction.samefile(truth):
         raise UserError(f"{prediction}: is the ground truth itself; give the file of the prediction")
 
 

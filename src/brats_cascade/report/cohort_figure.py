@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 PERCENTILES = {"p01": "1st percentile", "p50": "median", "p99": "99th percentile"}
 
 
-def cohort_figure(cases: pd.DataFrame, *, title: str = "") -> "Figure":
-    """Draws how much of each tumour label every case holds: one bar a case, largest tumour first, the 60 largest at most."""
+def cohort_figure(cases: pd.DataFrame) -> "Figure":
+    """Draws how much of each tumour label every case holds: one bar per case, largest tumour first, the 60 largest at most."""
     shown = cases.sort_values("tumour_cm3", ascending=False).head(60)
     figure = new_figure(9, 0.9 + 0.2 * len(shown))
     axes = figure.subplots()
@@ -32,10 +32,10 @@ def cohort_figure(cases: pd.DataFrame, *, title: str = "") -> "Figure":
     axes.invert_yaxis()
     axes.set(xlabel="tumour, cm³")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    return titled(figure, title)
+    return titled(figure, "")
 
 
-def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]], *, title: str = "") -> "Figure":
+def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]]) -> "Figure":
     """Draws how raw intensities in the brain spread over the cases.
 
     A row per modality; a line from the lowest to the highest case and a dot at the median case for each percentile.
@@ -58,11 +58,11 @@ def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.set(xlabel="intensity in the brain, as in the files")
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return titled(figure, title)
+    return titled(figure, "")
 
 
-def patch_figure(counts: Mapping[str, Mapping[str, int]], *, title: str = "") -> "Figure":
-    """Draws the share of each label in each patch set (set -> label, as text, -> centres): one bar a set."""
+def patch_figure(counts: Mapping[str, Mapping[str, int]]) -> "Figure":
+    """Draws the share of each label in each patch set (set -> label, as text, -> centres): one bar per set."""
     figure = new_figure(9, 0.9 + 0.35 * len(counts))
     axes = figure.subplots()
     colours = {0: PALE, **LABEL_COLOURS}
@@ -77,4 +77,4 @@ def patch_figure(counts: Mapping[str, Mapping[str, int]], *, title: str = "") ->
     axes.invert_yaxis()
     axes.set(xlabel="share of the centres, %", xlim=(0, 100))
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return titled(figure, title)
+    return titled(figure, "")

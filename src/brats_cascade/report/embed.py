@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -14,22 +16,21 @@ def picture(figure: "Figure") -> str:
     """A chart as a data URI."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130, metadata={"Software": ""})
-    return _webp(buffer, lossless=True)
+    return _of_file(buffer, lossless=True)
 
 
 def drawn(path: Path) -> str | None:
     """A chart's file as a data URI; None if there is none."""
-    return _webp(path, lossless=True) if path.is_file() else None
+    return _of_file(path, lossless=True) if path.is_file() else None
 
 
 def photograph(path: Path) -> str:
     """A picture file as a data URI; with losses that no eye sees, which takes a tenth of the room."""
-    return _webp(path, quality=82)
+    return _of_file(path, quality=82)
 
 
 def lazily(page: str) -> str:
     """A page whose pictures are decoded when they come into view, and have their room before."""
-    from PIL import Image
 
     def sized(found: re.Match[str]) -> str:
         with Image.open(io.BytesIO(base64.b64decode(found[2]))) as image:
@@ -39,11 +40,13 @@ def lazily(page: str) -> str:
     return re.sub(r'<img( [^<>]*?src="data:image/webp;base64,)([^"]+)"', sized, page)
 
 
-def _webp(source: Path | io.BytesIO, **options: Any) -> str:
-    """A picture as WebP, which every browser shows and which is smaller than PNG and JPEG."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
+def _of_file(source: Path | io.BytesIO, **options: Any) -> str:
     with Image.open(source) as image:
-        image.convert("RGB").save(buffer, format="WEBP", **options)
+        return webp(image.convert("RGB"), **options)
+
+
+def webp(image: Image.Image, **options: Any) -> str:
+    """A picture as a data URI of WebP, which every browser shows and which is smaller than PNG and JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", **options)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -62,7 +62,8 @@ def build_report(
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
-    headline = _headline(done, root=root)
+    leading = best(candidates_here(root, experiments=[part["name"] for part in done]))  # on validation, never on test
+    headline = next((part for part in done if leading and part["name"] == leading.experiment), None)
     page = render(
         "index.html.j2",
         experiments=parts,
@@ -93,6 +94,7 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     """Everything the page shows of one experiment."""
     figures = root / f"reports/figures/{name}"
     run = read_facts(root, name=name)
+    given = run.get("params", {})
     summary = read_json_if_there(root / f"metrics/{name}/summary.json")
     cases = read_cases(root, name=name) if (root / f"metrics/{name}/cases.csv").is_file() else None
     return {
@@ -106,7 +108,7 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
             "seed": run.get("seed", ""),
         },
         "facts": _facts(run, cases=cases),
-        "params": _params(run),
+        "params": {key: given[f"train.{key}"] for key in SHOWN_PARAMS if f"train.{key}" in given},
         **{key: drawn(figures / f"{file}.png") for key, file in DRAWN.items()},
         "cases": cases,
         "case_rows": [] if cases is None else cases.to_dict("records"),
@@ -135,22 +137,10 @@ def _shown_cases(folder: Path, *, cases: pd.DataFrame | None) -> list[dict[str, 
     return shown
 
 
-def _headline(done: Sequence[Mapping[str, Any]], *, root: Path) -> Mapping[str, Any] | None:
-    """The experiment that did best on validation, never chosen by its test score."""
-    chosen = best(candidates_here(root, experiments=[part["name"] for part in done]))
-    return next((part for part in done if chosen and part["name"] == chosen.experiment), None)
-
-
 def _viewers(root: Path) -> dict[str, str]:
     """Case -> address of the page that scrolls through it, with the segmentations of the experiment that leads."""
     pages = sorted((root / "reports/cases").glob("*.html"))
     return {page.stem: f"cases/{quote(page.name)}" for page in pages if page.name != INDEX}
-
-
-def _params(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters worth showing; a record's are flat, with the block's name in front."""
-    given = {key.removeprefix("train."): value for key, value in run.get("params", {}).items()}
-    return {key: given[key] for key in SHOWN_PARAMS if key in given}
 
 
 def _facts(run: Mapping[str, Any], *, cases: pd.DataFrame | None) -> dict[str, str]:

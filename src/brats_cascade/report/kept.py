@@ -1,7 +1,7 @@
 """Results kept in git: per record one table of scores, NAME.csv, and one file of facts, NAME.json."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ class Record:
         scores: One row per experiment, protocol, case and region; columns KEY, CASE, region and SUMMARISED (HD95 in mm).
         data: "scans" (hash of cohort and raw voxels), "release", "classes", how the scans were ingested, and "split".
         baseline: Scores of the threshold baseline on the test set of the split, as in reports/comparison.json; may be empty.
-        experiments: Facts of each: KEY, architecture, n4, training_seconds and labelled_pixels (of a fold, where there are
-            folds; with those of a CNN 1), seconds_per_case, validation_dice, machine, commit, command, volumes (hash), note.
+        experiments: Facts of each as in `last_run`; training_seconds and labelled_pixels are those of one fold.
     """
 
     scores: pd.DataFrame
@@ -94,12 +93,11 @@ def write_record(record: Record, *, path: Path) -> None:
 def score_rows(cases: pd.DataFrame, *, experiment: str, protocol: str) -> pd.DataFrame:
     """The rows of NAME.csv from a table of cases as metrics/E/cases.csv; the protocol is SPLIT or CROSS_VALIDATION."""
 
-    def parts() -> Iterator[pd.DataFrame]:
-        for region in REGIONS:
-            scores = {score: cases.get(f"{region}_{score}", float("nan")) for score in SUMMARISED}
-            yield cases[CASE].assign(region=region, **scores)
-
-    rows = pd.concat(parts(), ignore_index=True).round(DECIMALS).sort_values(["case", "region"], ignore_index=True)
+    parts = []
+    for region in REGIONS:
+        scores = {score: cases.get(f"{region}_{score}", float("nan")) for score in SUMMARISED}
+        parts.append(cases[CASE].assign(region=region, **scores))
+    rows = pd.concat(parts, ignore_index=True).round(DECIMALS).sort_values(["case", "region"], ignore_index=True)
     for column, value in zip(reversed(KEY), (protocol, experiment), strict=True):
         rows.insert(0, column, value)
     return rows

@@ -1,6 +1,6 @@
 """From a case's files, or its folder in the volume store, to the scene that a viewer page shows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.store import list_cases, open_case, read_meta
 from brats_cascade.data.writeback import read_scheme
 from brats_cascade.errors import UserError
-from brats_cascade.evaluation.label_files import list_label_files
+from brats_cascade.evaluation.label_files import Labelled
+from brats_cascade.evaluation.pairing import predictions_in, refuse_same
 from brats_cascade.evaluation.score_files import Place, check_place, first_of, read_labels
 from brats_cascade.report.scene import Scene, make_scene, place_of, whole
 
@@ -36,24 +37,24 @@ def find_sources(place: Path, *, store: Path) -> dict[str, Source]:
 
 def match_predictions(place: Path, *, sources: Mapping[str, Source]) -> dict[str, Path]:
     """The segmentation of each case: a file for a single case, whatever it is called, or those of a folder, by name."""
-    truths = [source.truth for source in sources.values() if isinstance(source, Case) and source.truth is not None]
+    truths = {
+        name: Labelled.from_file(source.truth)
+        for name, source in sources.items()
+        if isinstance(source, Case) and source.truth is not None
+    }
     if place.is_file():
         if len(sources) > 1:
             raise UserError(
                 f"--prediction {place}: is one file for {len(sources)} cases; give a folder of segmentations"
             )
-        if _is_one_of(place, truths):
-            raise UserError(f"--prediction {place}: is the ground truth itself; give the file of the prediction")
+        for truth in truths.values():
+            refuse_same(place, truth=truth.path)
         return dict.fromkeys(sources, place)
-    if not place.is_dir():
-        raise UserError(f"--prediction {place}: no such file or folder; give a segmentation, or a folder of them")
-    found: dict[str, Path] = {}
-    for several in list_label_files(place).found.values():
-        for file in several:
-            if file.case in sources and not _is_one_of(file.path, truths):
-                if file.case in found:
-                    raise UserError(f"{file.case}: two predictions, {found[file.case]} and {file.path}; keep one")
-                found[file.case] = file.path
+    files, unusable, _ = predictions_in(place, truths=truths)
+    for name in sources:
+        if name in unusable:
+            raise UserError(unusable[name])
+    found = {name: files[name].path for name in sources if name in files}
     if not found:
         raise UserError(
             f"--prediction {place}: no segmentation named after {first_of(list(sources), shown=1)}; name it CASE_seg.nii.gz"
@@ -83,7 +84,3 @@ def _labels(path: Path, *, scheme: str, place: Place) -> np.ndarray:
     labels, found = read_labels(path, scheme=scheme)
     check_place(found, expected=place, path=path)
     return labels
-
-
-def _is_one_of(path: Path, others: Iterable[Path]) -> bool:
-    return any(other.exists() and path.exists() and path.samefile(other) for other in others)

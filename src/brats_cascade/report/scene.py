@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from brats_cascade.drawing.figures import LABEL_COLOURS
 from brats_cascade.drawing.overlays import best_slice
 from brats_cascade.evaluation.score_files import Place
 from brats_cascade.labels import SCHEMES, region_mask
+from brats_cascade.report.embed import webp
 
 LIMITS = (0.1, 99.9)  # percentiles of the brain's intensities that become 1 and 255; 0 is air
 THUMBNAIL = 176  # pixels, the longer side
@@ -128,11 +128,7 @@ def thumbnail(scene: Scene) -> str:
     height, width = np.linalg.norm(scene.affine[:3, :3], axis=0)[[1, 0]] * grey.shape
     scale = THUMBNAIL / max(height, width)
     picture = Image.fromarray(pixels[::-1, ::-1].astype(np.uint8))  # the patient's left is on the right
-    buffer = io.BytesIO()
-    picture.resize((max(1, round(width * scale)), max(1, round(height * scale)))).save(
-        buffer, format="WEBP", quality=80
-    )
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return webp(picture.resize((max(1, round(width * scale)), max(1, round(height * scale)))), quality=80)
 
 
 def _regions(
