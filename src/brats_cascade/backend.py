@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 
 from brats_cascade.errors import UserError
 
@@ -35,13 +36,16 @@ def keep_quiet() -> None:
 def start_backend() -> None:
     """Imports Keras and its backend (KERAS_BACKEND, by default TensorFlow) and lets it look for devices."""
     import_backend()
-    if _unused:
-        _unused.clear()
-        if not any(name in os.environ for name in CLUSTER):  # a cluster is joined before anything computes
-            import keras
+    if not any(name in os.environ for name in CLUSTER):  # a cluster is joined before anything computes
+        _look_for_devices()
 
-            with _chatter_kept_back():
-                keras.ops.zeros(1)
+
+@cache
+def _look_for_devices() -> None:
+    import keras
+
+    with _chatter_kept_back():
+        keras.ops.zeros(1)
 
 
 def import_backend() -> None:
@@ -56,7 +60,6 @@ def import_backend() -> None:
     if "keras" not in sys.modules:
         _allow_open_files()
         _import_keras(backend=check_backend())
-        _unused.add("keras")
     import keras
 
     keras.config.set_image_data_format("channels_last")
@@ -101,9 +104,6 @@ def _import_keras(*, backend: str) -> None:
         for name in hidden:
             del sys.modules[name]
     logging.getLogger("tensorflow").setLevel(logging.WARNING)  # says where it writes a SavedModel
-
-
-_unused: set[str] = set()  # what this module imported and nothing has computed with
 
 
 @contextlib.contextmanager

@@ -23,17 +23,20 @@ def leave_behind(thread: threading.Thread) -> None:
 @contextlib.contextmanager
 def leaving() -> Iterator[None]:
     """Ends the process after the block, with the exit status that it would have, where such a thread is still at work."""
+    status: object = 0
     try:
         yield
     except SystemExit as end:
-        _leave(end.code)
+        status = end.code
         raise
     except BaseException:
+        status = 1
         if _is_left():
             traceback.print_exc()
-        _leave(1)
         raise
-    _leave(0)
+    finally:
+        if _is_left():
+            _leave(status)
 
 
 def _is_left() -> bool:
@@ -41,8 +44,6 @@ def _is_left() -> bool:
 
 
 def _leave(status: object) -> None:
-    if not _is_left():
-        return
     if not isinstance(status, int | None):  # sys.exit takes a message, too
         print(status, file=sys.stderr)
         status = 1

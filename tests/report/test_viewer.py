@@ -185,7 +185,7 @@ def test_a_case_called_index_keeps_its_page_and_a_list_of_none_is_not_written(
     assert linked == ["index_case.html", "other.html"]
     assert "<title>index</title>" in (tmp_path / "pages/index_case.html").read_text()
     done = run(tmp_path / "broken", "--out", tmp_path / "none")
-    assert "none of its 2 cases can be shown" in str(done.exception) and not (tmp_path / "none").exists()
+    assert "none of the 2 cases can be shown" in str(done.exception) and not (tmp_path / "none").exists()
 
 
 def test_a_prediction_on_another_grid_or_doubled_is_refused(tmp_path: Path, write_nifti_case: Any) -> None:

@@ -1,6 +1,7 @@
 """brats-cascade data check: what is in a folder, and what is wrong with it, as a table in the terminal."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from brats_cascade.data.stops import dvc_overlooks, dvc_stops_at
 from brats_cascade.data.unused import by_reason, note_unused, noted_unused
 from brats_cascade.report.text import text_table
 
+SHAPE, SPACING = ("slices", "rows", "columns"), ("spacing_slice", "spacing_row", "spacing_column")
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
 _MOST_LINES = 20
 _ORDER = ("set aside", "predict only", "warning", "ok")
@@ -47,7 +49,8 @@ def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
         if name in aside:
             word = "predict only" if name in untrainable else "set aside"
         reason = aside.get(name) or warned.get(name) or ""
-        cells = (name, fact["grade"], fact["release"], _shape(fact), _spacing(fact), fact["labels"] or "-", word)
+        shape, spacing = _sizes(fact, SHAPE, form=""), _sizes(fact, SPACING, form=".3g")
+        cells = (name, fact["grade"], fact["release"], shape, spacing, fact["labels"] or "-", word)
         rows.append((*map(str, cells), reason.removeprefix(f"{name}: ")))
     rows.sort(key=lambda row: (_ORDER.index(row[6]), row[0]))
     summary = (
@@ -90,11 +93,6 @@ def _untrainable(verdict: Verdict) -> set[str]:
     return {case for case, reason in verdict.set_aside if reason in [f"{case}: {fault}" for fault in reasons]}
 
 
-def _shape(fact: dict[Any, Any]) -> str:
-    sizes = [fact[name] for name in ("slices", "rows", "columns")]
-    return "-" if any(pd.isna(size) for size in sizes) else "x".join(str(size) for size in sizes)
-
-
-def _spacing(fact: dict[Any, Any]) -> str:
-    spacing = [fact[f"spacing_{name}"] for name in ("slice", "row", "column")]
-    return "-" if any(pd.isna(size) for size in spacing) else "x".join(f"{size:.3g}" for size in spacing)
+def _sizes(fact: dict[Any, Any], names: Sequence[str], *, form: str) -> str:
+    sizes = [fact[name] for name in names]
+    return "-" if any(pd.isna(size) for size in sizes) else "x".join(format(size, form) for size in sizes)

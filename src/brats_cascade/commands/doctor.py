@@ -35,7 +35,10 @@ def run(root: Path) -> int:
     print(f"free disk           {free:.0f} GiB")
     if free < NEEDED_GIB:
         problems.append(f"{root}: {free:.1f} GiB free, the pipeline needs {NEEDED_GIB}; free some space")
-    _project(root, problems)
+    try:
+        _project(root, problems)
+    except UserError as error:
+        problems.append(str(error))
     for problem in problems:
         print(f"problem: {problem}")
     print("everything needed is here" if not problems else f"{len(problems)} problem(s)")
@@ -58,15 +61,13 @@ def _backend(problems: list[str]) -> str:
             import jax
 
             devices = [str(device) for device in jax.devices()]
+        return f"{name}, devices: {', '.join(devices)}"
     except UserError as error:
         problems.append(str(error))
-        return NO_BACKEND
     except (ImportError, RuntimeError, ValueError) as error:
-        problems.append(
-            f"Keras cannot start its backend ({error}); check KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}"
-        )
-        return NO_BACKEND
-    return f"{name}, devices: {', '.join(devices)}"
+        given = os.environ.get("KERAS_BACKEND", "")
+        problems.append(f"Keras cannot start its backend ({error}); check KERAS_BACKEND={given}")
+    return NO_BACKEND
 
 
 def _precision() -> list[str]:
@@ -100,21 +101,13 @@ def _project(root: Path, problems: list[str]) -> None:
     if not (root / PARAMS).is_file():
         print(f"project             none: no {PARAMS} here; {elsewhere()}")
         return
-    try:
-        params = load_params(root / PARAMS)
-    except UserError as error:
-        problems.append(str(error))
-        return
+    params = load_params(root / PARAMS)
     print(f"versions            {versioning(root, problems)}")
     source = root / params.data.source
     if params.data.source == "data/raw/phantom" and not source.exists():
         print(f"data source         {params.data.source} (the embedded phantom cohort; `dvc repro` makes it)")
         return
-    try:
-        cases = find_cases(source, layout=params.data.layout, from_params=True)
-    except UserError as error:
-        problems.append(str(error))
-        return
+    cases = find_cases(source, layout=params.data.layout, from_params=True)
     releases = sorted({case.release for case in cases})
     print(f"data source         {params.data.source}: {len(cases)} cases, {', '.join(releases)}")
     problems += [problem for case in cases for problem in case.problems]

@@ -5,9 +5,10 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,12 +42,10 @@ def run(
     """Search for better training settings (params.yaml: sweep); the same command continues it."""
     from brats_cascade.backend import check_backend
     from brats_cascade.params import load_params
-    from brats_cascade.sweep.apply import apply_best
     from brats_cascade.sweep.plan import plan_of
     from brats_cascade.sweep.report import COMMAND, write_page
     from brats_cascade.sweep.run import run_sweep
     from brats_cascade.sweep.storage import shown
-    from brats_cascade.sweep.trials import line_of
 
     check_backend()
     _quiet_libraries()
@@ -63,11 +62,23 @@ def run(
     if page is not None:
         write_page(page, study=done.study, plan=plan, root=root, command=command)
         tell(f"page: {page}")
-    tell(f"best: {line_of(done.best)}" if done.best else "no trial is complete yet")
-    if done.best and apply:
-        tell(apply_best(root / "params.yaml", study=done.study, best=done.best, plan=plan))
-    elif done.best:
-        tell("the same command with --apply writes it into params.yaml, if it beats the experiment's own settings")
+    for line in _best(done, plan=plan, params=root / "params.yaml" if apply else None):
+        tell(line)
+
+
+def _best(done: Any, *, plan: Any, params: Path | None) -> Iterator[str]:
+    """Says which trial is the best, and writes it into params.yaml where that is given."""
+    from brats_cascade.sweep.apply import apply_best
+    from brats_cascade.sweep.trials import line_of
+
+    if done.best is None:
+        yield "no trial is complete yet"
+        return
+    yield f"best: {line_of(done.best)}"
+    if params is not None:
+        yield apply_best(params, study=done.study, best=done.best, plan=plan)
+    else:
+        yield "the same command with --apply writes it into params.yaml, if it beats the experiment's own settings"
 
 
 def _quiet_libraries() -> None:

@@ -1,7 +1,7 @@
 """brats-cascade view: pages to scroll through cases, in any browser and without a network."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from brats_cascade.commands.options import PATH, MaxGb, path
 from brats_cascade.errors import UserError
 
 if TYPE_CHECKING:
+    from brats_cascade.report.look import Source
     from brats_cascade.report.scene import Scene
 
 
@@ -45,31 +46,38 @@ def run(
     predictions = match_predictions(prediction, sources=sources) if prediction else {}
     failed: list[str] = []
 
-    def scenes() -> Iterator["Scene"]:
-        for name, source in sources.items():
-            try:
-                scene = scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb)
-            except UserError as error:
-                if len(sources) == 1:
-                    raise
-                failed.append(name)
-                print(f"error: {error}", file=sys.stderr)
-                continue
-            open_folder(place.parent if len(sources) == 1 else place)
-            yield scene
-        if len(failed) == len(sources):
-            raise UserError(
-                f"{case}: none of its {len(sources)} cases can be shown, for the reasons above; no list is written"
-            )
-
     place = _place(out, names=list(sources))
-    if len(sources) == 1:
-        write_text(place, viewer_page(next(scenes())))
+    if len(sources) > 1:
+        scenes = _scenes(sources, predictions=predictions, folder=place, failed=failed, max_gb=max_gb)
+        place = write_cases(place, scenes, title=f"Cases of {case.resolve().name}")
     else:
-        place = write_cases(place, scenes(), title=f"Cases of {case.resolve().name}")
+        [(name, source)] = sources.items()
+        page = viewer_page(scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb))
+        open_folder(place.parent)
+        write_text(place, page)
     typer.echo(str(place))
     if failed:
         raise typer.Exit(1)
+
+
+def _scenes(
+    sources: "Mapping[str, Source]", *, predictions: Mapping[str, Path], folder: Path, failed: list[str], max_gb: float
+) -> Iterator["Scene"]:
+    """The cases that can be shown; the names of the others are added to `failed`."""
+    from brats_cascade.inference.output import open_folder
+    from brats_cascade.report.look import scene_of
+
+    for name, source in sources.items():
+        try:
+            scene = scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb)
+        except UserError as error:
+            failed.append(name)
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        open_folder(folder)
+        yield scene
+    if len(failed) == len(sources):
+        raise UserError(f"none of the {len(sources)} cases can be shown, for the reasons above; no list is written")
 
 
 def _place(out: Path | None, *, names: Sequence[str]) -> Path:

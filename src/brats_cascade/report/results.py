@@ -10,11 +10,11 @@ import pandas as pd
 from brats_cascade import provenance
 from brats_cascade.evaluation.summary import ENOUGH, paired_difference, pick_cases, summarise
 from brats_cascade.labels import REGIONS
+from brats_cascade.report import paper
 from brats_cascade.report.kept import CROSS_VALIDATION, SPLIT, Record
-from brats_cascade.report.paper import LITERATURE, PAPER, PAPER_NOTE, PHANTOM_NOTE
 from brats_cascade.report.render import paired_text, render, with_interval
 
-NETWORKS = {row.architecture: row.method for row in PAPER} | {
+NETWORKS = {row.architecture: row.method for row in paper.PAPER} | {
     "unet": "plain 2-D U-Net",
     "coarse_cascade": "coarse cascade",
 }
@@ -30,24 +30,16 @@ def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
         "results.md.j2",
         name=name,
         data=record.data,
-        counts={
-            protocol: [entry for entry in facts if entry["protocol"] == protocol]
-            for protocol in (CROSS_VALIDATION, SPLIT)
-        },
+        facts=facts,
         rows=[_row(record, entry) for entry in facts],
         baseline=record.baseline,
-        paper=PAPER,
-        literature=LITERATURE,
-        paper_note=PAPER_NOTE,
-        phantom_note=PHANTOM_NOTE,
-        corrected=[entry["experiment"] for entry in facts if entry["n4"]],
+        paper=paper,
         merged=not {1, 3} <= set(record.data.get("classes", (1, 3))),
         paired=_against_unet(record),
         pilots=_without_pilots(record),
         enough=ENOUGH,
         shown=[entry["experiment"] for entry in shown],
         failures=_failures([record.cases(entry) for entry in shown]),
-        machines=list(dict.fromkeys(entry["machine"] for entry in facts if "machine" in entry)),
         notes=_by_note(facts),
         pictures=[path.name for path in pictures],
     )
@@ -62,9 +54,8 @@ def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
     return render(
         "readme.md.j2",
         rows=[_row(record, entry) for entry in shown],
-        paper=[row for row in PAPER if row.seconds],
+        paper=paper,
         baseline=record.baseline,
-        paper_note=PAPER_NOTE,
         page=page,
         picture=_median_picture(record, pictures=pictures),
     ).rstrip("\n")
