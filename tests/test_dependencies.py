@@ -19,7 +19,6 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/backend.py": "starts Keras",
     "src/brats_cascade/params": "the values come through params.yaml, which DVC compares",
     "src/brats_cascade/costs.py": "costs are no outputs; compare, which shows them, depends on it",
-    "src/brats_cascade/environment.py": "what a training ran in, in its costs",
     "src/brats_cascade/errors.py": "messages",
     "src/brats_cascade/interrupted.py": "how a process ends",
     "src/brats_cascade/metering.py": "costs, which are no outputs",

@@ -9,8 +9,8 @@ import pytest
 
 from brats_cascade import metering
 from brats_cascade.costs import cost_of, keep_costs, read_cases, scores_of
-from brats_cascade.environment import environment
 from brats_cascade.metering import Meter, by_case
+from brats_cascade.provenance import environment
 
 
 def counter(root, name, *, joules, most=1000):

@@ -1,10 +1,12 @@
-"""Where a number comes from: commit, data, machine."""
+"""Where a number comes from: commit, data, machine, software; no name of a host or a user, and no path."""
 
+import contextlib
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,12 @@ ARITHMETIC = {
     "amx_bf16": "AMX bfloat16", "avx512_bf16": "AVX-512 bfloat16", "avx512f": "AVX-512", "avx2": "AVX2",
     "bf16": "Neon bfloat16", "asimd": "Neon",
 }  # fmt: skip
+
+ENVIRONMENT = "environment.json"
+PACKAGES = (
+    "brats-cascade", "keras", "tensorflow", "jax", "jaxlib", "jax-cuda12-plugin", "nvidia-cudnn-cu12", "nvidia-cublas-cu12",
+    "numpy", "scipy", "pandas", "pyarrow", "nibabel", "SimpleITK", "joblib", "mlflow", "dvc", "optuna",
+)  # fmt: skip
 
 
 def git_commit(root: Path) -> str:
@@ -44,6 +52,28 @@ def machine() -> str:
     gib = psutil.virtual_memory().total / 2**30
     parts = [named or platform.processor() or platform.machine(), f"{usable_cores()} cores", f"{gib:.0f} GiB"]
     return ", ".join([*parts, *sorted(set(accelerators()))])
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def environment(*, backend: str, precision: str, commit: str) -> dict[str, Any]:
+    """The versions of Python and of the packages that matter, processor and GPUs, Keras's backend, precision and commit."""
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": versions(PACKAGES),
+        "machine": machine(),
+        "backend": backend,
+        "precision": precision,
+        "git_commit": commit,
+    }
 
 
 def usable_cores() -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from brats_cascade import provenance
 from brats_cascade.commands.wheel import PARAMS, elsewhere, version
-from brats_cascade.environment import versions
 from brats_cascade.errors import UserError
 
 PACKAGES = (
@@ -23,7 +22,7 @@ def run(root: Path) -> int:
     problems: list[str] = []
     print(f"brats-cascade       {version()}")
     print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
-    installed = versions(PACKAGES)
+    installed = provenance.versions(PACKAGES)
     for package in PACKAGES:
         absent = "not installed (optional)" if package == "jax" else "NOT INSTALLED: run make setup, or pip install it"
         print(f"{package:<20}{installed.get(package, absent)}")

@@ -1,6 +1,7 @@
 """The comparison of all experiments, as reports/comparison.json holds it and as text for the terminal, with other tables."""
 
 import io
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ NEXT = (
     "  make ui                  all runs in MLflow, on this machine only",
     "  dvc metrics show         the same numbers; dvc exp run -S ... tries different settings",
 )
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]\d+)?|nan|inf)?")  # or empty, or a dash
 PIPED = 10_000  # columns: no cell is cut or wrapped
 
 
@@ -70,7 +72,7 @@ def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:
     terminal = sys.stdout.isatty()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, *cells in zip(header, *rows, strict=True):
-        numbers = all(cell in ("", "-") or _is_number(cell) for cell in cells)
+        numbers = all(NUMBER.fullmatch(cell) for cell in cells)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
@@ -80,14 +82,6 @@ def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def results_text(compared: Mapping[str, Any], *, champion: str = "") -> str:

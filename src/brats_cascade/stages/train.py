@@ -9,7 +9,6 @@ from typing import Any
 
 from brats_cascade import costs, provenance
 from brats_cascade.backend import start_backend
-from brats_cascade.environment import environment
 from brats_cascade.errors import UserError
 from brats_cascade.metering import CPU, GPU, Meter
 from brats_cascade.params import ExperimentParams, Params
@@ -133,7 +132,7 @@ def _spent(trained: Any, *, meter: Meter, precision: str, commit: str) -> dict[s
         "peak_memory_mb": round(provenance.peak_memory_mb()),
         "machine": provenance.machine(),
         "git_commit": commit,
-        "environment": environment(backend=keras.backend.backend(), precision=precision, commit=commit),
+        "environment": provenance.environment(backend=keras.backend.backend(), precision=precision, commit=commit),
     }
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.costs import read_facts, weights_of
-from brats_cascade.environment import FILE
 from brats_cascade.project import Project, read_state, read_table
+from brats_cascade.provenance import ENVIRONMENT
 from brats_cascade.shared import write_json
 from brats_cascade.tracking.quiet import quietly
 from brats_cascade.tracking.run import Run
@@ -48,7 +48,7 @@ def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = 
 @quietly
 def _log_environment(run: Run, made_in: Mapping[str, Any]) -> None:
     if made_in:
-        run.client.log_text(run.id, json.dumps(made_in["environment"], indent=1) + "\n", FILE)
+        run.client.log_text(run.id, json.dumps(made_in["environment"], indent=1) + "\n", ENVIRONMENT)
 
 
 def keep_note(name: str, *, run_id: str, logged: bool, root: Path | None = None) -> None:
