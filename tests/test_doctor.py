@@ -5,14 +5,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from brats_cascade.commands.doctor import versions
+from brats_cascade.commands.doctor import versioning
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_a_folder_without_git_is_a_problem_with_both_cures(tmp_path: Path) -> None:
     problems: list[str] = []
-    assert versions(tmp_path, problems) == "none"
+    assert versioning(tmp_path, problems) == "none"
     [line] = problems
     assert f"{tmp_path}: no git repository (a ZIP download?)" in line and "\n" not in line
     assert "git init && git add -A" in line and "dvc config --local core.no_scm true" in line
@@ -23,14 +23,14 @@ def test_dvc_may_be_told_to_do_without_git(tmp_path: Path) -> None:
     shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc")
     (tmp_path / ".dvc" / "config.local").write_text("['remote \"x\"']\n    url = a%20b\n[core]\n    no_scm = true\n")
     problems: list[str] = []
-    assert versions(tmp_path, problems).startswith("no git: `dvc repro` works; `dvc exp`")
+    assert versioning(tmp_path, problems).startswith("no git: `dvc repro` works; `dvc exp`")
     assert problems == []
 
 
 def test_a_clone_names_its_commit(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     problems: list[str] = []
-    assert versions(tmp_path, problems).startswith("git, commit ") and problems == []
+    assert versioning(tmp_path, problems).startswith("git, commit ") and problems == []
 
 
 def test_make_repro_without_git_is_one_line_before_anything_is_installed(tmp_path: Path) -> None:

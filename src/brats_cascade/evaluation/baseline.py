@@ -44,10 +44,8 @@ def fit_threshold(cases: Sequence[StoredCase]) -> Threshold:
         grid = np.mean([np.quantile(brain, GRID) for brain in brains], axis=0)
         dice = {"above": np.zeros(len(grid)), "below": np.zeros(len(grid))}
         for brain, tumour, size in zip(brains, tumours, sizes, strict=True):
-            below = [np.searchsorted(values, grid, side="left") for values in (tumour, brain)]
-            above = [len(values) - np.searchsorted(values, grid, side="right") for values in (tumour, brain)]
-            dice["above"] += _dice(*above, size)
-            dice["below"] += _dice(*below, size)
+            dice["above"] += _dice(_above(tumour, grid), _above(brain, grid), size)
+            dice["below"] += _dice(_below(tumour, grid), _below(brain, grid), size)
         for side in ("above", "below"):
             best = int(np.argmax(dice[side]))
             found.append(Threshold(modality, side, float(grid[best]), float(dice[side][best] / len(cases))))
@@ -80,6 +78,14 @@ def _sorted_values(case: StoredCase, *, number: int) -> tuple[np.ndarray, np.nda
     values = np.asarray(case.image[..., number])[brain]
     inside = np.asarray(case.labels)[brain] > 0
     return np.sort(values), np.sort(values[inside])
+
+
+def _above(ascending: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    return len(ascending) - np.searchsorted(ascending, grid, side="right")
+
+
+def _below(ascending: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    return np.searchsorted(ascending, grid, side="left")
 
 
 def _dice(hits: np.ndarray, found: np.ndarray, truth: int) -> np.ndarray:

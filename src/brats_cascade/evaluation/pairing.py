@@ -49,8 +49,8 @@ def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
     for name in sorted((truths.keys() | without.keys()) - set(both) - predicted):
         missing = f"{name}: not predicted: no file of this name among the predictions"
         reasons[name] = absent.get(name) or without.get(name) or missing
-    pairs = ({name: side[name] for name in both} for side in (truths, found))
-    return Pairs(*pairs, reasons, predicted - set(both))
+    pairs = [{name: side[name] for name in both} for side in (truths, found)]
+    return Pairs(pairs[0], pairs[1], reasons, predicted - set(both))
 
 
 def _truths(place: Path) -> tuple[dict[str, Labelled], dict[str, str]]:
