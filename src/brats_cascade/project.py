@@ -85,9 +85,9 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> "pd.DataFrame":
     return table
 
 
-def read_table_if_there(path: Path) -> "pd.DataFrame | None":
+def read_table_if_there(path: Path, *, columns: Sequence[str] = ()) -> "pd.DataFrame | None":
     """As `read_table`; None if there is no such file."""
-    return read_table(path) if path.is_file() else None
+    return read_table(path, columns=columns) if path.is_file() else None
 
 
 def damaged(path: Path, error: Exception) -> UserError:

@@ -54,12 +54,12 @@ def scans_hash(table: Path) -> str:
     DVC's hashes are of files that ingest computes, and their last digits differ between processors (sums are taken in
     another order). This is of every case's name, patient, raw voxels and counts of labels.
     """
-    cases = read_table_if_there(table)
+    known = ("case", "patient", "voxels_hash")
+    cases = read_table_if_there(table, columns=known)
     if cases is None:
         return ""
     counts = sorted(str(name) for name in cases if str(name).startswith("label_"))
-    columns = ["case", "patient", "voxels_hash", *counts]
-    rows = cases.sort_values("case")[columns].astype("string").fillna("").to_numpy().tolist()
+    rows = cases.sort_values("case")[[*known, *counts]].astype("string").fillna("").to_numpy().tolist()
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:32]
 
 
