@@ -1,6 +1,6 @@
-"""Runs the named benchmarks, or all, and rewrites docs/results/speed.md and README's three numbers.
+"""Runs the named benchmarks, or all, and rewrites docs/results/speed.md, README's three numbers and docs/scale.md's figures.
 
-`--page` rewrites the page and README alone.
+`--page` rewrites the pages alone.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS
+from benchmarks.scale_page import write_page
 from brats_cascade.report.render import put_between
 
 ALL = (
@@ -56,6 +57,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
     PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
     put_between(README, part="speed", text=in_words())
+    write_page()
     print(f"\n{PAGE}")
 
 

@@ -3,12 +3,10 @@
     python -m benchmarks.scale
 
 The tables are synthetic, one row per case; no scan is read. Seconds are those of processors. Writes
-docs/results/speed/scale.json and the tables of docs/scale.md, which extrapolates from these figures and from those of
-`growth` and `case`.
+docs/results/speed/scale.json and the figures of docs/scale.md (`benchmarks.scale_page`).
 """
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -19,7 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.common import RESULTS, report
+from benchmarks.common import report
+from benchmarks.scale_page import write_page
 from brats_cascade import MODALITIES
 from brats_cascade.provenance import peak_memory_mb
 
@@ -27,7 +26,6 @@ COUNTS = (1_000, 10_000, 100_000)
 FILES = (1_000, 5_000)  # cases whose files are made for real, five of scans or four of the store each
 LOGGED = (10, 100)  # test cases whose slices are logged
 SLICES = 155
-PAGE = Path("docs/scale.md")
 Row = dict[str, Any]
 
 
@@ -46,7 +44,7 @@ def main() -> None:
             done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
             rows += json.loads(done.stdout.splitlines()[-1])
     report("scale", rows=rows)
-    write_page(rows)
+    write_page()
 
 
 def measure(part: str, count: int) -> list[Row]:
@@ -202,44 +200,6 @@ def _processor_seconds() -> float:
 def _size(path: Path) -> float:
     files = [part for part in (path, *path.rglob("*")) if part.is_file()]
     return float(f"{sum(part.stat().st_size for part in files) / 1e6:.3g}")
-
-
-def write_page(rows: list[Row]) -> None:
-    """Puts what was measured, and what follows for a cohort, between the marks of docs/scale.md."""
-    from benchmarks.__main__ import measured, table
-    from brats_cascade.report.render import put_between
-
-    record = json.loads((RESULTS / "scale.json").read_text(encoding="utf-8"))
-    put_between(PAGE, part="tables", text="\n".join([measured(record), "", *table(rows)]))
-    put_between(PAGE, part="cohorts", text="\n".join(table(cohorts())))
-
-
-def cohorts() -> list[Row]:
-    """Cost of whole cohorts, by the figures of the other benchmarks: seconds per case times their number."""
-    records = {name: json.loads((RESULTS / f"{name}.json").read_text())["rows"] for name in ("growth", "case")}
-
-    def per_case(work: str) -> float:
-        found = [row for row in records["growth"] if row["work"] == work and row["processes"] == 1]
-        return float(found[-1]["seconds a case"])
-
-    (network,) = (row["seconds"] for row in records["case"] if row["precision"] == "bfloat16")
-    costs = {"ingest": per_case("ingest"), "ingest with N4 (docs/data.md)": 17 + per_case("ingest")}
-    costs |= {"drawing patches": per_case("draw 200,000 centres"), "prediction, InputCascadeCNN in bfloat16": network}
-    rows = [
-        {"work": work, "s per case": round(cost, 3), **{f"{n:,} cases": _span(cost * n) for n in COUNTS}}
-        for work, cost in costs.items()
-    ]
-    return [*rows, {"work": "store, 64 MB per case", **{f"{n:,} cases": f"{0.064 * n:,.0f} GB" for n in COUNTS}}]
-
-
-def _span(seconds: float) -> str:
-    unit, size = next(
-        pair
-        for pair in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
-        if seconds >= 1.5 * pair[1] or pair[1] == 1
-    )
-    digits = max(0, 1 - math.floor(math.log10(seconds / size)))
-    return f"{seconds / size:.{digits}f} {unit}"
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
 """Ingest over a Dask cluster: a local scheduler, two worker processes, one of them killed on the way."""
 
-import json
-import os
 import signal
-import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
+from dask_cluster import dask_cluster, killing_one
 from layouts import tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
@@ -18,7 +14,6 @@ from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
 from brats_cascade.errors import UserError
 
-SRC = Path(__file__).parents[2] / "src"
 COUNT = 10
 
 
@@ -38,34 +33,8 @@ def cases(tmp_path, monkeypatch):
 def cluster(tmp_path):
     """Address of a scheduler, and two worker processes of one thread each, started elsewhere."""
     pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), *sys.path])}
-    address_file = tmp_path / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment, "cwd": "/"}
-    python = [sys.executable, "-m"]
-    local = ["--host", "127.0.0.1", "--no-dashboard"]
-    scheduler = [
-        *python,
-        "distributed.cli.dask_scheduler",
-        *local,
-        "--port",
-        "0",
-        "--scheduler-file",
-        str(address_file),
-    ]
-    processes = [subprocess.Popen(scheduler, **quiet)]
-    try:
-        deadline = time.monotonic() + 60
-        while not (address_file.exists() and address_file.stat().st_size) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        one_thread = ["--nthreads", "1", "--no-nanny", "--scheduler-file", str(address_file)]
-        worker = [*python, "distributed.cli.dask_worker", "--host", "127.0.0.1", "--no-dashboard", *one_thread]
-        processes += [subprocess.Popen(worker, **quiet) for _ in range(2)]
-        yield json.loads(address_file.read_text())["address"], processes[1:]
-    finally:
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.wait(30)
+    with dask_cluster(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.slow
@@ -73,22 +42,8 @@ def cluster(tmp_path):
 def test_a_cohort_over_two_workers_of_which_one_is_killed(cases, cluster, tmp_path):
     address, workers = cluster
     store = Path("store")
-    killed_at = []
-
-    def kill_one():
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            done = len(list_cases(store))
-            if done >= 2:
-                workers[0].send_signal(signal.SIGKILL)
-                killed_at.append(done)
-                return
-            time.sleep(0.005)
-
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    table = ingest(cases, root=store, kept=Path("kept"), recipe=Recipe(clip=0.01), workers=1, scheduler=address)
-    killer.join()
+    with killing_one(workers, done=lambda: len(list_cases(store)), at=2) as killed_at:
+        table = ingest(cases, root=store, kept=Path("kept"), recipe=Recipe(clip=0.01), workers=1, scheduler=address)
     assert killed_at and killed_at[0] < COUNT, "the worker was to be killed while there was work left"
     assert workers[0].wait(30) == -signal.SIGKILL and workers[1].poll() is None
     assert table["stored"].all() and len(table) == COUNT
