@@ -78,11 +78,7 @@ def _allow_open_files() -> None:
 
 
 def check_backend() -> str:
-    """The backend that KERAS_BACKEND names, by default TensorFlow; imports nothing.
-
-    Raises:
-        UserError: As `import_backend`.
-    """
+    """The backend that KERAS_BACKEND names, by default TensorFlow; imports nothing, and raises what `import_backend` does."""
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise UserError(

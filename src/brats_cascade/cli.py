@@ -109,8 +109,7 @@ def evaluate(
         against=against or (),
     )  # fmt: skip
     typer.echo(text)
-    if failed:
-        raise typer.Exit(1)
+    raise typer.Exit(min(1, failed))
 
 
 @app.command()
@@ -130,8 +129,7 @@ def doctor() -> None:
     """Versions, devices, backend, data source, free disk; what would not work and why."""
     from brats_cascade.commands.doctor import run
 
-    if run(Path.cwd()):
-        raise typer.Exit(1)
+    raise typer.Exit(min(1, run(Path.cwd())))
 
 
 @app.command(cls=ProjectCommand)
@@ -195,8 +193,7 @@ def check(
 
     text, bad = run(cohort, layout=layout, workers=workers, max_gb=max_gb)
     typer.echo(text)
-    if bad:
-        raise typer.Exit(1)
+    raise typer.Exit(min(1, bad))
 
 
 def main() -> None:

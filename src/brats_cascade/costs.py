@@ -84,14 +84,10 @@ def cost_of(root: Path, *, name: str, dice: float) -> dict[str, float]:
 
 
 def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[str, Any]) -> None:
-    """Writes what a process has cost, unless the costs of the same result are there already.
+    """Writes what a process, "training" or "evaluation", has cost, unless the costs of the same result are there already.
 
-    Args:
-        root: The project's folder.
-        name: The experiment.
-        what: "training" or "evaluation".
-        result: Stands for what the process has computed.
-        costs: Plain values; those of PER_CASE are numbers in a training, and mappings of cases to numbers in an evaluation.
+    `result` stands for what it has computed. `costs` are plain values; those of PER_CASE are numbers of a training, and
+    mappings of cases to numbers of an evaluation.
     """
     known = _read(root, name=name)
     if known.get(what, {}).get("result") == result:

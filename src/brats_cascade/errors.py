@@ -62,12 +62,7 @@ def is_trouble(error: BaseException, *, reading: bool = False) -> bool:
 
 
 def machine_error(error: OSError | MemoryError, *, at: str = "") -> MachineError:
-    """An exception of the operating system as one line: which file, what is wrong, what to do.
-
-    Args:
-        error: Any OSError, or a MemoryError.
-        at: What was under way, for an error that names no file.
-    """
+    """An exception of the operating system as one line: which file (or else `at`), what is wrong and what to do."""
     if isinstance(error, MemoryError):
         reason, cure, where = f"not enough memory {error}".strip(), _MEMORY, at
     else:

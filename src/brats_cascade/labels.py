@@ -72,11 +72,7 @@ SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
 
 
 def recode(labels: np.ndarray, *, table: Mapping[int, int]) -> np.ndarray:
-    """Replaces every label (integers in 0..255, any shape) by what the table says; uint8.
-
-    Raises:
-        ValueError: A label that the table does not name.
-    """
+    """Replaces every label (integers in 0..255, any shape) by what the table says, uint8; a ValueError for one it lacks."""
     present = np.unique(labels)
     unknown = [value for value in present.tolist() if value not in table]  # 2.9 is not 2
     if unknown:

@@ -90,11 +90,7 @@ def turn(path: Path) -> Iterator[IO[bytes]]:
 
 
 class TakenError(Exception):
-    """Another process holds what was to be claimed; `process` is its number, "" where it could not be read."""
-
-    def __init__(self, process: str) -> None:
-        super().__init__(process)
-        self.process = process
+    """Another process holds what was to be claimed; its number is the message, "" where it could not be read."""
 
 
 @contextlib.contextmanager

@@ -69,14 +69,9 @@ class Choice:
 
 
 def choose_thresholds(cases: Mapping[float, Sequence[Tally]], *, candidates: Sequence[Thresholds]) -> Choice:
-    """Takes the thresholds with the highest mean Dice over regions and cases; of equal ones the first.
+    """Takes the candidate with the highest mean Dice over regions and cases; of equal ones the first.
 
-    Args:
-        cases: Operating point of the candidates, and 0 -> the validation cases.
-        candidates: Those that change least first.
-
-    Raises:
-        ValueError: There is no case or no candidate.
+    `cases` are the validation cases by the candidates' operating points and 0; there must be some of both.
     """
     if not cases.get(0) or not candidates:
         raise ValueError(f"expected validation cases and candidates, received {cases} and {candidates}")

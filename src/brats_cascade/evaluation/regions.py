@@ -36,9 +36,6 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
 
     Returns:
         `{region}_{score}` for every region and every name in `SCORES`; hd95 in mm, volumes in cm3.
-
-    Raises:
-        ValueError: The shapes differ, are not three-dimensional, or a label is not canonical.
     """
     _check(truth, prediction=prediction, spacing=spacing)
     masks = {region: [region_mask(each, region=region) for each in (truth, prediction)] for region in REGIONS}

@@ -28,8 +28,7 @@ def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int =
         first_slice: Number of the first slice given, when the volumes are a part of a larger one.
 
     Returns:
-        One row per slice, inferior to superior: slice, complete_f1, core_f1, enhancing_f1, and the complete tumour's
-        truth_pixels and predicted_pixels.
+        One row per slice, inferior to superior: slice, F1 of every region, and the complete tumour's pixels.
     """
     table: dict[str, np.ndarray] = {"slice": np.arange(first_slice, first_slice + len(truth))}
     for region in REGIONS:
@@ -53,9 +52,6 @@ def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int
         probabilities: (rows, columns, 5), one column per canonical label.
         air: Pixels of the slice around the part given, background on both sides with certainty; the notebook counts
             every pixel of the slice, so the share depends on how much air there is.
-
-    Returns:
-        Share of all pixels of the slice on which the reduced classes agree, 0 to 1.
     """
     true_class = np.argmax(np.eye(5)[truth][..., 1:4], axis=-1)
     found_class = np.argmax(np.round(probabilities)[..., 1:4], axis=-1)

@@ -25,10 +25,9 @@ from brats_cascade.shared import written_whole
 
 
 def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, Any]) -> Path:
-    """Writes one case's segmentation and its row of volumes.csv, from the volume store alone; equal labels give equal bytes.
+    """Writes <case>_seg.nii.gz (uint8, on the scans' grid, in the release's numbers) and its row of volumes.csv.
 
-    Returns:
-        <case>_seg.nii.gz: uint8, on the grid of the case's scans, in the label numbers of its release.
+    It needs the volume store alone; equal labels give equal bytes.
     """
     import nibabel
 

@@ -51,13 +51,8 @@ def build_report(
 ) -> str:
     """Builds the page from the files of a project: HTML with its images, style and script inside; it loads nothing.
 
-    Every file is optional but the experiments' metrics/E/summary.json; what is missing is left out.
-
-    Args:
-        root: The project's folder.
-        experiments: Their names, in the order shown; one without metrics is named as not evaluated.
-        baseline: From `baseline.baseline_summary`.
-        phantom: True if the data is the embedded phantom; the page says what that means.
+    Every file is optional; an experiment without metrics/E/summary.json is named as not evaluated. `baseline` is from
+    `baseline.baseline_summary`; the page says what it means if the data is the embedded `phantom`.
     """
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]

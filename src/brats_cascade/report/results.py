@@ -66,12 +66,9 @@ def shown_experiments(record: Record) -> list[dict[str, Any]]:
 
     Test scores have no say.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for entry in _in_order(record.experiments):
-        best = found.get(entry["architecture"])
-        if best is None or _rank(entry) > _rank(best):
-            found[entry["architecture"]] = entry
-    return list(found.values())
+    facts = _in_order(record.experiments)
+    names = dict.fromkeys(entry["architecture"] for entry in facts)
+    return [max((entry for entry in facts if entry["architecture"] == name), key=_rank) for name in names]
 
 
 def best_on_validation(record: Record) -> list[dict[str, Any]]:

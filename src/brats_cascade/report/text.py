@@ -31,14 +31,10 @@ def comparison(
     paired: Mapping[str, Any] | None = None,
     costs: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """The content of reports/comparison.json.
+    """The content of reports/comparison.json, from metrics/E/summary.json and `costs.cost_of` of each experiment.
 
-    Args:
-        summaries: Experiment -> metrics/E/summary.json as read.
-        baseline: From `baseline.baseline_summary`.
-        best: The best on validation of these experiments, by `tracking.champion.best`.
-        paired: From `summary.against`: the best against each of the others.
-        costs: Experiment -> `costs.cost_of`.
+    `best` did best on validation, `paired` lays it against the others (`summary.against`), and `baseline` is from
+    `baseline.baseline_summary`.
     """
     gathered: dict[str, Any] = {"experiments": {}}
     for name, summary in summaries.items():

@@ -38,7 +38,7 @@ def train(project: Project, params: Params, name: str) -> None:
             _train_tracked(project, params, entry, name=name, data=data, folder=folder, devices=devices)
     except TakenError as error:
         raise UserError(
-            f"{folder}: {name} is being trained by process {error.process or 'unknown'}; wait for its end or end it"
+            f"{folder}: {name} is being trained by process {str(error) or 'unknown'}; wait for its end or end it"
         ) from None
 
 
