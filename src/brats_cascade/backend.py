@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -70,9 +71,7 @@ def import_backend() -> None:
 
 def _allow_open_files() -> None:
     """Raises this process's limit as far as its user may: a training keeps three files of each case open."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # not on Windows; refused
-        import resource
-
+    with contextlib.suppress(OSError, ValueError):  # refused
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

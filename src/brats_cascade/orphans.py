@@ -5,10 +5,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from psutil import Process
+import psutil
 
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
 GRACE = 30.0  # seconds between SIGTERM and the end
@@ -18,17 +16,13 @@ def end_with_dvc() -> None:
     """Ends this stage when the DVC that runs it is gone, so that DVC's next run does not meet it; elsewhere does nothing."""
     if "DVC_STAGE" not in os.environ:
         return
-    import psutil
-
     above = [process for process in psutil.Process().parents() if process.name() not in SHELLS]
     if above:
         watch(lambda: is_alive(above[0]), end=_end)
 
 
-def is_alive(process: "Process") -> bool:
+def is_alive(process: psutil.Process) -> bool:
     """Whether a process still runs; one that was killed and that nobody has waited for does not."""
-    import psutil
-
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:

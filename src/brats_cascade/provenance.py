@@ -3,12 +3,16 @@
 import contextlib
 import os
 import platform
+import resource
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from brats_cascade.errors import UserError, one_line
 
@@ -45,8 +49,6 @@ def _git(root: Path, *words: str) -> str:
 
 def machine() -> str:
     """Processor with the widest arithmetic it offers, cores, memory, and the GPUs in use, in one line."""
-    import psutil
-
     info = Path("/proc/cpuinfo")
     named = processor_of(info.read_text()) if info.is_file() else ""
     gib = psutil.virtual_memory().total / 2**30
@@ -83,8 +85,6 @@ def usable_cores() -> int:
 
 def accelerators() -> list[str]:
     """The GPUs on which Keras computes in this process, by their makers' names; a backend that is not in use is not asked."""
-    import sys
-
     jax, tensorflow = (sys.modules.get(name) for name in ("jax", "tensorflow"))
     if os.environ.get("KERAS_BACKEND") == "jax" and jax:
         return [str(device.device_kind) for device in jax.local_devices() if device.platform != "cpu"]
@@ -116,9 +116,6 @@ def processor_of(cpuinfo: str) -> str:
 
 def peak_memory_mb() -> float:
     """The largest resident memory that this process had so far, MB."""
-    import resource
-    import sys
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from brats_cascade.data.names import safe_id
 from brats_cascade.errors import UserError
 from brats_cascade.report.kept import Record, read_record, write_record
@@ -43,8 +45,6 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
 
 def _copy_pictures(root: Path, *, experiment: str, page: Path) -> None:
     """Small JPEG copies of the overlays of the best, the median and the worst case."""
-    from PIL import Image
-
     for rank in RANKS:
         source = root / f"reports/figures/{experiment}/{rank}_overlay.png"
         if source.is_file():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nibabel
 import numpy as np
 import pandas as pd
 
@@ -29,8 +30,6 @@ def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, An
 
     It needs the volume store alone; equal labels give equal bytes.
     """
-    import nibabel
-
     name, affine = str(meta["case"]), np.array(meta["affine"])
     voxels = recode(restore_labels(labels, meta), table=SCHEMES[meta["scheme"]].from_canonical).astype(np.uint8)
     image = nibabel.Nifti1Image(voxels, affine)

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import nibabel
 import numpy as np
+from nibabel.orientations import inv_ornt_aff, io_orientation
+from PIL import Image
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.preprocess import bounding_box, uncrop
@@ -92,8 +95,6 @@ def whole(cropped: np.ndarray, *, meta: Mapping[str, Any]) -> np.ndarray:
 
 def upright_affine(affine: np.ndarray, *, shape: Sequence[int]) -> np.ndarray:
     """From (column, row, slice) of the canonical frame to mm, for a file's affine and the volume's canonical shape."""
-    from nibabel.orientations import inv_ornt_aff, io_orientation
-
     turns = io_orientation(affine)
     sizes = [shape[::-1][int(axis)] for axis in turns[:, 0]]
     return np.array(affine @ inv_ornt_aff(turns, sizes))
@@ -107,8 +108,6 @@ def place_of(meta: Mapping[str, Any]) -> Place:
 
 def packed(voxels: np.ndarray, *, affine: np.ndarray) -> str:
     """A volume (slices, rows, columns) as a .nii.gz in base64; equal volumes give equal text."""
-    import nibabel
-
     image = nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), affine)
     image.header.set_xyzt_units("mm")
     return base64.b64encode(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)).decode()
@@ -116,8 +115,6 @@ def packed(voxels: np.ndarray, *, affine: np.ndarray) -> str:
 
 def thumbnail(scene: Scene) -> str:
     """The slice with the largest tumour as a data URI: FLAIR and labels, those of the prediction if there is one."""
-    from PIL import Image
-
     number = scene.centre[0]
     grey = scene.volumes["flair"][number]
     labels = scene.volumes.get("prediction", scene.volumes.get("truth", 0 * scene.volumes["flair"]))[number]
