@@ -38,7 +38,6 @@ def small_plan(**changes: Any) -> Plan:
 def overhead(folder: Path, *, trials: int) -> tuple[float, float]:
     """Seconds of bookkeeping per trial: by the clock, and of the processor."""
     from brats_cascade.sweep import records, worker
-    from brats_cascade.sweep.material import Material
     from brats_cascade.sweep.objective import Objective, Outcome
     from brats_cascade.sweep.storage import open_storage
     from brats_cascade.sweep.study import make_study, open_study
@@ -59,7 +58,7 @@ def overhead(folder: Path, *, trials: int) -> tuple[float, float]:
     made, _ = make_study("bench", storage=storage, plan=plan)
     with records.open_study_run(made, plan=plan, storage="", root=folder) as run:
         orders = Orders("bench", url, plan, folder, trials=1, parent=run.id)
-        objective = Objective(orders, Material(TrainingData([], [], {}, ()), {}), train=train)
+        objective = Objective(orders, TrainingData([], [], {}, ()), train=train)
         study = open_study("bench", storage=storage, plan=plan)
         worker.run_trials(study, objective)  # imports and new tables
         started, used = time.perf_counter(), time.process_time()

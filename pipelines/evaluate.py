@@ -5,4 +5,4 @@ from brats_cascade.stages.evaluate import evaluate
 from brats_cascade.stages.script import run
 
 if __name__ == "__main__":
-    run(evaluate, arguments=("experiment",), heavy=True)
+    run(evaluate, of_experiment=True)

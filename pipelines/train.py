@@ -5,4 +5,4 @@ from brats_cascade.stages.script import run
 from brats_cascade.stages.train import train
 
 if __name__ == "__main__":
-    run(train, arguments=("experiment",), heavy=True)
+    run(train, of_experiment=True)

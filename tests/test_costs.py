@@ -13,7 +13,7 @@ from brats_cascade.costs import (
     weights_of,
 )  # fmt: skip
 from brats_cascade.errors import UserError
-from brats_cascade.tracking.trained import keep_note, read_note
+from brats_cascade.tracking.notes import keep_note, read_note
 
 
 @pytest.fixture

@@ -21,12 +21,11 @@ from brats_cascade.shapes import problem_of
 from brats_cascade.stages.compare import compare
 from brats_cascade.stages.evaluate import HISTORY
 from brats_cascade.stages.split import split
-from brats_cascade.stages.train import _Sent
+from brats_cascade.stages.train import run_in
 from brats_cascade.stages.train_entry import open_data
 from brats_cascade.stages.validate import validate
 from brats_cascade.tracking.champion import candidates_here, data_tags
-from brats_cascade.tracking.pending import read_pending
-from brats_cascade.tracking.trained import keep_note, read_note
+from brats_cascade.tracking.notes import keep_note, read_note, read_pending
 
 DAMAGE = {
     "empty": b"",
@@ -163,7 +162,7 @@ def test_a_damaged_note_costs_no_more_than_the_note(root: Path, content: bytes) 
     for file in (path, note, note.with_suffix(".pending.json"), costs, root / ".work/cost/train-a.json"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    assert _Sent(path, params={}).run_id == ""
+    assert run_in(path, params={}) == ""
     assert read_note("a") == {"run_id": "", "logged": False}
     assert read_pending("a", root=root) is None
     keep_costs(root, name="a", what="training", result=weights, costs={"seconds": 3})

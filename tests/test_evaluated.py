@@ -15,10 +15,10 @@ from brats_cascade.commands.results import run as results
 from brats_cascade.project import Project
 from brats_cascade.stages import champion as stages_champion
 from brats_cascade.stages.champion import tell_mlflow
-from brats_cascade.tracking.champion import Candidate, Contest, best, contest, find_champion, why_worse
+from brats_cascade.tracking.champion import Candidate, Contest, best, contest, why_worse
 from brats_cascade.tracking.evaluated import evaluation_run
+from brats_cascade.tracking.notes import keep_note, read_note
 from brats_cascade.tracking.registry import ALIAS, CHALLENGER, NAME, point_to
-from brats_cascade.tracking.trained import keep_note, read_note
 
 REGION = {"dice": 0.8, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
 RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0}
@@ -112,13 +112,13 @@ def test_other_evaluate_parameters_get_a_run_of_their_own_below_the_trainings(pr
     assert stored.data.params["train.width"] == "0.25" and stored.data.params["split.seed"] == "1"
     assert stored.info.end_time - stored.info.start_time == 5_000
     assert of(parent).to_dictionary() == before.to_dictionary()
-    assert find_champion(project, experiments=["a", "b"]) == Candidate("a", 0.6, child.id)
+    assert contest(project, experiments=["a", "b"]).champion == Candidate("a", 0.6, child.id)
 
 
 def test_a_training_without_mlflow_gets_one_run_however_often_it_is_evaluated(project):
     train(project, name="a", tracked=False, weights="others")
     run = evaluate(project, name="a", dice=0.5)
-    assert run.reopened and of(run).data.tags["again"] == "a"
+    assert run.new and of(run).data.tags["again"] == "a"
     assert evaluate(project, name="a", dice=0.5) is None
     (project / ".work/runs/a").rename(project / "notes")  # as after `rm -rf .work`
     run.log_tags({"weights": weights_tag(project)})
@@ -153,7 +153,7 @@ def test_the_champion_of_a_grid_is_its_best_run_and_not_the_last(project, monkey
     with tracking.start_run("killed", tags=of(found["best"]).data.tags, root=project) as unfinished:
         unfinished.log_summary(scores)
     names = ["a", "b", "fold", "early"]
-    assert find_champion(project, experiments=names) == Candidate("a", 0.276, found["best"].id, "best")
+    assert contest(project, experiments=names).champion == Candidate("a", 0.276, found["best"].id, "best")
     compared = {
         "experiments": {
             name: {"patients": 1, **dict.fromkeys(("complete", "core", "enhancing"), REGION)} for name in names
@@ -183,10 +183,10 @@ def test_a_run_on_other_data_or_another_split_is_no_candidate(project):
     evaluate(project, name="a", dice=0.9)
     evaluate(project, name="b", dice=0.4)
     (project / "data/splits.json").write_text(json.dumps({"train": ["y"], "validation": ["x"], "test": ["z"]}))
-    assert find_champion(project, experiments=[]) is None
+    assert contest(project, experiments=[]).champion is None
     train(project, name="b", weights="new")
     run = evaluate(project, name="b", dice=0.3)
-    assert find_champion(project, experiments=["b"]) == Candidate("b", 0.3, run.id)
+    assert contest(project, experiments=["b"]).champion == Candidate("b", 0.3, run.id)
 
 
 def validation_table(*dice):
@@ -238,7 +238,7 @@ def test_a_better_mean_by_one_patient_does_not_make_a_champion(project, monkeypa
     assert "b, 0.600, did better on average and is not champion: worse in 15 of 16 validation patients" in caplog.text
     outcome = contest(project, experiments=names)
     assert (outcome.champion.run_id, outcome.challenger.run_id) == (champion.id, challenger.id)
-    assert find_champion(project, experiments=names).run_id == champion.id
+    assert contest(project, experiments=names).champion.run_id == champion.id
     challenger.log_table(validation_table(*[0.6] * 16), name="validation")  # better for all
     tell_mlflow(Project(project), params, names=names)
     assert registered[-1] == ("b", ALIAS) and len(registered) == 4
@@ -251,7 +251,7 @@ def test_without_mlflow_the_files_decide(project, monkeypatch):
     evaluate(project, name="a", dice=0.4)
     evaluate(project, name="b", dice=0.5)
     monkeypatch.setattr("brats_cascade.tracking.store.open_store", lambda root: (_ for _ in ()).throw(OSError("away")))
-    assert find_champion(project, experiments=["a", "b"]) == Candidate("b", 0.5)
+    assert contest(project, experiments=["a", "b"]).champion == Candidate("b", 0.5)
 
 
 def test_of_equal_scores_the_first_is_the_best():
@@ -277,5 +277,5 @@ def test_sigterm_closes_the_run_as_killed(project, store):
     os.kill(process.pid, signal.SIGTERM)
     process.join(timeout=60)
     assert process.exitcode == 143
-    with tracking.resume_run(run_id, name="killed", reopen=False) as run:
+    with tracking.start_run("killed", run_id=run_id, reopen=False) as run:
         assert of(run).info.status == "KILLED"

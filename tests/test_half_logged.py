@@ -15,9 +15,8 @@ from brats_cascade.stages import champion
 from brats_cascade.stages.champion import is_behind, tell_mlflow
 from brats_cascade.stages.logged import log_evaluation
 from brats_cascade.tracking import evaluated, store
+from brats_cascade.tracking.notes import keep_note, keep_pending, read_note, read_pending
 from brats_cascade.tracking.owner import HOST, PROCESS, owner_tags
-from brats_cascade.tracking.pending import keep_pending, read_pending
-from brats_cascade.tracking.trained import keep_note, read_note
 
 REGION = {"dice": 0.8, "ppv": 0.5, "sensitivity": 0.6, "hd95": 7.0}
 SCORES = {"dice": 0.7, "dice_without": 0.6}
@@ -97,8 +96,7 @@ def failing_from(monkeypatch, first):
         client, experiment = whole(root)
         return Failing(client, calls=calls, first=first), experiment
 
-    for module in (tracking, evaluated):
-        monkeypatch.setattr(module, "open_store", open_store)
+    monkeypatch.setattr(store, "open_store", open_store)
     return calls
 
 
@@ -201,7 +199,6 @@ def test_a_champion_that_could_not_be_registered_is_registered_by_the_next_comma
     monkeypatch.setattr(champion, "register_champion", register)
     params = SimpleNamespace(data=SimpleNamespace(source="cohort"))
     with monkeypatch.context() as patch:  # the store is away: nothing can be logged, so there is nothing to register
-        failing_from(patch, 1)
         patch.setattr(store, "open_store", lambda root: (_ for _ in ()).throw(OSError("away")))
         tell_mlflow(project, params, names=["a"])
     assert registered == [] and is_behind(project, names=["a"])

@@ -14,7 +14,7 @@ import pytest
 STAGE = """
 import pathlib, sys, time
 from brats_cascade.orphans import end_with_dvc
-from brats_cascade.tracking.sigterm import heeding_sigterm
+from brats_cascade.tracking.owner import heeding_sigterm
 
 end_with_dvc()
 with heeding_sigterm():

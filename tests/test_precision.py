@@ -108,28 +108,28 @@ def test_the_measurement_leaves_keras_numbering_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "words", "wanted"),
+    ("stage", "experiment", "wanted"),
     [
-        ("train", ["two_path"], ("bfloat16", True)),
-        ("evaluate", ["two_path"], ("bfloat16", False)),
-        ("train", ["x"], None),
+        ("train", "two_path", ("bfloat16", True)),
+        ("evaluate", "two_path", ("bfloat16", False)),
+        ("train", "x", None),
     ],
 )
 def test_a_stage_asks_for_its_own_precision(
-    stage: str, words: list[str], wanted, monkeypatch: pytest.MonkeyPatch
+    stage: str, experiment: str, wanted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
     monkeypatch.setattr(precision, "warn_if_slow", lambda name, *, training: asked.append((name, training)))
     monkeypatch.setattr(sys, "argv", [f"pipelines/{stage}.py"])
     params = load_params(ROOT / "params.yaml")
-    script._warn_of_slow_precision(params, words)
+    script._warn_of_slow_precision(params, experiment)
     assert asked == []  # float32 needs no measurement
     entry = params.experiments["two_path"]
     entry = entry.model_copy(update={"train": entry.train.model_copy(update={"precision": "bfloat16"})})
     evaluate = params.evaluate.model_copy(update={"precision": "bfloat16" if stage == "evaluate" else "float32"})
     changed = params.model_copy(update={"experiments": {"two_path": entry}, "evaluate": evaluate})
-    script._warn_of_slow_precision(changed, words)
+    script._warn_of_slow_precision(changed, experiment)
     assert asked == ([wanted] if wanted else [])
     monkeypatch.setenv("TF_CONFIG", "{}")
-    script._warn_of_slow_precision(changed, words)
+    script._warn_of_slow_precision(changed, experiment)
     assert asked == ([wanted] if wanted else [])  # a cluster is joined before anything computes

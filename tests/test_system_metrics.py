@@ -49,7 +49,7 @@ def test_a_run_holds_the_state_of_the_machine_and_goes_on_with_it(project, monke
     with tracking.start_run("E", root=project) as run, watching(run):
         first = until(run, more_than=1)
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(first)
-    with tracking.resume_run(run.id, name="E", root=project) as again, watching(again):
+    with tracking.start_run("E", run_id=run.id, finish=True, root=project) as again, watching(again):
         steps = until(run, more_than=len(first[DISK]) + 1)[DISK]
     assert steps == sorted(steps) and all(0 <= step < 600 for step in steps)  # seconds of the run
     monkeypatch.setenv(ENABLED, "false")

@@ -18,7 +18,7 @@ from brats_cascade.evaluation.summary import flatten
 from brats_cascade.models.build import load_network
 from brats_cascade.tracking.model import fetch_folder, requirements
 from brats_cascade.tracking.store import tracking_uri
-from brats_cascade.tracking.trained import log_training
+from brats_cascade.tracking.trained import log_training, weight_statistics
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +61,8 @@ def test_a_training_run_is_left_open_and_evaluation_finishes_it(project, monkeyp
     assert values(run, "phase2/loss") == [(25, 1.5)]
     assert values(run, "phase2/validation_complete") == []
     monkeypatch.setenv("DVC_EXP_NAME", "dewy-rams")  # DVC calls the rerun after a kill another experiment
-    with tracking.resume_run(run.id, name="two_path", root=project) as again:
-        assert not again.reopened and again.id == run.id
+    with tracking.start_run("two_path", run_id=run.id, finish=True, root=project) as again:
+        assert not again.new and again.id == run.id
         again.log_scores({"core": {"dice": 0.5}, "cases": 3})
     stored = run.client.get_run(run.id)
     assert (stored.info.run_name, stored.data.tags["dvc.exp_name"]) == ("two_path [dewy-rams]", "dewy-rams")
@@ -88,8 +88,8 @@ def test_slices_tables_weights_and_figures(project):
     with tracking.start_run("tables", root=project, finish=True) as run:
         run.log_slices(slices)
         run.log_table(slices, name="cases")
-        run.log_class_weights(weights)
-        run.log_figures({"curve": Figure(figsize=(1, 1)), "overlay": picture})
+        run.log_table(weight_statistics(weights), name="class_weights")
+        run.log_file(picture, folder="figures")
         assert run.online
     assert values(run, "slice_complete_f1/A") == [(4, 0.5)]
     assert values(run, "slice_earlier_work_pixel_agreement/A") == [(4, 0.9), (5, 1.0)]
@@ -101,8 +101,7 @@ def test_slices_tables_weights_and_figures(project):
     assert not any(name.startswith("class_weights") for name in metrics)  # they are no curve
     assert not any("pixels" in name and "agreement" not in name for name in metrics)
     stored = {item.path for folder in ("", "tables", "figures") for item in run.client.list_artifacts(run.id, folder)}
-    assert {"tables/slices.json", "tables/cases.json", "tables/class_weights.json", "class_weights.csv"} <= stored
-    assert {"figures/curve.png", "figures/overlay.png"} <= stored
+    assert {"tables/slices.json", "tables/cases.json", "tables/class_weights.json", "figures/overlay.png"} <= stored
     assert run.client.get_run(run.id).info.status == "FINISHED"
 
 
@@ -110,7 +109,7 @@ def test_a_run_that_is_evaluated_again_holds_the_new_tables_alone(project):
     table = pd.DataFrame({"case": ["A"], "dice": [0.5], "hd95": [np.nan]})
     with tracking.start_run("again", root=project) as run:
         run.log_table(table, name="cases")
-    with tracking.resume_run(run.id, name="again", root=project) as run:
+    with tracking.start_run("again", run_id=run.id, finish=True, root=project) as run:
         run.log_table(table.assign(dice=0.75), name="cases")
         run.log_table(table, name="nine_slices")
         assert run.online
@@ -124,9 +123,9 @@ def test_a_run_that_is_evaluated_again_holds_the_new_tables_alone(project):
 def test_a_run_that_is_gone_is_replaced_and_said_so(project, caplog):
     with (
         caplog.at_level(logging.INFO, logger="brats_cascade.tracking"),
-        tracking.resume_run("0" * 32, name="lost", tags={"a": "b"}, params={"k": 1}, root=project) as run,
+        tracking.start_run("lost", run_id="0" * 32, finish=True, tags={"a": "b"}, params={"k": 1}, root=project) as run,
     ):
-        assert run.reopened and run.id != "0" * 32
+        assert run.new and run.id != "0" * 32
     stored = run.client.get_run(run.id)
     assert (stored.info.run_name, stored.info.status, stored.data.tags["a"]) == ("lost", "FINISHED", "b")
     assert stored.data.params == {"k": "1"}
@@ -190,9 +189,9 @@ def test_an_unreachable_server_costs_one_line_and_nothing_else(monkeypatch, capl
     with tracking.start_run("offline", params={"a": 1}, root=tmp_path) as run:
         run.log_history(history())
         run.log_scores({"core": {"dice": 0.5}})
-        assert run.log_model(None, metadata={}, folder=tmp_path) == ""
+        assert run.log_model(None, metadata={}, folder=tmp_path) is None
     assert (run.id, run.online) == ("", False)
-    with tracking.resume_run("f" * 32, name="offline", root=tmp_path) as run:
+    with tracking.start_run("offline", run_id="f" * 32, finish=True, root=tmp_path) as run:
         run.log_slices(pd.DataFrame())
     warnings = [record.getMessage() for record in caplog.records if record.name == "brats_cascade.tracking.run"]
     assert len(warnings) == 2  # one a run
@@ -202,7 +201,7 @@ def test_an_unreachable_server_costs_one_line_and_nothing_else(monkeypatch, capl
 def test_a_call_that_fails_half_way_silences_the_run(project, caplog):
     with tracking.start_run("half", root=project, finish=True) as run:
         run.log_scores({"core": {"dice": 0.5}})
-        run.log_figures({"gone": project / "no-such.png"})
+        run.log_file(project / "no-such.png", folder="figures")
         assert not run.online
         run.log_scores({"core": {"dice": 0.7}})
     assert run.client.get_run(run.id).data.metrics == {"test/core/dice": 0.5}
@@ -300,10 +299,10 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     weights, made_in = weights_of(tmp_path, name="E"), {"python": "CPython 3", "packages": {"keras": "3"}}
     spent = {"seconds": 3.5, "environment": made_in}
     keep_costs(tmp_path, name="E", what="training", result=weights, costs=spent)
-    with tracking.resume_run("1" * 32, name="E", root=project) as run:
-        assert run.reopened
+    with tracking.start_run("E", run_id="1" * 32, finish=True, root=project) as run:
+        assert run.new
         log_training(run, folder=tmp_path / "models" / "E")
-        run.log_note("words")
+        run.log_tags({"mlflow.note.content": "words"})
         run.log_data({"train": ["a", "b"], "test": ["c"]}, volumes="feed" * 8 + ".dir", source="cohort")
         run.log_scores({"core": {"dice": 0.25}})
         assert run.online
@@ -322,6 +321,7 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     place = fetch_folder(f"models:/{output.model_id}", holding="model.keras", root=project)
     files = Path(stored.info.artifact_uri.removeprefix("file://"))
     assert json.loads((files / "environment.json").read_text()) == made_in
+    assert (files / "class_weights.csv").read_text() == "case,slice,weight_0\n007,1,1.5\n"
     import mlflow
 
     assert mlflow.models.get_model_info(f"models:/{output.model_id}").metadata["environment"] == made_in
@@ -332,9 +332,9 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
 def test_a_run_that_is_gone_is_replaced_once(project):
     found = []
     for _ in range(2):
-        with tracking.resume_run("2" * 32, name="lost", root=project) as run:
-            found.append((run.id, run.reopened))
-    assert found[0][0] == found[1][0] and [reopened for _, reopened in found] == [True, False]
+        with tracking.start_run("lost", run_id="2" * 32, finish=True, root=project) as run:
+            found.append((run.id, run.new))
+    assert found[0][0] == found[1][0] and [new for _, new in found] == [True, False]
     assert run.client.get_run(run.id).data.tags["replaces"] == "2" * 32
 
 

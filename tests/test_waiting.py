@@ -12,7 +12,7 @@ from servers import ANSWERS, server
 from brats_cascade import tracking
 from brats_cascade.errors import UserError
 from brats_cascade.tracking import waiting
-from brats_cascade.tracking.champion import find_champion
+from brats_cascade.tracking.champion import contest
 from brats_cascade.tracking.registry import alias_run, point_to
 from brats_cascade.tracking.waiting import SECONDS, Line, line, renew
 
@@ -34,9 +34,9 @@ def test_a_training_waits_no_longer_than_the_limit(kind, monkeypatch, tmp_path, 
         with tracking.start_run("held", params={"a": 1}, root=tmp_path, finish=True) as run:
             run.log_history(pd.DataFrame({"phase": [1], "step": [1], "loss": [0.5]}))
             run.log_scores({"core": {"dice": 0.5}})
-        with tracking.resume_run("f" * 32, name="held", root=tmp_path) as again:
+        with tracking.start_run("held", run_id="f" * 32, finish=True, root=tmp_path) as again:
             again.log_tags({"a": 1})
-        assert find_champion(tmp_path, experiments=[]) is None
+        assert contest(tmp_path, experiments=[]).champion is None
         assert (alias_run(tmp_path), point_to("x", root=tmp_path)) == ("", None)
         assert time.monotonic() - began < 10  # a busy machine takes its time
     assert (run.id, run.online, again.online) == ("", False, False)

@@ -25,7 +25,7 @@ from brats_cascade.inference.requests import ROOT
 from brats_cascade.inference.segment import Member
 from brats_cascade.models.files import load_trained
 from brats_cascade.report.card import NOT_A_DEVICE, model_card
-from brats_cascade.tracking.champion import Candidate
+from brats_cascade.tracking.champion import Candidate, Contest
 from brats_cascade.tracking.registry import ALIAS, CARD, NAME, register_champion
 
 RULE = {"min_component": 3.0, "skull_distance": 0.0, "flatness": 0.0, "skull_volume": 0.0, "operating_point": -0.5}
@@ -135,7 +135,7 @@ def test_predict_without_a_model_takes_it(registered, trained, write_nifti_case,
 
 def test_predict_says_when_another_run_is_better(registered, monkeypatch, capsys):
     better = Candidate("two_path", 0.9, "another", "rate-2")
-    monkeypatch.setattr("brats_cascade.tracking.champion.find_champion", lambda root, experiments: better)
+    monkeypatch.setattr("brats_cascade.tracking.champion.contest", lambda root, experiments: Contest(better))
     assert champion() == f"models:/{NAME}@{ALIAS}"
     assert "not the best finished run on this data and split, which is two_path (0.900" in capsys.readouterr().err
 

@@ -30,7 +30,7 @@ from brats_cascade.project import Project
 from brats_cascade.report.look import find_sources, match_predictions, scene_of
 from brats_cascade.report.scene import make_scene, thumbnail
 from brats_cascade.report.viewer import NIIVUE, viewer_page
-from brats_cascade.stages.case_pages import write_case_pages
+from brats_cascade.stages.compare import write_case_pages
 
 TURNED = np.array([[0, 0, 2.0, -30], [-1.0, 0, 0, 40], [0, 1.5, 0, -20], [0, 0, 0, 1]])  # x, y, z of the file: P, S, R
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -4,10 +4,10 @@ import threading
 import optuna
 import pytest
 
+from brats_cascade import tracking
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
-from brats_cascade.sweep import records, worker
-from brats_cascade.sweep.material import Material
+from brats_cascade.sweep import worker
 from brats_cascade.sweep.objective import Objective, Outcome
 from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.storage import open_storage
@@ -16,7 +16,7 @@ from brats_cascade.sweep.trials import reason_of
 from brats_cascade.tracking.system import ENABLED
 from brats_cascade.training.batches import TrainingData
 
-EMPTY = Material(TrainingData([], [], {}, (0, 4)), {})
+EMPTY = TrainingData([], [], {}, (0, 4))
 
 
 class Quiet:
@@ -25,8 +25,8 @@ class Quiet:
     def __init__(self, given):
         self.id, self.online, self.given = "run", True, given
 
-    def log_history(self, rows):
-        self.given.append(("rows", len(rows)))
+    def log_progress(self, history):
+        self.given.append(("rows", len(history)))
 
     def log_tags(self, tags):
         self.given.append(("tags", tags))
@@ -43,11 +43,11 @@ def tracked(monkeypatch):
     given = []
 
     @contextlib.contextmanager
-    def opened(known, **settings):
-        given.append(("open", known, settings["name"], settings["tags"], settings["params"]))
+    def opened(name, *, run_id, **settings):
+        given.append(("open", run_id, name, settings["tags"], settings["params"]))
         yield Quiet(given)
 
-    monkeypatch.setattr(records, "_opened", opened)
+    monkeypatch.setattr(tracking, "start_run", opened)
     monkeypatch.setenv(ENABLED, "false")  # the state of the machine: that needs a run in a store
     return given
 
@@ -69,7 +69,7 @@ def make_objective(make_project, tmp_path, tracked):
 def fake(score, *, curve=(), events=None):
     """A training: score(train) at the end, curve(train) at every validation round."""
 
-    def train(plan, settings, *, material, root, folder, on_check):
+    def train(plan, settings, *, data, root, folder, on_check):
         folder.mkdir(parents=True)
         history = []
         for index, value in enumerate(curve(settings) if curve else []):
@@ -101,7 +101,7 @@ def test_the_first_trial_is_the_experiment_itself_and_trials_are_counted_over_al
     assert run(study, objective, trials=5) == 0 and len(study.trials) == 5
     assert not list(objective.orders.folder.glob("0*"))  # no checkpoints of finished trials
     _, known, name, tags, params = next(entry for entry in tracked if entry[0] == "open")
-    assert (known, name) == (None, "s/0")
+    assert (known, name) == ("", "s/0")
     assert tags["mlflow.parentRunId"] == "top" and tags["sweep"] == "s" and tags["kind"] == "trial"
     assert params["train.learning_rate"] == plan.entry.train.learning_rate
     assert (

@@ -68,7 +68,6 @@ def server(tmp_path):
 
 def member(url: str, root: Path, index: int, stuck: bool) -> None:
     """A process of a sweep whose trainings take a moment; a stuck one never ends its first."""
-    from brats_cascade.sweep import objective as module
     from brats_cascade.sweep import worker
 
     os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:1"  # no tracking here
@@ -83,9 +82,9 @@ def member(url: str, root: Path, index: int, stuck: bool) -> None:
     plan = plan_of(load_params(root / "params.yaml"))
     storage = open_storage(url, heartbeat=plan.sweep.heartbeat, retries=2)
     study = open_study("s", storage=storage, plan=plan)
-    material = module.Material(TrainingData([], [], {}, (0, 4)), {})
+    data = TrainingData([], [], {}, (0, 4))
     own = root / f"host-{index}"  # as on hosts that share the study and nothing else
-    worker.run_trials(study, Objective(Orders("s", url, plan, own, trials=12), material, train=train))
+    worker.run_trials(study, Objective(Orders("s", url, plan, own, trials=12), data, train=train))
 
 
 def test_processes_share_a_study_and_a_lost_trial_is_tried_again(server, make_project):

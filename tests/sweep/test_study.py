@@ -213,7 +213,7 @@ def test_workers_share_cores_and_gpus():
 def test_the_same_seed_gives_the_same_trials_and_the_same_scores(make_project, tmp_path):
     """Two studies, trained and not simulated: settings, scores of every case and validation curves, to the last bit."""
     root = make_project()
-    plan, material = plan_at(root), open_material(root)
+    plan, data = plan_at(root), open_material(root)
 
     def swept(name):
         storage, curves = open_storage(f"sqlite:///{tmp_path / name}.db"), []
@@ -222,7 +222,7 @@ def test_the_same_seed_gives_the_same_trials_and_the_same_scores(make_project, t
         def objective(trial):
             train = plan.train_with(suggest(trial, plan.space))
             found = train_trial(
-                plan, train, material=material, root=root, folder=tmp_path / name / str(trial.number),
+                plan, train, data=data, root=root, folder=tmp_path / name / str(trial.number),
                 on_check=lambda rows: curves.append([{**row, "seconds": 0} for row in rows]),
             )  # fmt: skip
             curves.append(found.cases)

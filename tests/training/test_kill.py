@@ -20,7 +20,7 @@ from brats_cascade.params import load_params
 from brats_cascade.project import Project
 from brats_cascade.shared import claimed
 from brats_cascade.stages.train import train
-from brats_cascade.tracking.trained import read_note
+from brats_cascade.tracking.notes import read_note
 
 ROOT = Path(__file__).parents[2]
 

@@ -29,8 +29,8 @@ def champion() -> str:
     """The URI of the registered champion, for a prediction without --model; stderr tells which experiment it is."""
     from mlflow import MlflowClient
 
+    from brats_cascade.tracking.champion import contest
     from brats_cascade.tracking.champion import cure as registering
-    from brats_cascade.tracking.champion import find_champion
     from brats_cascade.tracking.registry import ALIAS, NAME
     from brats_cascade.tracking.store import project_root, tracking_uri
 
@@ -47,7 +47,7 @@ def champion() -> str:
         ) from None
     name = version.tags.get("experiment", "unknown")
     print(f"model {reference}: experiment {name}, version {version.version}", file=sys.stderr)
-    best = find_champion(project_root(), experiments=[])
+    best = contest(project_root(), experiments=[]).champion
     if best is not None and best.run_id != version.run_id:
         print(
             f"warning: not the best finished run on this data and split, which is {best.experiment} ({best.dice:.3f}, run "

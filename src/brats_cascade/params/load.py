@@ -39,8 +39,7 @@ def _with_defaults(entry: Any, *, defaults: Any) -> Any:
     if not isinstance(defaults, dict):
         return entry
     own = {key: value for key, value in entry.items() if key in ExperimentParams.model_fields}
-    overrides = {key: value for key, value in entry.items() if key not in ExperimentParams.model_fields}
-    return {**own, "train": {**defaults, **overrides}}
+    return {**own, "train": {**defaults, **{key: value for key, value in entry.items() if key not in own}}}
 
 
 def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) -> None:

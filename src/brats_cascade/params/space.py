@@ -11,35 +11,30 @@ A key inside a branch is called `optimizer.sgd.momentum` in Optuna, so that bran
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from brats_cascade.errors import UserError
 from brats_cascade.params.train import TrainParams, nearest
 
+if TYPE_CHECKING:
+    from optuna import Trial
+
 Value = bool | int | float | str
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included.
-
-    Attributes:
-        low: Least value.
-        high: Largest value.
-        log: Evenly over the logarithm.
-        step: Distance of neighbouring values; None for all of them (1 for whole numbers).
-        whole: Whole numbers only.
-    """
+    """Numbers from `low` to `high`, both included."""
 
     low: float
     high: float
-    log: bool = False
-    step: float | None = None
-    whole: bool = False
+    log: bool = False  # evenly over the logarithm
+    step: float | None = None  # between neighbouring values; None for all of them (1 for whole numbers)
+    whole: bool = False  # whole numbers only
 
     def holds(self, value: Any) -> bool:
         """Says whether a value is one of these."""
@@ -60,14 +55,6 @@ class Choices:
 
 
 Space = Mapping[str, Range | Choices]
-
-
-class Trial(Protocol):
-    """What is used of an Optuna trial."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float: ...  # noqa: D102
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...  # noqa: D102
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...  # noqa: D102
 
 
 def parse_space(tree: Mapping[str, Any], *, train: TrainParams, where: str = "sweep.space") -> Space:
@@ -93,13 +80,13 @@ def parse_space(tree: Mapping[str, Any], *, train: TrainParams, where: str = "sw
     return space
 
 
-def suggest(trial: Trial, space: Space, *, prefix: str = "") -> dict[str, Value]:
+def suggest(trial: "Trial", space: Space, *, prefix: str = "") -> dict[str, Value]:
     """Asks Optuna for the values of one trial: key of `train` -> value, of the branches only those taken."""
     found: dict[str, Value] = {}
     for key, entry in space.items():
         name = prefix + key
         if isinstance(entry, Choices):
-            value = trial.suggest_categorical(name, [known for known, _ in entry.branches])
+            value: Any = trial.suggest_categorical(name, [known for known, _ in entry.branches])
             found |= {key: value} | suggest(trial, entry.branch(value) or {}, prefix=f"{name}.{value}.")
         elif entry.whole:
             step = int(entry.step or 1)
@@ -133,9 +120,8 @@ def overrides_of(params: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _entry(key: Any, value: Any, *, train: TrainParams, where: str) -> Range | Choices:
-    known = list(TrainParams.model_fields)
-    if key not in known:
-        raise UserError(f"{where}: train has no such key; {nearest(key, known)}")
+    if key not in TrainParams.model_fields:
+        raise UserError(f"{where}: train has no such key; {nearest(key, TrainParams.model_fields)}")
     if isinstance(value, Mapping) and set(value) == {"choices"}:
         return _choices(key, value["choices"], train=train, where=where)
     if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:

@@ -9,7 +9,7 @@ from brats_cascade.project import Project, read_json
 from brats_cascade.report.card import model_card
 from brats_cascade.stages.logged import SETS, log_evaluation
 from brats_cascade.tracking.champion import Candidate, candidates_here, contest, cure
-from brats_cascade.tracking.pending import CHAMPION, forget_pending, keep_pending, read_pending
+from brats_cascade.tracking.notes import CHAMPION, forget_pending, keep_pending, read_pending
 from brats_cascade.tracking.registry import ALIAS, CHALLENGER, drop_challenger, point_to, register_champion
 
 log = logging.getLogger(__name__)
@@ -40,33 +40,30 @@ def tell_mlflow(project: Project, params: Params, *, names: list[str]) -> None:
 
 
 def _give(project: Project, params: Params, candidate: Candidate, *, names: list[str], alias: str) -> bool:
-    """Gives a candidate the alias: one that lies in this folder is registered, of any other the version that there is."""
-    here = {(one.experiment, one.dice) for one in candidates_here(project.root, experiments=names)}
-    if (candidate.experiment, candidate.dice) in here:
-        return _register(project, candidate, alias=alias, phantom=project.root / params.data.source == project.phantom)
-    if point_to(candidate.run_id, root=project.root, alias=alias) is None:
-        name = f"{candidate.experiment}, {candidate.dice:.3f}"
-        log.warning("the %s, %s, lies elsewhere and is not registered: %s", alias, name, cure(candidate))
-    return True
+    """Gives a candidate the alias, and says whether there is nothing left to do; without MLflow that costs one line.
 
-
-def _register(project: Project, champion: Candidate, *, alias: str, phantom: bool) -> bool:
-    """Gives an experiment of this folder the alias and says whether it has it; without MLflow that costs one line."""
-    name = champion.experiment
-    folder, scores = project.models / name, project.metrics / name / "summary.json"
-    record = facts_of_training(project, name, run_id=champion.run_id)
-    if not champion.run_id:
+    One that lies in this folder is registered, of any other the version that there is gets the alias.
+    """
+    name, run_id = candidate.experiment, candidate.run_id
+    if (name, candidate.dice) not in {
+        (one.experiment, one.dice) for one in candidates_here(project.root, experiments=names)
+    }:
+        if point_to(run_id, root=project.root, alias=alias) is None:
+            what = f"{name}, {candidate.dice:.3f}"
+            log.warning("the %s, %s, lies elsewhere and is not registered: %s", alias, what, cure(candidate))
+        return True
+    if not run_id:
         later = read_pending(name, root=project.root) is not None
         mends = "the next `brats-cascade results`" if later else f"`dvc repro -f -s evaluate@{name} compare`"
         log.warning("%s is in no run of MLflow: not registered; %s mends it", name, mends)
         return not later
-    card = card_of(project, name, record=record, phantom=phantom)
+    record = facts_of_training(project, name, run_id=run_id)
     version = register_champion(
-        folder,
-        scores=scores,
-        card=card,
-        run_id=champion.run_id,
-        tags={"experiment": name, "validation_dice": champion.dice, "git_commit": record["git_commit"]},
+        project.models / name,
+        scores=project.metrics / name / "summary.json",
+        card=card_of(project, name, record=record, phantom=project.root / params.data.source == project.phantom),
+        run_id=run_id,
+        tags={"experiment": name, "validation_dice": candidate.dice, "git_commit": record["git_commit"]},
         root=project.root,
         alias=alias,
     )

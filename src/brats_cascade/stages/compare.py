@@ -9,16 +9,20 @@ from brats_cascade.costs import cost_of, forget_costs_of_others, read_cases
 from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
-from brats_cascade.evaluation.summary import against
+from brats_cascade.evaluation.summary import against, pick_cases
 from brats_cascade.inference.chosen import SCORES
+from brats_cascade.inference.kinds import target
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.report.index import build_report
+from brats_cascade.report.look import scene_of
 from brats_cascade.report.text import comparison
+from brats_cascade.report.viewer import write_cases
 from brats_cascade.shared import write_json, write_text
-from brats_cascade.stages.case_pages import write_case_pages
 from brats_cascade.stages.champion import tell_mlflow
 from brats_cascade.tracking.champion import best, candidates_here
+
+MOST = 12  # pages of cases: some megabytes each for real scans
 
 
 def compare(project: Project, params: Params) -> None:
@@ -50,6 +54,29 @@ def compare(project: Project, params: Params) -> None:
     logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
     _lay_out(project.root / "champion", name=leading, project=project)
     tell_mlflow(project, params, names=list(summaries))
+
+
+def write_case_pages(project: Project, *, experiment: str | None) -> None:
+    """Writes reports/cases anew: pages to scroll through test cases with the segmentations of one experiment.
+
+    They are of the best, median and worst case, then of others in their order, `MOST` at most. Without an experiment the list
+    is empty; a case whose segmentation is not there is shown without it.
+    """
+    folder = project.reports / "cases"
+    shutil.rmtree(folder, ignore_errors=True)
+    names: list[str] = []
+    if experiment is not None:
+        cases = read_cases(project.root, name=experiment)
+        names = list(dict.fromkeys([*pick_cases(cases).values(), *cases["case"]]))
+    files = {name: target(name, kind="seg", out=project.segmentations / str(experiment)) for name in names[:MOST]}
+    scenes = (
+        scene_of(name, project.volumes / name, prediction=file if file.is_file() else None)
+        for name, file in files.items()
+    )
+    note = (
+        f"The best, the median and the worst case, and {MOST - 3} others of {len(names)}." if len(names) > MOST else ""
+    )
+    write_cases(folder, scenes, title=f"Test cases, {experiment}" if experiment else "Test cases", note=note)
 
 
 def _lay_out(folder: Path, *, name: str | None, project: Project) -> None:

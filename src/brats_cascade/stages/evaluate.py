@@ -2,14 +2,24 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from brats_cascade import costs
 from brats_cascade.backend import start_backend
+from brats_cascade.data.store import StoredCase, open_case
+from brats_cascade.drawing.agreement import bland_altman, reliability_diagram
+from brats_cascade.drawing.figures import class_weight_figure, learning_curves, slice_curve, write_figures
+from brats_cascade.evaluation.cleaning import choose_thresholds, mean_of, tally
+from brats_cascade.evaluation.slices import nine_slices
+from brats_cascade.evaluation.summary import headline, learning_table, pick_cases, summarise, without_postprocess
+from brats_cascade.inference.fit import all_misfits, describe_misfits
+from brats_cascade.inference.postprocess import all_thresholds
 from brats_cascade.metering import Meter, by_case
 from brats_cascade.params import EvaluateParams, Params
 from brats_cascade.project import Project, read_json, read_table
@@ -19,10 +29,6 @@ from brats_cascade.stages.cost import computing
 from brats_cascade.stages.logged import log_evaluation, note_evaluation
 from brats_cascade.stages.script import experiment_named
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
 HISTORY = ("phase", "step", "validation_complete")
 THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume", "operating_point")
 
@@ -31,11 +37,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     """Chooses the post-processing on validation, scores every test case once, and logs what it writes to MLflow."""
     began = time.perf_counter()
     start_backend()
-    import pandas as pd
-
     from brats_cascade.evaluation.calibration import Calibration
-    from brats_cascade.evaluation.slices import nine_slices
-    from brats_cascade.evaluation.summary import learning_table, summarise, without_postprocess
     from brats_cascade.inference.segment import Member
     from brats_cascade.models.fold import load_for_inference
 
@@ -67,8 +69,10 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     }
     learning = learning_table(read_table(project.models / name / "history.csv", columns=HISTORY))
     tables = {"cases": cases, "slices": slices, "nine_slices": nine, "learning": learning, "validation": validation}
-    figures = _figures(project, scored, cases=cases, slices=slices, name=name)
-    figures |= _agreement(cases, summary=summary, calibration=calibration, name=name)
+    figures = _figures(project, name, scored=scored, tables=tables)
+    figures["volume_agreement"] = bland_altman(cases, agreement=summary, title=f"{name}: volumes of the test cases")
+    title = f"{name}: reliability on the test cases"
+    figures["reliability"] = reliability_diagram(calibration.counts, title=title)
     _write(project, name, summary=summary, tables=tables, figures=figures)
     scores = costs.scores_of(project.root, name=name)
     costs.keep_costs(project.root, name=name, what="evaluation", result=scores, costs=spent)
@@ -79,21 +83,16 @@ def evaluate(project: Project, params: Params, name: str) -> None:
 
 def _warn_of_misfits(project: Project, names: Sequence[str], *, contract: Any) -> None:
     """Says which test cases the network was not made for, or was trained on: models/E may come from elsewhere."""
-    from brats_cascade.data.store import open_case
-    from brats_cascade.inference.fit import all_misfits, describe_misfits
-
     for name in names:
         misfits = all_misfits([contract], facts=open_case(project.volumes / name).meta["facts"])
         if misfits:
             logging.warning("%s: %s", name, describe_misfits(misfits))
 
 
-def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], "np.ndarray"]:
-    import numpy as np
-
+def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[StoredCase], np.ndarray]:
     from brats_cascade.inference.segment import label_probabilities
 
-    def segment(case: Any) -> "np.ndarray":
+    def segment(case: StoredCase) -> np.ndarray:
         with computing():
             return label_probabilities(
                 [member],
@@ -107,22 +106,15 @@ def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[Any], "np.n
     return segment
 
 
-def _open(project: Project, names: Sequence[str], *, title: str) -> Iterator[Any]:
+def _open(project: Project, names: Sequence[str], *, title: str) -> Iterator[StoredCase]:
     """Opens one case after the other, with a bar of progress."""
-    from brats_cascade.data.store import open_case
-
     return (open_case(project.volumes / name) for name in tqdm(names, desc=title, unit="case"))
 
 
 def _choose(
-    cases: Iterable[Any], *, segment: Any, options: EvaluateParams, calibration: Any
-) -> "tuple[Any, pd.DataFrame]":
+    cases: Iterable[StoredCase], *, segment: Any, options: EvaluateParams, calibration: Any
+) -> tuple[Any, pd.DataFrame]:
     """The thresholds that do best on the validation cases, which are segmented once for all combinations; their Dice."""
-    import numpy as np
-    import pandas as pd
-
-    from brats_cascade.evaluation.cleaning import choose_thresholds, mean_of, tally
-    from brats_cascade.inference.postprocess import all_thresholds
     from brats_cascade.inference.segment import most_probable
 
     tallies: dict[float, list[Any]] = {point: [] for point in (0.0, *options.operating_point)}
@@ -141,7 +133,7 @@ def _choose(
 
 
 def _score(
-    cases: Iterable[Any], *, segment: Any, thresholds: Any, folder: Path, calibration: Any
+    cases: Iterable[StoredCase], *, segment: Any, thresholds: Any, folder: Path, calibration: Any
 ) -> tuple[list[Any], dict[str, Any]]:
     """The unseen cases scored, and what the segmentation of each took."""
     from brats_cascade.evaluation.unseen import score_unseen
@@ -161,52 +153,34 @@ def _score(
 
 
 def _figures(
-    project: Project, scored: Sequence[Any], *, cases: "pd.DataFrame", slices: "pd.DataFrame", name: str
+    project: Project, name: str, *, scored: Sequence[Any], tables: Mapping[str, pd.DataFrame]
 ) -> dict[str, Any]:
     """Curves of the training, and overlay and per-slice curve of the best, the median and the worst case."""
-
-    from brats_cascade.data.store import open_case
-    from brats_cascade.drawing.figures import class_weight_figure, learning_curves, slice_curve
-    from brats_cascade.evaluation.summary import pick_cases
-
-    by_name = {found.row["case"]: found for found in scored}
+    by_name, slices = {found.row["case"]: found for found in scored}, tables["slices"]
     history, weights = (read_table(project.models / name / f"{table}.csv") for table in ("history", "class_weights"))
     figures: dict[str, Any] = {
         "learning_curves": learning_curves(history, title=name),
         "class_weights": class_weight_figure(weights, title=name),
     }
-    for rank, case in pick_cases(cases).items():
+    for rank, case in pick_cases(tables["cases"]).items():
         title = f"{name}: {rank} case, {case}"
         figures[f"{rank}_overlay"] = by_name[case].draw(open_case(project.volumes / case), title=title)
         figures[f"{rank}_slices"] = slice_curve(slices[slices["case"] == case], title=title)
     return figures
 
 
-def _agreement(cases: "pd.DataFrame", *, summary: dict[str, Any], calibration: Any, name: str) -> dict[str, Any]:
-    """Volumes against true ones, and probabilities against how often they are right."""
-    from brats_cascade.drawing.agreement import bland_altman, reliability_diagram
-
-    return {
-        "volume_agreement": bland_altman(cases, agreement=summary, title=f"{name}: volumes of the test cases"),
-        "reliability": reliability_diagram(calibration.counts, title=f"{name}: reliability on the test cases"),
-    }
-
-
 def _write(
     project: Project,
     name: str,
     *,
-    summary: dict[str, Any],
-    tables: dict[str, "pd.DataFrame"],
+    summary: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
     figures: dict[str, Any],
 ) -> None:
     """Writes metrics and figures."""
-    from brats_cascade.drawing.figures import write_figures
-    from brats_cascade.evaluation.summary import headline
-
     metrics = project.metrics
     for key, table in tables.items():
         write_text(metrics / name / f"{key}.csv", table.to_csv(index=False))
-    for path, content in ((metrics / name / "summary.json", summary), (metrics / f"{name}.json", headline(summary))):
-        write_json(path, content)
+    write_json(metrics / name / "summary.json", summary)
+    write_json(metrics / f"{name}.json", headline(summary))
     write_figures(project.reports / "figures" / name, figures=figures)

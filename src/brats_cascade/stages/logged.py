@@ -7,7 +7,7 @@ from brats_cascade.costs import cost_of, read_cases, read_facts, scores_of
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json, read_table
 from brats_cascade.stages.script import stage_params
-from brats_cascade.tracking.pending import forget_pending, keep_pending, read_pending
+from brats_cascade.tracking.notes import forget_pending, keep_pending, read_pending
 
 log = logging.getLogger(__name__)
 SETS = ("train", "validation", "test")
@@ -15,14 +15,9 @@ SETS = ("train", "validation", "test")
 
 def note_evaluation(project: Project, params: Params, name: str, *, seconds: float) -> None:
     """Notes that metrics/NAME is to be logged, with what is not in its files; `seconds` are those of the evaluation."""
-    content = {
-        "scores": scores_of(project.root, name=name),
-        "options": params.evaluate.model_dump(),
-        "params": stage_params(params),
-        "source": params.data.source,
-        "seconds": seconds,
-    }
-    keep_pending(name, content, root=project.root)
+    about = {"options": params.evaluate.model_dump(), "params": stage_params(params), "seconds": seconds}
+    stands_for = {"scores": scores_of(project.root, name=name), "source": params.data.source}
+    keep_pending(name, stands_for | about, root=project.root)
 
 
 def log_evaluation(project: Project, name: str) -> None:
@@ -55,14 +50,11 @@ def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, 
     sets, volumes = read_json(project.splits), facts.get("data_hashes", {}).get("data/volumes", "unknown")
     tracked.log_data({part: sets[part] for part in SETS}, volumes=volumes, source=source)
     tracked.log_summary(summary)
-    tracked.log_note(run_note(facts, summary=summary))
-    tables = {
-        table: read_table(project.metrics / name / f"{table}.csv") for table in ("slices", "nine_slices", "validation")
-    }
-    tracked.log_slices(tables["slices"])
+    tracked.log_tags({"mlflow.note.content": run_note(facts, summary=summary)})
+    tracked.log_slices(read_table(project.metrics / name / "slices.csv"))
     tracked.log_table(read_cases(project.root, name=name).dropna(axis="columns", how="all"), name="cases")
     tracked.log_scores(cost_of(project.root, name=name, dice=summary["complete"]["dice"]), prefix="cost")
     for table in ("nine_slices", "validation"):
-        tracked.log_table(tables[table], name=table)
-    pictures = sorted((project.reports / "figures" / name).glob("*.png"))
-    tracked.log_figures({path.stem: path for path in pictures})
+        tracked.log_table(read_table(project.metrics / name / f"{table}.csv"), name=table)
+    for path in sorted((project.reports / "figures" / name).glob("*.png")):
+        tracked.log_file(path, folder="figures")

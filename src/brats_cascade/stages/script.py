@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
@@ -16,16 +16,12 @@ from brats_cascade.project import Project
 from brats_cascade.stages.cost import noted
 
 
-def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: bool = False) -> None:
+def run(stage: Callable[..., None], *, of_experiment: bool = False) -> None:
     """Runs a stage from the command line and exits.
 
     A UserError and trouble of the machine become `error: ...` on stderr and exit status 1, so that DVC records no result;
-    any other exception keeps its traceback.
-
-    Args:
-        stage: Called with the project of the current folder, the checked Params, then one string per command-line argument.
-        arguments: Names of the positional arguments the stage takes, for example ("experiment",).
-        heavy: It computes with a network: a precision that is slow on this machine is warned of.
+    any other exception keeps its traceback. The stage is called with the project of the current folder and the checked Params;
+    one that is `of_experiment`, and so computes with a network, also with the name that the command line gives.
     """
     end_with_dvc()
     keep_quiet()
@@ -33,25 +29,24 @@ def run(stage: Callable[..., None], *, arguments: Sequence[str] = (), heavy: boo
     for name in ("alembic", "great_expectations", "mlflow", "matplotlib", "h5py"):
         logging.getLogger(name).setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    for name in arguments:
-        parser.add_argument(name)
+    if of_experiment:
+        parser.add_argument("experiment")
     project = Project()
     with leaving(), ending_in_one_line():
         if not {"-h", "--help"} & set(sys.argv):
             params: Params = load_params(Path("params.yaml"))  # first, so that names with spaces are refused as such
-        given = parser.parse_args()
-        words = [getattr(given, name) for name in arguments]
-        if heavy and words:
-            _warn_of_slow_precision(params, words)
+        words = list(vars(parser.parse_args()).values())
+        if of_experiment:
+            _warn_of_slow_precision(params, *words)
         with noted(project.costs, stage=Path(sys.argv[0]).stem, arguments=words):
             stage(project, params, *words)
 
 
-def _warn_of_slow_precision(params: Params, words: Sequence[str]) -> None:
+def _warn_of_slow_precision(params: Params, name: str) -> None:
     """Says so where bfloat16 is set and this device is slower in it; nothing is computed before a cluster is joined."""
     training = Path(sys.argv[0]).stem == "train"
-    known = [params.experiments[name] for name in words if name in params.experiments]
-    precision = known[0].train.precision if training and known else params.evaluate.precision
+    entry = params.experiments.get(name)
+    precision = entry.train.precision if training and entry else params.evaluate.precision
     if precision == "bfloat16" and not any(name in os.environ for name in CLUSTER):
         from brats_cascade.precision import warn_if_slow
 

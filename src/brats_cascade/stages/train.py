@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from brats_cascade import costs, provenance
+import pandas as pd
+
+from brats_cascade import costs, provenance, tracking
 from brats_cascade.backend import start_backend
 from brats_cascade.errors import UserError
 from brats_cascade.metering import CPU, GPU, Meter
-from brats_cascade.params import ExperimentParams, Params
+from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json, read_state
 from brats_cascade.shared import TakenError, claimed, write_json, write_text
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params
 from brats_cascade.stages.train_entry import contract_of, facts_of, open_data, tags_of, train_entry
+from brats_cascade.tracking.notes import keep_note
+from brats_cascade.tracking.system import watching
 
 
 def train(project: Project, params: Params, name: str) -> None:
@@ -35,40 +39,37 @@ def train(project: Project, params: Params, name: str) -> None:
         return
     try:
         with claimed(project.work / "train" / f".{name}.lock"):
-            _train_tracked(project, params, entry, name=name, data=data, folder=folder, devices=devices)
+            _train_tracked(project, params, name, data=data, folder=folder, devices=devices)
     except TakenError as error:
         raise UserError(
             f"{folder}: {name} is being trained by process {str(error) or 'unknown'}; wait for its end or end it"
         ) from None
 
 
-def _train_tracked(
-    project: Project, params: Params, entry: ExperimentParams, *, name: str, data: Any, folder: Path, devices: Any
-) -> None:
+def _train_tracked(project: Project, params: Params, name: str, *, data: Any, folder: Path, devices: Any) -> None:
     """Trains the experiment as one MLflow run, and writes models/NAME."""
-    from brats_cascade.tracking.system import watching
-    from brats_cascade.tracking.trained import keep_note, log_training
+    from brats_cascade.tracking.trained import log_training
 
-    facts = facts_of(project)
+    entry, facts = params.experiments[name], facts_of(project)
     tags, hashes = tags_of(project, params, entry, name=name, facts=facts), provenance.data_hashes(project.root)
     flat = {f"train.{key}": value for key, value in entry.train.model_dump().items()}
     flat |= {"data.source": params.data.source} | {f"hash.{path}": md5 for path, md5 in hashes.items()}
-    with _tracked(project, name, folder=folder, tags=tags, params=flat, before=stage_params(params)) as (tracked, sent):
-        if not sent.run_id:
+    with _tracked(project, name, folder=folder, tags=tags, params=flat, before=stage_params(params)) as tracked:
+        if tracked.new:
             tracked.expect_score()
             seen = {part: names for part, names in read_json(project.splits).items() if part in ("train", "validation")}
             tracked.log_data(seen, volumes=hashes.get("data/volumes", "unknown"), source=params.data.source)
         meter = Meter()
         with watching(tracked):
             trained = train_entry(
-                project, entry, data=data, folder=folder, devices=devices, on_check=lambda rows: sent.log(tracked, rows)
+                project, entry, data=data, folder=folder, devices=devices, on_check=tracked.log_progress
             )
         count_arithmetic(trained.computed)
         spent = _spent(trained, meter=meter, precision=entry.train.precision, commit=tags["git_commit"])
         contract = contract_of(params, entry.architecture, trained=trained, classes=data.classes, facts=facts)
         _write(project, name, trained=trained, contract=contract, tags=tags, params=flat, hashes=hashes, spent=spent)
         keep_note(name, run_id=tracked.id, logged=False, root=project.root)
-        sent.log(tracked, trained.progress.history)
+        tracked.log_progress(trained.progress.history)
         log_training(tracked, folder=project.models / name, in_memory=(trained.network, contract))
         tracked.finish(seconds=round(trained.seconds, 1))
         keep_note(name, run_id=tracked.id, logged=tracked.online, root=project.root)
@@ -76,47 +77,25 @@ def _train_tracked(
     logging.info("%s: trained in %.0f s", project.models / name, trained.seconds)
 
 
-class _Sent:
-    """The note beside the checkpoint: which MLflow run of which settings; and how much of the history it was sent."""
-
-    def __init__(self, path: Path, *, params: dict[str, Any]) -> None:
-        self._path = path
-        self._params = {key: str(value) for key, value in params.items()}
-        note = read_state(path) or {}
-        self.run_id: str = note.get("run_id", "") if note.get("params") == self._params else ""
-        self._rows = 0
-
-    def keep(self, tracked: Any) -> None:
-        """Puts the run's id on disk, whole; a full disk costs a line, not the training."""
-        try:
-            write_json(self._path, {"run_id": tracked.id, "params": self._params})
-        except OSError as error:
-            logging.warning("%s: not written (%s); a rerun after a kill would open another run", self._path, error)
-
-    def log(self, tracked: Any, rows: list[dict[str, float]]) -> None:
-        """Logs the rows of the history that this process has not logged; the checkpoint holds them all already."""
-        import pandas as pd
-
-        if len(rows) > self._rows:
-            tracked.log_history(pd.DataFrame(rows[self._rows :]))
-            self._rows = len(rows)
-
-
 @contextlib.contextmanager
 def _tracked(
     project: Project, name: str, *, folder: Path, tags: dict[str, Any], params: dict[str, Any], before: dict[str, Any]
-) -> Iterator[tuple[Any, _Sent]]:
-    """A new run, or the one that a killed training of the same settings had opened."""
-    from brats_cascade import tracking
+) -> Iterator[tracking.Run]:
+    """A new run, or the one that a killed training of the same settings had opened, as the note beside the checkpoint says."""
+    note, own = folder / "run.json", {key: str(value) for key, value in params.items()}
+    known = run_in(note, params=own)
+    with tracking.start_run(name, run_id=known, tags=tags, params={**before, **params}, root=project.root) as tracked:
+        try:
+            write_json(note, {"run_id": tracked.id, "params": own})
+        except OSError as error:  # a full disk costs a line, not the training
+            logging.warning("%s: not written (%s); a rerun after a kill would open another run", note, error)
+        yield tracked
 
-    sent = _Sent(folder / "run.json", params=params)
-    settings: dict[str, Any] = {"name": name, "tags": tags, "params": {**before, **params}, "root": project.root}
-    opened = (
-        tracking.resume_run(sent.run_id, finish=False, **settings) if sent.run_id else tracking.start_run(**settings)
-    )
-    with opened as tracked:
-        sent.keep(tracked)
-        yield tracked, sent
+
+def run_in(note: Path, *, params: dict[str, str]) -> str:
+    """The MLflow run that a note tells of; "" without one, or if it is of other settings."""
+    known = read_state(note) or {}
+    return str(known.get("run_id", "")) if known.get("params") == params else ""
 
 
 def _spent(trained: Any, *, meter: Meter, precision: str, commit: str) -> dict[str, Any]:
@@ -151,16 +130,14 @@ def _write(
 
     record.json is the same whenever the same training is repeated; so is the history, which has no seconds there.
     """
-    import pandas as pd
-
     from brats_cascade.models.files import save_trained
 
     folder = project.models / name
     save_trained(folder, network=trained.network, contract=contract)
-    histories = {"history": trained.progress, "history_cnn1": trained.cnn1}
-    parts = {table: progress for table, progress in histories.items() if progress is not None}
-    for table, progress in parts.items():
-        write_text(folder / f"{table}.csv", pd.DataFrame(progress.history).drop(columns="seconds").to_csv(index=False))
+    for table, progress in {"history": trained.progress, "history_cnn1": trained.cnn1}.items():
+        if progress is not None:
+            rows = pd.DataFrame(progress.history).drop(columns="seconds")
+            write_text(folder / f"{table}.csv", rows.to_csv(index=False))
     write_text(folder / "class_weights.csv", trained.weights.to_csv(index=False))
     record = {
         **{key: value for key, value in tags.items() if key != "git_commit"},

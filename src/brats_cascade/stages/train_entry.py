@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import MODALITIES, costs, provenance
+from brats_cascade.data.recipe import has_mirrors
+from brats_cascade.data.store import open_case
 from brats_cascade.errors import UserError
+from brats_cascade.models.training_data import SETS, describe_training
 from brats_cascade.params import ExperimentParams, Params, TrainParams
 from brats_cascade.project import Project, damaged, read_json, read_table
 
@@ -25,9 +28,6 @@ Facts = dict[str, list[dict[str, Any]]]  # set -> what ingest found of each of i
 
 def facts_of(project: Project) -> Facts:
     """What ingest found of the cases of every set, from the volumes, on which training depends."""
-    from brats_cascade.data.store import open_case
-    from brats_cascade.models.training_data import SETS
-
     splits = read_json(project.splits)
     return {name: [open_case(project.volumes / case).meta["facts"] for case in splits[name]] for name in SETS}
 
@@ -59,15 +59,10 @@ def train_entry(
     on_check: Callable[[list[dict[str, float]]], None] | None = None,
     devices: Any = None,
 ) -> "Trained":
-    """Trains one entry.
+    """Trains one entry on `data`, with its checkpoints in `folder`.
 
-    Args:
-        project: Where the model lies that it builds on, and what trainings share: CNN 1's maps, finished phases 1.
-        entry: The entry.
-        data: What it is trained on.
-        folder: For its checkpoints.
-        on_check: Called with the history after every validation round.
-        devices: From `open_devices`; one device by default.
+    In the project lie the model that it builds on and what trainings share: CNN 1's maps, finished phases 1. `on_check` is
+    called with the history after every validation round; `devices` are from `open_devices`, by default one.
 
     Raises:
         UserError: The model it builds on is missing or was trained on other classes, or the loss is no longer finite.
@@ -124,7 +119,6 @@ def contract_of(
 ) -> "Contract":
     """What the trained network expects and gives, for model.json."""
     from brats_cascade.models.files import Contract
-    from brats_cascade.models.training_data import describe_training
 
     seen = params.ingest
     return Contract(
@@ -149,12 +143,6 @@ def open_data(project: Project) -> "TrainingData":
     """
     from brats_cascade.training.batches import TrainingData
 
-    for path in (
-        project.splits,
-        *(project.patches / name for name in ("summary.json", "phase1.parquet", "phase2.parquet")),
-    ):
-        if not path.is_file():
-            raise UserError(f"{path}: not found; run `dvc repro patches` first, in the project's root")
     splits, summary = read_json(project.splits), read_json(project.patches / "summary.json")
     train, validation = (_open(project, names=splits[name]) for name in ("train", "validation"))
     sets = {name: _centres(project.patches / f"{name}.parquet", cases=train) for name in ("phase1", "phase2")}
@@ -175,8 +163,6 @@ def _centres(path: Path, *, cases: "Sequence[TrainingCase]") -> "pd.DataFrame":
 
 
 def _open(project: Project, *, names: list[str]) -> "list[TrainingCase]":
-    from brats_cascade.data.recipe import has_mirrors
-    from brats_cascade.data.store import open_case
     from brats_cascade.training.batches import TrainingCase
 
     found = []

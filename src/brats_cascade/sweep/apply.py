@@ -1,7 +1,9 @@
 """Writing a trial into params.yaml as an experiment of its own."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from optuna import Study
+from optuna.trial import FrozenTrial
 
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
@@ -11,12 +13,8 @@ from brats_cascade.shared import written_whole
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.trials import score_of, unchanged
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
 
-
-def apply_best(path: Path, *, study: "Study", best: "FrozenTrial", plan: Plan) -> str:
+def apply_best(path: Path, *, study: Study, best: FrozenTrial, plan: Plan) -> str:
     """Writes the best trial into params.yaml; `dvc repro` then trains, evaluates and compares it.
 
     The experiment is called `<study>_best` and replaces an earlier one of that name. Nothing is written where no trial is

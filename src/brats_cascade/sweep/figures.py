@@ -4,13 +4,13 @@ import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from optuna import Study
 
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.trials import complete, score_of
-
-if TYPE_CHECKING:
-    from optuna import Study
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ CAPTIONS = {
 }
 
 
-def interactive(study: "Study", *, plan: Plan) -> dict[str, str]:
+def interactive(study: Study, *, plan: Plan) -> dict[str, str]:
     """The figures that a study has enough trials for: a key of CAPTIONS -> HTML, without plotly's code."""
     import optuna.visualization as charts
 
@@ -41,13 +41,12 @@ def interactive(study: "Study", *, plan: Plan) -> dict[str, str]:
     }
 
 
-def pictures(study: "Study", *, plan: Plan, folder: Path) -> dict[str, Path]:
+def pictures(study: Study, *, plan: Plan, folder: Path) -> dict[str, Path]:
     """The same figures as PNG files in a folder."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    import numpy as np
     import optuna.visualization.matplotlib as charts
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +60,7 @@ def pictures(study: "Study", *, plan: Plan, folder: Path) -> dict[str, Path]:
     return found
 
 
-def _draw(study: "Study", *, plan: Plan, charts: Any) -> dict[str, Any]:
+def _draw(study: Study, *, plan: Plan, charts: Any) -> dict[str, Any]:
     """Draws with one of Optuna's two modules of figures, which have the same functions."""
     done = complete(study.get_trials(deepcopy=False))
     if not done:

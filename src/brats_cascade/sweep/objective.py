@@ -4,10 +4,12 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import optuna
 
 from brats_cascade import provenance, tracking
 from brats_cascade.errors import UserError
@@ -15,14 +17,13 @@ from brats_cascade.params import TrainParams
 from brats_cascade.params.space import suggest
 from brats_cascade.project import Project
 from brats_cascade.stages.train_entry import train_entry
-from brats_cascade.sweep import records
-from brats_cascade.sweep.material import Material
 from brats_cascade.sweep.plan import Orders, Plan
+from brats_cascade.sweep.records import open_trial
 from brats_cascade.sweep.trials import host_name
 from brats_cascade.tracking.system import watching
 
 if TYPE_CHECKING:
-    from optuna import Trial
+    from brats_cascade.training.batches import TrainingData
 
 log = logging.getLogger(__name__)
 EVERY_SLICE = 10**6
@@ -31,35 +32,22 @@ OnCheck = Callable[[list[dict[str, float]]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished training is judged by.
+    """What a finished training is judged by."""
 
-    Attributes:
-        complete: Mean complete Dice over the validation patients, each on all slices of all their cases.
-        cases: Validation case -> complete Dice.
-        seconds: Time in training.
-        parameters: Of the network, CNN 1 included.
-        pixels: Labelled pixels seen, those of CNN 1s trained within included.
-    """
-
-    complete: float
-    cases: dict[str, float]
-    seconds: float
-    parameters: int
-    pixels: int
+    complete: float  # mean complete Dice over the validation patients, each on all slices of all their cases
+    cases: dict[str, float]  # validation case -> complete Dice
+    seconds: float  # in training
+    parameters: int  # of the network, CNN 1 included
+    pixels: int  # labelled pixels seen, those of CNN 1s trained within included
 
 
 def train_trial(
-    plan: Plan, train: TrainParams, *, material: Material, root: Path, folder: Path, on_check: OnCheck
+    plan: Plan, train: TrainParams, *, data: "TrainingData", root: Path, folder: Path, on_check: OnCheck
 ) -> Outcome:
-    """Trains with the settings of one trial and scores the result.
+    """Trains the plan's experiment with the settings of one trial and scores the result.
 
-    Args:
-        plan: The experiment.
-        train: The settings.
-        material: What to train on.
-        root: The project's folder.
-        folder: Of the checkpoints; a training that was killed goes on from there.
-        on_check: Called with the history after every validation round; may raise to end the training.
+    `folder` is for the checkpoints, from which a training that was killed goes on. `on_check` is called with the history after
+    every validation round and may raise to end the training.
 
     Raises:
         UserError: The loss is no longer finite, or the CNN 1 that the experiment builds on is missing or does not fit.
@@ -67,17 +55,22 @@ def train_trial(
     from brats_cascade.models.cascade import GEOMETRY
     from brats_cascade.training.validation import validation_scores
 
-    entry, data = plan.entry.model_copy(update={"train": train}), material.data
+    entry = plan.entry.model_copy(update={"train": train})
     trained = train_entry(Project(root), entry, data=data, folder=folder, on_check=on_check)
-    geometry = GEOMETRY[entry.architecture]
+    about: dict[str, Any] = {"classes": data.classes, "geometry": GEOMETRY[entry.architecture], "slices": EVERY_SLICE}
     cases = {
-        case.name: validation_scores(
-            trained.network, cases=[case], classes=data.classes, geometry=geometry, slices=EVERY_SLICE
-        )["complete"]
-        for case in data.validation
+        case.name: validation_scores(trained.network, cases=[case], **about)["complete"] for case in data.validation
     }
-    parameters = trained.network.count_params()
-    return Outcome(material.mean_over_patients(cases), cases, trained.seconds, parameters, trained.pixels)
+    complete = mean_over_patients(cases, patients={case.name: case.patient for case in data.validation})
+    return Outcome(complete, cases, trained.seconds, trained.network.count_params(), trained.pixels)
+
+
+def mean_over_patients(scores: Mapping[str, float], *, patients: Mapping[str, str]) -> float:
+    """Mean over patients of the mean over each patient's cases: case -> score, case -> patient."""
+    of_patient: dict[str, list[float]] = {}
+    for case, score in scores.items():
+        of_patient.setdefault(patients[case], []).append(score)
+    return sum(sum(values) / len(values) for values in of_patient.values()) / len(of_patient)
 
 
 class TrialFailed(Exception):  # noqa: N818
@@ -90,27 +83,25 @@ class Objective:
 
     Attributes:
         orders: The study, and where it is run.
-        material: What to train on.
+        data: What to train on.
         train: The training; another one in tests and benchmarks.
         begun: Called once a trial's number is known.
         failures: Trials that failed in a row, and why the last one did.
     """
 
     orders: Orders
-    material: Material
+    data: "TrainingData"
     train: Callable[..., Outcome] = train_trial
     begun: Callable[[], None] = lambda: None
     failures: list[str] = field(default_factory=list)
 
-    def __call__(self, trial: "Trial") -> float | tuple[float, ...]:
-        """One trial: its score, or with two objectives both.
+    def __call__(self, trial: optuna.Trial) -> tuple[float, ...]:
+        """One trial: its score, and with two objectives the second.
 
         Raises:
             TrialFailed: It cannot be scored.
             optuna.TrialPruned: It fell behind.
         """
-        import optuna
-
         self.begun()
         stored = trial.study.get_trials(deepcopy=False)[trial.number]
         folder = self.orders.folder / f"{stored.system_attrs.get('failed_trial', trial.number):04d}"  # of the first try
@@ -130,53 +121,47 @@ class Objective:
             self._over(folder, failure=reason)
             raise TrialFailed(reason) from error
         self._over(folder)
-        second = {"seconds": outcome.seconds, "parameters": float(outcome.parameters)}
-        wanted = self.orders.plan.objectives[1:]
-        return (outcome.complete, *(second[name] for name in wanted)) if wanted else outcome.complete
+        return tuple(float(getattr(outcome, name)) for name in self.orders.plan.objectives)
 
-    def _tracked(self, trial: "Trial", *, folder: Path) -> Outcome:
+    def _tracked(self, trial: optuna.Trial, *, folder: Path) -> Outcome:
         """The trial inside its MLflow run, which a pruned trial finishes, too."""
-        import optuna
-
         train = self.orders.plan.train_with(suggest(trial, self.orders.plan.space))
         pruned = None
-        with records.open_trial(trial, orders=self.orders, train=train) as run, watching(run):
+        with open_trial(trial, orders=self.orders, train=train) as run, watching(run):
             try:
                 outcome = self._trained(trial, train=train, folder=folder, run=run)
             except optuna.TrialPruned as error:
                 pruned = error
-                records.close_trial(run, state="pruned")
+                run.log_tags({"state": "pruned"})
             except Exception as error:
-                records.close_trial(run, state="failed", reason=describe(error))
+                run.log_tags({"state": "failed", "reason": describe(error)})
                 raise
             else:
+                run.log_tags({"state": "complete"})
                 scores = {key: value for key, value in vars(outcome).items() if key != "pixels"}
-                records.close_trial(run, state="complete", scores=scores)
+                run.log_scores(scores, prefix="sweep")
         if pruned is not None:
             raise pruned
         return outcome
 
-    def _trained(self, trial: "Trial", *, train: TrainParams, folder: Path, run: tracking.Run) -> Outcome:
-        import optuna
-
-        plan, root, reported = self.orders.plan, self.orders.root, 0
-        prunes = plan.sweep.second == "none"
+    def _trained(self, trial: optuna.Trial, *, train: TrainParams, folder: Path, run: tracking.Run) -> Outcome:
+        plan, reported = self.orders.plan, 0
+        prunes = len(plan.objectives) == 1
 
         def on_check(history: list[dict[str, float]]) -> None:
             nonlocal reported
-            records.log_rows(run, history[reported:])
-            for step in range(reported, len(history)) if prunes else ():
+            run.log_progress(history)
+            fresh, reported = range(reported, len(history)), len(history)
+            for step in fresh if prunes else ():
                 trial.report(history[step]["validation_complete"], step + 1)
-            fresh, reported = len(history) > reported, len(history)
             if prunes and fresh and trial.should_prune():
                 raise optuna.TrialPruned(f"behind after validation round {reported}")
 
-        outcome = self.train(plan, train, material=self.material, root=root, folder=folder, on_check=on_check)
+        outcome = self.train(plan, train, data=self.data, root=self.orders.root, folder=folder, on_check=on_check)
         if not math.isfinite(outcome.complete):
             raise ArithmeticError(f"the score is {outcome.complete}")
-        seconds = round(outcome.seconds, 2)
-        facts = {"cases": outcome.cases, "seconds": seconds, "parameters": outcome.parameters, "pixels": outcome.pixels}
-        for key, value in {**facts, **memory()}.items():
+        facts = {key: value for key, value in vars(outcome).items() if key != "complete"}
+        for key, value in {**facts, "seconds": round(outcome.seconds, 2), **memory()}.items():
             trial.set_user_attr(key, value)
         return outcome
 

@@ -16,13 +16,7 @@ _MACHINE = ("checkpoint_steps", "devices")  # settings of no consequence for the
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep searches.
-
-    Attributes:
-        entry: The experiment, with `sweep.fixed` applied.
-        sweep: The block `sweep` of params.yaml.
-        space: `sweep.space`, checked.
-    """
+    """The experiment with `sweep.fixed` applied, the block `sweep` of params.yaml, and its checked space."""
 
     entry: ExperimentParams
     sweep: SweepParams
@@ -57,25 +51,15 @@ def plan_of(params: Params) -> Plan:
 
 @dataclass(frozen=True)
 class Orders:
-    """What a worker process is told.
+    """What a worker process is told."""
 
-    Attributes:
-        study: Name of the study.
-        storage: Its address, with the password if there is one.
-        plan: What is searched.
-        root: The project's folder.
-        trials: How many the study should have in all, those of other processes included.
-        deadline: Epoch seconds after which none begins, or None.
-        parent: MLflow's run of the study, "" for none.
-    """
-
-    study: str
-    storage: str
+    study: str  # name
+    storage: str  # address, with the password if there is one
     plan: Plan
-    root: Path
-    trials: int
-    deadline: float | None = None
-    parent: str = ""
+    root: Path  # the project's folder
+    trials: int  # how many the study should have in all, those of other processes included
+    deadline: float | None = None  # epoch seconds after which none begins
+    parent: str = ""  # MLflow's run of the study, "" for none
 
     @property
     def folder(self) -> Path:

@@ -5,7 +5,10 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna import Study, Trial
+from optuna.trial import FrozenTrial
 
 from brats_cascade import provenance, tracking
 from brats_cascade.params import TrainParams
@@ -14,28 +17,25 @@ from brats_cascade.sweep.trials import LOST, reason_of, score_of
 from brats_cascade.tracking.quiet import ask
 from brats_cascade.tracking.waiting import renew
 
-if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
-
 RUN = "mlflow_run"  # user attribute of a study or a trial
 SETTLES = 1.0  # seconds; between a look into the study's storage and a write there lie milliseconds
 
 
 @contextlib.contextmanager
-def open_study_run(study: "Study", *, plan: Plan, storage: str, root: Path) -> Iterator[tracking.Run]:
+def open_study_run(study: Study, *, plan: Plan, storage: str, root: Path) -> Iterator[tracking.Run]:
     """The run of the study: a new one, or that of an earlier command; finished at the end. `storage` is without a password."""
     sweep = plan.sweep.model_dump(include={"experiment", "seed", "sampler", "pruner", "startup", "second"})
     sweep |= {"space": json.dumps(plan.sweep.space), "fixed": json.dumps(plan.sweep.fixed)}
     params = {"storage": storage, "objectives": ", ".join(plan.objectives)}
     params |= {f"sweep.{key}": value for key, value in sweep.items()}
     tags = {**_tags(study.study_name, plan=plan, kind="sweep"), "git_commit": provenance.git_commit(root)}
-    settings = {"name": study.study_name, "tags": tags, "params": params, "root": root}
-    with _opened(study.user_attrs.get(RUN) or _agreed(study, settings=settings), **settings) as run:
+    settings: dict[str, Any] = {"name": study.study_name, "tags": tags, "params": params, "root": root}
+    known = study.user_attrs.get(RUN) or _agreed(study, settings=settings)
+    with tracking.start_run(run_id=known, finish=True, **settings) as run:
         yield run
 
 
-def _agreed(study: "Study", *, settings: Mapping[str, Any]) -> str:
+def _agreed(study: Study, *, settings: Mapping[str, Any]) -> str:
     """Makes the run of a new study: one, however many hosts begin at once; "" if MLflow cannot be reached.
 
     The study's storage decides. What was written last counts, so each host reads again after a while in which any other that
@@ -55,7 +55,7 @@ def _agreed(study: "Study", *, settings: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def open_trial(trial: "Trial", *, orders: Orders, train: TrainParams) -> Iterator[tracking.Run]:
+def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[tracking.Run]:
     """The run of a trial, a child of the study's; a trial that is tried again goes on in the same run."""
     tags = {
         **_tags(orders.study, plan=orders.plan, kind="trial"),
@@ -65,9 +65,10 @@ def open_trial(trial: "Trial", *, orders: Orders, train: TrainParams) -> Iterato
         **({tracking.PARENT: orders.parent} if orders.parent else {}),
     }
     params = {f"train.{key}": value for key, value in train.model_dump().items()}
-    known = trial.user_attrs.get(RUN)
+    known, name = trial.user_attrs.get(RUN, ""), f"{orders.study}/{trial.number}"
+    settings: dict[str, Any] = {"run_id": known, "tags": tags, "params": params, "root": orders.root}
     renew()
-    with _opened(known, name=f"{orders.study}/{trial.number}", tags=tags, params=params, root=orders.root) as run:
+    with tracking.start_run(name, finish=True, **settings) as run:
         if run.id and run.id != known:
             trial.set_user_attr(RUN, run.id)
         elif known:
@@ -75,22 +76,7 @@ def open_trial(trial: "Trial", *, orders: Orders, train: TrainParams) -> Iterato
         yield run
 
 
-def close_trial(run: tracking.Run, *, state: str, scores: Mapping[str, Any] | None = None, reason: str = "") -> None:
-    """How a trial ended: tags `state` and `reason`, and its scores."""
-    run.log_tags({"state": state, **({"reason": reason} if reason else {})})
-    if scores is not None:
-        run.log_scores(scores, prefix="sweep")
-
-
-def log_rows(run: tracking.Run, rows: Sequence[Mapping[str, float]]) -> None:
-    """Logs new rows of a training's history."""
-    import pandas as pd
-
-    if rows:
-        run.log_history(pd.DataFrame(list(rows)))
-
-
-def settle(run: tracking.Run, *, best: "FrozenTrial | None", trials: "Sequence[FrozenTrial]") -> None:
+def settle(run: tracking.Run, *, best: FrozenTrial | None, trials: Sequence[FrozenTrial]) -> None:
     """Tags the best trial's run and no other, ends the runs of trials that were lost, and sums up on the study's run."""
     if not run.online:
         return
@@ -122,12 +108,6 @@ def _mark(run: tracking.Run, child: str, *, best: bool, lost: bool) -> None:
         if lost and stored.info.status == "RUNNING":
             run.client.set_tag(child, "state", "lost")
             run.client.set_terminated(child, "KILLED")
-
-
-@contextlib.contextmanager
-def _opened(known: str | None, **settings: Any) -> Iterator[tracking.Run]:
-    with tracking.resume_run(known, **settings) if known else tracking.start_run(finish=True, **settings) as run:
-        yield run
 
 
 def _tags(study: str, *, plan: Plan, kind: str) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 """A study on a page: reports/sweep.html, which needs nothing from outside, and a short one in Markdown for git."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna import Study
+from optuna.trial import FrozenTrial
 
 from brats_cascade.project import Project, read_json_if_there
 from brats_cascade.report.render import render
@@ -13,16 +17,10 @@ from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.study import DATA
 from brats_cascade.sweep.trials import ENDED, best, complete, reason_of, retried, score_of, settings_of, unchanged
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from optuna import Study
-    from optuna.trial import FrozenTrial
-
 WHERE, COMMAND = "where", "command"  # user attributes of a study: its last workers' commit and machine, its command
 
 
-def write_report(study: "Study", *, plan: Plan, root: Path) -> tuple[Path, dict[str, Path]]:
+def write_report(study: Study, *, plan: Plan, root: Path) -> tuple[Path, dict[str, Path]]:
     """Writes reports/sweep.html and the pictures in reports/sweep; gives the page, and name -> picture."""
     from plotly.offline import get_plotlyjs
 
@@ -35,15 +33,10 @@ def write_report(study: "Study", *, plan: Plan, root: Path) -> tuple[Path, dict[
     return path, figures.pictures(study, plan=plan, folder=path.with_suffix(""))
 
 
-def write_page(path: Path, *, study: "Study", plan: Plan, root: Path, command: str) -> None:
-    """Writes the page for git, with the picture of the study's history beside it, from a report that is written already.
+def write_page(path: Path, *, study: Study, plan: Plan, root: Path, command: str) -> None:
+    """Writes the page for git, such as docs/results/sweep.md, with the picture of the study's history beside it.
 
-    Args:
-        path: Such as docs/results/sweep.md.
-        study: Optuna's.
-        plan: What was searched.
-        root: The project's folder.
-        command: What writes the page.
+    The report is written already. `command` is what writes the page, which says so.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = Project(root).reports / "sweep" / "history.png"
@@ -56,19 +49,12 @@ def write_page(path: Path, *, study: "Study", plan: Plan, root: Path, command: s
     write_text(path, render("sweep.md.j2", data=DATA, **more, **_context(study, plan=plan)))
 
 
-def _context(study: "Study", *, plan: Plan) -> dict[str, Any]:
+def _context(study: Study, *, plan: Plan) -> dict[str, Any]:
     """What both pages show."""
     trials = study.get_trials(deepcopy=False)
     chosen, own, repeated = best(trials), unchanged(trials), retried(trials)
-    order = list(ENDED)
-    ranked = sorted(
-        trials,
-        key=lambda trial: (
-            order.index(trial.state.name) if trial.state.name in order else len(order),
-            -trial.values[0] if trial.values else 0.0,
-            trial.number,
-        ),
-    )
+    order = [*ENDED, "RUNNING", "WAITING"]
+    ranked = sorted(trials, key=lambda trial: (order.index(trial.state.name), -(trial.values or [0])[0], trial.number))
     return {
         "study": study.study_name,
         "plan": plan,
@@ -80,7 +66,7 @@ def _context(study: "Study", *, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _facts(trials: "Sequence[FrozenTrial]") -> list[tuple[str, str]]:
+def _facts(trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
     """The numbers on top, each with what it is."""
     chosen, own = best(trials), unchanged(trials)
     scores = [score_of(trial) for trial in complete(trials)]
@@ -99,14 +85,14 @@ def _facts(trials: "Sequence[FrozenTrial]") -> list[tuple[str, str]]:
     return facts
 
 
-def seconds_of(trials: "Sequence[FrozenTrial]") -> float:
+def seconds_of(trials: Sequence[FrozenTrial]) -> float:
     """From the first trial's start to the last one's end, s; 0 while none has ended."""
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
     starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
     return (max(ends) - min(starts)).total_seconds() if ends and starts else 0.0
 
 
-def _row(trial: "FrozenTrial", *, best: "FrozenTrial | None", repeated: bool) -> dict[str, Any]:
+def _row(trial: FrozenTrial, *, best: FrozenTrial | None, repeated: bool) -> dict[str, Any]:
     last = max(trial.intermediate_values.items(), default=(0, None))[1]
     score = f"({last:.4f})" if last is not None else ""
     notes = [reason_of(trial), "tried again" if repeated else ""]

@@ -5,7 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import psutil
+from optuna import Study
+from optuna.trial import FrozenTrial
 
 from brats_cascade import provenance
 from brats_cascade.errors import UserError
@@ -20,16 +24,12 @@ from brats_cascade.sweep.study import make_study
 from brats_cascade.sweep.trials import ENDED, best, counted, line_of
 from brats_cascade.sweep.workers import count_workers, run_workers, visible_gpus, worker_environments
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
-
 
 class Swept(NamedTuple):
     """What a sweep leaves: Optuna's study, its trial with the best Dice or None, and the report's page."""
 
-    study: "Study"
-    best: "FrozenTrial | None"
+    study: Study
+    best: FrozenTrial | None
     report: Path
 
 
@@ -44,7 +44,7 @@ def run_sweep(
     root: Path,
     tell: Callable[[str], None],
 ) -> Swept:
-    """Runs a sweep, or goes on with one of the same name.
+    """Runs a sweep, or goes on with one whose study has the same name, in a project's root.
 
     Args:
         plan: What is searched.
@@ -52,36 +52,35 @@ def run_sweep(
         trials: How many the study should have in all, over all commands and hosts.
         storage: As for `open_storage`.
         workers: A number of processes, or "auto".
-        timeout: Seconds after which no trial begins, or None.
+        timeout: Seconds after which no trial begins.
         root: The project's folder.
         tell: Given one line for every trial that ends.
 
     Raises:
         UserError: The study cannot be opened or was made for something else, or no worker can work.
     """
-    import psutil
-
     if problem := problem_of_name(name):
         raise UserError(f"--study: {problem}")
     if not plan.space:
         raise UserError("params.yaml: sweep.space is empty; say what to search (docs/sweeps.md)")
     orders = Orders(name, storage, plan, root, trials, deadline=None if timeout is None else time.time() + timeout)
     gpus, cores = visible_gpus(os.environ), provenance.usable_cores()
-    memory = psutil.virtual_memory().available / 2**30
-    most = count_workers(workers, gpus=len(gpus), cores=cores, memory=memory)
+    most = count_workers(workers, gpus=len(gpus), cores=cores, memory=psutil.virtual_memory().available / 2**30)
     refuse_missing(root, cnn1=plan.entry.cnn1)
     opened = open_storage(storage, heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
     data_key = "+".join(sorted(provenance.data_hashes(root).values()))
     study, starts = make_study(name, storage=opened, plan=plan, data_key=data_key)
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
-    count = min(most, _left(study.get_trials(deepcopy=False), trials=trials))
+    so_far = study.get_trials(deepcopy=False)
+    running = sum(trial.state.name == "RUNNING" for trial in so_far)  # elsewhere, or lost: may be left to a worker here
+    count = min(most, max(trials - len(counted(so_far)) + running, 0))
     compiled = Project(root).work.resolve() / "compiled"
     environments = worker_environments(count, gpus=gpus, cores=cores, compiled=compiled, environment=os.environ)
     return _run(study, orders=orders, environments=environments, tell=tell)
 
 
-def _run(study: "Study", *, orders: Orders, environments: list[dict[str, str]], tell: Callable[[str], None]) -> Swept:
+def _run(study: Study, *, orders: Orders, environments: list[dict[str, str]], tell: Callable[[str], None]) -> Swept:
     """Runs the workers inside the study's MLflow run, and reports whatever happens."""
     root, plan = orders.root, orders.plan
     known = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.name in ENDED}
@@ -109,10 +108,6 @@ def _run(study: "Study", *, orders: Orders, environments: list[dict[str, str]], 
             page, pictures = write_report(study, plan=plan, root=root)
             records.settle(run, best=best(found), trials=found)
             run.log_file(page)
-            run.log_figures(pictures)
+            for picture in pictures.values():
+                run.log_file(picture, folder="figures")
     return Swept(study, best(found), page)
-
-
-def _left(so_far: "list[FrozenTrial]", *, trials: int) -> int:
-    """Trials that workers may take up: those to begin, and those that run elsewhere or are lost."""
-    return max(trials - len(counted(so_far)) + sum(trial.state.name == "RUNNING" for trial in so_far), 0)

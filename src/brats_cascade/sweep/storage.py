@@ -2,13 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna import storages
+from optuna.storages.journal import JournalFileBackend
 
 from brats_cascade.errors import UserError
 from brats_cascade.sweep.trials import experimental
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
 
 FORMS = "sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT"
 PROXY_PATIENCE = 60  # seconds
@@ -25,24 +25,19 @@ def shown(url: str) -> str:
 
 
 @experimental()
-def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> "BaseStorage":
-    """Opens a storage and makes its tables if there are none.
+def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> storages.BaseStorage:
+    """Opens a storage, one of FORMS, and makes its tables if there are none.
 
-    Args:
-        url: One of FORMS.
-        heartbeat: Seconds between signs of life of a running trial (databases only).
-        retries: How often a trial whose process was killed is tried again.
+    In databases a running trial gives a sign of life every `heartbeat` seconds; one whose process was killed is tried again,
+    `retries` times at most.
 
     Raises:
         UserError: The address is none of these, cannot be reached, or its driver is not installed.
     """
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
     if url.startswith("journal:"):
         path = Path(url.removeprefix("journal:"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        return storages.JournalStorage(JournalFileBackend(str(path)))
     if url.startswith("grpc://"):
         return _open_proxy(url)
     if "://" not in url:
@@ -50,13 +45,11 @@ def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> "BaseSto
     return _open_database(url, heartbeat=heartbeat, retries=retries)
 
 
-def _open_proxy(url: str) -> "BaseStorage":
-    import optuna
-
+def _open_proxy(url: str) -> storages.BaseStorage:
     host, _, port = url.removeprefix("grpc://").rpartition(":")
     if not host or not port.isdigit():
         raise UserError(f"--storage: expected grpc://HOST:PORT, received {url!r}")
-    proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+    proxy = storages.GrpcStorageProxy(host=host, port=int(port))
     try:
         proxy.wait_server_ready(timeout=PROXY_PATIENCE)
     except ConnectionError as error:
@@ -64,8 +57,7 @@ def _open_proxy(url: str) -> "BaseStorage":
     return proxy
 
 
-def _open_database(url: str, *, heartbeat: int, retries: int) -> "BaseStorage":
-    import optuna
+def _open_database(url: str, *, heartbeat: int, retries: int) -> storages.BaseStorage:
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     if url.startswith(("postgresql://", "postgres://")):
@@ -74,11 +66,11 @@ def _open_database(url: str, *, heartbeat: int, retries: int) -> "BaseStorage":
     if url.startswith("sqlite:"):
         engine = {"connect_args": {"timeout": 60}}
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=retries)
+    retry = storages.RetryHeartbeatStaleTrialCallback(max_retry=retries)
     beat: dict[str, Any] = {"heartbeat_interval": heartbeat, "grace_period": GRACE * heartbeat}
     for attempt in range(3):
         try:
-            return optuna.storages.RDBStorage(url, engine_kwargs=engine, heartbeat_stale_trial_callback=retry, **beat)
+            return storages.RDBStorage(url, engine_kwargs=engine, heartbeat_stale_trial_callback=retry, **beat)
         except ImportError as error:
             driver = "pip install 'brats-cascade[postgres]'" if "psycopg" in url else "install its driver"
             raise UserError(f"--storage {shown(url)}: {error}; {driver}") from None

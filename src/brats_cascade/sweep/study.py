@@ -1,21 +1,19 @@
 """The Optuna study of a plan: made once, opened by every worker, refused where it was made for something else."""
 
-from typing import TYPE_CHECKING
+import optuna
+from optuna.storages import BaseStorage
 
 from brats_cascade.errors import UserError
 from brats_cascade.params.space import point_of
 from brats_cascade.sweep.plan import Plan
+from brats_cascade.sweep.sampler import make_pruner, make_sampler
 from brats_cascade.sweep.trials import counted, experimental
-
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.storages import BaseStorage
 
 IDENTITY, DATA = "identity", "data"  # user attributes of a study: what its trials have in common
 
 
 @experimental()
-def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str = "") -> "tuple[Study, bool]":
+def make_study(name: str, *, storage: BaseStorage, plan: Plan, data_key: str = "") -> tuple[optuna.Study, bool]:
     """Makes a study, with the experiment's own settings as its first trial, or opens it again.
 
     A study in which no trial has begun, such as one of a command that was mistyped, is made anew. `data_key` stands for the
@@ -27,9 +25,8 @@ def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str =
     Raises:
         UserError: Its trials were made for another experiment, other fixed settings, another space or other data.
     """
-    import optuna
 
-    def opened() -> "Study":
+    def opened() -> optuna.Study:
         return optuna.create_study(study_name=name, storage=storage, directions=plan.directions, load_if_exists=True)
 
     study, wanted = opened(), {IDENTITY: plan.identity(), DATA: data_key}
@@ -51,16 +48,12 @@ def make_study(name: str, *, storage: "BaseStorage", plan: Plan, data_key: str =
     return study, point is not None
 
 
-def open_study(name: str, *, storage: "BaseStorage", plan: Plan) -> "Study":
+def open_study(name: str, *, storage: BaseStorage, plan: Plan) -> optuna.Study:
     """Opens a study to run trials, with the plan's sampler and pruner."""
-    import optuna
-
-    from brats_cascade.sweep.sampler import make_pruner, make_sampler
-
     return optuna.load_study(study_name=name, storage=storage, sampler=make_sampler(plan), pruner=make_pruner(plan))
 
 
-def _difference(study: "Study", *, plan: Plan, wanted: dict[str, str]) -> str:
+def _difference(study: optuna.Study, *, plan: Plan, wanted: dict[str, str]) -> str:
     """What a study was made with and this command does not have, or ""."""
     if [direction.name.lower() for direction in study.directions] != plan.directions:
         return "sweep.second"

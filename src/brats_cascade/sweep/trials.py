@@ -5,11 +5,11 @@ import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
+import optuna
+import psutil
+from optuna import Study, storages
+from optuna.trial import FrozenTrial, TrialState
 
 ENDED = {"COMPLETE": "complete", "PRUNED": "ended early", "FAIL": "failed"}
 LOST = "the process that ran it was killed (by a full memory, say), or its host was lost"
@@ -18,55 +18,53 @@ LOST = "the process that ran it was killed (by a full memory, say), or its host 
 @contextlib.contextmanager
 def experimental() -> Iterator[None]:
     """Optuna warns of each feature that it may still change; those used here are held by tests."""
-    import optuna
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
 
 
-def retried(trials: "Sequence[FrozenTrial]") -> set[int]:
+def retried(trials: Sequence[FrozenTrial]) -> set[int]:
     """Numbers of the trials that another trial repeats, because their process was killed."""
     return {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
 
 
-def counted(trials: "Sequence[FrozenTrial]") -> "list[FrozenTrial]":
+def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that count towards `--trials`: begun, and not repeated by another one."""
     repeated = retried(trials)
     return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in repeated]
 
 
-def reason_of(trial: "FrozenTrial") -> str:
+def reason_of(trial: FrozenTrial) -> str:
     """Why a trial failed, or ""."""
     return str(trial.user_attrs.get("reason") or LOST) if trial.state.name == "FAIL" else ""
 
 
-def complete(trials: "Sequence[FrozenTrial]") -> "list[FrozenTrial]":
+def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials with a score."""
     return [trial for trial in trials if trial.state.name == "COMPLETE"]
 
 
-def score_of(trial: "FrozenTrial") -> float:
+def score_of(trial: FrozenTrial) -> float:
     """The complete Dice of a complete trial."""
     return float(trial.values[0])
 
 
-def best(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":
+def best(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     """The trial with the best Dice; of several equal ones the first."""
     return max(complete(trials), key=lambda trial: (score_of(trial), -trial.number), default=None)
 
 
-def unchanged(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":
+def unchanged(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     """The complete trial with the experiment's own settings, if there is one."""
     return next((trial for trial in complete(trials) if trial.user_attrs.get("default")), None)
 
 
-def settings_of(trial: "FrozenTrial") -> dict[str, str]:
+def settings_of(trial: FrozenTrial) -> dict[str, str]:
     """Its settings as text."""
     return {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()}
 
 
-def line_of(trial: "FrozenTrial") -> str:
+def line_of(trial: FrozenTrial) -> str:
     """A trial that has ended, on one line: how, its score, its settings; and which lost trial it repeats."""
     settings = ", ".join(f"{key}={value}" for key, value in settings_of(trial).items())
     score = " ".join(f"{value:.4g}" for value in trial.values) if trial.values else reason_of(trial)
@@ -75,7 +73,7 @@ def line_of(trial: "FrozenTrial") -> str:
     return f"trial {trial.number} {ENDED[trial.state.name]}: {score} ({settings}){retry}"
 
 
-def stale_for(trials: "Sequence[FrozenTrial]") -> int:
+def stale_for(trials: Sequence[FrozenTrial]) -> int:
     """Finished trials since the last one that improved the best Dice, or with two objectives the Pareto front.
 
     The first objective is maximised, a second one minimised.
@@ -101,23 +99,19 @@ def host_name() -> str:
 
 
 @experimental()
-def give_up_lost(study: "Study", *, retries: int) -> None:
+def give_up_lost(study: Study, *, retries: int) -> None:
     """Marks lost trials as failed and queues each again: by Optuna's heartbeat, or on the host that ran them.
 
     `retries` is how often a trial is tried again, for storages without heartbeat; the others were given it when opened.
     """
-    import optuna
-    import psutil
-
     storage = study._storage
-    if isinstance(getattr(storage, "_backend", storage), optuna.storages.RDBStorage):
-        optuna.storages.fail_stale_trials(study)
+    if isinstance(getattr(storage, "_backend", storage), storages.RDBStorage):
+        storages.fail_stale_trials(study)
         return
-    queue = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=retries)
-    trials = study.get_trials()
+    queue, trials = storages.RetryHeartbeatStaleTrialCallback(max_retry=retries), study.get_trials()
     for trial in trials:
         gone = trial.user_attrs.get("host") == host_name() and not psutil.pid_exists(trial.user_attrs.get("pid", 0))
         if trial.state.name == "RUNNING" and gone and trial.number not in retried(trials):
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                if storage.set_trial_state_values(trial._trial_id, state=optuna.trial.TrialState.FAIL):
+                if storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL):
                     queue(study, storage.get_trial(trial._trial_id))

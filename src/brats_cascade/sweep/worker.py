@@ -9,19 +9,20 @@ import os
 import pickle
 import sys
 import time
-from typing import TYPE_CHECKING
+
+import optuna
 
 from brats_cascade.backend import keep_quiet, start_backend
 from brats_cascade.errors import UserError, start_log
 from brats_cascade.leaving import leaving
 from brats_cascade.orphans import watch
 from brats_cascade.shared import turn
-
-if TYPE_CHECKING:
-    from optuna import Study
-
-    from brats_cascade.sweep.objective import Objective
-    from brats_cascade.sweep.plan import Orders
+from brats_cascade.sweep.material import open_material
+from brats_cascade.sweep.objective import Objective, TrialFailed
+from brats_cascade.sweep.plan import Orders
+from brats_cascade.sweep.storage import open_storage
+from brats_cascade.sweep.study import open_study
+from brats_cascade.sweep.trials import counted, give_up_lost, stale_for
 
 log = logging.getLogger(__name__)
 UNFINISHED = 75  # exit status: trials are left, for a new process with fresh memory
@@ -29,22 +30,11 @@ TRIALS_PER_PROCESS = 10
 FAILURES_IN_A_ROW = 5
 
 
-def work(orders: "Orders") -> int:
-    """Opens the study and the data, and runs trials; the exit status is that of `run_trials`."""
-    from brats_cascade.sweep.material import open_material
-    from brats_cascade.sweep.objective import Objective
-    from brats_cascade.sweep.storage import open_storage
-    from brats_cascade.sweep.study import open_study
-
-    sweep = orders.plan.sweep
-    storage = open_storage(orders.storage, heartbeat=sweep.heartbeat, retries=sweep.retries)
-    study = open_study(orders.study, storage=storage, plan=orders.plan)
-    start_backend()
-    return run_trials(study, Objective(orders, open_material(orders.root)))
-
-
-def run_trials(study: "Study", objective: "Objective") -> int:
+def run_trials(study: optuna.Study, objective: Objective) -> int:
     """Runs trials in this process until the study has enough of them.
+
+    Optuna's MaxTrialsCallback would not do: it counts a lost trial and its repetition as two, ends while one that may be lost
+    runs elsewhere, and lets every worker begin one more than was asked for.
 
     Returns:
         Exit status: 0, or UNFINISHED.
@@ -52,10 +42,6 @@ def run_trials(study: "Study", objective: "Objective") -> int:
     Raises:
         UserError: Trials fail one after another.
     """
-    import optuna
-
-    from brats_cascade.sweep.objective import TrialFailed
-
     for _ in range(TRIALS_PER_PROCESS):
         with turn(objective.orders.folder / "turn.lock") as own_turn:  # workers of a host look for work one by one
             if not _wanted(study, orders=objective.orders):
@@ -76,10 +62,8 @@ def run_trials(study: "Study", objective: "Objective") -> int:
     return UNFINISHED
 
 
-def _wanted(study: "Study", *, orders: "Orders") -> bool:
+def _wanted(study: optuna.Study, *, orders: Orders) -> bool:
     """Says whether to run another trial; waits while others run whose loss would leave one to do."""
-    from brats_cascade.sweep.trials import counted, give_up_lost, stale_for
-
     sweep = orders.plan.sweep
     looks = 0  # a trial is given up and queued again in two moves; between them a study looks done
     while orders.deadline is None or time.time() < orders.deadline:
@@ -99,7 +83,7 @@ def _wanted(study: "Study", *, orders: "Orders") -> bool:
 
 
 def main() -> None:
-    """Runs the process to its end."""
+    """Opens the study and the data, and runs trials; the exit status is that of `run_trials`."""
     keep_quiet()
     start_log(level="INFO", form="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("alembic", "mlflow", "matplotlib"):
@@ -108,7 +92,11 @@ def main() -> None:
     watch(lambda: os.getppid() == parent, end=lambda: os._exit(1))
     with leaving():
         try:
-            sys.exit(work(orders))
+            sweep = orders.plan.sweep
+            storage = open_storage(orders.storage, heartbeat=sweep.heartbeat, retries=sweep.retries)
+            study = open_study(orders.study, storage=storage, plan=orders.plan)
+            start_backend()
+            sys.exit(run_trials(study, Objective(orders, open_material(orders.root))))
         except UserError as error:
             sys.exit(f"error: {error}")
 

@@ -45,17 +45,10 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 
 def count_workers(wanted: str, *, gpus: int, cores: int, memory: float) -> int:
-    """Number of workers, at least 1.
+    """Number of workers, at least 1: as `wanted`, or for "auto" one for each GPU.
 
-    Args:
-        wanted: A number, or "auto": one for each GPU; without a GPU one for each core (small networks gain little from a
-            second thread) as far as the memory goes, at most 8.
-        gpus: GPUs at hand.
-        cores: Cores at hand.
-        memory: Free memory, GiB.
-
-    Raises:
-        UserError: `wanted` is neither.
+    Without a GPU "auto" is one for each core, because small networks gain little from a second thread, as far as the free
+    memory (GiB) goes, at most 8. A UserError for anything else.
     """
     if wanted == "auto":
         return gpus or max(1, min(cores, int(memory / MEMORY_PER_WORKER), MOST))
@@ -93,13 +86,9 @@ class _Worker:
 def run_workers(
     orders: Orders, *, environments: Sequence[Mapping[str, str]], watch: Callable[[], bool], every: float = 1.0
 ) -> None:
-    """Starts workers and returns when all have ended; on the way out none is left, whatever happens.
+    """Starts a worker in each environment and returns when all have ended; on the way out none is left, whatever happens.
 
-    Args:
-        orders: For each.
-        environments: One per worker.
-        watch: Called again and again; says whether a trial has ended since the last call.
-        every: Seconds between calls.
+    `watch` is called every so many seconds; it says whether a trial has ended since the last call.
 
     Raises:
         UserError: No worker could go on.
@@ -125,7 +114,11 @@ def run_workers(
         for worker in workers:
             worker.process.terminate()  # closes the trial's MLflow run; the trial goes on when the sweep does
         for worker in workers:
-            _end(worker.process)
+            try:
+                worker.process.wait(timeout=GRACE)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
     if problems and len(problems) == len(environments):
         raise UserError(f"{orders.folder}: every worker ended early; the last one said: {problems[-1]}")
     for problem in problems:
@@ -157,15 +150,6 @@ def _start(orders: Orders, *, environment: Mapping[str, str], path: Path) -> "su
     with process.stdin as pipe:  # the storage's password is in it, and command lines are for all to see
         pickle.dump((os.getpid(), orders), pipe)
     return process
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Waits for a process that is ending, and ends it if it does not."""
-    try:
-        process.wait(timeout=GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _last_line(path: Path, *, status: int) -> str:

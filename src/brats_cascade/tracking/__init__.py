@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.tracking.champion import DVC_EXPERIMENT
-from brats_cascade.tracking.owner import end_lost, owner_tags
-from brats_cascade.tracking.quiet import ask
+from brats_cascade.tracking.owner import end_lost, heeding_sigterm, owner_tags
 from brats_cascade.tracking.run import Run
-from brats_cascade.tracking.sigterm import heeding_sigterm
-from brats_cascade.tracking.store import open_store, prepare_store, tracking_uri
+from brats_cascade.tracking.store import ask_store, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,73 +44,61 @@ log = logging.getLogger(__name__)
 def start_run(
     name: str,
     *,
+    run_id: str = "",
     tags: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     root: Path | None = None,
     finish: bool = False,
+    reopen: bool = True,
     seconds: float | None = None,
 ) -> Iterator[Run]:
-    """Opens a new run; an exception inside marks it failed, Ctrl-C and SIGTERM mark it killed.
+    """Opens a run; an exception inside marks it failed, Ctrl-C and SIGTERM mark it killed.
 
     Args:
         name: The run's name, such as the experiment's.
+        run_id: Of an earlier run, which goes on; if the store has no such run, a new one takes its place. "" for a new one.
         tags: Plain values to search by; `git_commit` also fills MLflow's own version column.
         params: Flat parameters.
         root: The project's folder.
         finish: Mark it finished at the end; otherwise that is left to `Run.finish`.
-        seconds: How long what it tells of took, if that is over; the run's duration.
+        reopen: Set an earlier run to running meanwhile; otherwise it keeps its state and its duration.
+        seconds: How long what a new run tells of took, if that is over; its duration.
     """
-    own = {"mlflow.source.type": "LOCAL", "mlflow.source.name": Path(sys.argv[0]).name}
-    own |= {key: str(value) for key, value in (tags or {}).items()}
-    if "git_commit" in own:
-        own["mlflow.source.git.commit"] = own["git_commit"]
-    own |= owner_tags() | (dvc := _dvc_tags(name))
-    run = Run("", uri=tracking_uri(root))
-    started = int((time.time() - (seconds or 0)) * 1000)
-
-    def create() -> "tuple[str, MlflowClient]":
-        client, experiment = open_store(root)
-        end_lost(client, experiment=experiment)
-        made = client.create_run(experiment, start_time=started, tags=own, run_name=dvc.get("mlflow.runName", name))
-        return made.info.run_id, client
-
-    prepare_store(root)
-    if made := ask(create, report=run.go_offline):
-        run.connect(made[0], client=made[1])
-    run.log_params({key: own[key] for key in COMPARED if key in own} | dict(params or {}))
+    own = {key: str(value) for key, value in (tags or {}).items()}
+    run = _find(run_id, root=root, reopen=reopen) if run_id else None
+    if run is None:
+        if run_id:
+            log.info("%s: MLflow at %s has no run %r; opening a new one", name, tracking_uri(root), run_id)
+            own[REPLACES] = run_id
+        run, finish = _create(name, tags=own, root=root, seconds=seconds), finish or not reopen
+        params = {key: own[key] for key in COMPARED if key in own} | dict(params or {})
+    elif not reopen:
+        yield run
+        run.settle()
+        return
+    else:
+        run.log_tags(owner_tags() | _dvc_tags(name))  # a rerun after a kill is another experiment of DVC's
+    run.log_params(params or {})
     with _closing(run, finish=finish, seconds=seconds):
         yield run
 
 
-@contextlib.contextmanager
-def resume_run(
-    run_id: str, *, name: str, finish: bool = True, reopen: bool = True, root: Path | None = None, **settings: Any
-) -> Iterator[Run]:
-    """Opens an earlier run again and finishes it at the end.
+def _create(name: str, *, tags: Mapping[str, str], root: Path | None, seconds: float | None) -> Run:
+    """A new run, begun so many seconds ago; a silent one if the store is away."""
+    own = {"mlflow.source.type": "LOCAL", "mlflow.source.name": Path(sys.argv[0]).name, **tags}
+    if "git_commit" in own:
+        own["mlflow.source.git.commit"] = own["git_commit"]
+    own |= owner_tags() | (dvc := _dvc_tags(name))
+    run, started = Run("", uri=tracking_uri(root)), int((time.time() - (seconds or 0)) * 1000)
 
-    Args:
-        run_id: Its id; "" if the store could not be reached.
-        name: Name of the new run that takes its place if the store has no such run; `run.reopened` says so.
-        finish: As in `start_run`.
-        reopen: Set it to running meanwhile; otherwise a run that has ended keeps its state and its duration.
-        root: The project's folder.
-        **settings: Of that new run, as in `start_run`.
-    """
-    run = _find(run_id, root=root, reopen=reopen)
-    if run is None:
-        log.info("%s: MLflow at %s has no run %r; opening a new one", name, tracking_uri(root), run_id)
-        settings["tags"] = {**(settings.get("tags") or {}), REPLACES: run_id}
-        with start_run(name, root=root, finish=finish or not reopen, **settings) as run:
-            run.reopened = True
-            yield run
-    elif not reopen:
-        yield run
-        run.settle()
-    else:
-        run.log_tags(owner_tags() | _dvc_tags(name))  # a rerun after a kill is another experiment of DVC's
-        run.log_params(settings.get("params") or {})
-        with _closing(run, finish=finish):
-            yield run
+    def create(client: "MlflowClient", experiment: str) -> "tuple[str, MlflowClient]":
+        end_lost(client, experiment=experiment)
+        made = client.create_run(experiment, start_time=started, tags=own, run_name=dvc.get("mlflow.runName", name))
+        return made.info.run_id, client
+
+    if made := ask_store(create, root=root, report=run.go_offline):
+        run.connect(made[0], client=made[1])
+    return run
 
 
 def _dvc_tags(name: str) -> dict[str, str]:
@@ -123,12 +109,9 @@ def _dvc_tags(name: str) -> dict[str, str]:
 
 def _find(run_id: str, *, root: Path | None, reopen: bool) -> Run | None:
     """An earlier run, or the one opened in its place; None if there is neither; a silent one if the store is away."""
-    if not run_id:
-        return None
     run = Run(run_id, uri=tracking_uri(root))
 
-    def find() -> "tuple[str, MlflowClient]":
-        client, experiment = open_store(root)
+    def find(client: "MlflowClient", experiment: str) -> "tuple[str, MlflowClient]":
         for wanted in (f"attributes.run_id = '{run_id}'", f"tags.{REPLACES} = '{run_id}'"):
             for found in client.search_runs([experiment], wanted, max_results=1):
                 if reopen:
@@ -136,8 +119,7 @@ def _find(run_id: str, *, root: Path | None, reopen: bool) -> Run | None:
                 return found.info.run_id, client
         return "", client
 
-    prepare_store(root)
-    if found := ask(find, report=run.go_offline):
+    if found := ask_store(find, root=root, report=run.go_offline):
         if not found[0]:
             return None
         run.connect(found[0], client=found[1], new=False)

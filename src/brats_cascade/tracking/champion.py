@@ -7,6 +7,7 @@ candidate, so trials of a sweep and the seeds of an ablation never are; folds of
 phase 1 alone are barred by a tag.
 """
 
+import functools
 import hashlib
 import json
 import tempfile
@@ -19,9 +20,12 @@ from brats_cascade import provenance
 from brats_cascade.costs import read_facts
 from brats_cascade.evaluation.summary import ENOUGH, patient_differences, wilcoxon_p
 from brats_cascade.project import Project, read_json_if_there
+from brats_cascade.tracking.registry import alias_run
+from brats_cascade.tracking.store import ask_store, own_database, project_root
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow import MlflowClient
 
 CANDIDATE, VOLUMES, SPLIT, DVC_EXPERIMENT = "candidate", "volumes", "split", "dvc.exp_name"
 SCORE = "validation/dice"
@@ -31,19 +35,12 @@ SIGNIFICANT, MOST = 0.05, 1000  # MOST: candidates looked at
 
 @dataclass(frozen=True)
 class Candidate:
-    """An evaluated network.
-
-    Attributes:
-        experiment: Its name in params.yaml.
-        dice: Mean validation Dice over the regions; the test score has no say.
-        run_id: Its MLflow run, "" where it is known from files alone.
-        dvc_experiment: Name of the DVC experiment it was made in, "" for `dvc repro`.
-    """
+    """An evaluated network."""
 
     experiment: str
-    dice: float
-    run_id: str = ""
-    dvc_experiment: str = ""
+    dice: float  # mean on validation over the regions; the test score has no say
+    run_id: str = ""  # in MLflow; "" where it is known from files alone
+    dvc_experiment: str = ""  # in which it was made; "" for `dvc repro`
 
 
 def best(candidates: Iterable[Candidate]) -> Candidate | None:
@@ -86,28 +83,18 @@ def data_tags(root: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Contest:
-    """Who is champion, and who is not although it did better on the mean.
-
-    Attributes:
-        champion: The champion; None without candidates.
-        challenger: The refused one with the highest mean; None if none was refused.
-        reason: Why it was refused, in a few words.
-    """
+    """The champion, if there are candidates; the best refused one, if any did better on the mean, and why in a few words."""
 
     champion: Candidate | None
     challenger: Candidate | None = None
     reason: str = ""
 
 
-def find_champion(root: Path, *, experiments: Sequence[str]) -> Candidate | None:
-    """The champion of all finished runs on a project's data and split, and of its experiments where MLflow is away."""
-    return contest(root, experiments=experiments).champion
-
-
 def contest(root: Path, *, experiments: Sequence[str]) -> Contest:
-    """Goes through the candidates from the best mean down to the first that is not worse than the registered champion."""
-    from brats_cascade.tracking.registry import alias_run
+    """Goes through the candidates from the best mean down to the first that is not worse than the registered champion.
 
+    Candidates are all finished runs on a project's data and split, and of its experiments those that no run holds.
+    """
     stored = _candidates_in_mlflow(root)
     known = {(candidate.experiment, candidate.dice) for candidate in stored}
     here = [one for one in candidates_here(root, experiments=experiments) if (one.experiment, one.dice) not in known]
@@ -127,9 +114,7 @@ def contest(root: Path, *, experiments: Sequence[str]) -> Contest:
 def why_worse(challenger: "pd.DataFrame", champion: "pd.DataFrame") -> str:
     """Why one is worse than the other by a one-sided paired test on the validation patients, in a few words; else empty.
 
-    Args:
-        challenger: metrics/E/validation.csv of the one that did better on the mean.
-        champion: The champion's.
+    Each table is a metrics/E/validation.csv; the challenger did better on the mean.
     """
     change = patient_differences(challenger, champion, region="mean")
     if len(change) < ENOUGH or (p := wilcoxon_p(change, alternative="less")) >= SIGNIFICANT:
@@ -141,18 +126,14 @@ def _worse_in_mlflow(root: Path, run_id: str, *, than: str) -> str:
     """`why_worse` of two runs; empty if one of them has no table, or MLflow cannot be reached."""
     import pandas as pd
 
-    from brats_cascade.tracking.quiet import ask
-    from brats_cascade.tracking.store import open_store
-
-    def table(run: str) -> "pd.DataFrame | None":
-        client, _ = open_store(root)
+    def table(run: str, client: "MlflowClient", _: str) -> "pd.DataFrame | None":
         if VALIDATION not in {item.path for item in client.list_artifacts(run, "tables")}:
             return None
         with tempfile.TemporaryDirectory(prefix="brats-cascade-") as place:
             path = client.download_artifacts(run, VALIDATION, place)
             return pd.read_json(path, orient="split", dtype={"case": str, "patient": str})
 
-    first, second = ask(lambda: table(run_id)), ask(lambda: table(than))
+    first, second = (ask_store(functools.partial(table, run), root=root) for run in (run_id, than))
     return "" if first is None or second is None else why_worse(first, second)
 
 
@@ -164,22 +145,19 @@ def cure(champion: Candidate) -> str:
 
 def _candidates_in_mlflow(root: Path) -> list[Candidate]:
     """The best finished runs in MLflow, in that order; of equal ones the oldest first."""
-    from brats_cascade.tracking.quiet import ask
-    from brats_cascade.tracking.store import open_store, own_database, project_root
-
     if own_database(root) and not (project_root(root) / "mlflow.db").is_file():
         return []
     wanted = [f"tags.{key} = '{value}'" for key, value in {CANDIDATE: "yes", **data_tags(root)}.items()]
     order = [f"metrics.`{SCORE}` DESC", "attributes.start_time ASC"]
 
-    def search() -> list[Any]:
-        client, experiment = open_store(root)
+    def search(client: "MlflowClient", experiment: str) -> list[Any]:
         query = " and ".join([*wanted, "status = 'FINISHED'"])
         return list(client.search_runs([experiment], query, order_by=order, max_results=MOST))
 
-    runs = [run for run in ask(search, otherwise=[]) if SCORE in run.data.metrics]
-    found = [(run.data.tags, run.data.metrics, str(run.info.run_id)) for run in runs]
-    return [
-        Candidate(tags["experiment"], metrics[SCORE], run_id, tags.get(DVC_EXPERIMENT, ""))
-        for tags, metrics, run_id in found
-    ]
+    found = []
+    for run in ask_store(search, root=root, otherwise=[]):
+        tags, metrics = run.data.tags, run.data.metrics
+        if SCORE in metrics:
+            made_in = tags.get(DVC_EXPERIMENT, "")
+            found.append(Candidate(tags["experiment"], metrics[SCORE], str(run.info.run_id), made_in))
+    return found

@@ -28,14 +28,3 @@ def slice_entries(slices: "pd.DataFrame") -> Iterator[Entry]:
     for row in slices.to_dict("records"):
         for name in names:
             yield f"slice_{name}/{row['case']}", row[name], int(row["slice"])
-
-
-def weight_statistics(weights: "pd.DataFrame") -> "pd.DataFrame":
-    """One row a label: label, its mean, least and largest weight, and the share of slices that hold it."""
-    import pandas as pd
-
-    columns = weights.filter(like="weight_")
-    table = pd.DataFrame(
-        {how: columns.agg(how) for how in ("mean", "min", "max")} | {"present": columns.notna().mean()}
-    )
-    return table.rename_axis("label").reset_index().assign(label=lambda rows: rows["label"].str[7:].astype(int))

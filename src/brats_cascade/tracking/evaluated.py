@@ -3,17 +3,17 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from brats_cascade import tracking
 from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.project import Project
 from brats_cascade.tracking.champion import CANDIDATE, candidate_tags
-from brats_cascade.tracking.quiet import ask
-from brats_cascade.tracking.store import open_store, prepare_store, tracking_uri
-from brats_cascade.tracking.trained import keep_note, log_training, read_note
+from brats_cascade.tracking.notes import keep_note, read_note
+from brats_cascade.tracking.store import ask_store, tracking_uri
+from brats_cascade.tracking.trained import log_training
 
 # Tag: stands for the parameters and the scores that are logged; where all of them are, the run has the tag CANDIDATE, too.
 EVALUATION = "evaluation"
@@ -34,13 +34,8 @@ def evaluation_run(
     The first evaluation of a training goes to the training's run, one with other parameters or scores to a run of its own
     below it; so no run holds two evaluations. One that was logged in part is completed.
 
-    Args:
-        name: The experiment.
-        options: The block `evaluate` of params.yaml.
-        summary: metrics/E/summary.json.
-        params: Parameters of all stages before, for a run that has to be made.
-        seconds: What the evaluation took.
-        root: The project's folder.
+    `options` is the block `evaluate` of params.yaml, `summary` is metrics/E/summary.json; `params` are those of all stages
+    before, for a run that has to be made, and `seconds` is what the evaluation took.
 
     Yields:
         The run, a silent one if the store is away; None if the very same was logged before.
@@ -52,7 +47,9 @@ def evaluation_run(
     everything = {**params, **facts.get("params", {})}
     with _training_run(name, tags=tags, params=everything, seconds=facts.get("seconds"), root=root) as training:
         first = training.tag(EVALUATION) in (None, stamp)
-        child, complete = ("", training.tag(CANDIDATE) is not None) if first else _child(training, stamp=stamp)
+        child, complete = (
+            ("", training.tag(CANDIDATE) is not None) if first else _child(training, stamp=stamp, root=root)
+        )
         if complete or not training.online:
             yield None if complete else training
             return
@@ -62,17 +59,14 @@ def evaluation_run(
             yield training
             training.log_tags(marks)
             return
-    title = _title(name, options=flat, training=training)
-    tags |= {tracking.PARENT: training.id, EVALUATION: stamp}
-    with _own_run(child, name=title, tags=tags, params=everything | flat, root=root) as run:
+    title, tags = (
+        _title(name, options=flat, training=training),
+        tags | {tracking.PARENT: training.id, EVALUATION: stamp},
+    )
+    with tracking.start_run(title, run_id=child, tags=tags, params=everything | flat, root=root) as run:
         yield run
         run.log_tags(marks)
         run.finish(seconds=seconds)
-
-
-def _own_run(child: str, *, name: str, **settings: Any) -> contextlib.AbstractContextManager[tracking.Run]:
-    """An evaluation's own run: a new one, or the one that an earlier process has not completed."""
-    return tracking.resume_run(child, name=name, **settings) if child else tracking.start_run(name, **settings)
 
 
 @contextlib.contextmanager
@@ -85,13 +79,11 @@ def _training_run(
     if run_id is None:
         yield tracking.Run("", uri=tracking_uri(root))
         return
-    settings: dict[str, Any] = {
-        "tags": {**tags, "weights": weights_of(root, name=name)},
-        "params": params,
-        "seconds": seconds,
-    }
-    with tracking.resume_run(run_id, name=name, reopen=False, root=root, **settings) as training:
-        if training.reopened or not note["logged"]:
+    marked = {**tags, "weights": weights_of(root, name=name)}
+    with tracking.start_run(
+        name, run_id=run_id, reopen=False, root=root, tags=marked, params=params, seconds=seconds
+    ) as training:
+        if training.new or not note["logged"]:
             keep_note(name, run_id=training.id or run_id, logged=False, root=root)
             training.log_params(params)
             log_training(training, folder=Project(root).models / name)
@@ -113,25 +105,22 @@ def _title(name: str, *, options: Mapping[str, Any], training: tracking.Run) -> 
 
 def _run_of_weights(name: str, *, root: Path) -> str | None:
     """The run that a network was logged to, where no note says so; "" if there is none, None if the store is away."""
-    query = f"tags.weights = '{weights_of(root, name=name)}' and tags.experiment = '{name}'"
-
-    def search() -> str:
-        client, experiment = open_store(root)
-        runs = client.search_runs([experiment], query, max_results=1)
-        return str(runs[0].info.run_id) if runs else ""
-
-    prepare_store(root)
-    return cast("str | None", ask(search))
+    runs = _search(f"tags.weights = '{weights_of(root, name=name)}' and tags.experiment = '{name}'", root=root)
+    return None if runs is None else next((str(run.info.run_id) for run in runs), "")
 
 
-def _child(training: tracking.Run, *, stamp: str) -> tuple[str, bool]:
+def _child(training: tracking.Run, *, stamp: str, root: Path) -> tuple[str, bool]:
     """The run below a training's that holds this evaluation, "" if there is none, and whether it holds all of it."""
+    if not training.online:
+        return "", False
     wanted = f"tags.`{tracking.PARENT}` = '{training.id}' and tags.{EVALUATION} = '{stamp}'"
-
-    def search() -> Sequence[Any]:
-        experiment = training.client.get_run(training.id).info.experiment_id
-        return list(training.client.search_runs([experiment], wanted, max_results=1))
-
-    for found in ask(search, otherwise=[], report=training.go_offline) if training.online else ():
+    for found in _search(wanted, root=root, report=training.go_offline) or ():
         return str(found.info.run_id), CANDIDATE in found.data.tags and found.info.status == "FINISHED"
     return "", False
+
+
+def _search(query: str, *, root: Path, report: Callable[[Exception], None] | None = None) -> Sequence[Any] | None:
+    """The latest run that a query finds, if there is one; None if the store is away."""
+    return ask_store(
+        lambda client, experiment: client.search_runs([experiment], query, max_results=1), root=root, report=report
+    )

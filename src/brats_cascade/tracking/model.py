@@ -34,7 +34,7 @@ def log_network(
     Args:
         model: Inputs and outputs (batch, rows, columns, channels), one of each or several.
         run_id: The run.
-        client: Of the store.
+        client: Of the store at `uri`.
         uri: The store's.
         metadata: Plain values kept with the model: classes, architecture, modalities ...
         folder: models/E, whose model.keras and model.json go along.
@@ -78,29 +78,20 @@ def log_flavour(
     run_id: str,
     client: "MlflowClient",
     uri: str,
-    files: list[Path],
-    about: Mapping[str, Any],
+    files: Sequence[Path] = (),
+    about: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> str:
-    """Logs a model to a run, and gives its URI.
+    """Logs a model of the flavour "keras" or "pyfunc" to a run of the store at `uri`, and gives its URI.
 
-    The model is made first, because Model.log by itself puts it into the experiment that happens to be active.
-
-    Args:
-        flavour: "keras" or "pyfunc".
-        name: Of the model in the run.
-        run_id: The run.
-        client: Of the store.
-        uri: The store's.
-        files: What goes along in the folder `network`.
-        about: Parameters and tags of the model, as MLflow's create_logged_model takes them.
-        **settings: Of the flavour, and the signature.
+    The model is made first, because Model.log by itself puts it into the experiment that happens to be active. The files go
+    along in the folder `network`; `about` are the model's parameters and tags, `settings` those of the flavour.
     """
     import mlflow
     from mlflow.models import Model
 
     experiment = client.get_run(run_id).info.experiment_id
-    place = client.create_logged_model(experiment, name=name, source_run_id=run_id, **about)
+    place = client.create_logged_model(experiment, name=name, source_run_id=run_id, **(about or {}))
     for path in files:
         client.log_model_artifact(place.model_id, str(path), NETWORK_FOLDER)
     mlflow.set_tracking_uri(uri)  # Model.log knows no client
@@ -118,15 +109,9 @@ def requirements(*names: str) -> list[str]:
 
 
 def fetch_folder(uri: str, *, holding: str, root: Path | None = None) -> Path | None:
-    """Finds the folder with a file among what was logged as a model, fetching the model where it is not local.
+    """Finds the folder with a file of this name among what was logged as a model, which is fetched where it is not local.
 
-    Args:
-        uri: `models:/m-...`, `models:/NAME@ALIAS` or `runs:/ID/model`.
-        holding: The file's name.
-        root: The project's folder.
-
-    Returns:
-        The folder, or None if no such file was logged with the model.
+    The model's URI is `models:/m-...`, `models:/NAME@ALIAS` or `runs:/ID/model`. None if no such file was logged with it.
 
     Raises:
         UserError: The store has no such model, or cannot be reached.

@@ -18,39 +18,40 @@ PLACES = (
     ("workspaces", "default_artifact_root"),
 )
 
+EXPERIMENT = "brats-cascade"  # its artifacts are meant to lie in `mlruns/<its name>` beside the database
 LOCK = "mlruns/.lock"  # in a project's folder: held by the one process that makes or changes its store
 
 log = logging.getLogger(__name__)
 
 
-def follow(database: Path, *, experiment: str) -> None:
+def follow(database: Path) -> None:
     """Rewrites the places of artifacts in a project's mlflow.db whose folder has another path than when it was made.
 
     Runs and models are then written into, and read from, the folder that one works in; a folder that this one was copied from
-    is not touched. The experiment is the one whose artifacts are meant to lie in `mlruns/<its name>` beside the database.
+    is not touched.
     """
     root = database.parent
     if not database.is_file():
         return
     with contextlib.closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
-        if _old_root(connection, experiment=experiment, root=root) is None:
+        if _old_root(connection, root=root) is None:
             return
         with turn(root / LOCK):
             connection.execute("BEGIN IMMEDIATE")  # one transaction: a kill leaves all old places or all new ones
-            old = _old_root(connection, experiment=experiment, root=root)  # another process may have been faster
+            old = _old_root(connection, root=root)  # another process may have been faster
             if old is not None:
                 _rewrite(connection, old=old, root=root)
                 log.info("the project has moved from %s: mlflow.db says so now", old)
             connection.execute("COMMIT")
 
 
-def _old_root(connection: sqlite3.Connection, *, experiment: str, root: Path) -> str | None:
+def _old_root(connection: sqlite3.Connection, *, root: Path) -> str | None:
     """URI of the project's folder when the database was last opened; None if that is `root`, or cannot be told."""
     try:
-        rows = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)).fetchall()
+        rows = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchall()
     except sqlite3.Error:  # a database without tables yet
         return None
-    end = f"/mlruns/{experiment}"
+    end = f"/mlruns/{EXPERIMENT}"
     if not rows or not str(rows[0][0]).startswith("file://") or not str(rows[0][0]).endswith(end):
         return None
     old = str(rows[0][0]).removesuffix(end)

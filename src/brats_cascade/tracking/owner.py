@@ -1,8 +1,15 @@
-"""Which process a run belongs to. A run whose process was killed cannot say so: the next process that opens one ends it."""
+"""A run and its process: SIGTERM closes the run; one whose process was killed is ended by the next process that opens a run."""
 
+import contextlib
 import os
+import signal
 import socket
-from typing import TYPE_CHECKING
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from brats_cascade.orphans import is_alive
 
@@ -15,8 +22,6 @@ STATE = "state"  # tag of a sweep's trial
 
 def owner_tags() -> dict[str, str]:
     """Tags that name this process: its host, its number, and when it began, for numbers are given again."""
-    import psutil
-
     return {HOST: socket.gethostname(), PROCESS: f"{os.getpid()} {psutil.Process().create_time():.0f}"}
 
 
@@ -31,11 +36,31 @@ def end_lost(client: "MlflowClient", *, experiment: str) -> None:
 
 
 def _alive(owner: str) -> bool:
-    import psutil
-
     number, _, began = owner.partition(" ")
     try:
         process = psutil.Process(int(number))
         return is_alive(process) and abs(process.create_time() - float(began)) < 5  # seconds: clocks are set
     except (psutil.Error, ValueError):
         return False
+
+
+@contextlib.contextmanager
+def heeding_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the process as Ctrl-C does, through the code that closes what is open; exit status 143."""
+    heeded = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not heeded:
+        yield
+        return
+
+    def end(number: int, _: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is under way
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -17,12 +17,9 @@ _STORES = frozenset(
 
 @contextlib.contextmanager
 def store_may_fail(report: Callable[[Exception], None] | None = None) -> Iterator[None]:
-    """A block that asks the store; if that fails the block ends there, and what follows it goes on.
+    """A block that asks the store; if that fails, which is reported, the block ends there, and what follows it goes on.
 
     Any other exception is a mistake in the program, which must be seen.
-
-    Args:
-        report: Called with the failure.
     """
     try:
         yield
@@ -43,12 +40,11 @@ def ask(
     return otherwise
 
 
-def quietly(method: Callable[..., None]) -> Callable[..., None]:
-    """Makes a logging call of a run that a store which fails cannot stop: after its first failure the run is silent."""
+def quietly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a call of a run that a store which fails cannot stop: after its first failure each gives None and does nothing."""
 
     @functools.wraps(method)
-    def call(self: Any, *args: Any, **kwargs: Any) -> None:
-        if self.online:
-            ask(lambda: method(self, *args, **kwargs), report=self.go_offline)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return ask(lambda: method(self, *args, **kwargs), report=self.go_offline) if self.online else None
 
     return call

@@ -6,14 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import brats_cascade
 from brats_cascade.errors import one_line
 from brats_cascade.inference.chosen import SCORES
 from brats_cascade.tracking.model import log_flavour, requirements
-from brats_cascade.tracking.quiet import ask
-from brats_cascade.tracking.store import open_store, tracking_uri
+from brats_cascade.tracking.store import ask_store, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,10 +37,10 @@ def register_champion(
     root: Path | None = None,
     alias: str = ALIAS,
 ) -> str | None:
-    """Registers a trained network and gives it the alias; one that has it already is left alone.
+    """Registers the network of a folder models/E and gives it the alias; one that has it already is left alone.
 
     Args:
-        folder: models/E, with model.keras and model.json.
+        folder: With model.keras and model.json.
         scores: metrics/E/summary.json; the post-processing is read from it.
         card: The model card, Markdown.
         run_id: The champion's MLflow run.
@@ -56,14 +55,9 @@ def register_champion(
     content = b"".join(path.read_bytes() for path in (*files, scores, *SERVED)) + card.encode()
     fingerprint = hashlib.sha256(content).hexdigest()
 
-    def register() -> str:
-        client, _ = open_store(root)
-        current = _current(client, alias)
-        if current is not None and current.tags.get("fingerprint") == fingerprint:
-            return str(current.version)
-        for half in client.search_model_versions(f"name = '{NAME}' and tags.fingerprint = '{fingerprint}'", 1):
-            client.set_registered_model_alias(NAME, alias, half.version)
-            return str(half.version)
+    def register(client: "MlflowClient", _: str) -> str:
+        if known := _give(alias, client=client, wanted=f"tags.fingerprint = '{fingerprint}'"):
+            return known
         uri = _log(client, uri=tracking_uri(root), files=[*files, scores], card=card, run_id=run_id)
         if not client.search_registered_models(f"name = '{NAME}'"):
             client.create_registered_model(NAME, description="The experiment that did best on the validation patients.")
@@ -75,43 +69,31 @@ def register_champion(
         client.set_registered_model_alias(NAME, alias, made.version)
         return str(made.version)
 
-    return cast("str | None", ask(register, report=_warn))
+    return ask_store(register, root=root, report=_warn)
 
 
 def point_to(run_id: str, *, root: Path | None = None, alias: str = ALIAS) -> str | None:
-    """Gives the alias to the version that was registered of a run before, as by a DVC experiment.
+    """Gives the alias to the version that was registered of a run before, as by a DVC experiment, and says which.
 
-    Returns:
-        The version; None if the run has none, or MLflow cannot be reached.
+    None if the run has none, or MLflow cannot be reached.
     """
-
-    def point() -> str | None:
-        client, _ = open_store(root)
-        versions = client.search_model_versions(f"name = '{NAME}' and run_id = '{run_id}'", max_results=1)
-        if not versions:
-            return None
-        current = _current(client, alias)
-        if current is None or current.version != versions[0].version:
-            client.set_registered_model_alias(NAME, alias, versions[0].version)
-        return str(versions[0].version)
-
-    return cast("str | None", ask(point, report=_warn))
+    wanted = f"run_id = '{run_id}'"
+    return ask_store(lambda client, _: _give(alias, client=client, wanted=wanted), root=root, report=_warn)
 
 
 def drop_challenger(root: Path) -> None:
     """Takes the alias challenger from whatever has it: no candidate is refused any more."""
 
-    def drop() -> None:
-        client, _ = open_store(root)
-        if _current(client, CHALLENGER) is not None:
+    def drop(client: "MlflowClient", _: str) -> None:
+        if _holder(CHALLENGER, client=client) is not None:
             client.delete_registered_model_alias(NAME, CHALLENGER)
 
-    ask(drop, report=_warn)
+    ask_store(drop, root=root, report=_warn)
 
 
 def alias_run(root: Path) -> str:
     """The run whose network has the alias champion; "" where there is none, or MLflow cannot be reached."""
-    version = ask(lambda: _current(open_store(root)[0]))
+    version = ask_store(lambda client, _: _holder(ALIAS, client=client), root=root)
     return str(version.run_id) if version is not None else ""
 
 
@@ -119,7 +101,16 @@ def _warn(error: Exception) -> None:
     log.warning("the champion could not be set in MLflow (%s: %s)", type(error).__name__, one_line(error))
 
 
-def _current(client: "MlflowClient", alias: str = ALIAS) -> Any:
+def _give(alias: str, *, client: "MlflowClient", wanted: str) -> str | None:
+    """Gives the alias to a version that is registered already, and says which; None if there is none such."""
+    for version in client.search_model_versions(f"name = '{NAME}' and {wanted}", max_results=1):
+        client.set_registered_model_alias(NAME, alias, version.version)
+        return str(version.version)
+    return None
+
+
+def _holder(alias: str, *, client: "MlflowClient") -> Any:
+    """The version that has the alias, or None."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -129,7 +120,15 @@ def _current(client: "MlflowClient", alias: str = ALIAS) -> Any:
 
 
 def _log(client: "MlflowClient", *, uri: str, files: list[Path], card: str, run_id: str) -> str:
-    """Logs the files as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled."""
+    """Logs the files as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled.
+
+    The project's own code goes along, so that the model opens wherever its requirements are installed.
+    """
+    import numpy as np
+    import pandas as pd
+
+    small = np.zeros((3, 6, 6, 4))
+    small[:, 1:5, 1:5] = np.random.default_rng(0).integers(50, 900, (3, 4, 4, 4))
     with tempfile.TemporaryDirectory(prefix="brats-cascade-") as place:
         copy = Path(place) / "network"
         copy.mkdir()
@@ -137,31 +136,19 @@ def _log(client: "MlflowClient", *, uri: str, files: list[Path], card: str, run_
             shutil.copy(path, copy / (SCORES if path.name == "summary.json" else path.name))
         (copy / CARD).write_text(card, encoding="utf-8")
         client.log_artifact(run_id, str(copy / CARD))
-        return _log_folder(client, uri=uri, folder=copy, run_id=run_id)
-
-
-def _log_folder(client: "MlflowClient", *, uri: str, folder: Path, run_id: str) -> str:
-    """The project's own code goes along, so that the model opens wherever its requirements are installed."""
-    import numpy as np
-    import pandas as pd
-
-    small = np.zeros((3, 6, 6, 4))
-    small[:, 1:5, 1:5] = np.random.default_rng(0).integers(50, 900, (3, 4, 4, 4))
-    return log_flavour(
-        "pyfunc",
-        name="champion",
-        run_id=run_id,
-        client=client,
-        uri=uri,
-        files=[],
-        about={},
-        python_model=str(Path(__file__).with_name("serving.py")),
-        artifacts={"model": str(folder)},
-        code_paths=[str(Path(brats_cascade.__file__).parent)],
-        signature=_signature(),
-        input_example=pd.DataFrame({"image": [small.tolist()]}),
-        pip_requirements=requirements(*NEEDED),
-    )
+        return log_flavour(
+            "pyfunc",
+            name="champion",
+            run_id=run_id,
+            client=client,
+            uri=uri,
+            python_model=str(Path(__file__).with_name("serving.py")),
+            artifacts={"model": str(copy)},
+            code_paths=[str(Path(brats_cascade.__file__).parent)],
+            signature=_signature(),
+            input_example=pd.DataFrame({"image": [small.tolist()]}),
+            pip_requirements=requirements(*NEEDED),
+        )
 
 
 def _signature() -> "ModelSignature":
@@ -170,12 +157,9 @@ def _signature() -> "ModelSignature":
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
 
-    def nested(inner: Any, depth: int) -> Any:
-        return Array(nested(inner, depth - 1)) if depth else inner
-
-    case, image = ColSpec(DataType.string, "case", required=False), nested(DataType.double, 4)
+    image, labels = Array(Array(Array(Array(DataType.double)))), Array(Array(Array(DataType.long)))
+    asked: list[Any] = [
+        ColSpec(kind, name, required=False) for kind, name in ((DataType.string, "case"), (image, "image"))
+    ]
     answer = [ColSpec(DataType.string, name) for name in ("case", "segmentation")]
-    return ModelSignature(
-        inputs=Schema([case, ColSpec(image, "image", required=False)]),
-        outputs=Schema([*answer, ColSpec(nested(DataType.long, 3), "labels", required=False)]),
-    )
+    return ModelSignature(inputs=Schema(asked), outputs=Schema([*answer, ColSpec(labels, "labels", required=False)]))

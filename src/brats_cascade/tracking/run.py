@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade.errors import one_line
+from brats_cascade.evaluation.summary import flatten
 from brats_cascade.tracking.champion import SCORE
-from brats_cascade.tracking.entries import Entry, history_entries, slice_entries, weight_statistics
+from brats_cascade.tracking.entries import Entry, history_entries, slice_entries
 from brats_cascade.tracking.model import log_network
-from brats_cascade.tracking.quiet import ask, quietly, store_may_fail
+from brats_cascade.tracking.quiet import quietly, store_may_fail
 from brats_cascade.tracking.waiting import line
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
-    from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
 _TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages look for a run's tables
@@ -27,21 +27,21 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """One MLflow run, by its id, from `start_run` or `resume_run`; no global state.
+    """One MLflow run, by its id, from `start_run`; no global state.
 
     Attributes:
         id: MLflow's run id, "" if it could not be opened.
         uri: Of the store.
-        reopened: True if the run asked for was gone and this is a new one: log again from the files what it held.
         online: False once a call has failed; every later call does nothing.
-        new: False if an earlier process may have logged a part of it.
+        new: True if no earlier process has logged a part of it, as in the place of a run that is gone.
     """
 
     def __init__(self, run_id: str, *, uri: str) -> None:
         self.id, self.uri = run_id, uri
-        self.reopened = self.online = self.new = False
+        self.online = self.new = False
         self._client: MlflowClient | None = None
         self._earlier: set[str] | None = None
+        self._rows = 0
         self._held: dict[str, dict[int, float]] = {}
         self._sets: dict[str, dict[str, str]] = {}
 
@@ -63,18 +63,15 @@ class Run:
             "metrics/ and reports/", self.uri, type(error).__name__, one_line(error),
         )  # fmt: skip
 
+    @quietly
     def tag(self, key: str) -> str | None:
         """A tag of the run; None if it has none, or MLflow cannot be reached."""
-        return self._data("tags").get(key)
+        return self.client.get_run(self.id).data.tags.get(key)
 
+    @quietly
     def param(self, key: str) -> str | None:
         """A parameter of the run, likewise."""
-        return self._data("params").get(key)
-
-    def _data(self, kind: str) -> dict[str, str]:
-        if not self.online:
-            return {}
-        return dict(ask(lambda: getattr(self.client.get_run(self.id).data, kind), otherwise={}, report=self.go_offline))
+        return self.client.get_run(self.id).data.params.get(key)
 
     @quietly
     def finish(self, *, status: str = "FINISHED", seconds: float | None = None) -> None:
@@ -126,6 +123,14 @@ class Run:
         """
         self.log_later(list(history_entries(history, prefix=prefix)))
 
+    def log_progress(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Logs the rows of a growing history that this process has not logged yet, likewise without waiting."""
+        import pandas as pd
+
+        if len(history) > self._rows:
+            self.log_history(pd.DataFrame(history[self._rows :]))
+            self._rows = len(history)
+
     def log_later(self, entries: Sequence[Entry]) -> None:
         """Logs (metric, value, step) without waiting for the store."""
         if self.online:
@@ -146,8 +151,6 @@ class Run:
 
         Those of a set that `log_data` has named are the scores of the run's network, too, on that dataset.
         """
-        from brats_cascade.evaluation.summary import flatten
-
         model = self._model().removeprefix("models:/") if prefix in self._sets else ""
         about = {"model_id": model, **self._sets[prefix]} if model else {}
         self._log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()], **about)
@@ -204,41 +207,20 @@ class Run:
             self.client.set_tag(self.id, _TABLES, json.dumps([*listed, entry]))
 
     @quietly
-    def log_class_weights(self, weights: "pd.DataFrame") -> None:
-        """Logs class_weights.csv whole, and `weight_statistics` of it as a table."""
-        self.client.log_text(self.id, weights.to_csv(index=False), "class_weights.csv")
-        self.log_table(weight_statistics(weights), name="class_weights")
-
-    @quietly
-    def log_figures(self, figures: Mapping[str, "Figure | Path"]) -> None:
-        """Logs figures, drawn or in files, as `figures/NAME.png`."""
-        for name, figure in figures.items():
-            if isinstance(figure, Path):
-                self.client.log_artifact(self.id, str(figure), "figures")
-            else:
-                self.client.log_figure(self.id, figure, f"figures/{name}.png")
-
-    def log_note(self, text: str) -> None:
-        """Sets the description on the run's page, Markdown."""
-        self.log_tags({"mlflow.note.content": text})
+    def log_text(self, text: str, *, name: str) -> None:
+        """Logs a text as a file of this name."""
+        self.client.log_text(self.id, text, name)
 
     @quietly
     def log_file(self, path: Path, *, folder: str | None = None) -> None:
         """Logs a file as it is."""
         self.client.log_artifact(self.id, str(path), folder)
 
+    @quietly
     def log_model(self, model: "keras.Model", *, metadata: Mapping[str, Any], folder: Path) -> str:
-        """Logs a network, as `log_network` does, unless the run has it; its URI, `models:/m-...`, "" if that failed."""
-        if not self.online:
-            return ""
+        """Logs a network, as `log_network` does, unless the run has it; its URI, `models:/m-...`."""
         about: dict[str, Any] = {"run_id": self.id, "client": self.client, "uri": self.uri, "metadata": metadata}
-        return str(
-            ask(
-                lambda: self._model() or log_network(model, folder=folder, **about),
-                otherwise="",
-                report=self.go_offline,
-            )
-        )
+        return self._model() or log_network(model, folder=folder, **about)
 
     def _model(self) -> str:
         """URI of the network that an earlier process has logged whole; "" if there is none."""

@@ -1,15 +1,18 @@
 """Where runs go, and how two processes that start at once share a new store."""
 
+import base64
 import contextlib
+import json
 import logging
 import os
+import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from brats_cascade.shared import turn
-from brats_cascade.tracking.moved import LOCK, follow
-from brats_cascade.tracking.quiet import store_may_fail
-from brats_cascade.tracking.view import KEY, TAG, shared_view
+from brats_cascade.tracking.moved import EXPERIMENT, LOCK, follow
+from brats_cascade.tracking.quiet import ask, store_may_fail
 
 # Read by MLflow when it is imported, which this package does inside its functions.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -25,7 +28,14 @@ for _name in ("mlflow.store.db.utils", "sqlalchemy.pool"):
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "brats-cascade"
+Answer = TypeVar("Answer")
+KEY = "brats-cascade"  # of the shared view
+TAG = f"mlflow.sharedViewState.{KEY}"  # MLflow's name for what its button "Share" keeps
+# Of the runs' table on MLflow's pages.
+COLUMNS = [
+    *(f"params.`{name}`" for name in ("architecture", "class_weights", "normalisation")),
+    *(f"metrics.`{name}`" for name in ("validation/dice", "test/complete/dice")),
+]
 # The first opens MLflow's pages for training runs instead of those for language models; the second is shown on top.
 ABOUT = {
     "mlflow.experimentKind": "custom_model_development",
@@ -51,7 +61,7 @@ def tracking_uri(root: Path | None = None) -> str:
 def opened_uri(root: Path | None = None) -> str:
     """`tracking_uri`, with the project's own database told of a move first."""
     if own_database(root):
-        follow(_own(root), experiment=EXPERIMENT)
+        follow(_own(root))
     return tracking_uri(root)
 
 
@@ -86,7 +96,19 @@ def _written(path: Path) -> str:
     return short if not set("%?") & set(short) else quote(text)
 
 
-def prepare_store(root: Path | None) -> None:
+def ask_store(
+    call: "Callable[[MlflowClient, str], Answer]",
+    *,
+    root: Path | None,
+    otherwise: Any = None,
+    report: Callable[[Exception], None] | None = None,
+) -> Answer | Any:
+    """What a call gives that is handed the client and the experiment's id; it is waited for as `ask` waits."""
+    _prepare(root)
+    return ask(lambda: call(*open_store(root)), otherwise=otherwise, report=report)
+
+
+def _prepare(root: Path | None) -> None:
     """Makes a database in a file if there is none: seconds of computing, which are no waiting for a store."""
     import mlflow  # noqa: F401 - likewise
 
@@ -116,12 +138,35 @@ def open_store(root: Path | None) -> tuple["MlflowClient", str]:
         return client, client.create_experiment(EXPERIMENT, artifact_location=place, tags={**ABOUT, TAG: shared_view()})
 
 
-def link(root: Path | None = None, *, server: str = "http://127.0.0.1:5000") -> str:
-    """Address of the runs' table at a server, with the shared view; the experiment is made where there is none yet."""
-    _, experiment = open_store(root)
-    return runs_page(experiment, server=server)
+def shared_view() -> str:
+    """What MLflow's pages open on, as they keep it with the experiment: columns, and the best on validation on top."""
+    state = {
+        "searchFilter": "",
+        "orderByKey": "metrics.`validation/dice`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": COLUMNS,
+        "columnOrder": [],
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "viewMaximized": False,
+        "runListHidden": False,
+    }
+    return f"deflate;{base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()}"
 
 
-def runs_page(experiment: str = "1", *, server: str = "http://127.0.0.1:5000") -> str:
+def link() -> str:
+    """Address of the runs' table, with the shared view; the experiment is made where there is none yet."""
+    return runs_page(open_store(None)[1])
+
+
+def runs_page(experiment: str = "1") -> str:
     """Address of an experiment's runs in MLflow's UI; 1 is the project's own in its own database, as `make ui` serves it."""
-    return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
+    return (
+        f"http://127.0.0.1:5000/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
+    )
