@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # In the pipeline's order.
 STAGES = ("phantom", "ingest", "validate", "split", "patches", "train", "evaluate", "compare")
-RECORD, NETWORK = "record.json", "model.keras"
+RECORD, NETWORK, CASES = "record.json", "model.keras", "cases.csv"
 PER_CASE = (SECONDS, CPU, GPU, ENERGY)  # costs of an evaluation, each a mapping of its cases
 
 
@@ -42,7 +42,7 @@ def weights_of(root: Path, *, name: str) -> str:
 
 def scores_of(root: Path, *, name: str) -> str:
     """Stands for the scores of an experiment's unseen cases; empty if there are none."""
-    return fingerprint(_cases_path(root, name=name))
+    return fingerprint(Project(root).metrics / name / CASES)
 
 
 def read_facts(root: Path, *, name: str) -> dict[str, Any]:
@@ -65,7 +65,8 @@ def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
 
     What its segmentation took is in the columns PER_CASE: NaN if that was not measured, or the costs belong to other scores.
     """
-    cases, costs = read_table(_cases_path(root, name=name), columns=("case", "patient")), _evaluation(root, name=name)
+    path = Project(root).metrics / name / CASES
+    cases, costs = read_table(path, columns=("case", "patient")), _evaluation(root, name=name)
     return cases.assign(**{key: cases["case"].map(costs.get(key, {})).astype(float) for key in PER_CASE})
 
 
@@ -109,10 +110,6 @@ def _evaluation(root: Path, *, name: str) -> dict[str, Any]:
     """The costs of the evaluation whose scores lie there; empty if they belong to others."""
     costs = _read(root, name=name).get("evaluation", {})
     return costs if costs.get("result") == scores_of(root, name=name) else {}
-
-
-def _cases_path(root: Path, *, name: str) -> Path:
-    return Project(root).metrics / name / "cases.csv"
 
 
 def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> None:

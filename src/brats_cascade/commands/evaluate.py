@@ -47,7 +47,7 @@ def run(
     for option, name in (("--scheme", scheme), ("--prediction-scheme", prediction_scheme)):
         if name != "auto" and name not in SCHEMES:
             raise UserError(f"{option}: expected auto or one of {', '.join(SCHEMES)}, got {name!r}")
-    _check_sets([prediction, *against])
+    _check_sets(prediction, against=against)
     folders = {prediction: prediction_scheme} | {folder: "auto" for folder in against}
     sets = {
         str(folder): _score_set(truth, prediction=folder, schemes=(scheme, own), strict=strict)
@@ -60,15 +60,14 @@ def run(
     return "\n".join(lines), sum(one.failed for one in sets.values())
 
 
-def _check_sets(places: Sequence[Path]) -> None:
-    """All sets are there, and none is given twice, before the first is scored."""
-    seen: set[Path] = set()
-    for place in places:
-        if place.resolve() in seen:
-            raise UserError(f"--against {place}: is given twice; give other predictions of the same cases")
+def _check_sets(prediction: Path, *, against: Sequence[Path]) -> None:
+    """The sets to compare with are there, and none is given twice, before the first is scored."""
+    seen = {prediction.resolve()}
+    for place in against:
+        fault = "is given twice" if place.resolve() in seen else "" if place.exists() else "no such file or folder"
+        if fault:
+            raise UserError(f"--against {place}: {fault}; give other predictions of the same cases")
         seen.add(place.resolve())
-        if seen != {place.resolve()} and not place.exists():
-            raise UserError(f"--against {place}: no such file or folder; give other predictions of the same cases")
 
 
 class _Scored(NamedTuple):

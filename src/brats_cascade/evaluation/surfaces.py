@@ -14,6 +14,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from surface_distance.lookup_tables import create_table_neighbour_code_to_surface_area
 
+from brats_cascade.data.preprocess import bounding_box
+
 _ROUNDING_MM = 1e-6
 
 
@@ -65,11 +67,9 @@ def _elements(mask: np.ndarray, *, spacing: tuple[float, ...]) -> tuple[np.ndarr
 
 def box_of(mask: np.ndarray, *, margin: int = 0) -> tuple[slice, ...]:
     """The smallest box that holds a mask, with a margin as far as the volume reaches; of an empty mask an empty one."""
-    axes = set(range(mask.ndim))
-    filled = [np.flatnonzero(mask.any(axis=tuple(axes - {axis}))) for axis in sorted(axes)]
-    if not len(filled[0]):
+    if not mask.any():
         return (slice(0, 0),) * mask.ndim
-    return tuple(slice(max(int(line[0]) - margin, 0), int(line[-1]) + 1 + margin) for line in filled)
+    return tuple(slice(max(int(side.start) - margin, 0), int(side.stop) + margin) for side in bounding_box(mask))
 
 
 @cache

@@ -21,19 +21,14 @@ DECIMALS = 6  # of a score in NAME.csv
 
 @dataclass(frozen=True)
 class Record:
-    """Results of experiments on the same scans.
+    """Results of experiments on the same scans."""
 
-    Attributes:
-        scores: One row per experiment, protocol, case and region; columns KEY, CASE, region and SUMMARISED (HD95 in mm).
-        data: "scans" (hash of cohort and raw voxels), "release", "classes", how the scans were ingested, and "split".
-        baseline: Scores of the threshold baseline on the test set of the split, as in reports/comparison.json; may be empty.
-        experiments: Facts of each as in `last_run`; training_seconds and labelled_pixels are those of one fold.
-    """
-
-    scores: pd.DataFrame
-    data: dict[str, Any]
-    baseline: dict[str, Any]
-    experiments: list[dict[str, Any]]
+    scores: (
+        pd.DataFrame
+    )  # one row per experiment, protocol, case and region: KEY, CASE, region, SUMMARISED (HD95 in mm)
+    data: dict[str, Any]  # hash of cohort and raw voxels, release, classes, how the scans were ingested, split
+    baseline: dict[str, Any]  # the threshold baseline's scores, as in reports/comparison.json; may be empty
+    experiments: list[dict[str, Any]]  # facts of each as in `last_run`, those of a fold where there are folds
 
     def cases(self, facts: Mapping[str, Any]) -> pd.DataFrame:
         """The scores of one experiment, given its facts, as in metrics/E/cases.csv, one row per case."""

@@ -48,13 +48,8 @@ def comparison(
             rows["validation_dice_without_postprocess"] = summary["validation"]["dice_without"]
         cost = (costs or {}).get(name)
         gathered["experiments"][name] = {**rows, "patients": summary["patients"], **({"cost": cost} if cost else {})}
-    if baseline is not None:
-        gathered["baseline"] = dict(baseline)
-    if best is not None:
-        gathered["best"] = best
-    if paired:
-        gathered["best_minus"] = dict(paired)
-    return gathered
+    others = {"baseline": baseline, "best": best, "best_minus": paired}
+    return gathered | {key: value for key, value in others.items() if value}
 
 
 def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:
