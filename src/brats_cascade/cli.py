@@ -32,12 +32,7 @@ class Interruptible(TyperGroup):
             raise typer.Exit(130) from None
 
 
-app = typer.Typer(
-    cls=Interruptible,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(cls=Interruptible, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(help="Look at data before using it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -168,8 +163,7 @@ def record(
 @app.command()
 def fuse(
     folders: Annotated[
-        list[Path],
-        typer.Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER..."),
+        list[Path], typer.Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER...")
     ],
     out: Out,
     method: Annotated[str, typer.Option(help="staple (weighs each folder by its agreement) or majority.")] = "staple",

@@ -35,11 +35,10 @@ def in_words(times: float | None, *, training: bool) -> str:
     work = "training" if training else "prediction"
     if times is None:
         return f"cannot tell whether {work} is faster in bfloat16: repeats disagree; try again when the machine is idle"
+    verdict = f"takes {times:.1f} times as long" if times > 1 else f"is {1 / times:.1f} times as fast"
     if abs(times - 1) < NOISE:
-        return f"{work} in bfloat16 is about as fast as in float32 on this device"
-    if times > 1:
-        return f"{work} in bfloat16 takes {times:.1f} times as long as in float32 on this device"
-    return f"{work} in bfloat16 is {1 / times:.1f} times as fast as in float32 on this device"
+        verdict = "is about as fast"
+    return f"{work} in bfloat16 {verdict} as in float32 on this device"
 
 
 def agreed_ratio(seconds: Sequence[float], *, reference: Sequence[float]) -> float | None:

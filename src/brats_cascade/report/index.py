@@ -43,11 +43,7 @@ DRAWN = {
 
 
 def build_report(
-    root: Path,
-    *,
-    experiments: Sequence[str],
-    baseline: Mapping[str, Any] | None = None,
-    phantom: bool = False,
+    root: Path, *, experiments: Sequence[str], baseline: Mapping[str, Any] | None = None, phantom: bool = False
 ) -> str:
     """Builds the page from the files of a project: HTML with its images, style and script inside; it loads nothing.
 
