@@ -1,7 +1,7 @@
 """brats-cascade view: pages to scroll through cases, in any browser and without a network."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,6 @@ from brats_cascade.commands.options import PATH, MaxGb, path
 from brats_cascade.errors import UserError
 
 if TYPE_CHECKING:
-    from brats_cascade.report.look import Source
     from brats_cascade.report.scene import Scene
 
 
@@ -44,40 +43,40 @@ def run(
 
     sources = find_sources(case, store=Project().volumes)
     predictions = match_predictions(prediction, sources=sources) if prediction else {}
-    failed: list[str] = []
-
     place = _place(out, names=list(sources))
+
+    def read(name: str) -> "Scene":
+        return scene_of(name, sources[name], prediction=predictions.get(name), max_gb=max_gb)
+
+    failed: list[str] = []
     if len(sources) > 1:
-        scenes = _scenes(sources, predictions=predictions, folder=place, failed=failed, max_gb=max_gb)
+        scenes = _readable(list(sources), read=read, folder=place, failed=failed)
         place = write_cases(place, scenes, title=f"Cases of {case.resolve().name}")
     else:
-        [(name, source)] = sources.items()
-        page = viewer_page(scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb))
+        page = viewer_page(read(*sources))
         open_folder(place.parent)
         write_text(place, page)
     typer.echo(str(place))
-    if failed:
-        raise typer.Exit(1)
+    raise typer.Exit(min(1, len(failed)))
 
 
-def _scenes(
-    sources: "Mapping[str, Source]", *, predictions: Mapping[str, Path], folder: Path, failed: list[str], max_gb: float
+def _readable(
+    names: Sequence[str], *, read: Callable[[str], "Scene"], folder: Path, failed: list[str]
 ) -> Iterator["Scene"]:
     """The cases that can be shown; the names of the others are added to `failed`."""
     from brats_cascade.inference.output import open_folder
-    from brats_cascade.report.look import scene_of
 
-    for name, source in sources.items():
+    for name in names:
         try:
-            scene = scene_of(name, source, prediction=predictions.get(name), max_gb=max_gb)
+            scene = read(name)
         except UserError as error:
             failed.append(name)
             print(f"error: {error}", file=sys.stderr)
             continue
         open_folder(folder)
         yield scene
-    if len(failed) == len(sources):
-        raise UserError(f"none of the {len(sources)} cases can be shown, for the reasons above; no list is written")
+    if len(failed) == len(names):
+        raise UserError(f"{folder}: not written: none of the {len(names)} cases can be shown, for the reasons above")
 
 
 def _place(out: Path | None, *, names: Sequence[str]) -> Path:

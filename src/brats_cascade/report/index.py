@@ -55,6 +55,7 @@ def build_report(
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
     leading = best(candidates_here(root, experiments=[part["name"] for part in done]))  # on validation, never on test
     headline = next((part for part in done if leading and part["name"] == leading.experiment), None)
+    pages = sorted((root / "reports/cases").glob("*.html"))  # that scroll through a case, by the experiment that leads
     page = render(
         "index.html.j2",
         experiments=parts,
@@ -67,7 +68,7 @@ def build_report(
         headline=headline,
         costs=cost_table((read_json_if_there(Project(root).reports / "comparison.json") or {}).get("experiments", {})),
         costs_note=NOTE,
-        viewers=_viewers(root),
+        viewers={case.stem: f"cases/{quote(case.name)}" for case in pages if case.name != INDEX},
         ablation=ablation_section(done),
         paired=paired_section(headline["name"] if headline else None, done=done),
         postprocess=postprocess_section(done),
@@ -126,12 +127,6 @@ def _shown_cases(folder: Path, *, cases: pd.DataFrame | None) -> list[dict[str, 
             }
         )
     return shown
-
-
-def _viewers(root: Path) -> dict[str, str]:
-    """Case -> address of the page that scrolls through it, with the segmentations of the experiment that leads."""
-    pages = sorted((root / "reports/cases").glob("*.html"))
-    return {page.stem: f"cases/{quote(page.name)}" for page in pages if page.name != INDEX}
 
 
 def _facts(run: Mapping[str, Any], *, cases: pd.DataFrame | None) -> dict[str, str]:
