@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 
 from benchmarks.common import report
 from brats_cascade.data.cases import Case, find_cases
-from brats_cascade.data.census import CaseOnDemand, classes_of
+from brats_cascade.data.census import classes_of, count_voxels
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.patches import draw_patch_sets
 from brats_cascade.data.recipe import Recipe
@@ -59,8 +59,8 @@ def _compare(cases: list[Case], *, scratch: Path, workers: int, rounds: int) -> 
             if number:
                 shutil.rmtree(root)
     started = time.perf_counter()
-    stored = [CaseOnDemand(scratch / f"store0_{workers}" / case.name) for case in cases]
-    draw_patch_sets(stored, phase1=1_000_000, seed=1, classes=classes_of(stored))
+    stored = [scratch / f"store0_{workers}" / case.name for case in cases]
+    draw_patch_sets(stored, census=count_voxels(stored, classes=classes_of(stored)), phase1=1_000_000, seed=1)
     drawing = time.perf_counter() - started
     rows: list[dict[str, Any]] = []
     for name in wall:

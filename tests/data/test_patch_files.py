@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brats_cascade.data.census import CaseOnDemand
+from brats_cascade.data.census import count_voxels
 from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import draw_patch_sets
 from brats_cascade.data.store import open_case, write_case
@@ -23,8 +23,8 @@ def store(tmp_path, rng):
 
 @pytest.mark.parametrize("size", [1, 5, 6, 13])
 def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, size):
-    cases = [CaseOnDemand(store / name) for name in "ab"]
-    table = draw_patch_sets(cases, phase2=100, seed=0, classes=(0, 1, 2, 3, 4))["phase2"]
+    folders = [store / name for name in "ab"]
+    table = draw_patch_sets(folders, census=count_voxels(folders, classes=range(5)), phase2=100, seed=0)["phase2"]
     files = write_patch_files(table, volumes=store, out=tmp_path / "out", name="phase2", size=size, seed=3, shard=40)
     paths = sorted((tmp_path / "out").glob("phase2-*.npz"))
     assert files == len(paths) == 3
@@ -50,7 +50,8 @@ def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, size):
 
 
 def test_the_same_seed_gives_the_same_files(store, tmp_path):
-    table = draw_patch_sets([CaseOnDemand(store / "a")], phase2=50, seed=0, classes=(0, 1, 2, 3, 4))["phase2"]
+    census = count_voxels([store / "a"], classes=range(5))
+    table = draw_patch_sets([store / "a"], census=census, phase2=50, seed=0)["phase2"]
     for place in ("x", "y"):
         write_patch_files(table, volumes=store, out=tmp_path / place, name="p", size=5, seed=1)
     first, second = (np.load(tmp_path / place / "p-00000.npz")["image"] for place in ("x", "y"))

@@ -10,7 +10,6 @@ from brats_cascade.data.split import (
     Split,
     check_no_leak,
     fold_split,
-    k_folds,
     release_split,
     split_by_lists,
     split_patients,
@@ -110,13 +109,14 @@ def test_a_patient_of_two_grades_counts_once():
     assert sum(len(patients) for patients in split.patients.values()) == 4
 
 
+def folds_of(cases, *, folds, seed):
+    """Every round's test set is one fold."""
+    return [fold_split(cases, folds=folds, fold=fold, validation=0, seed=seed) for fold in range(folds)]
+
+
 def test_too_few_patients_are_refused_with_the_counts():
     with pytest.raises(UserError, match=r"3 patients found, but validation=1 and test=2 .* need 4"):
         split_patients(cohort(2, 1, scans=4), validation=1, test=2, seed=0)
-    with pytest.raises(UserError, match="4 folds of 3 patients"):
-        k_folds(cohort(2, 1), folds=4, seed=0)
-    with pytest.raises(UserError, match="1 folds"):
-        k_folds(cohort(2, 1), folds=1, seed=0)
 
 
 def test_lists_of_patients_or_cases_are_taken_as_given():
@@ -161,12 +161,12 @@ def test_leaks_are_named():
 @pytest.mark.parametrize(("high", "low", "folds"), [(11, 3, 5), (8, 4, 3), (20, 10, 5), (2, 1, 3)])
 def test_folds_have_the_properties_of_stratified_group_k_fold(high, low, folds):
     cases = cohort(high, low, scans=2)
-    ours = k_folds(cases, folds=folds, seed=4)
-    assert ours == k_folds(cases.iloc[::-1], folds=folds, seed=4)
+    ours = folds_of(cases, folds=folds, seed=4)
+    assert ours == folds_of(cases.iloc[::-1], folds=folds, seed=4)
     for split in ours:
         check_no_leak(split, cases)
-        assert split.test == () and set(split.train) | set(split.validation) == set(cases["case"])
-    held_out = [set(split.validation) for split in ours]
+        assert split.validation == () and set(split.train) | set(split.test) == set(cases["case"])
+    held_out = [set(split.test) for split in ours]
     assert all(a.isdisjoint(b) for a, b in itertools.combinations(held_out, 2))
     assert set.union(*held_out) == set(cases["case"])
 
@@ -180,9 +180,9 @@ def test_folds_have_the_properties_of_stratified_group_k_fold(high, low, folds):
     if indices:
         assert spread(held_out) <= spread([set(cases["case"].iloc[rows]) for rows in indices]) + 1e-9
     for grade in ("high", "low"):
-        counts = [grades_of(split, cases, "validation").get(grade, 0) for split in ours]
+        counts = [grades_of(split, cases, "test").get(grade, 0) for split in ours]
         assert max(counts) - min(counts) <= 1
-    sizes = [len(split.patients["validation"]) for split in ours]
+    sizes = [len(split.patients["test"]) for split in ours]
     assert max(sizes) - min(sizes) <= 1
 
 
@@ -194,13 +194,13 @@ def two_releases():
 def test_folds_of_two_releases_have_the_same_share_of_each():
     cases = two_releases()
     for seed in range(5):
-        folds = [set(split.patients["validation"]) for split in k_folds(cases, folds=4, seed=seed)]
+        folds = [set(split.patients["test"]) for split in folds_of(cases, folds=4, seed=seed)]
         tables = [cases[cases["patient"].isin(fold)] for fold in folds]
         assert [len(fold) for fold in folds] == [6, 6, 6, 6] and len(set.union(*folds)) == 24
         assert sorted(sum(table["release"] == "brats2017") for table in tables) == [3, 3, 4, 4]  # 14 over 4
         assert sorted(sum(table["grade"] == "low") for table in tables) == [0, 1, 1, 1]  # 3 over 4
         assert sorted(sum(table["grade"] == "high") for table in tables) == [2, 3, 3, 3]  # 11 over 4
-        again = [set(split.patients["validation"]) for split in k_folds(cases.iloc[::-1], folds=4, seed=seed)]
+        again = [set(split.patients["test"]) for split in folds_of(cases.iloc[::-1], folds=4, seed=seed)]
         assert again == folds
 
 
@@ -219,8 +219,8 @@ def test_releases_are_told_apart_where_their_grades_are_the_same():
     cases = pd.concat([cohort(8, 0), cohort(8, 0, release="brats2021", name="q")], ignore_index=True)
     release = cases.drop_duplicates("patient").set_index("patient")["release"]
     for seed in range(6):
-        for fold in k_folds(cases, folds=4, seed=seed):
-            counts = release[list(fold.patients["validation"])].value_counts().to_dict()
+        for fold in folds_of(cases, folds=4, seed=seed):
+            counts = release[list(fold.patients["test"])].value_counts().to_dict()
             assert counts == {"brats2017": 2, "brats2021": 2}  # 8 over 4, of each
 
 
@@ -267,6 +267,7 @@ def test_the_rounds_have_other_validation_patients():
     [
         ({"folds": 3, "fold": 3}, r"fold 3 of 3: expected split\.fold from 0 to 2"),
         ({"folds": 20, "fold": 0}, "20 folds of 5 patients"),
+        ({"folds": 1, "fold": 0}, "1 folds of 5 patients"),
         ({"folds": 2, "fold": 0, "validation": 3}, "lower split.validation"),
     ],
 )

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from brats_cascade.data.cases import find_cases
-from brats_cascade.data.census import classes_of
+from brats_cascade.data.census import classes_of, count_voxels
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.patches import draw_patch_sets
 from brats_cascade.data.recipe import Recipe
-from brats_cascade.data.split import check_no_leak, k_folds, split_patients
-from brats_cascade.data.store import open_case
+from brats_cascade.data.split import check_no_leak, fold_split, split_patients
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = [
@@ -47,15 +46,16 @@ def test_the_split_holds_out_a_low_grade_patient(cohort, tmp_path):
         check_no_leak(split, table)
         grades = table.set_index("case")["grade"]
         assert (grades[list(split.test)] == "low").sum() == 1 and (grades[list(split.train)] == "low").sum() == 2
-    assert all((grades[list(fold.validation)] == "low").sum() == 1 for fold in k_folds(table, folds=3, seed=0))
+    rounds = [fold_split(table, folds=3, fold=fold, validation=1, seed=0) for fold in range(3)]
+    assert all((grades[list(split.test)] == "low").sum() == 1 for split in rounds)
 
 
 def test_a_million_centres_are_drawn_within_20_seconds(cohort):
     root, table = cohort
-    cases = [open_case(root / name) for name in table["case"] if name != "HG_0006"]
+    cases = [root / name for name in table["case"] if name != "HG_0006"]
     classes = classes_of(cases)
     assert classes == (0, 1, 2, 4)
     start = time.process_time()  # of this process alone: a busy machine changes nothing
-    centres = draw_patch_sets(cases, phase1=1_000_000, seed=1, classes=classes)["phase1"]
+    centres = draw_patch_sets(cases, census=count_voxels(cases, classes=classes), phase1=1_000_000, seed=1)["phase1"]
     assert time.process_time() - start < 20
     assert centres["label"].value_counts().to_dict() == dict.fromkeys(classes, 250_000)

@@ -19,14 +19,14 @@ def write_patch_files(
 ) -> int:
     """Writes a patch set as uncompressed NPZ shards, in a random order; returns how many.
 
-    A shard holds `image` float32 (n, size, size, modalities), `label` uint8 (n,), and each patch's `case`, `slice`,
-    `row` and `column`. With an even size the centre is the pixel after the middle. What reaches over the brain's box is
-    0, as all air is.
+    A shard `{name}-00000.npz` holds `image` float32 (n, size, size, modalities), `label` uint8 (n,), and each patch's
+    `case`, `slice`, `row` and `column`; `{name}.json` tells their number. With an even size the centre is the pixel after
+    the middle. What reaches over the brain's box is 0, as all air is.
 
     Args:
         table: Centres, from draw_patch_sets.
         volumes: The store.
-        out: Folder for `{name}-00000.npz` and the rest, and `{name}.json`.
+        out: Folder of the files.
         name: Of the set.
         size: Side of a patch, pixels.
         seed: Of the order.

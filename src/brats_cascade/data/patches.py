@@ -6,12 +6,14 @@ the cases draws them.
 
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.census import Census, PatchSource, by_name, count_voxels, eligible_voxels, labels_of
+from brats_cascade.data.census import Census, by_name, eligible_voxels, labels_of
+from brats_cascade.data.store import StoredCase
 from brats_cascade.labels import LABELS
 
 COLUMNS = ("case", "slice", "row", "column", "label")
@@ -28,17 +30,13 @@ def equal_quotas(available: np.ndarray, *, total: int) -> np.ndarray:
         >>> equal_quotas(np.array([100, 5, 100]), total=30)
         array([13,  5, 12])
     """
+    quotas = np.zeros(len(available), dtype=np.int64)
     left = min(int(total), int(np.sum(available)))
-    low, high = 0, left  # the highest level that all groups can be filled to, or to their brim
-    while low < high:
-        level = (low + high + 1) // 2
-        if np.minimum(available, level).sum() <= left:
-            low = level
-        else:
-            high = level - 1
-    quotas = np.minimum(available, low).astype(np.int64)
-    more = np.flatnonzero(available > low)[: left - int(quotas.sum())]
-    quotas[more] += 1
+    while left:
+        groups = np.flatnonzero(quotas < available)[:left]
+        step = min(left // len(groups), int((available - quotas)[groups].min()))
+        quotas[groups] += step
+        left -= step * len(groups)
     return quotas
 
 
@@ -62,40 +60,40 @@ def proportional_shares(counts: np.ndarray, *, total: int, rng: np.random.Genera
 
 
 def draw_patch_sets(
-    cases: Sequence[PatchSource],
-    *,
-    phase1: int = 0,
-    phase2: int = 0,
-    seed: int,
-    classes: Sequence[int],
-    census: Census | None = None,
-    border: int = 0,
+    folders: Sequence[Path], *, census: Census, phase1: int = 0, phase2: int = 0, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Draws the two training sets, without replacement within a set.
+    """Draws the two training sets, without replacement within a set, in one pass over the cases.
 
     Args:
-        cases: Stored cases with a truth; their order does not matter.
+        folders: Stored cases with a truth, in any order.
+        census: From `count_voxels` for these cases; centres lie where its border allows.
         phase1: Number of centres with labels equiprobable; a label that is short gives all it has, and the others
             fill up.
         phase2: Number of centres with labels at their natural frequencies among the eligible voxels.
         seed: The same seed and cases give the same sets.
-        classes: From `classes_of`.
-        census: From `count_voxels` for these cases and this border, where it is known already.
-        border: As `eligible_voxels`.
 
     Returns:
         "phase1" and "phase2": case (str), slice, row, column (int16, in the stored frame), label (uint8), by place.
         Where fewer voxels are eligible than asked for, a set is that much shorter.
-
-    Raises:
-        UserError: As `count_voxels`.
     """
-    known = census or count_voxels(cases, classes=classes, border=border)
     allocations = {
-        "phase1": _equal_allocation(known.eligible, total=phase1, seed=seed),
-        "phase2": _natural_allocation(known.eligible, total=phase2, seed=seed),
+        "phase1": _equal_allocation(census.eligible, total=phase1, seed=seed),
+        "phase2": _natural_allocation(census.eligible, total=phase2, seed=seed),
     }
-    return _draw(cases, census=known, allocations=allocations, seed=seed, border=border)
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in allocations}
+    for number, case in enumerate(by_name(folders)):
+        places = np.flatnonzero(eligible_voxels(case, border=census.border))
+        labels = labels_of(case, classes=census.classes).ravel()[places]
+        cells = [places[labels == label] for label in census.classes]
+        for order, (name, allocation) in enumerate(allocations.items()):
+            # a generator per set and case: what other cases are there changes how many are drawn, not which
+            rng = np.random.default_rng([seed, 3 + order, zlib.crc32(case.name.encode())])
+            drawn = [
+                rng.choice(cell, size=count, replace=False, shuffle=False)
+                for cell, count in zip(cells, allocation[number], strict=True)
+            ]
+            parts[name].append(_table(drawn, case=case, classes=census.classes))
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
 
 
 def summarise(
@@ -103,11 +101,7 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of data/patches/summary.json: the sets in numbers and in words, JSON types only, labels as text keys.
 
-    Args:
-        sets: Name -> table of centres.
-        asked: Name -> number of centres asked for.
-        census: That of the training cases.
-        seed: What they were drawn with.
+    `asked` is the number of centres asked for by set, `census` that of the training cases, `seed` what drew the sets.
     """
     counts = {
         name: {str(label): int((table["label"] == label).sum()) for label in census.classes}
@@ -144,36 +138,15 @@ def _natural_allocation(eligible: np.ndarray, *, total: int, seed: int) -> np.nd
     return proportional_shares(eligible.ravel(), total=total, rng=rng).reshape(eligible.shape)
 
 
-def _draw(
-    cases: Sequence[PatchSource], *, census: Census, allocations: Mapping[str, np.ndarray], seed: int, border: int
-) -> dict[str, pd.DataFrame]:
-    """Draws all sets in one pass over the cases."""
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in allocations}
-    for number, case in enumerate(by_name(cases)):
-        places = np.flatnonzero(eligible_voxels(case, border=border))
-        labels = labels_of(case, classes=census.classes).ravel()[places]
-        cells = [places[labels == label] for label in census.classes]
-        for order, (name, allocation) in enumerate(allocations.items()):
-            # a generator per set and case: what other cases are there changes how many are drawn, not which
-            rng = np.random.default_rng([seed, 3 + order, zlib.crc32(case.name.encode())])
-            drawn = [
-                rng.choice(cell, size=count, replace=False, shuffle=False)
-                for cell, count in zip(cells, allocation[number], strict=True)
-            ]
-            parts[name].append(_table(drawn, case=case, classes=census.classes))
-    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
-
-
-def _table(drawn: Sequence[np.ndarray], *, case: PatchSource, classes: Sequence[int]) -> pd.DataFrame:
+def _table(drawn: Sequence[np.ndarray], *, case: StoredCase, classes: Sequence[int]) -> pd.DataFrame:
     """The centres of one case, by place."""
     places = np.concatenate(drawn)
     labels = np.repeat(np.asarray(classes, dtype=np.uint8), [len(part) for part in drawn])
     order = np.argsort(places)
     slices, rows, columns = np.unravel_index(places[order], case.brain.shape)
-    values = (slices.astype(np.int16), rows.astype(np.int16), columns.astype(np.int16), labels[order])
-    table = pd.DataFrame(dict(zip(COLUMNS[1:], values, strict=True)))
-    table.insert(0, "case", pd.Series([case.name], dtype="str").repeat(len(table)).to_numpy())
-    return table.astype({"case": "str"})
+    names = pd.Series([case.name] * len(order), dtype="str")
+    values = (names, slices.astype(np.int16), rows.astype(np.int16), columns.astype(np.int16), labels[order])
+    return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
 
 
 def _shares(counts: np.ndarray, *, census: Census) -> dict[str, float]:

@@ -32,20 +32,13 @@ class Split:
 
 
 def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int) -> Split:
-    """Draws validation and test patients; the others train.
+    """Draws validation and test patients, so many of each; the others train. The same seed and cases give the same split.
 
     A stratum is the patients of one grade in one release. Each set gets the strata in proportion (largest remainder). A
     stratum of at least four patients, two more than there are held-out sets, is in both of them as far as the sets have
     room; every stratum keeps a patient for training as long as others can give theirs.
 
-    Args:
-        cases: One row per usable case, any order, with the columns case, patient, grade and release.
-        validation: Number of patients, at least 0.
-        test: Number of patients, at least 0.
-        seed: The same seed and cases give the same split.
-
-    Returns:
-        The split.
+    `cases` has one row per usable case, in any order, with the columns case, patient, grade and release.
 
     Raises:
         UserError: Fewer patients than the sets and one for training need.
@@ -92,14 +85,15 @@ def release_split(cases: pd.DataFrame, *, release: str, validation: int, seed: i
     return _build(cases, validation=others.patients["validation"], test=test, seed=seed)
 
 
-def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
-    """Cuts the patients into folds: every patient is in the validation set of exactly one; test sets are empty.
+def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, seed: int) -> Split:
+    """One round of a cross-validation: one fold is the test set, validation patients are drawn from the others.
 
-    Fold sizes differ by at most one patient, in all, within each release and within each grade of a release. The order of the
-    cases has no say.
+    Every patient is in the test set of exactly one round. Fold sizes differ by at most one patient, in all, within each
+    release and within each grade of a release. The draw of validation patients begins later in every round, so that what
+    the rounds choose on validation does not rest on the same few patients.
 
     Raises:
-        UserError: Fewer than 2 folds, or fewer patients than folds.
+        UserError: Fewer than 2 folds, no such fold, or too few patients.
     """
     strata = _stratum_of_patients(cases)
     if not 2 <= folds <= len(strata):
@@ -107,51 +101,34 @@ def k_folds(cases: pd.DataFrame, *, folds: int, seed: int) -> list[Split]:
             f"split: {folds} folds of {len(strata)} patients: expected at least 2 folds and a patient for each; change "
             "split.folds or add patients"
         )
-    # dealt like cards, one stratum after the other, those of a release together, without starting again at the first fold
-    dealt = [patient for queue in _shuffled(strata, seed=seed).values() for patient in queue]
-    return [_build(cases, validation=dealt[fold::folds], test=[], seed=seed) for fold in range(folds)]
-
-
-def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, seed: int) -> Split:
-    """One round of a cross-validation: one fold is the test set, validation patients are drawn from the others.
-
-    Every patient is in the test set of exactly one round. The draw begins later in every round, so that what the rounds
-    choose on validation does not rest on the same few patients.
-
-    Raises:
-        UserError: No such fold, or too few patients.
-    """
-    rounds = k_folds(cases, folds=folds, seed=seed)
     if not 0 <= fold < folds:
         raise UserError(f"split: fold {fold} of {folds}: expected split.fold from 0 to {folds - 1}")
-    test = frozenset(rounds[fold].patients["validation"])
-    shuffled = _shuffled(_stratum_of_patients(cases), seed=seed)
-    begin = {stratum: fold * validation % len(queue) for stratum, queue in shuffled.items()}
-    later = {stratum: queue[begin[stratum] :] + queue[: begin[stratum]] for stratum, queue in shuffled.items()}
-    others = {stratum: [patient for patient in queue if patient not in test] for stratum, queue in later.items()}
+    queues = _shuffled(strata, seed=seed)
+    # dealt like cards, one stratum after the other, those of a release together, without starting again at the first fold
+    test = [patient for queue in queues.values() for patient in queue][fold::folds]
+    others = {}
+    for stratum, queue in queues.items():
+        begin = fold * validation % len(queue)
+        others[stratum] = [patient for patient in queue[begin:] + queue[:begin] if patient not in test]
     chosen = _draw({stratum: queue for stratum, queue in others.items() if queue}, validation=validation, test=0)
-    return _build(cases, validation=chosen["validation"], test=sorted(test), seed=seed)
+    return _build(cases, validation=chosen["validation"], test=test, seed=seed)
 
 
 def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
     """Refuses a split in which two sets share a case, a patient or a volume.
 
-    Args:
-        split: The split.
-        cases: One row per case of the split, with the columns case, patient and voxels_hash ("" if not known).
+    `cases` has one row per case of the split, with the columns case, patient and voxels_hash ("" if not known).
 
     Raises:
         UserError: Names both cases, or a case of the split that is not in the table.
     """
-    patients = dict(zip(cases["case"], cases["patient"], strict=True))
-    hashes = dict(zip(cases["case"], cases["voxels_hash"], strict=True))
+    known = dict(zip(cases["case"], zip(cases["patient"], cases["voxels_hash"], strict=True), strict=True))
     seen: dict[tuple[str, str], tuple[str, str]] = {}
     for name in SETS:
         for case in getattr(split, name):
-            if case not in patients:
+            if case not in known:
                 raise UserError(f"split: {case} of the {name} set is not among the cases: run ingest and split again")
-            facts = {"case": case, "patient": patients[case], "voxels": hashes[case]}
-            for kind, value in facts.items():
+            for kind, value in zip(("case", "patient", "voxels"), (case, *known[case]), strict=True):
                 if pd.isna(value) or value == "":
                     continue
                 other_set, other = seen.setdefault((kind, str(value)), (name, case))

@@ -6,15 +6,9 @@ import numpy as np
 def cut_window(
     plane: np.ndarray, *, top: int, left: int, rows: int, columns: int, mode: str = "constant"
 ) -> np.ndarray:
-    """Copies a window (rows, columns, ...) out of a plane; it may reach over the plane's edges.
+    """Copies a window (rows, columns, ...) out of a plane (rows, columns, ...), over whose edges it may reach.
 
-    Args:
-        plane: Array (rows, columns, ...).
-        top: First row of the window.
-        left: First column.
-        rows: Height of the window, pixels.
-        columns: Width of the window, pixels.
-        mode: What lies outside the plane: "constant" for zeros, "edge" for the nearest value.
+    What lies outside the plane is zero by the `mode` "constant", the nearest value by "edge".
     """
     height, width = plane.shape[:2]
     if mode == "edge":

@@ -3,10 +3,11 @@
 import logging
 import shutil
 
-from brats_cascade.data.census import CaseOnDemand, classes_of, count_voxels
+from brats_cascade.data.census import classes_of, count_voxels
 from brats_cascade.data.kept import share_with_dvc
 from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import draw_patch_sets, summarise
+from brats_cascade.data.split import SETS
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.shared import write_json, written_whole
@@ -16,23 +17,12 @@ def patches(project: Project, params: Params) -> None:
     """Draws the centres of both training sets."""
     share_with_dvc(project.ingested)  # DVC has put what ingest made into its cache by now
     splits = read_json(project.splits)
-    sets = {
-        name: [CaseOnDemand(project.volumes / case) for case in splits[name]]
-        for name in ("train", "validation", "test")
-    }
-    classes = classes_of([case for cases in sets.values() for case in cases])
+    folders = {name: [project.volumes / case for case in splits[name]] for name in SETS}
+    classes = classes_of([folder for name in SETS for folder in folders[name]])
     options = params.patches
     asked = {"phase1": options.phase1, "phase2": options.phase2}
-    census = count_voxels(sets["train"], classes=classes, border=options.border)
-    tables = draw_patch_sets(
-        sets["train"],
-        phase1=options.phase1,
-        phase2=options.phase2,
-        seed=options.seed,
-        classes=classes,
-        census=census,
-        border=options.border,
-    )
+    census = count_voxels(folders["train"], classes=classes, border=options.border)
+    tables = draw_patch_sets(folders["train"], census=census, seed=options.seed, **asked)
     summary = summarise(tables, asked=asked, census=census, seed=options.seed)
     shards = project.patches / "shards"
     shutil.rmtree(shards, ignore_errors=True)
