@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.checks import cohort_numbers, judge_case, validate_cases
-from brats_cascade.data.data_docs import make_offline
-from brats_cascade.data.expectations import _read_report, failing_cases
+from brats_cascade.data.checks import judge_case, validate_cases
+from brats_cascade.data.expectations import _read_report, failing_rules, make_offline
 from brats_cascade.data.rules import Rule, all_rules
+from brats_cascade.data.verdict import cohort_numbers
 from brats_cascade.errors import UserError
 
 INTENSITIES = {"min": 3.0, "p01": 10.0, "p50": 200.0, "p99": 600.0, "max": 900.0, "mean": 210.0, "std": 80.0}
@@ -235,11 +235,11 @@ def test_make_offline_keeps_text_and_links_and_leads_home(tmp_path):
         "<style>a{background:url('https://cdn.example/b.png')}</style></head>"
         '<body><img src="http://cdn.example/c.png"><a href="https://example.org">read</a><script>x()</script></body>'
     )
-    make_offline(tmp_path, home="../home.html")
+    make_offline(tmp_path)
     text = page.read_text()
     assert "cdn.example" not in text and "x()" not in text and "i.ico" not in text
     assert '<body><a href="https://example.org">read</a></body>' in text
-    assert '<a href="../home.html">' in (tmp_path / "index.html").read_text()
+    assert '<a href="../index.html">' in (tmp_path / "index.html").read_text()
 
 
 def test_a_rule_that_great_expectations_drops_is_an_error(tmp_path):
@@ -255,4 +255,4 @@ def test_a_rule_that_great_expectations_drops_is_an_error(tmp_path):
 def test_a_rule_that_cannot_be_evaluated_is_an_error(tmp_path):
     rule = Rule("ExpectColumnValuesToBeInSet", {"column": "absent", "value_set": [1]}, "text", "reason")
     with pytest.raises(RuntimeError, match="could not be evaluated"):
-        failing_cases(pd.DataFrame({"case": ["a"]}), rules=[rule], site=tmp_path / "site")
+        failing_rules(pd.DataFrame({"case": ["a"]}), rules=[rule], site=tmp_path / "site")

@@ -9,11 +9,12 @@ import pandas as pd
 
 from brats_cascade import MAX_GB
 from brats_cascade.data.cases import search
-from brats_cascade.data.checks import Verdict, judge_cases, mixed_labels
+from brats_cascade.data.checks import judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
 from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
 from brats_cascade.data.stops import dvc_overlooks, dvc_stops_at
-from brats_cascade.data.unused import by_reason, note_unused, noted_unused
+from brats_cascade.data.unused import by_reason, note_unused
+from brats_cascade.data.verdict import Verdict
 from brats_cascade.report.text import text_table
 
 SHAPE, SPACING = ("slices", "rows", "columns"), ("spacing_slice", "spacing_row", "spacing_column")
@@ -60,14 +61,14 @@ def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
     mixed = mixed_labels(facts[facts["case"].isin(verdict.accepted)])
     notes = [f"Mixed labels: {mixed}; data.labels: merge trains on four classes, refuse stops."] if mixed else []
     notes += [f"note: {note}" for note in (*verdict.notes, *verdict.traces)]
-    notes += _seen_not_used(facts)
+    notes += _seen_not_used(verdict)
     table = text_table(HEADERS, rows=rows)
     return "\n".join([table, "", *notes, _volumes(facts, verdict=verdict, untrainable=untrainable), summary])
 
 
-def _seen_not_used(facts: pd.DataFrame) -> list[str]:
+def _seen_not_used(verdict: Verdict) -> list[str]:
     """The volumes of no case, by reason."""
-    lines = by_reason(noted_unused(facts))
+    lines = by_reason(verdict.unused)
     left = len(lines) - _MOST_LINES
     shown = [f"seen, not used: {line}" for line in lines[:_MOST_LINES]]
     return [*shown, f"seen, not used: {left} more reasons"] if left > 0 else shown

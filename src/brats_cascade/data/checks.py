@@ -4,21 +4,19 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from brats_cascade import PHANTOM
-from brats_cascade.data.data_docs import make_offline, write_entry_page
-from brats_cascade.data.expectations import failing_cases
+from brats_cascade.data.expectations import failing_rules
 from brats_cascade.data.facts import table
-from brats_cascade.data.names import noted_names
 from brats_cascade.data.rule_table import facts_of, plain
 from brats_cascade.data.rules import SPREAD, Row, Rule, Spacing, all_rules, case_rules, in_mm
 from brats_cascade.data.traces import discreet
 from brats_cascade.data.unused import noted_unused
+from brats_cascade.data.verdict import Verdict, write_entry_page
 from brats_cascade.errors import UserError
 from brats_cascade.labels import FIVE, SCHEMES
 
@@ -26,51 +24,11 @@ USUAL_SPACING = 1.0  # mm, of every BraTS release
 LOGGER = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What becomes of every case.
-
-    Attributes:
-        accepted: Names of the cases that are used, ascending; those with a warning are among them.
-        set_aside: (case, reason) for every case that is not used, by name.
-        warnings: (case, reason) for accepted cases worth a look, by name.
-        volumes: How many files were seen: "used", "set_aside" (those of such cases) and "not_used" (of no case).
-        unused: (file, reason) for every volume that belongs to no case, by name.
-        notes: What is worth knowing of the cohort as a whole, one line each.
-        traces: What looks like a person's name or a date, one line for each case that has such.
-    """
-
-    accepted: tuple[str, ...]
-    set_aside: tuple[tuple[str, str], ...]
-    warnings: tuple[tuple[str, str], ...]
-    volumes: Mapping[str, int] = field(default_factory=dict)
-    unused: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-    traces: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The content of data/verdict.json."""
-        set_aside, warnings = (
-            [{"case": case, "reason": reason} for case, reason in pairs] for pairs in (self.set_aside, self.warnings)
-        )
-        return {
-            "accepted": list(self.accepted),
-            "set_aside": set_aside,
-            "warnings": warnings,
-            "notes": [*self.notes, *self.traces],
-            "volumes": dict(self.volumes),
-            "not_used": [{"file": file, "reason": reason} for file, reason in self.unused],
-        }
-
-
 def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") -> Verdict:
     """The validate stage: `judge_cases`, which must leave something to work with.
 
-    Args:
-        cases: data/cases.parquet, one row per case found.
-        docs: As `judge_cases`.
-        labels: What becomes of a cohort in which some releases merge labels that others tell apart: "merge" them in
-            all (regions stay comparable), or "refuse" the cohort.
+    Where some releases merge labels that others tell apart, `labels` is "merge" to do so in all cases (regions stay
+    comparable), or "refuse".
 
     Raises:
         UserError: There are no cases, every one is set aside (the message lists the first reasons), or the accepted
@@ -116,26 +74,12 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
     """
     facts = facts_of(cases)
     spacing = _most_common_spacing(facts)
-    rules = all_rules(spacing=spacing)
     shutil.rmtree(docs, ignore_errors=True)
-    site = docs / "great_expectations"
     with contextlib.ExitStack() as undo:
         undo.callback(shutil.rmtree, docs, ignore_errors=True)
-        failing = failing_cases(facts, rules=rules, site=site)
-        make_offline(site, home="../index.html")
-        verdict = _account(cases, verdict=_judge(facts, rules=rules, failing=failing))
-        traces = facts.loc[facts["traces"] != "", ["case", "traces"]].itertuples(index=False)
-        lines = tuple(f"{discreet(case)}: {found}" for case, found in traces)
-        verdict = replace(verdict, notes=_notes(facts, spacing=spacing), traces=lines)
-        write_entry_page(
-            docs,
-            facts=facts,
-            set_aside=verdict.set_aside,
-            warnings=verdict.warnings,
-            notes=(*verdict.notes, *verdict.traces),
-            unused=noted_unused(cases),
-            called=noted_names(cases),
-        )
+        broken = failing_rules(facts, rules=all_rules(spacing=spacing), site=docs / "great_expectations")
+        verdict = _judge(cases, facts=facts, broken=broken, notes=_notes(facts, spacing=spacing))
+        write_entry_page(docs, cases=cases, verdict=verdict)
         undo.pop_all()  # only a failure, such as a full disk, leaves no pages
     return verdict
 
@@ -178,47 +122,35 @@ def _notes(facts: pd.DataFrame, *, spacing: Spacing) -> tuple[str, ...]:
     )
 
 
-def _account(cases: pd.DataFrame, *, verdict: Verdict) -> Verdict:
-    """Adds what became of every volume that was seen."""
-    unused = tuple((volume.path.as_posix(), volume.reason) for volume in noted_unused(cases))
-    used = cases["case"].isin(verdict.accepted)
-    counts = {"used": int(cases.loc[used, "volumes"].sum()), "set_aside": int(cases.loc[~used, "volumes"].sum())}
-    return replace(verdict, volumes={**counts, "not_used": len(unused)}, unused=unused)
-
-
-def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
-    """The content of metrics/data.json: cases by verdict, and patients accepted, in all and by grade."""
-    used = cases[cases["case"].isin(verdict.accepted)]
-    grades = used.drop_duplicates("patient")["grade"]
-    return {
-        "found": len(cases),
-        "accepted": len(verdict.accepted),
-        "set_aside": len(verdict.set_aside),
-        "warnings": len({case for case, _ in verdict.warnings}),
-        "patients": len(grades),
-        "high": int((grades == "high").sum()),
-        "low": int((grades == "low").sum()),
-    }
-
-
-def _judge(facts: pd.DataFrame, *, rules: Sequence[Rule], failing: Sequence[set[str]]) -> Verdict:
-    """Turns failing rules into one line per case and severity."""
+def _judge(
+    cases: pd.DataFrame, *, facts: pd.DataFrame, broken: Mapping[str, Sequence[Rule]], notes: tuple[str, ...]
+) -> Verdict:
+    """Turns broken rules into one line per case and severity, and accounts for every volume."""
     accepted: list[str] = []
     set_aside: list[tuple[str, str]] = []
     warnings: list[tuple[str, str]] = []
     for row in facts.to_dict("records"):
         case = str(row["case"])
-        broken = [rule for rule, names in zip(rules, failing, strict=True) if case in names]
-        errors = [rule for rule in broken if rule.severity == "critical"]
-        if row["problem"]:
-            set_aside.append((case, _join(errors[:1], row=row)))
-        elif errors:
-            set_aside.append((case, _join(errors, row=row)))
-        else:
-            accepted.append(case)
-            if broken:
-                warnings.append((case, _join(broken, row=row)))
-    return Verdict(tuple(accepted), tuple(set_aside), tuple(warnings))
+        rules = broken.get(case, ())
+        errors = [rule for rule in rules if rule.severity == "critical"]
+        if errors:
+            set_aside.append((case, _join(errors[:1] if row["problem"] else errors, row=row)))
+            continue
+        accepted.append(case)
+        if rules:
+            warnings.append((case, _join(rules, row=row)))
+    used, unused = cases["case"].isin(accepted), tuple(noted_unused(cases))
+    counts = {"used": int(cases.loc[used, "volumes"].sum()), "set_aside": int(cases.loc[~used, "volumes"].sum())}
+    traces = facts.loc[facts["traces"] != "", ["case", "traces"]].itertuples(index=False)
+    return Verdict(
+        accepted=tuple(accepted),
+        set_aside=tuple(set_aside),
+        warnings=tuple(warnings),
+        volumes={**counts, "not_used": len(unused)},
+        unused=unused,
+        notes=notes,
+        traces=tuple(f"{discreet(case)}: {found}" for case, found in traces),
+    )
 
 
 def _join(rules: Sequence[Rule], *, row: Row) -> str:

@@ -1,8 +1,9 @@
-"""Runs the rules in Great Expectations, writes its data docs, and reads off which cases fail which rule."""
+"""Runs the rules in Great Expectations, writes its data docs for reading offline, and tells which cases fail which rule."""
 
 import contextlib
 import html
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,21 +15,39 @@ import pandas as pd
 
 from brats_cascade.data.rules import Rule
 from brats_cascade.errors import naming
+from brats_cascade.shared import write_text
 
 # Every run has the same name and time, and they are in the pages' paths: a second run writes the same files.
 RUN, NO_TIME = "check", datetime(2000, 1, 1, tzinfo=UTC)
+STYLE = (Path(__file__).parent / "templates" / "check.css").read_text(encoding="utf-8")
+# What a page fetches; links that a reader may follow stay. Great Expectations' scripts need jQuery and Vega from other
+# hosts, its style sheets Bootstrap.
+_FETCHED = re.compile(
+    r"<script\b.*?</script\s*>|<footer\b.*?</footer\s*>|<link\b[^>]*>|<img\b[^>]*>", flags=re.DOTALL | re.IGNORECASE
+)
+_FETCHED_BY_STYLE = re.compile(r"url\(\s*[\"']?(?:https?:)?//[^)]*\)|@import[^;]*//[^;]*;", flags=re.IGNORECASE)
+# What tells one run from another with the same result: a random id in the names of anchors, and times.
+_OF_ONE_RUN = re.compile(
+    r"(?<=-collapse-body)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{8}T\d{6}\.\d{6}Z"
+    r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?: ?UTC|[+-]\d\d:?\d\d|Z)?"
+)
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # no script runs, whatever a page holds
+_HOME = (
+    '<!DOCTYPE html><meta charset=utf-8><meta http-equiv=refresh content="0;url=../index.html">'
+    '<a href="../index.html">Data check</a>\n'
+)
 
 
-def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> list[set[str]]:
+def failing_rules(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> dict[str, list[Rule]]:
     """Runs the rules and writes the data docs.
 
     Args:
         facts: One row per case: text columns without nulls, numbers as float64 (NaN: not known, passes every rule).
         rules: What to check.
-        site: Folder for the data docs; made here.
+        site: Folder for the data docs; made here. Its entry page lies in the folder above.
 
     Returns:
-        For every rule, in order, the names of the cases that fail it.
+        Case -> the rules that it breaks, in order; cases that break none are left out.
 
     Raises:
         RuntimeError: Great Expectations left a rule out or could not evaluate it.
@@ -67,6 +86,7 @@ def failing_cases(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
         outcome = context.checkpoints.add(checkpoint).run(
             batch_parameters={"dataframe": _escaped(facts)}, run_id=run_id
         )
+    make_offline(site)
     (report,) = outcome.run_results.values()
     return _read_report(report, rules=rules)
 
@@ -95,19 +115,20 @@ def _raising() -> Iterator[None]:
         raise failure
 
 
-def _read_report(report: Any, *, rules: Sequence[Rule]) -> list[set[str]]:
+def _read_report(report: Any, *, rules: Sequence[Rule]) -> dict[str, list[Rule]]:
     """Refuses a report that does not cover every rule: a dropped rule would pass."""
     evaluated = report.statistics["evaluated_expectations"]
     if evaluated != len(rules):
         raise RuntimeError(f"Great Expectations evaluated {evaluated} of {len(rules)} rules")
-    failing: list[set[str]] = [set() for _ in rules]
-    for result in report.results:
-        number = result.expectation_config.meta["rule"]
+    broken: dict[str, list[Rule]] = {}
+    for result in sorted(report.results, key=lambda result: result.expectation_config.meta["rule"]):
+        rule = rules[result.expectation_config.meta["rule"]]
         rows = result.result.get("unexpected_index_list") or []
         if not result.success and not rows:
-            raise RuntimeError(f"rule {rules[number].text!r} could not be evaluated: {result.exception_info}")
-        failing[number] = {row["case"] for row in rows}
-    return failing
+            raise RuntimeError(f"rule {rule.text!r} could not be evaluated: {result.exception_info}")
+        for case in {row["case"] for row in rows}:
+            broken.setdefault(case, []).append(rule)
+    return broken
 
 
 def _put_docs_at(site: Path, *, context: Any) -> None:
@@ -122,3 +143,17 @@ def _put_docs_at(site: Path, *, context: Any) -> None:
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
     }
     context.add_data_docs_site(site_name="docs", site_config=config)
+
+
+def make_offline(site: Path) -> None:
+    """Rewrites the pages of a data docs site so that opening one fetches nothing, and a second run writes the same.
+
+    The site's own index.html lists its pages by a script, so it would be empty: it becomes a step to the entry page.
+    """
+    policy = f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
+    shutil.rmtree(site / "static", ignore_errors=True)
+    for page in sorted(site.rglob("*.html")):
+        text = _FETCHED_BY_STYLE.sub("none", _FETCHED.sub("", page.read_text(encoding="utf-8")))
+        text = _OF_ONE_RUN.sub("", text)
+        write_text(page, text.replace("</head>", f"{policy}<style>{STYLE}</style></head>", 1))
+    write_text(site / "index.html", _HOME)

@@ -54,11 +54,7 @@ def _counts(cases: pd.DataFrame, *, columns: tuple[str, ...]) -> dict[str, int]:
 def _spread(values: pd.Series) -> dict[str, float | None]:
     """Lowest, median and highest over the cases."""
     known = values.astype("float64").dropna()
-    numbers = (known.min(), known.median(), known.max())
-    return {
-        name: float(number) if len(known) else None
-        for name, number in zip(("min", "median", "max"), numbers, strict=True)
-    }
+    return {name: None if known.empty else float(known.agg(name)) for name in ("min", "median", "max")}
 
 
 def _labels(cases: pd.DataFrame) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 import logging
 
-from brats_cascade.data.checks import cohort_numbers, validate_cases
+from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.fingerprint import fingerprint
+from brats_cascade.data.verdict import cohort_numbers
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_table
 from brats_cascade.shared import write_json

@@ -1,0 +1,96 @@
+"""What becomes of every case of a cohort, as data/verdict.json and as a page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from brats_cascade.data.expectations import STYLE
+from brats_cascade.data.names import noted_names
+from brats_cascade.data.unused import Unused, by_reason
+from brats_cascade.pages import render
+from brats_cascade.shared import write_text
+
+WORDS = {"aside": "set aside", "warned": "used, with a warning", "good": "used"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of every case.
+
+    Attributes:
+        accepted: Names of the cases that are used, ascending; those with a warning are among them.
+        set_aside: (case, reason) for every case that is not used, by name.
+        warnings: (case, reason) for accepted cases worth a look, by name.
+        volumes: How many files were seen: "used", "set_aside" (those of such cases) and "not_used" (of no case).
+        unused: The volumes that belong to no case.
+        notes: What is worth knowing of the cohort as a whole, one line each.
+        traces: What looks like a person's name or a date, one line for each case that has such.
+    """
+
+    accepted: tuple[str, ...]
+    set_aside: tuple[tuple[str, str], ...]
+    warnings: tuple[tuple[str, str], ...]
+    volumes: Mapping[str, int]
+    unused: tuple[Unused, ...]
+    notes: tuple[str, ...]
+    traces: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of data/verdict.json."""
+        set_aside, warnings = (
+            [{"case": case, "reason": reason} for case, reason in pairs] for pairs in (self.set_aside, self.warnings)
+        )
+        return {
+            "accepted": list(self.accepted),
+            "set_aside": set_aside,
+            "warnings": warnings,
+            "notes": [*self.notes, *self.traces],
+            "volumes": dict(self.volumes),
+            "not_used": [{"file": volume.path.as_posix(), "reason": volume.reason} for volume in self.unused],
+        }
+
+
+def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
+    """The content of metrics/data.json: cases by verdict, and patients accepted, in all and by grade."""
+    used = cases[cases["case"].isin(verdict.accepted)]
+    grades = used.drop_duplicates("patient")["grade"]
+    return {
+        "found": len(cases),
+        "accepted": len(verdict.accepted),
+        "set_aside": len(verdict.set_aside),
+        "warnings": len({case for case, _ in verdict.warnings}),
+        "patients": len(grades),
+        "high": int((grades == "high").sum()),
+        "low": int((grades == "low").sum()),
+    }
+
+
+def write_entry_page(docs: Path, *, cases: pd.DataFrame, verdict: Verdict) -> None:
+    """Writes index.html: every case of the per-case table, what became of it and why, and the way to the data docs below it.
+
+    The page shows what a case's files call it, where that is not its name.
+    """
+    aside, warned = dict(verdict.set_aside), dict(verdict.warnings)
+    kinds = ["aside" if case in aside else "warned" if case in warned else "good" for case in cases["case"]]
+    table = cases[["case", "grade", "release"]].assign(kind=kinds)
+    table["reason"] = [{**warned, **aside}.get(case, "") for case in cases["case"]]
+    rows = sorted(table.to_dict("records"), key=lambda row: (list(WORDS).index(row["kind"]), row["case"]))
+    pages = [("all rules, with results", page) for page in sorted(docs.rglob("validations/**/*.html"))]
+    pages += [("the list of rules", page) for page in sorted(docs.rglob("expectations/*.html"))]
+    page = render(
+        "check.html.j2",
+        package="brats_cascade.data",
+        style=STYLE,
+        rows=rows,
+        called=noted_names(cases),
+        words=WORDS,
+        used=len(verdict.accepted),
+        notes=(*verdict.notes, *verdict.traces),
+        pages=[(name, page.relative_to(docs).as_posix()) for name, page in pages],
+        unused=by_reason(verdict.unused),
+        unused_count=len(verdict.unused),
+    )
+    write_text(docs / "index.html", page)
