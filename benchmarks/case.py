@@ -77,6 +77,7 @@ def _segment(case: Any, *, network: Any, contract: Any) -> tuple[float, dict[str
     from brats_cascade.inference.postprocess import Thresholds, remove_components
     from brats_cascade.inference.predict import predict_case
     from brats_cascade.inference.segment import Member, most_probable
+    from brats_cascade.params import Recipe
 
     thresholds = Thresholds(min_component=200.0)
     with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +87,7 @@ def _segment(case: Any, *, network: Any, contract: Any) -> tuple[float, dict[str
         write_prediction(prediction, case=case, out=Path(folder))
         ended = time.perf_counter()
     prepared, probabilities = prediction.prepared, prediction.probabilities
-    reading = best(lambda: prepare_case(case, **contract.preprocessing, with_truth=False), repeats=1)
+    reading = best(lambda: prepare_case(case, recipe=Recipe(**contract.preprocessing), with_truth=False), repeats=1)
     spacing = prepared.meta["spacing"]
     choosing = best(
         lambda: remove_components(

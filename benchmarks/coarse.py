@@ -23,6 +23,7 @@ def main() -> None:
     from brats_cascade.models.files import Contract
     from brats_cascade.models.fold import for_inference
     from brats_cascade.models.two_path import Style
+    from brats_cascade.params import Recipe
 
     if not SOURCE.is_dir():
         print(f"{SOURCE}: not there; this benchmark needs real cases and is left out")
@@ -32,7 +33,7 @@ def main() -> None:
     for name, first in (("unet", None), ("coarse_cascade", style)):
         contract = Contract(name, (0, 1, 2, 4), MODALITIES, 0.01, style, first)
         members[name] = Member(build_model(name, classes=4, style=style), contract)
-    prepared = prepare_case(case, **members["unet"].contract.preprocessing, with_truth=False)
+    prepared = prepare_case(case, recipe=Recipe(**members["unet"].contract.preprocessing), with_truth=False)
     own = {"image": prepared.image, "brain": prepared.brain, "spacing": prepared.meta["spacing"], "slices": 4}
     needed = {name: case_operations(name, brain=prepared.brain) for name in members}
     for precision in ("float32", "bfloat16"):

@@ -22,7 +22,7 @@ from brats_cascade.data.cases import Case, find_cases
 from brats_cascade.data.census import classes_of, count_voxels
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.patches import draw_patch_sets
-from brats_cascade.data.recipe import Recipe
+from brats_cascade.params import Recipe
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def measure(cohort: Path, store: Path, workers: int) -> dict[str, float]:
 
     from brats_cascade.data.cases import find_cases
     from brats_cascade.data.ingest import ingest
-    from brats_cascade.data.recipe import Recipe
+    from brats_cascade.params import Recipe
 
     table = ingest(
         find_cases(cohort),

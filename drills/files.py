@@ -12,6 +12,7 @@ import numpy as np
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
 from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe
 from drills.common import Drill, Findings, Task
 from drills.project import new_project, run
 
@@ -102,7 +103,7 @@ def _problem_of(place: Path) -> str:
     began = time.process_time()
     try:
         for case in find_cases(place):
-            prepare_case(case, clip=0.01)
+            prepare_case(case, recipe=Recipe(clip=0.01))
         said = "read"
     except UserError as error:
         said = "refused" if "\n" not in str(error) else f"several lines: {str(error)[:200]!r}"

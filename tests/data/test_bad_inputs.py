@@ -19,10 +19,10 @@ from left_out import LEFT_OUT
 from brats_cascade.data.cases import find_cases, search
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
 from brats_cascade.data.unused import by_reason
 from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad-input.md"
 GOOD = "Brats18_ABC_1"

@@ -13,9 +13,9 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest, survey
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.stops import AGAIN, dvc_overlooks, dvc_stops_at
 from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from layouts import tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
 from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe
 
 COUNT = 10
 

@@ -11,6 +11,7 @@ from layouts import tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import CaseError, prepare_case
+from brats_cascade.params import Recipe
 
 MEGABYTES = 300
 
@@ -47,13 +48,13 @@ def test_damage_anywhere_in_a_case_ends_in_a_case_error(tmp_path, rng, layout):
         broken = damaged(gzip.decompress(kept[path]) if whole else kept[path], rng=rng)
         path.write_bytes(gzip.compress(broken, compresslevel=1) if whole else broken)
         try:
-            prepare_case(case, clip=0.01)
+            prepare_case(case, recipe=Recipe(clip=0.01))
         except CaseError as error:
             refused += 1
             assert case.name in str(error) and "\n" not in str(error)
         path.write_bytes(kept[path])
     assert refused > 30
-    prepare_case(case, clip=0.01)
+    prepare_case(case, recipe=Recipe(clip=0.01))
 
 
 @pytest.mark.slow

@@ -25,9 +25,9 @@ from brats_cascade.data.images import ImageError, read_header, read_image
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.listing import read_listing
 from brats_cascade.data.memory import PER_VOXEL, check_memory
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.writeback import read_scheme
 from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe
 
 VOXELS = 12 * 14 * 10
 EMPTY = gzip.compress(b"")
@@ -168,7 +168,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused_unread(tmp_path, writ
             match=r"^A: .*A_flair.nii.gz: its case would take about 1[78]\.[05] GB of memory \(900 x 900 x 300 voxels\), "
             r"expected 3 at most; resample it, or raise ingest.max_gb \(--max-gb\)$",
         ):
-            prepare.prepare_case(case, clip=0.01, with_truth=with_truth)
+            prepare.prepare_case(case, recipe=Recipe(clip=0.01), with_truth=with_truth)
 
 
 def test_the_limit_holds_in_data_check_and_for_cases_that_were_ingested_before(tmp_path, write_nifti_case, monkeypatch):

@@ -17,9 +17,9 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.facts import COLUMNS
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.prepare import CaseError, prepare_case
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases, open_case
 from brats_cascade.data.writeback import restore_labels, write_segmentation
+from brats_cascade.params import Recipe
 
 ROOT = Path(__file__).parents[2]
 TILTED = np.array([[0.0, 0, -2.0, 30], [1.0, 0, 0, -4], [0, 1.5, 0, 9], [0, 0, 0, 1]])
@@ -50,7 +50,7 @@ def stamps(store):
 def test_a_case_comes_out_as_an_independent_computation_has_it(tmp_path, write_nifti_case):
     folder = write_nifti_case(tmp_path / "LGG", "Brats18_A_1", affine=TILTED)
     (case,) = find_cases(tmp_path)
-    prepared = prepare_case(case, clip=0.05)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.05))
     canonical = {
         part: np.asarray(nibabel.as_closest_canonical(nibabel.load(folder / f"Brats18_A_1_{part}.nii.gz")).dataobj).T
         for part in ("flair", "t1", "t1ce", "t2", "seg")
@@ -276,7 +276,7 @@ def test_a_bad_case_is_told_in_one_line_and_stops_nobody(tmp_path, kind, write_n
     assert problem.startswith("A: ")
     assert "\n" not in problem
     with pytest.raises(CaseError, match=message) as caught:
-        prepare_case(find_cases(tmp_path / "in" / "A")[0], clip=0.01)
+        prepare_case(find_cases(tmp_path / "in" / "A")[0], recipe=Recipe(clip=0.01))
     assert str(caught.value) == problem
 
 
@@ -305,7 +305,7 @@ def test_an_affine_of_its_own_is_refused(tmp_path, write_nifti_case):
     moved[0, 3] += 3
     nibabel.Nifti1Image(np.asarray(image.dataobj), moved).to_filename(folder / "A_t1ce.nii.gz")
     with pytest.raises(CaseError, match=r"A: .*A_t1ce.nii.gz: lies 3 mm off A_flair.nii.gz"):
-        prepare_case(find_cases(tmp_path)[0], clip=0.01)
+        prepare_case(find_cases(tmp_path)[0], recipe=Recipe(clip=0.01))
 
 
 def test_a_case_of_nothing_but_zeros(tmp_path, write_nifti_case):
@@ -313,13 +313,13 @@ def test_a_case_of_nothing_but_zeros(tmp_path, write_nifti_case):
     for path in folder.glob("*.nii.gz"):
         change(path, np.zeros_like)
     with pytest.raises(CaseError, match="expected a brain"):
-        prepare_case(find_cases(tmp_path)[0], clip=0.01)
+        prepare_case(find_cases(tmp_path)[0], recipe=Recipe(clip=0.01))
 
 
 def test_a_bad_truth_does_not_stop_a_prediction(tmp_path, write_nifti_case):
     folder = write_nifti_case(tmp_path, "A")
     (folder / "A_seg.nii.gz").write_bytes(b"")
-    prepared = prepare_case(find_cases(tmp_path)[0], clip=0.01, with_truth=False)
+    prepared = prepare_case(find_cases(tmp_path)[0], recipe=Recipe(clip=0.01), with_truth=False)
     assert prepared.labels is None
 
 
@@ -339,7 +339,7 @@ def test_an_unforeseen_error_ends_in_the_row_too(tmp_path, monkeypatch, write_ni
 def test_a_truth_written_back_is_the_truth_file(tmp_path, write_nifti_case, affine):
     write_nifti_case(tmp_path, "A", **({} if affine is None else {"affine": affine}))
     (case,) = find_cases(tmp_path)
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     write_segmentation(tmp_path / "out" / "A_seg.nii.gz", prepared.labels, case=case, meta=prepared.meta)
     out, truth = nibabel.load(tmp_path / "out" / "A_seg.nii.gz"), nibabel.load(case.truth)
     np.testing.assert_array_equal(np.asarray(out.dataobj), np.asarray(truth.dataobj))
@@ -355,7 +355,7 @@ def test_a_merged_release_gets_its_own_numbers_back(tmp_path, write_nifti_case):
         path = folder / f"{folder.name}{old}.nii.gz"
         path.rename(folder / f"{folder.name}{new}.nii.gz")
     (case,) = find_cases(tmp_path)
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     labels = np.zeros_like(prepared.labels)
     labels[2, 3, 1:6] = [0, 1, 2, 3, 4]
     write_segmentation(tmp_path / "out.nii.gz", labels, case=case, meta=prepared.meta)
@@ -368,7 +368,7 @@ def test_a_merged_release_gets_its_own_numbers_back(tmp_path, write_nifti_case):
 def test_an_mha_case_is_written_back(tmp_path, write_mha_case, suffix, truth):
     write_mha_case(tmp_path, "0001")
     (case,) = find_cases(tmp_path)
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     expected = SimpleITK.ReadImage(str(case.truth))
     if not truth:
         shutil.rmtree(case.truth.parent)
@@ -384,7 +384,7 @@ def test_an_mha_case_is_written_back(tmp_path, write_mha_case, suffix, truth):
 def test_without_truth_a_float_image_gives_a_whole_number_file(tmp_path, write_nifti_case):
     write_nifti_case(tmp_path, "A", dtype="float32", truth=False)
     (case,) = find_cases(tmp_path)
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     write_segmentation(tmp_path / "o.nii.gz", prepared.brain.astype("uint8"), case=case, meta=prepared.meta)
     assert nibabel.load(tmp_path / "o.nii.gz").get_data_dtype() == np.uint8
 

@@ -14,8 +14,8 @@ from layouts import tiny_volumes, write_layout
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases, open_case
+from brats_cascade.params import Recipe
 
 COUNT = 8
 KILLS = 4
@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.recipe import Recipe
+from brats_cascade.params import Recipe
 cases = find_cases(Path(sys.argv[1]))
 print("ready", flush=True)
 store, recipe = Path(sys.argv[2]), Recipe(clip=0.01)

@@ -15,8 +15,8 @@ from brats_cascade.data import ingest as module
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.kept import kept_cases, share_with_dvc, trim
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases, open_case, place_case
+from brats_cascade.params import Recipe
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.prepare import prepare_case
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import open_case
 from brats_cascade.data.writeback import write_segmentation
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
+from brats_cascade.params import Recipe
 
 # x runs along -z, y along x, z along y; spacings of their own.
 SWAPPED = np.array([[0.0, 1.0, 0, 30], [0, 0, -1.5, -4], [-2.0, 0, 0, 9], [0, 0, 0, 1]])
@@ -76,7 +76,7 @@ def test_a_case_of_every_layout_is_found_and_read(sample, tmp_path, layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_is_written_back_is_the_truth_voxel_by_voxel(sample, tmp_path, layout, affine):
     case, _, _ = sample(layout, affine=AFFINES[affine])
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     suffix = ".mha" if case.truth.suffix == ".mha" else ".nii.gz"
     write_segmentation(tmp_path / f"out{suffix}", prepared.labels, case=case, meta=prepared.meta)
     (written, image), (truth, pattern) = read(tmp_path / f"out{suffix}"), read(case.truth)
@@ -90,7 +90,7 @@ def test_what_is_written_back_is_the_truth_voxel_by_voxel(sample, tmp_path, layo
 def test_a_case_without_truth_is_kept_and_gets_its_own_numbers(sample, tmp_path, layout):
     case, images, labels = sample(layout, truth=False, affine=SWAPPED)
     assert case.truth is None and not case.problems
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     assert prepared.labels is None
     # A prediction of five labels, whatever the release can tell apart.
     box = tuple(slice(a, a + n) for a, n in zip(prepared.meta["offset"], prepared.brain.shape, strict=True))
@@ -128,7 +128,7 @@ def test_a_truth_of_2012_is_edema_and_core(tmp_path):
     write_layout(tmp_path, "brats2012", images=images, labels=canonical)
     (case,) = find_cases(tmp_path)
     np.testing.assert_array_equal(read(case.truth)[0], own)
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     sizes = {region: int(region_mask(prepared.labels, region=region).sum()) for region in REGIONS}
     assert sizes == {"complete": 50, "core": 20, "enhancing": 0}
     assert SCHEMES[case.scheme].regions == ("complete", "core")  # so that 0 is nowhere taken for a measurement
@@ -166,7 +166,7 @@ def test_the_order_of_the_modalities_is_that_of_dataset_json(sample, tmp_path):
     (tmp_path / "in/dataset.json").write_text(json.dumps(content))
     (other,) = find_cases(tmp_path / "in")
     assert other.channels == {"t2": 0, "t1": 1, "t1c": 2, "flair": 3}
-    first, second = (prepare_case(entry, clip=0.01) for entry in (case, other))
+    first, second = (prepare_case(entry, recipe=Recipe(clip=0.01)) for entry in (case, other))
     np.testing.assert_array_equal(first.image[..., 0], second.image[..., 3])
     np.testing.assert_array_equal(first.image[..., 1], second.image[..., 1])
     assert first.facts["flair_mean"] == pytest.approx(images["flair"][images["flair"] > 0].mean())
@@ -207,7 +207,7 @@ def test_a_decathlon_file_without_four_modalities(sample, tmp_path):
     ):
         nibabel.Nifti1Image(volumes, np.eye(4)).to_filename(case.images["flair"])
         with pytest.raises(UserError, match=message):
-            prepare_case(case, clip=0.01)
+            prepare_case(case, recipe=Recipe(clip=0.01))
 
 
 def test_the_test_set_of_the_decathlon_has_no_truth(sample, tmp_path):
@@ -229,7 +229,7 @@ def test_a_listing_as_json_with_paths_of_its_own(tmp_path):
     (tmp_path / "own name.json").write_text(json.dumps(rows))
     (case,) = find_cases(tmp_path / "own name.json")
     assert (case.name, case.patient, case.grade, case.truth) == ("a", "p", "unknown", None)
-    assert prepare_case(case, clip=0.01).facts["problem"] == ""
+    assert prepare_case(case, recipe=Recipe(clip=0.01)).facts["problem"] == ""
 
 
 def test_a_file_of_a_listing_that_is_not_there_is_named(tmp_path):
@@ -335,19 +335,19 @@ def test_the_labels_column_is_told_with_the_files_own_numbers(tmp_path):
     (case,) = find_cases(tmp_path)
     words = r"0, 1, 2, 4, expected 0, 1, 2, 3 \(merged-2023\): change the labels column to five or merged"
     with pytest.raises(UserError, match=f"holds the labels {words}"):
-        prepare_case(case, clip=0.01)
+        prepare_case(case, recipe=Recipe(clip=0.01))
 
 
 @pytest.mark.parametrize(("name", "packed"), [("A_t1.nii.gz", False), ("A_t1.nii", True)])
 def test_a_plain_file_named_as_compressed_is_read_and_the_reverse(tmp_path, write_nifti_case, name, packed):
     folder = write_nifti_case(tmp_path, "A")
     (case,) = find_cases(tmp_path)
-    before = prepare_case(case, clip=0.01)
+    before = prepare_case(case, recipe=Recipe(clip=0.01))
     data = gzip.decompress((folder / "A_t1.nii.gz").read_bytes())
     (folder / "A_t1.nii.gz").unlink()
     (folder / name).write_bytes(gzip.compress(data) if packed else data)
     (case,) = find_cases(tmp_path)
-    after = prepare_case(case, clip=0.01)
+    after = prepare_case(case, recipe=Recipe(clip=0.01))
     np.testing.assert_array_equal(after.image, before.image)
     write_segmentation(tmp_path / "out.nii.gz", after.labels, case=case, meta=after.meta)
     assert nibabel.load(tmp_path / "out.nii.gz").shape == (12, 14, 10)

@@ -13,9 +13,9 @@ from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.phantom import cohort as cohort_module
 from brats_cascade.data.phantom import make_cohort
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import list_cases
 from brats_cascade.errors import MachineError, UserError
+from brats_cascade.params import Recipe
 
 
 def run(folder, *, workers=1):

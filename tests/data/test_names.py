@@ -12,10 +12,10 @@ from brats_cascade.data.cases import find_cases, search
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import ingest, survey
 from brats_cascade.data.names import LONGEST, note_names, noted_names, safe_id
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.stops import dvc_stops_at
 from brats_cascade.errors import UserError, start_log
 from brats_cascade.evaluation.pairing import pair_labels
+from brats_cascade.params import Recipe
 
 SAFE = (
     "Brats18_TCIA01_425_1",

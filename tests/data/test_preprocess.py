@@ -3,8 +3,8 @@ import pytest
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.preprocess import bounding_box, brain_mask, clip_values, uncrop, z_score
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.standardise import standardise_all
+from brats_cascade.params import Recipe
 
 
 def test_the_brain_is_where_any_modality_is_not_zero():

@@ -10,18 +10,19 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.truth import whole_labels
 from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe
 
 
 def test_labels_saved_through_a_scale_factor_are_what_they_were(tmp_path, write_nifti_case):
     """A truth loaded with get_fdata() and saved under its int16 header: 0.99996, 1.99998, ..."""
     folder = write_nifti_case(tmp_path, "A")
     (case,) = find_cases(tmp_path)
-    before = prepare_case(case, clip=0.01)
+    before = prepare_case(case, recipe=Recipe(clip=0.01))
     truth = nibabel.load(folder / "A_seg.nii.gz")
     nibabel.Nifti1Image(truth.get_fdata(), truth.affine, truth.header).to_filename(folder / "A_seg.nii.gz")
     stored = nibabel.load(folder / "A_seg.nii.gz")
     assert (stored.get_fdata() != np.rint(stored.get_fdata())).any()  # else this test would show nothing
-    after = prepare_case(case, clip=0.01)
+    after = prepare_case(case, recipe=Recipe(clip=0.01))
     np.testing.assert_array_equal(after.labels, before.labels)
     assert after.facts["labels"] == "0,1,2,4"
 

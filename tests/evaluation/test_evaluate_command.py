@@ -311,3 +311,22 @@ def test_where_only_some_truths_tell_a_region_its_mean_is_that_of_these(tmp_path
     run(tmp_path / "in", prediction=tmp_path / "found", out=tmp_path / "t.json")
     summary = json.loads((tmp_path / "t.json").read_text())["summary"]
     assert summary["enhancing"]["dice"] == summary["core"]["dice"] == 1 and summary["cases"] == 2
+
+
+def test_an_unknown_label_scheme_beside_the_predictions_is_refused(tmp_path) -> None:
+    pair(tmp_path)
+    beside = tmp_path / "found" / "dataset.json"
+    for content in (
+        "{}",
+        "[1]",
+        "not JSON",
+        '{"label_scheme": "merged"}',
+    ):  # anybody's file, or one that names a known scheme
+        beside.write_text(content)
+        assert run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "scores.json")[1] == 0
+    for name in ("brats-2030", 7):
+        beside.write_text(json.dumps({"label_scheme": name}))
+        with pytest.raises(
+            UserError, match=f"dataset.json: label_scheme: expected one of five, .*, found {name!r}; correct"
+        ):
+            run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "scores.json")

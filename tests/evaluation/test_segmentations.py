@@ -8,12 +8,13 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.writeback import write_segmentation
 from brats_cascade.evaluation.unseen import keep_segmentation
+from brats_cascade.params import Recipe
 
 
 @pytest.mark.parametrize("axis", ["axial", "coronal"])
 def test_it_is_what_predict_writes(axis, tmp_path, write_nifti_case) -> None:
     [case] = find_cases(write_nifti_case(tmp_path / "in", "Brats18_A_1"))
-    prepared = prepare_case(case, clip=0.01, axis=axis)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01, axis=axis))
     path = keep_segmentation(tmp_path / "out", labels=prepared.labels, meta=prepared.meta)
     write_segmentation(tmp_path / "ours.nii.gz", prepared.labels, case=case, meta=prepared.meta)
     found, ours, truth = (nibabel.load(file) for file in (path, tmp_path / "ours.nii.gz", case.truth))

@@ -18,6 +18,7 @@ from brats_cascade.data.prepare import prepare_case
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import find_misfits
 from brats_cascade.models.training_data import TrainingData, describe_training
+from brats_cascade.params import Recipe
 
 MM3 = {f"spacing_{axis}": size for axis, size in zip(("slice", "row", "column"), (3.0, 1.0, 1.0), strict=True)}
 
@@ -80,7 +81,7 @@ def model(tmp_path, trained, write_nifti_case):
     facts = []
     for seed, name in enumerate(("Brats18_A_1", "Brats18_V_1")):
         [case] = find_cases(write_nifti_case(tmp_path / "cohort", name, seed=seed))
-        facts.append(prepare_case(case, clip=0.01).facts)
+        facts.append(prepare_case(case, recipe=Recipe(clip=0.01)).facts)
     data = describe_training({"train": facts[:1], "validation": facts[1:]}, source="cohort")
     record = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**record, "data": asdict(data)}))

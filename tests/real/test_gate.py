@@ -10,8 +10,8 @@ from brats_cascade.data.census import classes_of, count_voxels
 from brats_cascade.data.checks import validate_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.patches import draw_patch_sets
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.split import check_no_leak, fold_split, split_patients
+from brats_cascade.params import Recipe
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = [

@@ -10,10 +10,10 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.images import read_image
 from brats_cascade.data.ingest import ingest
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.store import open_case
 from brats_cascade.data.writeback import write_segmentation
 from brats_cascade.labels import SCHEMES
+from brats_cascade.params import Recipe
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 FOLDER = {layout: ("own" if layout == "list" else "all") for layout in LAYOUTS}

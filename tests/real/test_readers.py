@@ -9,6 +9,7 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.images import read_image, to_canonical
 from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.writeback import write_segmentation
+from brats_cascade.params import Recipe
 
 pytestmark = pytest.mark.real
 
@@ -45,7 +46,7 @@ def test_slices_run_upwards_and_columns_to_the_right(cases):
 @pytest.mark.slow
 def test_the_five_label_case_is_its_four_label_twin(cases, tmp_path):
     pair = [cases["HG_0006"], cases["Brats18_2013_20_1"]]
-    first, second = (prepare_case(case, clip=0.01) for case in pair)
+    first, second = (prepare_case(case, recipe=Recipe(clip=0.01)) for case in pair)
     assert first.facts["voxels_hash"] == second.facts["voxels_hash"]
     assert (first.facts["labels"], second.facts["labels"]) == ("0,1,2,3,4", "0,1,2,4")
     np.testing.assert_array_equal(first.image, second.image)
@@ -58,7 +59,7 @@ def test_the_five_label_case_is_its_four_label_twin(cases, tmp_path):
 @pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
 def test_the_truth_written_back_is_the_truth(cases, tmp_path, name, suffix):
     case = cases[name]
-    prepared = prepare_case(case, clip=0.01)
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
     write_segmentation(tmp_path / f"out{suffix}", prepared.labels, case=case, meta=prepared.meta)
     out, truth = (SimpleITK.ReadImage(str(path)) for path in (tmp_path / f"out{suffix}", case.truth))
     np.testing.assert_array_equal(SimpleITK.GetArrayViewFromImage(out), SimpleITK.GetArrayViewFromImage(truth))
@@ -69,7 +70,7 @@ def test_the_truth_written_back_is_the_truth(cases, tmp_path, name, suffix):
 
 @pytest.mark.slow
 def test_z_scores_inside_the_brain(cases):
-    prepared = prepare_case(cases["Brats18_TCIA10_637_1"], clip=0.01)
+    prepared = prepare_case(cases["Brats18_TCIA10_637_1"], recipe=Recipe(clip=0.01))
     inside = prepared.image[prepared.brain]
     np.testing.assert_allclose(inside.mean(axis=0, dtype=np.float64), 0, atol=1e-5)
     np.testing.assert_allclose(inside.std(axis=0, dtype=np.float64), 1, atol=1e-5)

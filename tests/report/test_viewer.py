@@ -26,6 +26,7 @@ from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.score_files import score_pair
 from brats_cascade.evaluation.unseen import keep_segmentation
 from brats_cascade.labels import REGIONS, SCHEMES, recode
+from brats_cascade.params import Recipe
 from brats_cascade.project import Project
 from brats_cascade.report.look import find_sources, match_predictions, scene_of
 from brats_cascade.report.scene import make_scene, thumbnail
@@ -106,7 +107,7 @@ def test_a_case_of_the_store_is_shown_as_its_files_are_whatever_way_it_was_cut(t
     [(name, source)] = find_sources(folder, store=tmp_path).items()
     direct = scene_of(name, source, prediction=prediction)
     for axis in ("axial", "coronal", "sagittal"):
-        case = prepare_case(source, clip=0, axis=axis)
+        case = prepare_case(source, recipe=Recipe(clip=0, axis=axis))
         write_case(tmp_path / axis, name=name, image=case.image, brain=case.brain, labels=case.labels, meta=case.meta)
         for place in (Path(name), tmp_path / axis / name, tmp_path / axis):
             assert find_sources(place, store=tmp_path / axis) == {name: tmp_path / axis / name}
@@ -224,7 +225,7 @@ def test_the_pages_of_an_experiments_test_cases_are_written_anew(project: Path, 
     for name in "ABC":
         write_nifti_case(project / "HGG", name)
     for name, source in find_sources(project / "HGG", store=project).items():
-        case = prepare_case(source, clip=0)
+        case = prepare_case(source, recipe=Recipe(clip=0))
         write_case(
             project / "data/volumes", name=name, image=case.image, brain=case.brain, labels=case.labels, meta=case.meta
         )

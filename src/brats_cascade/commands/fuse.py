@@ -84,6 +84,6 @@ def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -
     labels = from_canonical(labels, affine=read_image(files[0]).affine)
     open_folder(path.parent)
     note = f"{NOTE}, {method} of {len(files)}"
-    write_labels(path, labels, like=files[0], dtype=np.uint8, note=note, scheme=schemes[0])
+    write_labels(path, labels, like=files[0], note=note, scheme=schemes[0])
     tumour = int(np.any(raters, axis=0).sum())
     return f"{path}: {undecided} voxels undecided by {method}, {tumour} called tumour by any of {len(files)}"

@@ -1,6 +1,7 @@
 """A volume as it is read from a file's bytes; images.py is the face."""
 
 import hashlib
+import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,19 +132,10 @@ def checked_affine(affine: np.ndarray, *, path: Path) -> np.ndarray:
     return affine
 
 
-class Plain:
+class Plain(io.BytesIO):
     """Bytes that are read as they are."""
 
     complete = True
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def read(self, size: int) -> bytes:
-        """The next bytes, at most that many."""
-        piece = self._data[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
 
 
 class Inflated:
@@ -215,7 +207,7 @@ def voxels_of(stream: Plain | Inflated, *, header: Header, path: Path, start: by
         ImageError: There are fewer or more bytes, or the compressed data is damaged or incomplete.
     """
     shape, dtype, size, offset = header.shape, header.dtype, header.size, header.offset
-    body = start + stream.read(offset + size + 1 - len(start))
+    body = start + stream.read(max(0, offset + size + 1 - len(start)))
     promise = f"its header declares {size} bytes of voxel data {shape}"
     if len(body) < offset + size:
         raise ImageError(path, f"truncated: {promise}, found {max(0, len(body) - offset)}; {AGAIN}")

@@ -48,7 +48,7 @@ def nifti_texts(head: bytes, *, path: Path) -> dict[str, str]:
     header = _header(start, path=path)
     texts = {name: _as_text(header[name].item()) for name in TEXTS if name in header}
     size, most = int(header["sizeof_hdr"]), min(int(np.nan_to_num(header["vox_offset"])), MAX_EXTENSIONS)
-    data = (start + stream.read(most - len(start)))[size + 4 : max(most, 0)]
+    data = (start + stream.read(max(0, most - len(start))))[size + 4 : max(most, 0)]
     while len(data) > 8:
         length, code = (int(number) for number in np.frombuffer(data[:8], dtype=f"{header.endianness}i4"))
         name = AFNI if code == _AFNI else "an extension"

@@ -34,12 +34,8 @@ class Grid:
 def block_means(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
     """Means over blocks along the first axes; a block that reaches over the end is filled up with zeros.
 
-    Args:
-        volume: (a, b, ..., rest).
-        steps: Sides of a block along the first axes.
-
     Returns:
-        float32 (ceil(a / steps[0]), ceil(b / steps[1]), ..., rest).
+        float32 (ceil(a / steps[0]), ceil(b / steps[1]), ..., rest) of a volume (a, b, ..., rest).
     """
     found = volume
     for axis, step in enumerate(steps):

@@ -12,27 +12,12 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import numpy.typing as npt
 from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
 
 from brats_cascade.data._file import ImageError, open_file, read_file
 from brats_cascade.data._image import HEAD, MAX_BYTES, Header, Image, SourceFile
 from brats_cascade.data._metaimage import metaimage_header, metaimage_texts, parse_metaimage, write_metaimage
 from brats_cascade.data._nifti import TEXTS, nifti_header, nifti_image, nifti_texts, parse_nifti
-
-__all__ = [
-    *(
-        "Image",
-        "ImageError",
-        "SourceFile",
-        "canonical_spacing",
-        "from_canonical",
-        "header_texts",
-        "read_header",
-        "read_image",
-    ),
-    *("to_canonical", "write_labels"),
-]
 
 _METAIMAGE = (".mha", ".mhd")
 _NIFTI = (".nii", ".nii.gz")
@@ -94,23 +79,15 @@ def _check_format(path: Path, *, start: bytes, axes: int) -> None:
 
 
 def write_labels(
-    path: Path,
-    labels: np.ndarray,
-    *,
-    like: Path,
-    axes: int = 3,
-    dtype: npt.DTypeLike | None = None,
-    note: str = "",
-    scheme: str = "",
+    path: Path, labels: np.ndarray, *, like: Path, axes: int = 3, note: str = "", scheme: str = ""
 ) -> None:
     """Writes labels with the geometry of another file, all or nothing; no text of that file's header is kept.
 
     Args:
         path: .nii, .nii.gz or .mha; need not be of `like`'s format.
         labels: Labels (x, y, z) on the grid of `like`, in the numbers they are to have in the file.
-        like: The file whose affine, header and type are kept.
+        like: The file whose affine and header are kept; the type is that of the releases' own truths, uint8.
         axes: Those of `like`, 3 or 4; the labels always have 3.
-        dtype: Another type instead of that of `like`.
         note: For the field `descrip` of a NIfTI header, at most 79 characters.
         scheme: What the numbers mean, for the field `intent_name`, at most 15 characters.
 
@@ -122,7 +99,7 @@ def write_labels(
     pattern = read_image(like, axes=axes)
     if labels.shape != pattern.array.shape[:3]:
         raise ValueError(f"labels of shape {labels.shape} for {like} of shape {pattern.array.shape}")
-    voxels = labels.astype(pattern.dtype.newbyteorder("=") if dtype is None else dtype)
+    voxels = labels.astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
         draft = Path(folder) / path.name

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from brats_cascade.data.case import Case
 from brats_cascade.data.kept import kept_cases, key_of, trim
 from brats_cascade.data.memory import check_memory
 from brats_cascade.data.prepare import VERSION, CaseError, prepare_case
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
 from brats_cascade.data.traces import traces_of
 from brats_cascade.errors import UserError, machine_error
+from brats_cascade.params import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def ingest(
         kept: Folder of cases that were made once, see data.kept; best on the store's file system.
         recipe: The preprocessing.
         workers: Processes.
-        scheduler: Address of a Dask scheduler whose workers see the same folders; "" for processes of this machine.
+        scheduler: As `run_cases`; the workers of a cluster must see the same folders.
         keep_gb: What kept cases that are not among these may take, gigabytes.
         max_gb: The memory that one case may take, gigabytes; one that would take more cannot be used.
 
@@ -57,7 +57,7 @@ def ingest(
         The per-case table, see facts.COLUMNS.
 
     Raises:
-        UserError: A worker process was killed from outside, or no scheduler answers.
+        UserError: As `run_cases`.
         MachineError: Disk space, memory, open files or permissions are lacking; finished cases are kept.
     """
     root.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def ingest(
     for name in set(list_cases(root)) - {case.name for case in cases}:
         log.info("%s: no longer in the source, deleted from %s", name, root)
         delete_case(root, name=name)
-    work = partial(_ingest_one, root=root, kept=kept, recipe=recipe, max_gb=max_gb)
+    work = _Ingest(recipe=recipe, max_gb=max_gb, root=root, kept=kept)
     rows = run_cases(work, cases, workers=workers, scheduler=scheduler, title="ingest")
     taken = sum(row.get("taken", False) for row in rows)
     if taken:
@@ -77,92 +77,94 @@ def ingest(
 
 def survey(cases: Sequence[Case], *, workers: int, max_gb: float = MAX_GB) -> pd.DataFrame:
     """The per-case table of `ingest`, but for `stored`: everything is read and measured, nothing is written."""
-    work = partial(_ingest_one, root=None, kept=None, recipe=Recipe(clip=0.01), max_gb=max_gb)
+    work = _Ingest(recipe=Recipe(clip=0.01), max_gb=max_gb)
     return measure.table(run_cases(work, cases, workers=workers, title="check"))
 
 
-def _ingest_one(case: Case, *, root: Path | None, kept: Path | None, recipe: Recipe, max_gb: float) -> dict[str, Any]:
-    """Takes or makes one case, stores it where there is a store, and returns its row, in which every fault of the case ends.
+@dataclass(frozen=True)
+class _Ingest:
+    """Takes or makes one case, stores it where there is a store, and returns its row, in which every fault of the case ends."""
 
-    Raises:
-        MachineError: The machine lacks something, or what was written could not be read back; no fault of the case.
-    """
-    try:
-        return {**_row(case, root=root, kept=kept, recipe=recipe, max_gb=max_gb), "traces": traces_of(case)}
-    except (OSError, MemoryError) as error:
-        raise machine_error(error, at=case.name) from None
+    recipe: Recipe
+    max_gb: float
+    root: Path | None = None
+    kept: Path | None = None
 
+    def __call__(self, case: Case) -> dict[str, Any]:
+        """The row of a case.
 
-def _row(case: Case, *, root: Path | None, kept: Path | None, recipe: Recipe, max_gb: float) -> dict[str, Any]:
-    try:
-        row = _take(case, root=root, kept=kept, recipe=recipe, max_gb=max_gb) if root and kept else None
-        if row is not None:
-            return row
-        prepared = prepare_case(case, **recipe.as_dict(), max_gb=max_gb)
-        facts = {**prepared.facts, "stored": root is not None}
-        if root and kept:
-            # Neither places nor times: equal files give equal bytes in the store, wherever and whenever it is made.
-            lasting = {key: value for key, value in facts.items() if key not in ("folder", "namesake", "volumes")}
-            meta = {**prepared.meta, "facts": lasting}
-            arrays = {part: getattr(prepared, part) for part in ("image", "brain", "labels")}
-            folder = write_case(kept / case.name, name=key_of(meta), meta=meta, **arrays)
-            if not place_case(folder, root, name=case.name):
-                raise OSError(errno.EIO, "written, but read back otherwise", str(folder))
+        Raises:
+            MachineError: The machine lacks something, or what was written could not be read back; no fault of the case.
+        """
+        try:
+            return {**self._row(case), "traces": traces_of(case)}
+        except (OSError, MemoryError) as error:
+            raise machine_error(error, at=case.name) from None
+
+    def _row(self, case: Case) -> dict[str, Any]:
+        try:
+            if self.root is None or self.kept is None:
+                return prepare_case(case, recipe=self.recipe, max_gb=self.max_gb).facts
+            return self._take(case, self.root, self.kept) or self._make(case, self.root, self.kept)
+        except CaseError as error:
+            row = {**error.facts, "problem": str(error)}
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            log.exception("%s: unexpected", case.name)
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            row = {**measure.identity(case), "problem": f"{case.name}: could not be ingested ({message})"}
+        if self.root is not None:
+            delete_case(self.root, name=case.name)
+        return row
+
+    def _make(self, case: Case, root: Path, kept: Path) -> dict[str, Any]:
+        prepared = prepare_case(case, recipe=self.recipe, max_gb=self.max_gb)
+        facts = {**prepared.facts, "stored": True}
+        # Neither places nor times: equal files give equal bytes in the store, wherever and whenever it is made.
+        lasting = {key: value for key, value in facts.items() if key not in ("folder", "namesake", "volumes")}
+        meta = {**prepared.meta, "facts": lasting}
+        arrays = {part: getattr(prepared, part) for part in ("image", "brain", "labels")}
+        folder = write_case(kept / case.name, name=key_of(meta), meta=meta, **arrays)
+        if not place_case(folder, root, name=case.name):
+            raise OSError(errno.EIO, "written, but read back otherwise", str(folder))
         return facts
-    except CaseError as error:
-        row = {**error.facts, "problem": str(error)}
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:
-        log.exception("%s: unexpected", case.name)
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        row = {**measure.identity(case), "problem": f"{case.name}: could not be ingested ({message})"}
-    if root is not None:
-        delete_case(root, name=case.name)
-    return row
 
-
-def _take(case: Case, *, root: Path, kept: Path, recipe: Recipe, max_gb: float) -> dict[str, Any] | None:
-    """Puts a case that would come out the same as a kept one into the store and returns its row, or None."""
-    if case.problems or not _fits(case, max_gb=max_gb):
+    def _take(self, case: Case, root: Path, kept: Path) -> dict[str, Any] | None:
+        """Puts a case that would come out the same as a kept one into the store and returns its row, or None."""
+        if case.problems:
+            return None
+        try:
+            check_memory(case, max_gb=self.max_gb)
+        except UserError:
+            return None
+        identity = measure.identity(case)
+        due = {"version": VERSION, **self.recipe.as_dict()}
+        due |= {key: identity[key] for key in ("patient", "grade", "release", "scheme")}
+        files = {**case.images, **({"truth": case.truth} if case.truth is not None else {})}
+        for folder, meta in kept_cases(kept, name=case.name):
+            sources = meta.get("sources", {})
+            if any(meta.get(key) != value for key, value in due.items()) or set(files) != set(sources):
+                continue
+            if not all(_same_files(path, records=sources[part]) for part, path in files.items()):
+                continue
+            if place_case(folder, root, name=case.name):
+                with contextlib.suppress(OSError):
+                    os.utime(folder)  # the last use
+                return {**meta["facts"], **identity, "stored": True, "taken": True}
+            log.warning("%s: what was kept of it is no longer as it was written; it is made again", case.name)
+            delete_case(folder.parent, name=folder.name)
         return None
-    identity = measure.identity(case)
-    due = {"version": VERSION, **recipe.as_dict()}
-    due |= {key: identity[key] for key in ("patient", "grade", "release", "scheme")}
-    files = {**case.images, **({"truth": case.truth} if case.truth is not None else {})}
-    for folder, meta in kept_cases(kept, name=case.name):
-        sources = meta.get("sources", {})
-        if any(meta.get(key) != value for key, value in due.items()) or set(files) != set(sources):
-            continue
-        if not all(_same_files(path, records=sources[part]) for part, path in files.items()):
-            continue
-        if place_case(folder, root, name=case.name):
-            with contextlib.suppress(OSError):
-                os.utime(folder)  # the last use
-            return {**meta["facts"], **identity, "stored": True, "taken": True}
-        log.warning("%s: what was kept of it is no longer as it was written; it is made again", case.name)
-        delete_case(folder.parent, name=folder.name)
-    return None
-
-
-def _fits(case: Case, *, max_gb: float) -> bool:
-    try:
-        check_memory(case, max_gb=max_gb)
-    except UserError:
-        return False
-    return True
 
 
 def _same_files(path: Path, *, records: Sequence[dict[str, Any]]) -> bool:
     """Whether a volume's file, and the one beside it that an .mhd names, have the contents on record."""
     places = [path, *(path.with_name(record["file"]) for record in records[1:])]
-    return bool(records) and all(map(_same_file, places, records))
-
-
-def _same_file(path: Path, record: dict[str, Any]) -> bool:
     try:
-        if path.stat().st_size != record["size"]:
-            return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() == record["sha256"]
+        return bool(records) and all(
+            place.stat().st_size == record["size"]
+            and hashlib.sha256(place.read_bytes()).hexdigest() == record["sha256"]
+            for place, record in zip(places, records, strict=True)
+        )
     except OSError:
         return False

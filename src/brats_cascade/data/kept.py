@@ -50,12 +50,9 @@ def share_with_dvc(kept: Path, *, cache: Path = CACHE) -> None:
 
 
 def trim(kept: Path, *, used: Iterable[Path], gigabytes: float) -> None:
-    """Takes out the cases that were not used for longest until the rest fits.
+    """Takes out the kept cases that were not used for longest until the rest fits into so many gigabytes.
 
-    Args:
-        kept: The folder of kept cases.
-        used: Folders that stay, and do not count.
-        gigabytes: What the other cases may take; files that are linked elsewhere take nothing.
+    The folders `used` stay, and do not count; files that are linked elsewhere take nothing.
     """
     stay = set(used)
     others = sorted((folder for folder in _folders(kept) if folder not in stay), key=_last_use, reverse=True)
@@ -68,17 +65,13 @@ def trim(kept: Path, *, used: Iterable[Path], gigabytes: float) -> None:
         if time.time() - _last_use(draft) > DRAFT_SECONDS:
             shutil.rmtree(draft, ignore_errors=True)
             draft.unlink(missing_ok=True)
-    for parent in kept.iterdir() if kept.is_dir() else ():
+    for parent in kept.glob("*"):
         with contextlib.suppress(OSError):
             parent.rmdir()  # only if nothing is in it
 
 
 def _folders(kept: Path) -> list[Path]:
-    return [kept / name / key for name in _names(kept) for key in list_cases(kept / name)]
-
-
-def _names(kept: Path) -> list[str]:
-    return sorted(entry.name for entry in kept.iterdir()) if kept.is_dir() else []
+    return [parent / key for parent in sorted(kept.glob("*")) for key in list_cases(parent)]
 
 
 def _last_use(path: Path) -> float:

@@ -9,8 +9,9 @@ import difflib
 import io
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,8 @@ KNOWN = (*NEEDED, "truth", "patient", "grade")
 GRADES = ("high", "low", "unknown")
 
 
-def read_text(path: Path) -> str:
-    """Reads a text file whose encoding is told by its first bytes: UTF-8 or UTF-16, with or without a mark.
-
-    Raises:
-        UserError: It cannot be read, or is in another encoding.
-    """
+def _read_text(path: Path) -> str:
+    """Reads a text file whose encoding is told by its first bytes: UTF-8 or UTF-16, with or without a mark."""
     try:
         data = read_file(path, most=MAX_BYTES)
         if data.startswith(_BOM_16):
@@ -52,28 +49,22 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: the listing cannot be read ({where}); save it as CSV UTF-8") from None
 
 
-def read_rows(path: Path, *, columns: Iterable[str]) -> list[dict[str, str]]:
+def _read_csv(path: Path) -> list[dict[str, str]]:
     """Reads a table with a header.
 
-    The separator is the one that finds most of `columns`, the names that the header may have. Empty rows are left out, and
-    so are columns without a name and without a value.
-
-    Raises:
-        UserError: No such table; names the line and what to do.
+    The separator is the one that finds most of the names that the header may have. Empty rows are left out, and so are
+    columns without a name and without a value.
     """
-    lines = read_text(path).splitlines()
-    separators: tuple[str, ...] = _SEPARATORS
-    skipped = 0
-    if lines and lines[0].strip('"').lower().startswith("sep=") and len(lines[0].strip('"')) == 5:
-        separators, skipped = (lines[0].strip('"')[4],), 1
-    known = set(columns)
+    lines = _read_text(path).splitlines()
+    named = re.fullmatch('"?sep=(.)"?', lines[0], re.IGNORECASE) if lines else None
+    lines = lines[1:] if named else lines
 
     def names_found(separator: str) -> int:
-        return len(known & {name.strip(' "') for name in "".join(lines[skipped : skipped + 1]).split(separator)})
+        return len({*KNOWN} & {name.strip(' "') for name in "".join(lines[:1]).split(separator)})
 
-    separator = max(separators, key=names_found)
+    separator = named[1] if named else max(_SEPARATORS, key=names_found)
     try:
-        text = io.StringIO("\n".join(lines[skipped:]))
+        text = io.StringIO("\n".join(lines))
         table = [[value.strip() for value in row] for row in csv.reader(text, delimiter=separator, strict=True)]
     except csv.Error as error:
         raise UserError(f"{path}: the listing cannot be read ({error}); see docs/data.md for its form") from None
@@ -130,9 +121,9 @@ def read_listing(path: Path) -> list[Case]:
 
 def _rows(path: Path) -> Sequence[Mapping[str, Any]]:
     if path.suffix.lower() == ".csv":
-        return read_rows(path, columns=KNOWN)
+        return _read_csv(path)
     try:
-        rows: Any = json.loads(read_text(path))
+        rows: Any = json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: the listing cannot be read ({error}); see docs/data.md for its form") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

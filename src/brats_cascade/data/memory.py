@@ -21,10 +21,9 @@ def check_memory(case: Case, *, max_gb: float, with_truth: bool = True) -> None:
     headers = {path: read_header(path, axes=axes) for path in scans}
     if with_truth and case.truth is not None:
         headers[case.truth] = read_header(case.truth)
+    shapes = {path: header.shape[:3] for path, (header, _) in headers.items()}
+    path, shape = max(shapes.items(), key=lambda item: math.prod(item[1]))
     needed = max(size for _, size in headers.values()) + sum(header.memory for header, _ in headers.values())
-    path, shape = max(
-        ((path, header.shape[:3]) for path, (header, _) in headers.items()), key=lambda item: math.prod(item[1])
-    )
     needed += PER_VOXEL * math.prod(shape)
     if needed > max_gb * 1e9:
         size = " x ".join(map(str, shape))

@@ -13,11 +13,12 @@ from brats_cascade.data.case import Case
 from brats_cascade.data.images import Image, canonical_spacing, read_image, to_canonical
 from brats_cascade.data.memory import check_memory
 from brats_cascade.data.preprocess import bounding_box, brain_mask
-from brats_cascade.data.recipe import AXES, Recipe
+from brats_cascade.data.recipe import AXES
 from brats_cascade.data.standardise import standardise_all
 from brats_cascade.data.truth import canonical_labels, count_labels, label_facts, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS
+from brats_cascade.params import Recipe
 
 # Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
 VERSION = 4
@@ -114,25 +115,14 @@ class PreparedCase:
     facts: dict[str, Any]
 
 
-def prepare_case(
-    case: Case,
-    *,
-    clip: float,
-    n4: bool = False,
-    zscore: str = "brain",
-    axis: str = "axial",
-    with_truth: bool = True,
-    max_gb: float = MAX_GB,
-) -> PreparedCase:
-    """Reads a case, checks it, and preprocesses it (paper section 4) as a Recipe of these parameters says.
+def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb: float = MAX_GB) -> PreparedCase:
+    """Reads a case, checks it, and preprocesses it (paper section 4).
 
     Without `with_truth` the truth stays unread, as for a prediction. `max_gb` is the memory that the case may take.
 
     Raises:
         CaseError: Files are missing, too large, damaged, or do not fit together; names the case and says what to do.
-        UserError: A parameter that is none.
     """
-    recipe = Recipe(clip=clip, n4=n4, zscore=zscore, axis=axis)
     facts = measure.identity(case)
     try:
         if case.problems and (with_truth or not _scans_are_there(case)):
@@ -141,8 +131,7 @@ def prepare_case(
         return _prepare(case, recipe=recipe, with_truth=with_truth, facts=facts)
     except UserError as error:
         message = str(error)
-        named = message if message.startswith(case.name) else f"{case.name}: {message}"
-        raise CaseError(named, facts=facts) from None
+        raise CaseError(message if message.startswith(case.name) else f"{case.name}: {message}", facts=facts) from None
 
 
 def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, Any]) -> PreparedCase:

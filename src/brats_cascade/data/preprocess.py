@@ -10,10 +10,7 @@ import numpy as np
 
 def brain_mask(volumes: Sequence[np.ndarray]) -> np.ndarray:
     """Where any of the volumes is not zero: releases are skull-stripped, with zeros outside."""
-    mask = volumes[0] != 0
-    for volume in volumes[1:]:
-        mask |= volume != 0
-    return mask
+    return np.logical_or.reduce([volume != 0 for volume in volumes])
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
@@ -22,12 +19,12 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     Raises:
         ValueError: No voxel is true.
     """
-    rows_columns = np.asarray(mask.any(axis=0))
-    along = (mask.any(axis=(1, 2)), rows_columns.any(axis=1), rows_columns.any(axis=0))
-    if not along[0].any():
+    plane = np.asarray(mask.any(axis=0))
+    along = [np.flatnonzero(line) for line in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))]
+    if not len(along[0]):
         raise ValueError("the mask is empty")
-    first, second, third = (np.flatnonzero(line) for line in along)
-    return slice(first[0], first[-1] + 1), slice(second[0], second[-1] + 1), slice(third[0], third[-1] + 1)
+    first, second, third = (slice(places[0], places[-1] + 1) for places in along)
+    return first, second, third
 
 
 def clip_values(values: np.ndarray, *, limits: tuple[float, float]) -> np.ndarray:
@@ -36,14 +33,9 @@ def clip_values(values: np.ndarray, *, limits: tuple[float, float]) -> np.ndarra
 
 
 def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:
-    """Intensities minus their mean, over their standard deviation.
+    """float32 intensities minus their mean, over their standard deviation.
 
-    Args:
-        values: float32 intensities.
-        zeros: How many more voxels, of intensity 0, belong to the mean and the deviation: the air around the brain.
-
-    Returns:
-        float32 array of the same shape.
+    So many `zeros`, voxels of the air around the brain, belong to the mean and the deviation too.
 
     Raises:
         ValueError: All values are the same.

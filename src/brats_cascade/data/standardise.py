@@ -10,8 +10,8 @@ import numpy as np
 from brats_cascade import MODALITIES
 from brats_cascade.data.facts import STATISTICS
 from brats_cascade.data.preprocess import clip_values, z_score
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe
 
 WIDEST = 2**16  # whole numbers that span more are sorted instead
 BIASED = ("t1", "t1c")  # the modalities that N4 corrects
@@ -20,11 +20,7 @@ ITERATIONS = [50, 50, 50, 50]  # at each of the four resolutions, SimpleITK's de
 
 
 def correct_bias(volume: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Divides a modality (slices, rows, columns) by the smooth field that N4 finds in the brain, spacing in mm.
-
-    Returns:
-        float32 volume, 0 outside the brain.
-    """
+    """Divides a modality (slices, rows, columns) by the smooth field that N4 finds in the brain; float32, 0 outside it."""
     import SimpleITK
 
     def as_image(array: np.ndarray) -> SimpleITK.Image:
@@ -85,12 +81,6 @@ def _by_counting(values: np.ndarray, *, low: int, high: int, shares: Sequence[fl
     return Intensities(float(low), float(high), mean, deviation, tuple(quantiles))
 
 
-def intensity_facts(found: Intensities, *, modality: str) -> dict[str, float]:
-    """Statistics of a modality's raw intensities inside the brain; the first three quantiles are those of 1, 50 and 99 %."""
-    numbers = (found.low, *found.quantiles[:3], found.high, found.mean, found.deviation)
-    return {f"{modality}_{name}": value for name, value in zip(STATISTICS, numbers, strict=True)}
-
-
 def standardise_all(
     cropped: Mapping[str, np.ndarray],
     *,
@@ -125,9 +115,11 @@ def standardise_all(
         raw = np.ascontiguousarray(cropped[modality])
         digest.update(raw.astype(np.float32, copy=False).data)
         values = raw.ravel()[places]
-        described = describe(values, shares=(0.01, 0.5, 0.99, recipe.clip, 1 - recipe.clip))
-        facts.update(intensity_facts(described, modality=modality))
-        clipped = clip_values(values, limits=(described.quantiles[3], described.quantiles[4]))
+        found = describe(values, shares=(0.01, 0.5, 0.99, recipe.clip, 1 - recipe.clip))
+        *quantiles, lowest, highest = found.quantiles
+        numbers = (found.low, *quantiles, found.high, found.mean, found.deviation)
+        facts.update(zip((f"{modality}_{name}" for name in STATISTICS), numbers, strict=True))
+        clipped = clip_values(values, limits=(lowest, highest))
         zeros = voxels - places.size if recipe.zscore == "volume" else 0
         try:
             image[places, channel] = z_score(clipped, zeros=zeros)  # before N4, which makes a constant vary

@@ -4,7 +4,7 @@ A guard against scans that were not de-identified, not a proof that they were. N
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,44 +16,11 @@ from brats_cascade.errors import printable
 
 MOST = 3  # findings that are listed per case
 
+_WORDS = Path(__file__).parent / "words"
 # Given names that occur often and mean nothing else in a header or a path ("mark", "max" and "will" do).
-_GIVEN = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        aaron abdul adam ahmed alan albert alejandro alexander ali alice amanda amy ana andrea andreas andrew angela
-        anna anne antonio anthony barbara beatriz benjamin bernard brandon brenda brian bruno carlos caroline catherine
-        charles cheng christian christina christine christopher claudia cynthia daniel david deborah debra denis diana
-        diego dimitri dmitri donald donna dorothy edward elena elizabeth emily emma eric erik ernst eva fatima felix
-        fernando francesca francesco francisco francois frederick friedrich gabriel gary george gerald gerhard giovanni
-        giulia giuseppe gloria gregory guillaume hannah hans harold hassan heather heinrich helen henri henry hiroshi
-        hugo ibrahim igor ingrid isabella ivan jacob jacques james jane janet jason javier jean jeffrey jennifer jeremy
-        jessica johann johannes john jonathan jorge jose joseph joshua juan juergen julia julie karen karl katherine
-        kathleen katrin keith kenji kenneth kevin kimberly kumar larissa larry laura lauren linda lisa lucia luigi luis
-        margaret maria marie mario martha martin mary matthew megan mehmet melissa michael michelle miguel mohamed
-        mohammad mohammed monika muhammad nancy natalia nathan nicholas nicole nikolai noah olga oliver olivia omar
-        pamela patricia patrick paul pedro peter philip philippe pierre priya rachel rafael raj raymond rebecca ricardo
-        richard robert roberto roger roland ronald ruth ryan samantha samuel sandra sarah scott sean sergei sharon sofia
-        sophie stefan stephanie stephen steven susan svetlana takashi tatiana theresa thomas timothy tobias tyler ulrich
-        ursula valentina vanessa victor vincent virginia vladimir walter wang wei werner wilhelm william wolfgang xavier
-        yusuf yuki zachary
-        """,
-    )
-)
+_GIVEN = frozenset((_WORDS / "given_names.txt").read_text(encoding="utf-8").split())
 # Words of scans, folders and programs; two words in capitals of which none is one of these look like a name in a path.
-_PLAIN = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        axial baseline brain brats bias cohort contrast copy core coronal corrected data dataset edema enhanced
-        enhancing export field final flair followup gado glioma ground head high image images label labels low magnetic
-        manual mask matter new old original patient patients phantom post pre predicted prediction processed raw
-        registered resampled sagittal scan scans seg segm segmentation series session set simulated site skull state
-        stripped study subject synthetic task test testing train training true truth tumor tumour unknown validation
-        visit volume volumes whole xx
-        """,
-    )
-)
+_PLAIN = frozenset((_WORDS / "of_scans.txt").read_text(encoding="utf-8").split())
 # Programs' own time stamps, versions and digests, and the ids of BraTS: they look alike, and tell of no patient.
 _NOT_MEANT = re.compile(
     r"\[?\S+@\S+: |(mon|tue|wed|thu|fri|sat|sun)\w* \w{3} +\d+ \d\d:\d\d:\d\d \d{4}|free ?surfer\S* \w{3} +\d+ \d{4}"
@@ -139,8 +106,8 @@ def _in_header(field: str, text: str) -> list[tuple[str, str]]:
     return [trace for trace in find_traces(text) if field != AFNI or trace[0] != "a date"]
 
 
-def _texts(path: Path) -> list[tuple[str, str]]:
+def _texts(path: Path) -> Iterable[tuple[str, str]]:
     try:
-        return list(header_texts(path).items())
+        return header_texts(path).items()
     except ImageError:
-        return []
+        return ()

@@ -1,6 +1,5 @@
 """Puts labels of the cropped canonical frame back into a case's own grid, orientation and numbers."""
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from brats_cascade.data.case import Case
 from brats_cascade.data.images import from_canonical, write_labels
 from brats_cascade.data.preprocess import uncrop
 from brats_cascade.data.recipe import AXES
+from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES, recode
 
 SIGNED = "brats-cascade predict"
@@ -48,14 +48,14 @@ def write_segmentation(
     options: str = "",
     misfits: Iterable[str] = (),
 ) -> None:
-    """Writes a segmentation on the grid of the case's scans, in the label numbers of `case.scheme`, which a NIfTI names.
+    """Writes canonical labels of the brain's box on the grid of the case's scans, in the numbers of `case.scheme`.
 
     The ground truth, where there is one, has no say: its header may place it elsewhere, and its file may be damaged.
 
     Args:
-        path: .nii, .nii.gz or .mha.
-        labels_cropped: Canonical labels (slices, rows, columns) of the brain's box.
-        case: The case; the header of its first modality is kept. The type is that of the releases' own truths, uint8.
+        path: .nii, .nii.gz or .mha; a NIfTI keeps the header of the first modality and names the scheme.
+        labels_cropped: Labels (slices, rows, columns).
+        case: The case.
         meta: The case's meta.
         signed: Whether to put `signature` into a NIfTI header.
         options: As in `signature`.
@@ -69,7 +69,7 @@ def write_segmentation(
     axes = 4 if case.channels else 3
     words = ",".join(word for word in MISFITS if word in misfits)
     note = f"{signature(labels, options=options)} {words}".rstrip() if signed else ""
-    write_labels(path, labels, like=like, axes=axes, dtype=np.uint8, note=note, scheme=case.scheme)
+    write_labels(path, labels, like=like, axes=axes, note=note, scheme=case.scheme)
 
 
 def signature(voxels: np.ndarray, *, options: str = "none") -> str:
@@ -90,15 +90,25 @@ def read_misfits(path: Path) -> list[str]:
 
 
 def read_scheme(path: Path) -> str | None:
-    """The label scheme of a segmentation, a key of labels.SCHEMES: named in its header, or beside it; None if unknown.
+    """The label scheme of a segmentation, a key of labels.SCHEMES: named in its header, or beside it; None if in neither.
 
     nnU-Net lays the dataset.json of its training set, where `export-nnunet` has named the scheme, beside its predictions.
+
+    Raises:
+        UserError: dataset.json names a scheme that is not known.
     """
     name = _header_text(path, field="intent_name")
-    if name not in SCHEMES:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be anybody's file
-            name = str(json.loads((path.parent / "dataset.json").read_text(encoding="utf-8")).get(SCHEME_KEY))
-    return name if name in SCHEMES else None
+    if name in SCHEMES:
+        return name
+    beside = path.parent / "dataset.json"
+    try:
+        named = json.loads(beside.read_text(encoding="utf-8")).get(SCHEME_KEY)
+    except (OSError, ValueError, AttributeError, RecursionError):  # it may be anybody's file
+        return None
+    if named is not None and named not in list(SCHEMES):
+        known = ", ".join(SCHEMES)
+        raise UserError(f"{beside}: {SCHEME_KEY}: expected one of {known}, found {named!r:.60}; correct or remove it")
+    return named
 
 
 def _header_text(path: Path, *, field: str) -> str:

@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 
 
 def bland_altman(cases: "pd.DataFrame", *, agreement: Mapping[str, Mapping[str, float]], title: str = "") -> "Figure":
-    """Draws predicted minus true volume over their mean, one panel per region and one dot per case.
+    """Draws predicted minus true volume of cases.csv over their mean, one panel per region and one dot per case.
 
-    Args:
-        cases: As in cases.csv.
-        agreement: Region -> bias and limits, from `summary.volume_agreement`: a line, and dashed ones.
-        title: Of the figure.
+    `agreement` is region -> bias and limits, from `summary.volume_agreement`: a line, and dashed ones.
     """
     figure = new_figure(9, 2.9)
     for axes, region in zip(figure.subplots(1, len(REGIONS)), REGIONS, strict=True):
@@ -38,10 +35,8 @@ def bland_altman(cases: "pd.DataFrame", *, agreement: Mapping[str, Mapping[str, 
 def reliability_diagram(curves: Mapping[str, Sequence[np.ndarray]], *, title: str = "") -> "Figure":
     """Draws the share of right voxels over the mean probability of each bin; on the diagonal probabilities are true.
 
-    Args:
-        curves: Name -> voxels, sum of probabilities and number of right voxels per bin. Names that begin alike before a
-            comma share a panel.
-        title: Of the figure.
+    `curves` is name -> voxels, sum of probabilities and number of right voxels per bin. Names that begin alike before a
+    comma share a panel.
     """
     panels = list(dict.fromkeys(name.partition(", ")[0] for name in curves))
     figure = new_figure(3.4 * len(panels), 3.3)

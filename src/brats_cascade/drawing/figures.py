@@ -5,7 +5,7 @@ Colours are fixed and told apart by colour-blind readers (IBM's palette), on whi
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure"
     return titled(figure, title)
 
 
-def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Figure":
+def dice_strip(tables: Mapping[str, "pd.DataFrame"]) -> "Figure":
     """Draws the Dice of every unseen case, one panel a region and one line an experiment, so that many names stay legible.
 
     `tables` are cases.csv by experiment. Filled dots are high grade, hollow ones low or unknown; a bar marks the mean.
@@ -107,7 +107,7 @@ def dice_strip(tables: Mapping[str, "pd.DataFrame"], *, title: str = "") -> "Fig
         axes.grid(axis="x", color=PALE, linewidth=0.6)
         axes.set_axisbelow(True)
     panels[0].set_yticks(range(len(tables)), tables)
-    return titled(figure, title)
+    return titled(figure)
 
 
 def write_figures(folder: Path, *, figures: Mapping[str, "Figure"], dpi: int = 130) -> dict[str, Path]:
@@ -137,7 +137,7 @@ def _strip(axes: "Axes", *, place: int, values: "pd.Series", high: "pd.Series", 
     axes.plot([dice.mean()] * 2, [place - 0.36, place + 0.36], color=INK, linewidth=2)
 
 
-def titled(figure: "Figure", title: str) -> "Figure":
+def titled(figure: "Figure", title: str = "") -> "Figure":
     """Gives every chart the same plain axes, and a title where there is one."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
@@ -145,6 +145,5 @@ def titled(figure: "Figure", title: str) -> "Figure":
         axes.xaxis.label.set_fontsize(9)
         axes.yaxis.label.set_fontsize(9)
     if title:
-        options: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 10, "color": INK}
-        figure.suptitle(title, **options)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
     return figure

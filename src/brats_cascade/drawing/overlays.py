@@ -30,6 +30,8 @@ def overlay(
 ) -> "Figure":
     """Draws the `best_slice` of a case: a row for the truth, a row for the prediction, a column per modality.
 
+    The patient's left is on the right, and letters say so.
+
     Args:
         image: float32 (slices, rows, columns, modalities), exactly 0 outside the brain.
         truth: Canonical labels (slices, rows, columns); its row is left out if there is none.
@@ -37,9 +39,6 @@ def overlay(
         first_slice: Number of the first slice given, as in `slice_table`; only for the heading.
         axis: How the slices are cut: "axial", "coronal" or "sagittal"; for the heading and the letters.
         title: Above the figure, such as the case's name and scores.
-
-    Returns:
-        The figure; the patient's left is on the right, and letters say so.
     """
     rows = {name: labels for name, labels in (("truth", truth), ("prediction", prediction)) if labels is not None}
     index = best_slice(truth, prediction, slices=len(image))
@@ -48,20 +47,16 @@ def overlay(
     outlines: dict[str, np.ndarray | None] = {name: labels[index][box] for name, labels in rows.items()}
     outlines = outlines or {"": None}
     height = 2.25 * panel.shape[0] / panel.shape[1]
-    figure = new_figure(9.4, height * len(outlines) + 0.85)
-    figure.set_facecolor("black")
+    figure = _on_black(
+        9.4, height * len(outlines) + 0.85, heading=f"{title}   {axis} slice {first_slice + index}".lstrip()
+    )
     axes = figure.subplots(len(outlines), len(MODALITIES), squeeze=False)
     for line, (name, labels) in zip(axes, outlines.items(), strict=True):
         for column, (place, modality) in enumerate(zip(line, MODALITIES, strict=True)):
-            draw_panel(place, pixels=panel[..., column], labels=labels)
+            _draw_panel(place, pixels=panel[..., column], labels=labels, axis=axis)
             if place in axes[0]:
                 place.set_title(NAMES[modality], color="white", fontsize=10)
         line[0].set_ylabel(name, color="white", fontsize=10)
-    for place in axes.ravel():
-        draw_sides(place, axis=axis)
-    heading = f"{title}   " if title else ""
-    figure.suptitle(f"{heading}{axis} slice {first_slice + index}", x=0.01, ha="left", color="white", fontsize=10)
-    draw_legend(figure)
     return figure
 
 
@@ -73,8 +68,8 @@ def best_slice(truth: np.ndarray | None, prediction: np.ndarray | None, *, slice
     return slices // 2
 
 
-def draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None) -> None:
-    """Draws one slice (rows, columns) in grey with the outlines of its regions.
+def _draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None, axis: str) -> None:
+    """Draws one slice (rows, columns) in grey with the outlines of its regions, and the letters of both sides.
 
     The last column of the canonical frame is the patient's right, and is drawn on the left.
     """
@@ -90,12 +85,8 @@ def draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None) -
             axes.contour(columns, rows, padded, levels=[0.5], colors=[REGION_COLOURS[region]], linewidths=1.3)
     axes.set(xticks=[], yticks=[], xlim=(pixels.shape[1] - 0.5, -0.5), ylim=(-0.5, pixels.shape[0] - 0.5))
     axes.spines[:].set_visible(False)
-
-
-def draw_sides(axes: "Axes", *, axis: str, height: float = 0.98) -> None:
-    """Writes the letters of both sides into a panel's corners, at this share of its height."""
     for text, x in zip(SIDES[axis], (0.04, 0.96), strict=True):
-        axes.text(x, height, text, transform=axes.transAxes, color="white", fontsize=8, ha="center", va="top")
+        axes.text(x, 0.98, text, transform=axes.transAxes, color="white", fontsize=8, ha="center", va="top")
 
 
 def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
@@ -110,18 +101,18 @@ def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
     return box[0], box[1]
 
 
-def draw_legend(figure: "Figure") -> None:
-    """Names the outlines' colours below a figure on black."""
+def _on_black(width: float, height: float, *, heading: str) -> "Figure":
+    """A black figure with a heading, and below it the outlines' colours by name."""
     from matplotlib.lines import Line2D
 
+    figure = new_figure(width, height)
+    figure.set_facecolor("black")
+    figure.suptitle(heading, x=0.01, ha="left", color="white", fontsize=10)
     lines = [Line2D([], [], color=colour, linewidth=2, label=region) for region, colour in REGION_COLOURS.items()]
     figure.legend(
         handles=lines, loc="outside lower left", ncols=len(lines), frameon=False, labelcolor="white", fontsize=9
     )
-
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    return figure
 
 
 def montage(
@@ -136,41 +127,26 @@ def montage(
 ) -> "Figure":
     """Draws slices spread evenly over the tumour, or over the brain where there is none, inferior ones first.
 
-    The patient's left is on the right, and letters say so.
-
-    Args:
-        image: float32 (slices, rows, columns, modalities), exactly 0 outside the brain.
-        labels: Canonical labels (slices, rows, columns).
-        modality: Which one is shown.
-        panels: Rows and columns of the page.
-        first_slice: Number of the first slice given.
-        axis: How the slices are cut, for the heading.
-        title: Above the page.
+    As `overlay`, with `panels` rows and columns of slices in one modality.
     """
     channel = image[..., MODALITIES.index(modality)]
     shown = montage_slices(channel, labels=labels, count=panels[0] * panels[1])
-    figure = new_figure(1.55 * panels[1], 1.55 * panels[0] * channel.shape[1] / channel.shape[2] + 0.7)
-    figure.set_facecolor("black")
+    size = (1.55 * panels[1], 1.55 * panels[0] * channel.shape[1] / channel.shape[2] + 0.7)
+    figure = _on_black(*size, heading=f"{title}   {modality.upper()}, {axis}")
     places = figure.subplots(*panels, squeeze=False).ravel()
     for place in places[len(shown) :]:
         place.set_visible(False)
     for place, index in zip(places, shown, strict=False):
-        draw_panel(place, pixels=channel[index], labels=labels[index])
-        draw_sides(place, axis=axis)
+        _draw_panel(place, pixels=channel[index], labels=labels[index], axis=axis)
         place.text(0.03, 0.03, str(first_slice + index), transform=place.transAxes, color="white", fontsize=8)
-    figure.suptitle(f"{title}   {modality.upper()}, {axis}", x=0.01, ha="left", color="white", fontsize=10)
-    draw_legend(figure)
     return figure
 
 
 def montage_slices(channel: np.ndarray, *, labels: np.ndarray, count: int) -> list[int]:
     """Up to `count` slices, evenly spread from the first to the last with tumour, else with brain; ascending."""
-    held = np.flatnonzero((labels > 0).any(axis=(1, 2)))
-    if not len(held):
-        held = np.flatnonzero((channel != 0).any(axis=(1, 2)))
-    if not len(held):
-        return [len(channel) // 2]
-    first, last = int(held[0]), int(held[-1])
-    return [
-        int(place) for place in np.unique(np.linspace(first, last, min(count, last - first + 1)).round().astype(int))
-    ]
+    for mask in (labels > 0, channel != 0):
+        held = np.flatnonzero(mask.any(axis=(1, 2)))
+        if len(held):
+            places = np.linspace(held[0], held[-1], min(count, int(held[-1] - held[0]) + 1))
+            return np.unique(places.round().astype(int)).tolist()
+    return [len(channel) // 2]

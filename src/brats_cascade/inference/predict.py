@@ -15,6 +15,7 @@ from brats_cascade.inference.postprocess import OFF, Thresholds
 from brats_cascade.inference.segment import Member, check_members, check_modalities, label_probabilities, labels_of
 from brats_cascade.labels import NON_ENHANCING, SCHEMES
 from brats_cascade.models.files import Contract
+from brats_cascade.params import Recipe
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def predict_case(
     check_members(members)
     for member in members:
         check_fit(member.contract, case=case, allow_merged=allow_merged)
-    prepared = prepare_case(case, **members[0].contract.preprocessing, with_truth=False, max_gb=max_gb)
+    prepared = prepare_case(case, recipe=Recipe(**members[0].contract.preprocessing), with_truth=False, max_gb=max_gb)
     errors, warnings = judge_case({**prepared.facts, "problem": ""})  # problems that are left are the truth's
     if errors:
         raise UserError(f"{case.name}: {'; '.join(errors)}")

@@ -4,6 +4,7 @@ from brats_cascade.params.blocks import (
     EvaluateParams,
     ExperimentParams,
     Params,
+    Recipe,
     SplitParams,
     SweepParams,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "EvaluateParams",
     "ExperimentParams",
     "Params",
+    "Recipe",
     "SplitParams",
     "SweepParams",
     "TrainParams",

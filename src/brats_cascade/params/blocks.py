@@ -31,13 +31,22 @@ class PhantomParams(Stage):
     spacing: Annotated[float, Field(ge=1, le=4)]
 
 
-class IngestParams(Stage):
-    """Preprocessing of volumes."""
+class Recipe(Stage):
+    """How intensities are treated and slices are cut: what says how a stored case was made."""
 
     clip: Annotated[float, Field(ge=0, lt=0.5)]
     n4: bool = False
     zscore: Literal["brain", "volume"] = "brain"
     axis: Literal["axial", "coronal", "sagittal"] = "axial"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a case's meta; a block with further keys gives those of the recipe alone."""
+        return self.model_dump(include=set(Recipe.model_fields))
+
+
+class IngestParams(Recipe):
+    """Preprocessing of volumes."""
+
     workers: Positive
     scheduler: str = ""
     keep_gb: Annotated[float, Field(ge=0)] = 20

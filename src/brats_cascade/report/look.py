@@ -15,6 +15,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.pairing import predictions_in, refuse_same
 from brats_cascade.evaluation.score_files import Place, check_place, first_of, read_labels
+from brats_cascade.params import Recipe
 from brats_cascade.report.scene import Scene, make_scene, place_of, whole
 
 Source = Case | Path  # a case's files, or its folder in a volume store
@@ -71,7 +72,7 @@ def scene_of(name: str, source: Source, *, prediction: Path | None = None, max_g
         if stored.labels is not None:
             truth = whole(np.asarray(stored.labels), meta=meta)
     else:
-        prepared = prepare_case(source, clip=0, with_truth=False, max_gb=max_gb)
+        prepared = prepare_case(source, recipe=Recipe(clip=0), with_truth=False, max_gb=max_gb)
         image, meta = prepared.image, prepared.meta
         if source.truth is not None:
             truth = _labels(source.truth, scheme=source.scheme, place=place_of(meta))

@@ -6,7 +6,6 @@ from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest as ingest_cases
 from brats_cascade.data.names import ATTRIBUTE, PRIVATE, note_names
 from brats_cascade.data.pseudonyms import read_key, under_pseudonyms, without_names
-from brats_cascade.data.recipe import Recipe
 from brats_cascade.data.stops import dvc_overlooks
 from brats_cascade.data.traces import discreet
 from brats_cascade.data.unused import by_reason, note_unused
@@ -26,7 +25,7 @@ def ingest(project: Project, params: Params) -> None:
         found.cases,
         root=project.volumes,
         kept=project.ingested,
-        recipe=Recipe(clip=options.clip, n4=options.n4, zscore=options.zscore, axis=options.axis),
+        recipe=options,
         workers=options.workers,
         scheduler=options.scheduler,
         keep_gb=options.keep_gb,

@@ -67,37 +67,34 @@ def load_template(spacing: float) -> Template:
     Raises:
         UserError: nilearn, or its maps, are not installed.
     """
+    import nibabel as nib
+
     spec = importlib.util.find_spec("nilearn")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("the phantom needs the average brain inside nilearn, which is not installed; run make setup")
     folder = Path(next(iter(spec.submodule_search_locations))) / "datasets" / "data"
-    return Template(**{name: _load_map(folder, name=short, spacing=spacing) for name, short in _FILES.items()})
+    maps = {}
+    for name, short in _FILES.items():
+        path = folder / f"mni_icbm152_{short}_tal_nlin_sym_09a_converted.nii.gz"
+        if not path.is_file():
+            raise UserError(
+                f"{path.name}: not in {folder}; expected nilearn's own MNI152 maps, reinstall nilearn>=0.12"
+            )
+        values = np.asarray(nib.load(path).dataobj, dtype=np.float32) / 255  # type: ignore[attr-defined]
+        maps[name] = ndimage.gaussian_filter(values, 0.3 * spacing, truncate=3)
+    return Template(**maps)
 
 
-def _load_map(folder: Path, *, name: str, spacing: float) -> np.ndarray:
-    import nibabel as nib
-
-    path = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
-    if not path.is_file():
-        raise UserError(f"{path.name}: not in {folder}; expected nilearn's own MNI152 maps, reinstall nilearn>=0.12")
-    values = np.asarray(nib.load(path).dataobj, dtype=np.float32) / 255  # type: ignore[attr-defined]
-    return ndimage.gaussian_filter(values, 0.3 * spacing, truncate=3)
-
-
-def grid_shape(template: Template, *, spacing: float) -> tuple[int, int, int]:
-    """Number of voxels of that spacing that fit into the template's field of view."""
-    x, y, z = (int(size // spacing) for size in template.t1.shape)
-    return x, y, z
-
-
-def draw_coordinates(shape: tuple[int, int, int], *, spacing: float, rng: np.random.Generator) -> np.ndarray:
+def draw_coordinates(template: Template, *, spacing: float, rng: np.random.Generator) -> np.ndarray:
     """Draws a person: where in the template each voxel of a head takes its tissue from, float32 (3, x, y, z), mm from voxel 0.
+
+    The head has as many voxels of that spacing as fit into the template's field of view.
 
     A small random affine map (turns up to about 5 degrees, sizes within about 6 %) followed by two smooth displacement
     fields, of the lobes (4 mm) and of the folds (1.2 mm); gradients stay below 1, so the map does not fold over.
     """
-    voxels = np.stack(np.meshgrid(*(np.arange(size, dtype=np.float32) for size in shape), indexing="ij"))
-    centred = voxels * np.float32(spacing) - BRAIN_CENTRE_MM[:, None, None, None]
+    shape = tuple(int(size // spacing) for size in template.t1.shape)
+    centred = np.indices(shape, dtype=np.float32) * np.float32(spacing) - BRAIN_CENTRE_MM[:, None, None, None]
     matrix = (_turn(rng.normal(0, 0.035, 3)) * rng.normal(1.02, 0.03, 3)).astype(np.float32)
     coordinates = np.einsum("ij,jxyz->ixyz", matrix, centred) + BRAIN_CENTRE_MM[:, None, None, None]
     for axis in range(3):
@@ -121,9 +118,7 @@ def _turn(angles: np.ndarray) -> np.ndarray:
 
 def move_coordinates(coordinates: np.ndarray, *, shift: np.ndarray, spacing: float) -> np.ndarray:
     """Moves tissue: what was at x - shift(x) comes to lie at x; `shift` is float32 (3, x, y, z), mm."""
-    shape = coordinates.shape[1:]
-    sources = np.stack(np.meshgrid(*(np.arange(size, dtype=np.float32) for size in shape), indexing="ij"))
-    sources -= shift / np.float32(spacing)
+    sources = np.indices(coordinates.shape[1:], dtype=np.float32) - shift / np.float32(spacing)
     return np.stack([ndimage.map_coordinates(axis, sources, order=1, mode="nearest") for axis in coordinates])
 
 

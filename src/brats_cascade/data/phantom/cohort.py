@@ -12,21 +12,13 @@ from brats_cascade.data.phantom.anatomy import (
     Template,
     anatomy_at,
     draw_coordinates,
-    grid_shape,
     load_template,
     move_coordinates,
 )
-from brats_cascade.data.phantom.contrast import draw_confounders, render
-from brats_cascade.data.phantom.tumour import (
-    divide_core,
-    draw_plan,
-    grow_core,
-    grow_edema,
-    label_tumour,
-    mass_effect,
-    place,
-)
+from brats_cascade.data.phantom.contrast import render
+from brats_cascade.data.phantom.tumour import divide_core, draw_core, draw_plan, grow_edema, mass_effect
 from brats_cascade.errors import UserError
+from brats_cascade.labels import EDEMA
 from brats_cascade.shared import written_whole
 
 log = logging.getLogger(__name__)
@@ -54,35 +46,27 @@ class Patient:
 
 def make_patient(template: Template, *, high_grade: bool, spacing: float, rng: np.random.Generator) -> Patient:
     """Makes one patient."""
-    coordinates = draw_coordinates(grid_shape(template, spacing=spacing), spacing=spacing, rng=rng)
+    coordinates = draw_coordinates(template, spacing=spacing, rng=rng)
     fluid = rng.uniform(0.8, 1.3)
     healthy = anatomy_at(template, coordinates=coordinates, fluid=fluid)
     plan = draw_plan(high_grade=high_grade, rng=rng)
-    centre = place(healthy, plan=plan, spacing=spacing, rng=rng)
-    core = grow_core(healthy, centre=centre, cm3=plan.core_cm3, spacing=spacing, rng=rng)
+    core = draw_core(healthy, plan=plan, spacing=spacing, rng=rng)
     shift = mass_effect(core, brain=healthy.brain, push_mm=plan.push_mm, spacing=spacing)
     moved = move_coordinates(coordinates, shift=shift, spacing=spacing)
     anatomy = anatomy_at(template, coordinates=moved, fluid=fluid)
     core = core & anatomy.brain
     edema = grow_edema(anatomy, core=core, cm3=plan.edema_cm3, spacing=spacing, rng=rng)
-    labels = label_tumour(divide_core(core, plan=plan, spacing=spacing, rng=rng), edema=edema)
-    confounders = draw_confounders(anatomy, spacing=spacing, rng=rng)
-    images = render(anatomy, labels=labels, confounders=confounders, spacing=spacing, rng=rng)
+    parts = divide_core(core, plan=plan, spacing=spacing, rng=rng)
+    labels = np.where(edema & (parts == 0), EDEMA, parts).astype(np.uint8)
+    images = render(anatomy, labels=labels, spacing=spacing, rng=rng)
     return Patient(images=images, labels=labels, healthy=healthy, anatomy=anatomy)
 
 
 def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spacing: float) -> list[Path]:
-    """Makes the cohort and writes it as BRATS 2013 lays its files out.
+    """Makes the cohort and writes it below `folder` as BRATS 2013 lays its files out.
 
-    Every patient has its own generator, seeded by (seed, number), so that patient 3 is the same whatever the cohort's
-    size; the same arguments give the same bytes.
-
-    Args:
-        folder: Where `Image_Data` is made.
-        patients: How many.
-        high_grade: How many of them, the first ones, are of high grade.
-        seed: Seed of the cohort.
-        spacing: mm, 1 to 4.
+    The first `high_grade` patients are of high grade. Every patient has its own generator, seeded by (seed, number), so that
+    patient 3 is the same whatever the cohort's size; the same arguments give the same bytes. The spacing is 1 to 4 mm.
 
     Returns:
         The patients' folders, high grade first.
@@ -96,8 +80,6 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
 
     if not 0 <= high_grade <= patients:
         raise UserError(f"phantom: expected 0 <= high_grade <= patients, received {high_grade} of {patients}")
-    if not 1 <= spacing <= 4:
-        raise UserError(f"phantom: expected a spacing of 1 to 4 mm, received {spacing}")
     root = folder / "Image_Data"
     if root.exists():
         raise UserError(f"{root}: already holds a cohort; remove it, or write the phantom to another folder")

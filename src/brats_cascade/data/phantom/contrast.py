@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
@@ -12,25 +11,22 @@ from brats_cascade.data.phantom.anatomy import Anatomy
 from brats_cascade.data.phantom.fields import distance_mm, smooth_noise, soft_step
 from brats_cascade.labels import EDEMA, ENHANCING, NECROSIS, NON_ENHANCING
 
-# Mean signal per tissue, relative to a common scale.
-TISSUES = ("csf", "grey", "white", "necrosis", "edema", "non-enhancing", "enhancing")
-SIGNAL: Mapping[str, tuple[float, ...]] = MappingProxyType(
-    {
-        "flair": (0.22, 0.79, 0.62, 0.86, 1.08, 1.10, 1.02),
-        "t1": (0.25, 0.60, 0.84, 0.40, 0.62, 0.52, 0.56),
-        "t1c": (0.27, 0.62, 0.85, 0.42, 0.64, 0.55, 1.12),
-        "t2": (1.30, 0.80, 0.60, 1.25, 1.10, 1.16, 1.02),
-    }
-)
+# Mean signal, relative, of fluid, grey matter, white matter, necrosis, edema, non-enhancing and enhancing tumour.
+SIGNAL: Mapping[str, tuple[float, ...]] = {
+    "flair": (0.22, 0.79, 0.62, 0.86, 1.08, 1.10, 1.02),
+    "t1": (0.25, 0.60, 0.84, 0.40, 0.62, 0.52, 0.56),
+    "t1c": (0.27, 0.62, 0.85, 0.42, 0.64, 0.55, 1.12),
+    "t2": (1.30, 0.80, 0.60, 1.25, 1.10, 1.16, 1.02),
+}
 # Standard deviation of those means between patients, relative.
 SPREAD = (0.05, 0.03, 0.03, 0.14, 0.04, 0.05, 0.07)
 # How much of the average T1's detail (deep nuclei, tracts) each modality shows.
-DETAIL: Mapping[str, float] = MappingProxyType({"flair": -0.3, "t1": 0.9, "t1c": 0.9, "t2": -0.8})
+DETAIL: Mapping[str, float] = {"flair": -0.3, "t1": 0.9, "t1c": 0.9, "t2": -0.8}
 # Change of signal by look-alikes, per unit of each: white matter lesions, vessels and dura.
-LESION: Mapping[str, float] = MappingProxyType({"flair": 0.36, "t1": -0.14, "t1c": -0.14, "t2": 0.30})
-VESSEL: Mapping[str, float] = MappingProxyType({"flair": -0.05, "t1": -0.02, "t1c": 0.60, "t2": -0.15})
+LESION: Mapping[str, float] = {"flair": 0.36, "t1": -0.14, "t1c": -0.14, "t2": 0.30}
+VESSEL: Mapping[str, float] = {"flair": -0.05, "t1": -0.02, "t1c": 0.60, "t2": -0.15}
 # Softness of each label's border, mm; edema fades out.
-SOFTNESS: Mapping[int, float] = MappingProxyType({NECROSIS: 0.8, EDEMA: 1.6, NON_ENHANCING: 1.0, ENHANCING: 1.0})
+SOFTNESS: Mapping[int, float] = {NECROSIS: 0.8, EDEMA: 1.6, NON_ENHANCING: 1.0, ENHANCING: 1.0}
 
 
 @dataclass(frozen=True)
@@ -92,10 +88,13 @@ def _vessels(anatomy: Anatomy, *, ventricles: np.ndarray, spacing: float, rng: n
     return (np.clip(sparse + 0.7 * surface + 0.7 * falx + 0.8 * plexus, 0, 1) * anatomy.brain).astype(np.float32)
 
 
-def render(
-    anatomy: Anatomy, *, labels: np.ndarray, confounders: Confounders, spacing: float, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Makes the four volumes of one patient: modality -> int16, at least 1 in the brain, 0 outside."""
+def render(anatomy: Anatomy, *, labels: np.ndarray, spacing: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Makes the four volumes of one patient, whose tumour has displaced the anatomy already.
+
+    Returns:
+        Modality -> int16, at least 1 in the brain, 0 outside.
+    """
+    confounders = draw_confounders(anatomy, spacing=spacing, rng=rng)
     shares = _shares(anatomy, labels=labels, spacing=spacing, rng=rng)
     texture = _texture(labels, spacing=spacing, rng=rng)
     return {

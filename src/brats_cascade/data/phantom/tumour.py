@@ -7,7 +7,7 @@ from scipy import ndimage, sparse
 
 from brats_cascade.data.phantom.anatomy import Anatomy
 from brats_cascade.data.phantom.fields import distance_mm, lowest, one_piece, smooth_noise
-from brats_cascade.labels import EDEMA, ENHANCING, NECROSIS, NON_ENHANCING
+from brats_cascade.labels import ENHANCING, NECROSIS, NON_ENHANCING
 
 # How fast edema spreads in each tissue, relative to white matter: fluid stops it, grey matter slows it down.
 SPEED = {"white": 1.0, "grey": 0.12, "csf": 0.03}
@@ -55,18 +55,19 @@ def draw_plan(*, high_grade: bool, rng: np.random.Generator) -> TumourPlan:
     )
 
 
-def place(anatomy: Anatomy, *, plan: TumourPlan, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Chooses the centre's voxel: in white matter of one cerebral hemisphere, off the mid-line and below the cortex."""
+def draw_core(healthy: Anatomy, *, plan: TumourPlan, spacing: float, rng: np.random.Generator) -> np.ndarray:
+    """Grows the core, bool, from a voxel in white matter of one cerebral hemisphere, off the mid-line and below the cortex."""
     radius = (plan.core_cm3 * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
-    across, _, up = anatomy.position
-    depth = distance_mm(anatomy.brain, spacing=spacing)
-    white = ndimage.gaussian_filter(anatomy.white, 3 / spacing)
+    across, _, up = healthy.position
+    depth = distance_mm(healthy.brain, spacing=spacing)
+    white = ndimage.gaussian_filter(healthy.white, 3 / spacing)
     allowed = (white > 0.5) & (np.abs(across) > 0.8 * radius + 4) & (depth > 0.6 * radius) & (up > 2)
     candidates = np.argwhere(allowed)
-    return candidates[rng.integers(len(candidates))]
+    centre = candidates[rng.integers(len(candidates))]
+    return _grow_core(healthy, centre=centre, cm3=plan.core_cm3, spacing=spacing, rng=rng)
 
 
-def grow_core(
+def _grow_core(
     anatomy: Anatomy, *, centre: np.ndarray, cm3: float, spacing: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Grows the core: an ellipsoid with a bumpy outline that stays on its side of the mid-line and out of fluid.
@@ -74,8 +75,9 @@ def grow_core(
     It is one connected piece without holes.
     """
     shape = anatomy.brain.shape
-    offsets = np.stack(np.meshgrid(*(np.arange(size, dtype=np.float32) for size in shape), indexing="ij"))
-    offsets = (offsets - centre[:, None, None, None].astype(np.float32)) * np.float32(spacing)
+    offsets = (np.indices(shape, dtype=np.float32) - centre[:, None, None, None].astype(np.float32)) * np.float32(
+        spacing
+    )
     stretch = np.linalg.qr(rng.standard_normal((3, 3)))[0] * rng.uniform(0.8, 1.3, 3)
     radius = np.sqrt((np.einsum("ij,jxyz->ixyz", stretch.astype(np.float32), offsets) ** 2).sum(axis=0))
     mean_radius = (cm3 * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
@@ -119,11 +121,6 @@ def divide_core(core: np.ndarray, *, plan: TumourPlan, spacing: float, rng: np.r
     return labels
 
 
-def label_tumour(parts: np.ndarray, *, edema: np.ndarray) -> np.ndarray:
-    """Joins the labels of the core's parts and the edema into one label volume."""
-    return np.where(parts > 0, parts, np.where(edema, EDEMA, 0)).astype(np.uint8)
-
-
 def grow_edema(
     anatomy: Anatomy, *, core: np.ndarray, cm3: float, spacing: float, rng: np.random.Generator
 ) -> np.ndarray:
@@ -147,13 +144,9 @@ def grow_edema(
 
 
 def arrival_times(speed: np.ndarray, *, start: np.ndarray, inside: np.ndarray, spacing: float) -> np.ndarray:
-    """Shortest travel times over the 26 neighbours of each voxel; infinite where no path leads.
+    """Shortest travel times over the 26 neighbours of each voxel, inf where no path leads, at a speed in mm per unit of time.
 
-    Args:
-        speed: mm per unit of time.
-        start: bool, where time is 0.
-        inside: bool, where paths may run.
-        spacing: mm.
+    Time is 0 where `start` is true; paths run where `inside` is.
     """
     numbers = np.arange(speed.size).reshape(speed.shape)
     cost = spacing / np.maximum(speed, 0.01)
