@@ -68,13 +68,13 @@ def test_a_case_comes_out_as_an_independent_computation_has_it(tmp_path, write_n
         clipped = np.clip(canonical[part], *np.quantile(values, [0.05, 0.95]))
         expected = np.where(brain, (clipped - clipped[brain].mean()) / clipped[brain].std(), 0)[box]
         np.testing.assert_allclose(prepared.image[..., channel], expected, atol=1e-5)
-        assert prepared.facts[f"{MODALITIES[channel]}_p99"] == pytest.approx(np.quantile(values, 0.99))
-        assert prepared.facts[f"{MODALITIES[channel]}_std"] == pytest.approx(values.std())
+        assert prepared.meta["facts"][f"{MODALITIES[channel]}_p99"] == pytest.approx(np.quantile(values, 0.99))
+        assert prepared.meta["facts"][f"{MODALITIES[channel]}_std"] == pytest.approx(values.std())
     np.testing.assert_array_equal(prepared.labels, canonical["seg"][box])
-    assert prepared.facts["brain_fraction"] == pytest.approx(brain.mean())
-    assert prepared.facts["label_2"] == (canonical["seg"] == 2).sum()
-    assert prepared.facts["tumour_cm3"] == pytest.approx((canonical["seg"] > 0).sum() * 3 / 1000)
-    assert prepared.facts["labels"] == "0,1,2,4"
+    assert prepared.meta["facts"]["brain_fraction"] == pytest.approx(brain.mean())
+    assert prepared.meta["facts"]["label_2"] == (canonical["seg"] == 2).sum()
+    assert prepared.meta["facts"]["tumour_cm3"] == pytest.approx((canonical["seg"] > 0).sum() * 3 / 1000)
+    assert prepared.meta["facts"]["labels"] == "0,1,2,4"
     assert prepared.image.flags.c_contiguous
     assert prepared.labels.flags.c_contiguous
 

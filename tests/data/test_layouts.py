@@ -169,7 +169,7 @@ def test_the_order_of_the_modalities_is_that_of_dataset_json(sample, tmp_path):
     first, second = (prepare_case(entry, recipe=Recipe(clip=0.01)) for entry in (case, other))
     np.testing.assert_array_equal(first.image[..., 0], second.image[..., 3])
     np.testing.assert_array_equal(first.image[..., 1], second.image[..., 1])
-    assert first.facts["flair_mean"] == pytest.approx(images["flair"][images["flair"] > 0].mean())
+    assert first.meta["facts"]["flair_mean"] == pytest.approx(images["flair"][images["flair"] > 0].mean())
     (tmp_path / "in/dataset.json").unlink()
     (usual,) = find_cases(tmp_path / "in")
     assert not usual.problems and usual.channels == case.channels
@@ -229,7 +229,7 @@ def test_a_listing_as_json_with_paths_of_its_own(tmp_path):
     (tmp_path / "own name.json").write_text(json.dumps(rows))
     (case,) = find_cases(tmp_path / "own name.json")
     assert (case.name, case.patient, case.grade, case.truth) == ("a", "p", "unknown", None)
-    assert prepare_case(case, recipe=Recipe(clip=0.01)).facts["problem"] == ""
+    assert prepare_case(case, recipe=Recipe(clip=0.01)).meta["facts"]["problem"] == ""
 
 
 def test_a_file_of_a_listing_that_is_not_there_is_named(tmp_path):

@@ -24,7 +24,7 @@ def test_labels_saved_through_a_scale_factor_are_what_they_were(tmp_path, write_
     assert (stored.get_fdata() != np.rint(stored.get_fdata())).any()  # else this test would show nothing
     after = prepare_case(case, recipe=Recipe(clip=0.01))
     np.testing.assert_array_equal(after.labels, before.labels)
-    assert after.facts["labels"] == "0,1,2,4"
+    assert after.meta["facts"]["labels"] == "0,1,2,4"
 
 
 def test_within_a_thousandth_labels_are_rounded():

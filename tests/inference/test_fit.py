@@ -81,7 +81,7 @@ def model(tmp_path, trained, write_nifti_case):
     facts = []
     for seed, name in enumerate(("Brats18_A_1", "Brats18_V_1")):
         [case] = find_cases(write_nifti_case(tmp_path / "cohort", name, seed=seed))
-        facts.append(prepare_case(case, recipe=Recipe(clip=0.01)).facts)
+        facts.append(prepare_case(case, recipe=Recipe(clip=0.01)).meta["facts"])
     data = describe_training({"train": facts[:1], "validation": facts[1:]}, source="cohort")
     record = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**record, "data": asdict(data)}))

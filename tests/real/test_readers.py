@@ -47,10 +47,10 @@ def test_slices_run_upwards_and_columns_to_the_right(cases):
 def test_the_five_label_case_is_its_four_label_twin(cases, tmp_path):
     pair = [cases["HG_0006"], cases["Brats18_2013_20_1"]]
     first, second = (prepare_case(case, recipe=Recipe(clip=0.01)) for case in pair)
-    assert first.facts["voxels_hash"] == second.facts["voxels_hash"]
-    assert (first.facts["labels"], second.facts["labels"]) == ("0,1,2,3,4", "0,1,2,4")
+    assert first.meta["facts"]["voxels_hash"] == second.meta["facts"]["voxels_hash"]
+    assert (first.meta["facts"]["labels"], second.meta["facts"]["labels"]) == ("0,1,2,3,4", "0,1,2,4")
     np.testing.assert_array_equal(first.image, second.image)
-    assert first.facts["tumour_cm3"] == second.facts["tumour_cm3"]
+    assert first.meta["facts"]["tumour_cm3"] == second.meta["facts"]["tumour_cm3"]
     assert first.meta["tumour_outside_box"] == 0
 
 
@@ -75,4 +75,4 @@ def test_z_scores_inside_the_brain(cases):
     np.testing.assert_allclose(inside.mean(axis=0, dtype=np.float64), 0, atol=1e-5)
     np.testing.assert_allclose(inside.std(axis=0, dtype=np.float64), 1, atol=1e-5)
     assert not prepared.image[~prepared.brain].any()
-    assert 0.1 < prepared.facts["brain_fraction"] < 0.25
+    assert 0.1 < prepared.meta["facts"]["brain_fraction"] < 0.25

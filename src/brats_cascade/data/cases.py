@@ -49,7 +49,6 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     """
     from brats_cascade.data.listing import find_listing, read_listing
 
-    source = Path(source)
     releases = _releases(layout, key="data.layout" if from_params else "--layout")
     give = "set data.source to" if from_params else "give"
     listing = find_listing(source) if layout in ("auto", "list") else None

@@ -13,7 +13,7 @@ from brats_cascade import PHANTOM
 from brats_cascade.data.expectations import failing_rules
 from brats_cascade.data.facts import table
 from brats_cascade.data.rule_table import facts_of, plain
-from brats_cascade.data.rules import SPREAD, Row, Rule, Spacing, all_rules, case_rules, in_mm
+from brats_cascade.data.rules import SCAN_RULES, SPREAD, Row, Rule, Spacing, all_rules, in_mm
 from brats_cascade.data.traces import discreet
 from brats_cascade.data.unused import noted_unused
 from brats_cascade.data.verdict import Verdict, write_entry_page
@@ -84,17 +84,14 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
     return verdict
 
 
-def judge_case(facts: Mapping[str, Any], *, truth: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Judges one case by the rules that need no cohort, without Great Expectations.
-
-    `facts` is its row as `prepare_case` returns it; the rules about its ground truth, which a prediction does not need, are
-    applied with `truth`.
+def judge_case(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Judges the scans of one case, whose row `prepare_case` measured, without a cohort and Great Expectations.
 
     Returns:
         Why the validate stage would set it aside, and what it would warn of: reasons without the case's name, each once.
     """
     (row,) = plain(table([facts])).to_dict("records")
-    broken = [rule for rule in case_rules(truth=truth) if rule.broken_by(row)]
+    broken = [rule for rule in SCAN_RULES if rule.broken_by(row)]
     errors, warnings = (
         tuple(dict.fromkeys(rule.reason.format_map(row) for rule in broken if rule.severity == severity))
         for severity in ("critical", "warning")

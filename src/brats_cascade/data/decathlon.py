@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from brats_cascade import MODALITIES
 from brats_cascade.data._file import read_file
@@ -43,16 +42,10 @@ def read_channels(folder: Path) -> tuple[Mapping[str, int], str]:
     if set(channels) != set(MODALITIES) or sorted(channels.values()) != [0, 1, 2, 3]:
         found = ", ".join(f"{place} {name}" for name, place in channels.items())
         return USUAL, f"{path}: expected the modalities FLAIR, T1w, t1gd and T2w, found {found}; download it again"
-    if numbers and not _as_usual(numbers):
+    as_usual = set(numbers) - {0} == set(_LABELS) and "non" not in numbers[3]
+    if numbers and not (as_usual and all(word in numbers[number] for number, word in _LABELS.items())):
         return (
             channels,
             f"{path}: expected labels 1 edema, 2 non-enhancing, 3 enhancing, found {numbers}; use a listing",
         )
     return channels, ""
-
-
-def _as_usual(numbers: Mapping[int, Any]) -> bool:
-    if set(numbers) - {0} != set(_LABELS):
-        return False
-    described = all(word in numbers[number] for number, word in _LABELS.items())
-    return described and "non" not in numbers[3]

@@ -39,12 +39,12 @@ _HOME = (
 
 
 def failing_rules(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> dict[str, list[Rule]]:
-    """Runs the rules and writes the data docs.
+    """Runs the rules and writes the data docs into a folder, made here, whose entry page lies in the folder above.
 
     Args:
         facts: One row per case: text columns without nulls, numbers as float64 (NaN: not known, passes every rule).
         rules: What to check.
-        site: Folder for the data docs; made here. Its entry page lies in the folder above.
+        site: The folder.
 
     Returns:
         Case -> the rules that it breaks, in order; cases that break none are left out.

@@ -32,7 +32,6 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
     Raises:
         ImageError: The file cannot be read, is damaged, or is no volume of numbers with that many axes.
     """
-    path = Path(path)
     data = read_file(path, most=MAX_BYTES)
     _check_format(path, start=data, axes=axes)
     beside: tuple[SourceFile, ...] = ()
@@ -95,7 +94,6 @@ def write_labels(
         UserError: `path` has another suffix, or `like` cannot be read.
         ValueError: The shapes differ.
     """
-    path = Path(path)
     pattern = read_image(like, axes=axes)
     if labels.shape != pattern.array.shape[:3]:
         raise ValueError(f"labels of shape {labels.shape} for {like} of shape {pattern.array.shape}")

@@ -104,7 +104,7 @@ class _Ingest:
     def _row(self, case: Case) -> dict[str, Any]:
         try:
             if self.root is None or self.kept is None:
-                return prepare_case(case, recipe=self.recipe, max_gb=self.max_gb).facts
+                return prepare_case(case, recipe=self.recipe, max_gb=self.max_gb).meta["facts"]
             return self._take(case, self.root, self.kept) or self._make(case, self.root, self.kept)
         except CaseError as error:
             row = {**error.facts, "problem": str(error)}
@@ -120,7 +120,7 @@ class _Ingest:
 
     def _make(self, case: Case, root: Path, kept: Path) -> dict[str, Any]:
         prepared = prepare_case(case, recipe=self.recipe, max_gb=self.max_gb)
-        facts = {**prepared.facts, "stored": True}
+        facts = {**prepared.meta["facts"], "stored": True}
         # Neither places nor times: equal files give equal bytes in the store, wherever and whenever it is made.
         lasting = {key: value for key, value in facts.items() if key not in ("folder", "namesake", "volumes")}
         meta = {**prepared.meta, "facts": lasting}

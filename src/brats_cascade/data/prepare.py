@@ -1,7 +1,7 @@
 """From one case's files to what the networks see, and to the facts its row of the table holds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from brats_cascade.data.memory import check_memory
 from brats_cascade.data.preprocess import bounding_box, brain_mask
 from brats_cascade.data.recipe import AXES
 from brats_cascade.data.standardise import standardise_all
+from brats_cascade.data.store import StoredCase
 from brats_cascade.data.truth import canonical_labels, count_labels, label_facts, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS
@@ -101,21 +102,7 @@ class CaseError(UserError):
         self.facts = dict(facts)
 
 
-@dataclass(frozen=True)
-class PreparedCase:
-    """A case as the networks see it: the arrays and the meta that the store holds, and the case's row of the table.
-
-    In its meta, `shape`, `offset` and `affine` lead back to the case's own grid.
-    """
-
-    image: np.ndarray
-    brain: np.ndarray
-    labels: np.ndarray | None
-    meta: dict[str, Any]
-    facts: dict[str, Any]
-
-
-def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb: float = MAX_GB) -> PreparedCase:
+def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb: float = MAX_GB) -> StoredCase:
     """Reads a case, checks it, and preprocesses it (paper section 4).
 
     Without `with_truth` the truth stays unread, as for a prediction. `max_gb` is the memory that the case may take.
@@ -134,7 +121,7 @@ def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb:
         raise CaseError(message if message.startswith(case.name) else f"{case.name}: {message}", facts=facts) from None
 
 
-def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, Any]) -> PreparedCase:
+def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, Any]) -> StoredCase:
     images, volumes = _read(case, with_truth=with_truth, facts=facts)
     affine = images[MODALITIES[0]].affine
     spacing = canonical_spacing(affine)
@@ -177,12 +164,12 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         "tumour_outside_box": lost,
         "facts": facts,
     }
-    return PreparedCase(
+    return StoredCase(
+        name=case.name,
         image=np.ascontiguousarray(image.transpose(*order, 3)),
         brain=np.ascontiguousarray(inside.transpose(order)),
         labels=None if labels is None else np.ascontiguousarray(labels.transpose(order)),
         meta=meta,
-        facts=facts,
     )
 
 

@@ -1,29 +1,17 @@
 """Everything this project knows about a release: adding one is adding an entry to RELEASES (REFERENCE.md section 6)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 
 from brats_cascade import MODALITIES, PHANTOM
 
 # Stands for a file that holds all four modalities along its fourth axis.
 ALL_FOUR = "all four"
 # Names of the folders that sort cases by grade, and what case names have for it.
-GRADE_FOLDERS: Mapping[str, str] = MappingProxyType({"HGG": "high", "HG": "high", "LGG": "low", "LG": "low"})
-
-
-def _folder_name(folder: Path) -> str:
-    return folder.name
-
-
-def _numbered_name(folder: Path) -> str:
-    """BRATS 2013 numbers its cases anew in each group: HG_0001, LG_0001, simulated_HG_0001."""
-    group = [folder.parent.name] if folder.parent.name in GRADE_FOLDERS else []
-    simulated = ["simulated"] if "Synthetic_Data" in folder.parts else []
-    return "_".join([*simulated, *group, folder.name])
+GRADE_FOLDERS = {"HGG": "high", "HG": "high", "LGG": "low", "LG": "low"}
 
 
 def _files_named(joint: str, *names: str) -> dict[str, str]:
@@ -52,7 +40,7 @@ class Release:
         case: What the name of a case's folder looks like.
         patient: Its first group, matched on the whole case name, is the patient; where it does not match, every case is
             a patient of its own.
-        name_of: The case's folder -> the case's name.
+        numbered_anew: In each group of cases, as by BRATS 2013: the names of the groups are then part of a case's name.
         grade: Its first group, matched on the start of the case's name, is a key of GRADE_FOLDERS; "" where names do
             not tell the grade.
         own_folder: False where the cases share one folder: then `{case}` is the case's name, looked for in `files`.
@@ -66,7 +54,7 @@ class Release:
     also: Mapping[str, str] = field(default_factory=dict)
     case: str = r"[^/]+"
     patient: str = r"(.+)"
-    name_of: Callable[[Path], str] = field(default=_folder_name)
+    numbered_anew: bool = False
     grade: str = ""
     own_folder: bool = True
 
@@ -105,6 +93,14 @@ class Release:
         """The path, below the case's folder, at which a modality or the truth is looked for."""
         return self.files[part].replace("{case}", stem) + self.suffixes[0]
 
+    def name_of(self, folder: Path) -> str:
+        """The name of the case in a folder, such as HG_0001 or simulated_HG_0001 where cases are numbered anew."""
+        if not self.numbered_anew:
+            return folder.name
+        group = [folder.parent.name] if folder.parent.name in GRADE_FOLDERS else []
+        simulated = ["simulated"] if "Synthetic_Data" in folder.parts else []
+        return "_".join([*simulated, *group, folder.name])
+
     def grade_of(self, name: str) -> str:
         """The grade that a case's name tells, or "unknown"."""
         match = re.match(self.grade, name, re.IGNORECASE) if self.grade else None
@@ -125,80 +121,78 @@ _NIFTI = (".nii.gz", ".nii")
 _BRATS17_FILES = _files_named("_", "flair", "t1", "t1ce", "t2", "seg")
 
 # The first release whose pattern a file matches owns it: the particular ones come before the general one.
-RELEASES: Mapping[str, Release] = MappingProxyType(
-    {
-        release.name: release
-        for release in (
-            Release(
-                name="brats2012",
-                layout="BRATS_HG0001/BRATS_HG0001_{FLAIR,T1,T1C,T2,truth}.mha",
-                scheme="edema-core",
-                files=_files_named("_", "FLAIR", "T1", "T1C", "T2", "truth"),
-                suffixes=(".mha",),
-                case=r"(?:Sim)?BRATS_[HL]G\d+",
-                grade=r"(?:Sim)?BRATS_([HL]G)",
-            ),
-            # The layout of BRATS 2013; "Phantom" in its names keeps synthetic patients apart from real ones.
-            Release(
-                name=PHANTOM,
-                layout="Image_Data/{HG,LG}/0001/VSD.Phantom.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
-                scheme="five",
-                files=_files_of_vsd("VSD.Phantom*"),
-                suffixes=(".mha",),
-                name_of=_numbered_name,
-            ),
-            Release(
-                name="brats2013",
-                layout="{Image_Data,Synthetic_Data}/{HG,LG}/0001/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
-                scheme="five",
-                files=_files_of_vsd("VSD.*"),
-                suffixes=(".mha",),
-                name_of=_numbered_name,
-            ),
-            Release(
-                name="brats2015",
-                layout="{HGG,LGG}/brats_X/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}.N/*.mha",
-                scheme="five",
-                files=_files_of_vsd("VSD.*", ending=".*"),
-                suffixes=(".mha",),
-                patient=r"(brats_.+_pat\d+)_\d+",
-            ),
-            Release(
-                name="brats2021",
-                layout="BraTS2021_X/BraTS2021_X_{flair,t1,t1ce,t2,seg}.nii.gz",
-                scheme="merged",
-                files=_BRATS17_FILES,
-                suffixes=_NIFTI,
-                case=r"BraTS2021_\d+",
-            ),
-            Release(
-                name="brats2023",
-                layout="BraTS-GLI-X-T/BraTS-GLI-X-T-{t2f,t1n,t1c,t2w,seg}.nii.gz",
-                scheme="merged-2023",
-                files=_files_named("-", "t2f", "t1n", "t1c", "t2w", "seg"),
-                suffixes=_NIFTI,
-                patient=r"(BraTS-[A-Z]+-\d+)-\d+",
-            ),
-            Release(
-                name="decathlon",
-                layout="imagesT{r,s}/BRATS_001.nii.gz of four axes, labelsTr/BRATS_001.nii.gz, dataset.json",
-                scheme="decathlon",
-                files={ALL_FOUR: "imagesT*/{case}", "truth": "labelsT*/{case}"},
-                suffixes=_NIFTI,
-                case=r"BRATS_\d+",
-                own_folder=False,
-            ),
-            # Patients are not those of BraTS 2020: its names end in the patient's number, not in a time point. The truth
-            # of its case 355 has kept a name from before the release, W39_1998.09.19_Segm.nii.
-            Release(
-                name="brats2017",
-                layout="{HGG,LGG}/X/X_{flair,t1,t1ce,t2,seg}.nii.gz",
-                scheme="merged",
-                files=_BRATS17_FILES,
-                suffixes=_NIFTI,
-                also={"truth": "*_Segm"},
-                patient=r"(BraTS1[789]_.+)_\d+",
-            ),
-        )
-    }
-)
+RELEASES: Mapping[str, Release] = {
+    release.name: release
+    for release in (
+        Release(
+            name="brats2012",
+            layout="BRATS_HG0001/BRATS_HG0001_{FLAIR,T1,T1C,T2,truth}.mha",
+            scheme="edema-core",
+            files=_files_named("_", "FLAIR", "T1", "T1C", "T2", "truth"),
+            suffixes=(".mha",),
+            case=r"(?:Sim)?BRATS_[HL]G\d+",
+            grade=r"(?:Sim)?BRATS_([HL]G)",
+        ),
+        # The layout of BRATS 2013; "Phantom" in its names keeps synthetic patients apart from real ones.
+        Release(
+            name=PHANTOM,
+            layout="Image_Data/{HG,LG}/0001/VSD.Phantom.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
+            scheme="five",
+            files=_files_of_vsd("VSD.Phantom*"),
+            suffixes=(".mha",),
+            numbered_anew=True,
+        ),
+        Release(
+            name="brats2013",
+            layout="{Image_Data,Synthetic_Data}/{HG,LG}/0001/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
+            scheme="five",
+            files=_files_of_vsd("VSD.*"),
+            suffixes=(".mha",),
+            numbered_anew=True,
+        ),
+        Release(
+            name="brats2015",
+            layout="{HGG,LGG}/brats_X/VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}.N/*.mha",
+            scheme="five",
+            files=_files_of_vsd("VSD.*", ending=".*"),
+            suffixes=(".mha",),
+            patient=r"(brats_.+_pat\d+)_\d+",
+        ),
+        Release(
+            name="brats2021",
+            layout="BraTS2021_X/BraTS2021_X_{flair,t1,t1ce,t2,seg}.nii.gz",
+            scheme="merged",
+            files=_BRATS17_FILES,
+            suffixes=_NIFTI,
+            case=r"BraTS2021_\d+",
+        ),
+        Release(
+            name="brats2023",
+            layout="BraTS-GLI-X-T/BraTS-GLI-X-T-{t2f,t1n,t1c,t2w,seg}.nii.gz",
+            scheme="merged-2023",
+            files=_files_named("-", "t2f", "t1n", "t1c", "t2w", "seg"),
+            suffixes=_NIFTI,
+            patient=r"(BraTS-[A-Z]+-\d+)-\d+",
+        ),
+        Release(
+            name="decathlon",
+            layout="imagesT{r,s}/BRATS_001.nii.gz of four axes, labelsTr/BRATS_001.nii.gz, dataset.json",
+            scheme="decathlon",
+            files={ALL_FOUR: "imagesT*/{case}", "truth": "labelsT*/{case}"},
+            suffixes=_NIFTI,
+            case=r"BRATS_\d+",
+            own_folder=False,
+        ),
+        # Patients are not those of BraTS 2020: its names end in the patient's number, not in a time point. The truth
+        # of its case 355 has kept a name from before the release, W39_1998.09.19_Segm.nii.
+        Release(
+            name="brats2017",
+            layout="{HGG,LGG}/X/X_{flair,t1,t1ce,t2,seg}.nii.gz",
+            scheme="merged",
+            files=_BRATS17_FILES,
+            suffixes=_NIFTI,
+            also={"truth": "*_Segm"},
+            patient=r"(BraTS1[789]_.+)_\d+",
+        ),
+    )
+}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.facts import COLUMNS
-from brats_cascade.data.rules import case_rules
+from brats_cascade.data.rules import SCAN_RULES, TRUTH_RULES
 from brats_cascade.labels import LABELS, REGIONS, SCHEMES
 
 
@@ -51,7 +51,7 @@ def _twins(facts: pd.DataFrame) -> pd.Series:
 
     Of the rows with one hash the first by name stays, those that no rule sets aside before the others.
     """
-    critical = [rule for rule in case_rules(truth=True) if rule.severity == "critical"]
+    critical = [rule for rule in (*SCAN_RULES, *TRUTH_RULES) if rule.severity == "critical"]
     sound = [not any(rule.broken_by(row) for rule in critical) for row in facts.to_dict("records")]
     usable = pd.Series(sound, index=facts.index) & ~facts["case"].duplicated(keep=False)
     order = facts.assign(_later=~usable).sort_values(["_later", "case", "folder"], kind="stable")

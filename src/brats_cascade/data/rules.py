@@ -101,7 +101,7 @@ def _of_intensities(name: str) -> tuple[Rule, ...]:
 
 
 _BRAIN = f"{BRAIN_FRACTION[0]:.0%} to {BRAIN_FRACTION[1]:.0%}"
-_SCANS = (
+SCAN_RULES = (
     _equals("problem", "", text="Every file of the case can be read.", reason="{problem}"),
     _equals(
         "modalities",
@@ -142,7 +142,7 @@ _SCANS = (
         for column in _SPACINGS
     ),
 )
-_TRUTH = (
+TRUTH_RULES = (
     _equals(
         "unknown_labels",
         "",
@@ -180,19 +180,11 @@ _TRUTH = (
 )
 
 
-def case_rules(*, truth: bool) -> tuple[Rule, ...]:
-    """The rules that a case meets or breaks whatever cohort it is in; those about its ground truth only on demand."""
-    return (*_SCANS, *_TRUTH) if truth else _SCANS
-
-
-def all_rules(*, spacing: Spacing = (1.0, 1.0, 1.0)) -> tuple[Rule, ...]:
-    """Every rule; a case's reasons are listed in this order.
-
-    Args:
-        spacing: What most cases of the cohort have, mm, along slices, rows and columns.
-    """
+def all_rules(*, spacing: Spacing) -> tuple[Rule, ...]:
+    """Every rule, given the spacing that most cases of the cohort have; a case's reasons are listed in this order."""
     return (
-        *case_rules(truth=True),
+        *SCAN_RULES,
+        *TRUTH_RULES,
         *(
             _between(
                 column,

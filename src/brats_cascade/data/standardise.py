@@ -100,7 +100,7 @@ def standardise_all(
         voxels: Of the whole volume.
         spacing: mm, along slices, rows and columns.
         recipe: Clipping, N4 and z-score; its axis is left to the caller.
-        facts: Takes the intensities' statistics.
+        facts: Takes the statistics.
 
     Returns:
         float32 (slices, rows, columns, modalities), exactly 0 outside the brain, and a hash of the raw voxels.

@@ -32,9 +32,10 @@ ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that
 
 @dataclass(frozen=True)
 class StoredCase:
-    """One case of the store; its arrays are as the module says, memory-mapped and read-only.
+    """A case as the networks see it; its arrays are as the module says, and memory-mapped where they come from the store.
 
-    In its meta, `shape` is that of the whole volume, `offset` the box's first voxel in it, `spacing` in mm.
+    In its meta, `shape` is that of the whole volume, `offset` the box's first voxel in it, `spacing` in mm, and `facts` the
+    case's row of the per-case table; `shape`, `offset` and `affine` lead back to the case's own grid.
     """
 
     name: str
@@ -149,7 +150,6 @@ def open_case(folder: Path) -> StoredCase:
     Raises:
         UserError: The folder holds no whole case.
     """
-    folder = Path(folder)
     meta = read_meta(folder)
     try:
         if meta is None:

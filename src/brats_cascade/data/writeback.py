@@ -44,7 +44,6 @@ def write_segmentation(
     *,
     case: Case,
     meta: Mapping[str, Any],
-    signed: bool = False,
     options: str = "",
     misfits: Iterable[str] = (),
 ) -> None:
@@ -57,9 +56,8 @@ def write_segmentation(
         labels_cropped: Labels (slices, rows, columns).
         case: The case.
         meta: The case's meta.
-        signed: Whether to put `signature` into a NIfTI header.
-        options: As in `signature`.
-        misfits: Keys of MISFITS to put behind it.
+        options: As in `signature`, which a NIfTI header holds.
+        misfits: Keys of MISFITS, behind it.
 
     Raises:
         UserError: The case's files cannot be read any more, or `path` has another suffix.
@@ -68,7 +66,7 @@ def write_segmentation(
     like = case.images[MODALITIES[0]]
     axes = 4 if case.channels else 3
     words = ",".join(word for word in MISFITS if word in misfits)
-    note = f"{signature(labels, options=options)} {words}".rstrip() if signed else ""
+    note = f"{signature(labels, options=options)} {words}".rstrip()
     write_labels(path, labels, like=like, axes=axes, note=note, scheme=case.scheme)
 
 

@@ -70,7 +70,6 @@ def write_prediction(
             prediction.labels,
             case=case,
             meta=prediction.prepared.meta,
-            signed=True,
             options=options,
             misfits=[misfit.kind for misfit in prediction.misfits],
         ),

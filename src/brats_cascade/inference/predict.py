@@ -8,7 +8,8 @@ import numpy as np
 from brats_cascade import MAX_GB
 from brats_cascade.data.case import Case
 from brats_cascade.data.checks import judge_case
-from brats_cascade.data.prepare import PreparedCase, prepare_case
+from brats_cascade.data.prepare import prepare_case
+from brats_cascade.data.store import StoredCase
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import Misfit, all_misfits, describe_misfits
 from brats_cascade.inference.postprocess import OFF, Thresholds
@@ -30,7 +31,7 @@ class Prediction:
         warnings: What the rules of the data check warn of, without the case's name.
     """
 
-    prepared: PreparedCase
+    prepared: StoredCase
     labels: np.ndarray
     probabilities: np.ndarray
     misfits: tuple[Misfit, ...] = ()
@@ -71,10 +72,10 @@ def predict_case(
     for member in members:
         check_fit(member.contract, case=case, allow_merged=allow_merged)
     prepared = prepare_case(case, recipe=Recipe(**members[0].contract.preprocessing), with_truth=False, max_gb=max_gb)
-    errors, warnings = judge_case({**prepared.facts, "problem": ""})  # problems that are left are the truth's
+    errors, warnings = judge_case({**prepared.meta["facts"], "problem": ""})  # problems that are left are the truth's
     if errors:
         raise UserError(f"{case.name}: {'; '.join(errors)}")
-    misfits = all_misfits((member.contract for member in members), facts=prepared.facts)
+    misfits = all_misfits((member.contract for member in members), facts=prepared.meta["facts"])
     if strict and misfits:
         raise UserError(f"{case.name}: {describe_misfits(misfits)}; give another --model, or leave out --strict")
     spacing = prepared.meta["spacing"]
