@@ -11,7 +11,7 @@ from hostile_names import HOSTILE
 from brats_cascade.data.cases import find_cases, search
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import ingest, survey
-from brats_cascade.data.names import LONGEST, note_names, noted_names, safe_id
+from brats_cascade.data.names import LONGEST, safe_id
 from brats_cascade.data.stops import dvc_stops_at
 from brats_cascade.errors import UserError, start_log
 from brats_cascade.evaluation.pairing import pair_labels
@@ -66,11 +66,11 @@ def test_a_cohort_with_hostile_names_is_ingested_and_its_pages_run_nothing(tmp_p
     stores = {"root": tmp_path / "volumes", "kept": tmp_path / "kept"}
     table = ingest(found.cases, recipe=Recipe(clip=0.01), workers=1, **stores)
     assert int(table["stored"].sum()) == len(HOSTILE) - 3
-    note_names(table, cases=found.cases)
+    table.attrs = found.notes()
     table.to_parquet(tmp_path / "cases.parquet")
     again = pd.read_parquet(tmp_path / "cases.parquet")
-    assert noted_names(again)["50-28fdae8deae3"] == "50%"
-    assert len(noted_names(again)) == len(HOSTILE)
+    assert again.attrs["names"]["50-28fdae8deae3"] == "50%"
+    assert len(again.attrs["names"]) == len(HOSTILE)
     verdict = judge_cases(again, docs=tmp_path / "docs")
     assert len(verdict.set_aside) == 3
     pages = list((tmp_path / "docs").rglob("*.html"))

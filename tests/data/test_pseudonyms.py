@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from tiny import ROOT
 
-from brats_cascade.data.names import ATTRIBUTE, PRIVATE
 from brats_cascade.data.pseudonyms import FILE, VARIABLE, pseudonym, read_key
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
@@ -61,8 +60,8 @@ def test_names_stay_in_the_local_table(tmp_path, write_nifti_case, params, monke
     split(project, params)
     table = pd.read_parquet(project.cases)
     key = read_key(root)
-    assert table.attrs[PRIVATE][pseudonym("quiet", key=key)] == "quiet" and ATTRIBUTE not in table.attrs
-    assert {"Smith_John.Keller Anna", "50% Doe", "Keller_Jane"} < set(table.attrs[PRIVATE].values())
+    assert table.attrs["originals"][pseudonym("quiet", key=key)] == "quiet" and "names" not in table.attrs
+    assert {"Smith_John.Keller Anna", "50% Doe", "Keller_Jane"} < set(table.attrs["originals"].values())
     assert table["case"].str.fullmatch("id-[0-9a-f]{12}").all() and table["patient"].str.startswith("id-").all()
     assert int(table["stored"].sum()) == 5
     verdict = read_json(project.verdict)

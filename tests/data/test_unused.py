@@ -12,7 +12,6 @@ from brats_cascade.commands.check import run
 from brats_cascade.data.cases import find_cases, search
 from brats_cascade.data.checks import judge_cases
 from brats_cascade.data.ingest import survey
-from brats_cascade.data.unused import note_unused
 from brats_cascade.errors import UserError
 
 
@@ -58,7 +57,7 @@ def test_the_counts_add_up_in_the_table_the_verdict_and_its_page(tmp_path, monke
 
     found = search(source)
     table = survey(found.cases, workers=1)
-    note_unused(table, unused=found.unused)
+    table.attrs = found.notes()
     table.to_parquet(tmp_path / "cases.parquet", index=False)  # as between the stages ingest and validate
     verdict = judge_cases(pd.read_parquet(tmp_path / "cases.parquet"), docs=tmp_path / "docs")
     kept = json.loads(json.dumps(verdict.as_dict()))

@@ -13,7 +13,7 @@ from brats_cascade.data.checks import judge_cases, mixed_labels
 from brats_cascade.data.ingest import survey
 from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
 from brats_cascade.data.stops import dvc_overlooks, dvc_stops_at
-from brats_cascade.data.unused import by_reason, note_unused
+from brats_cascade.data.unused import by_reason
 from brats_cascade.data.verdict import Verdict
 from brats_cascade.report.text import text_table
 
@@ -32,7 +32,7 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1, max_gb: float = M
     """
     found = search(Path(path), layout=layout)
     facts = survey(found.cases, workers=workers, max_gb=max_gb)
-    note_unused(facts, unused=found.unused)
+    facts.attrs = found.notes()
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))
     text, stops = render(facts, verdict=verdict), dvc_stops_at(Path(path))

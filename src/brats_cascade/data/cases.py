@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
@@ -24,6 +25,15 @@ class Found:
 
     cases: list[Case]
     unused: tuple[Unused, ...]
+
+    def notes(self, *, private: bool = False) -> dict[str, Any]:
+        """For the attributes of the per-case table, which Parquet keeps: the volumes of no case, and what ids stand for.
+
+        Original names are under "names", which pages show, or where they are private under "originals".
+        """
+        unused = [{"file": printable(each.path.as_posix()), "reason": printable(each.reason)} for each in self.unused]
+        called = {case.name: printable(case.called) for case in self.cases if case.called}
+        return {"unused": unused, **({"originals" if private else "names": called} if called else {})}
 
 
 def find_cases(source: Path, *, layout: str = "auto", from_params: bool = False) -> list[Case]:

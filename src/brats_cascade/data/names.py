@@ -7,17 +7,7 @@ that are fit for all of these stay as they are; any other is replaced by an id, 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-from brats_cascade.data.case import Case
-from brats_cascade.errors import printable
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-ATTRIBUTE = "names"  # of the per-case table; Parquet keeps it
-PRIVATE = "originals"  # likewise, of cases that go by pseudonyms
 LONGEST = 160  # bytes; a file's name may have 255, and what is put before and behind a case's name needs up to 60
 DIGITS = 12  # of the digest in an id
 _STEM = 30  # characters of the original that an id shows at most
@@ -37,18 +27,3 @@ def safe_id(name: str) -> str:
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
     stem = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_")[:_STEM]
     return f"{stem or 'case'}-{digest}"
-
-
-def note_names(table: "pd.DataFrame", *, cases: Iterable[Case], attribute: str = ATTRIBUTE) -> None:
-    """Puts the original names of cases that go by an id into the attributes of the per-case table.
-
-    Pages show those under ATTRIBUTE; those under PRIVATE stay in the table.
-    """
-    called = {case.name: printable(case.called) for case in cases if case.called}
-    if called:
-        table.attrs[attribute] = called
-
-
-def noted_names(table: "pd.DataFrame") -> Mapping[str, str]:
-    """Id -> original name, as `note_names` put them there."""
-    return dict(table.attrs.get(ATTRIBUTE, {}))

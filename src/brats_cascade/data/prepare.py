@@ -16,9 +16,9 @@ from brats_cascade.data.preprocess import bounding_box, brain_mask
 from brats_cascade.data.recipe import AXES
 from brats_cascade.data.standardise import standardise_all
 from brats_cascade.data.store import StoredCase
-from brats_cascade.data.truth import canonical_labels, count_labels, label_facts, whole_labels
+from brats_cascade.data.truth import count_labels, label_facts, whole_labels
 from brats_cascade.errors import UserError
-from brats_cascade.labels import LABELS
+from brats_cascade.labels import LABELS, SCHEMES, recode
 from brats_cascade.params import Recipe
 
 # Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
@@ -137,7 +137,7 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
     inside = np.ascontiguousarray(brain[box])
     labels, lost = None, 0
     if "truth" in images:
-        labels = canonical_labels(volumes["truth"][box], scheme=case.scheme)
+        labels = recode(volumes["truth"][box], table=SCHEMES[case.scheme].to_canonical)
         counted = label_facts(found, labels=labels, brain=inside, scheme=case.scheme, voxel_mm3=float(np.prod(spacing)))
         lost = sum(counted[f"label_{label}"] for label in LABELS if label) - int(np.count_nonzero(labels))
         facts.update(counted)

@@ -27,11 +27,6 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     return first, second, third
 
 
-def clip_values(values: np.ndarray, *, limits: tuple[float, float]) -> np.ndarray:
-    """A float32 copy with every intensity brought inside the limits."""
-    return values.astype(np.float32).clip(np.float32(limits[0]), np.float32(limits[1]))
-
-
 def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:
     """float32 intensities minus their mean, over their standard deviation.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.facts import STATISTICS
-from brats_cascade.data.preprocess import clip_values, z_score
+from brats_cascade.data.preprocess import z_score
 from brats_cascade.errors import UserError
 from brats_cascade.params import Recipe
 
@@ -119,7 +119,7 @@ def standardise_all(
         *quantiles, lowest, highest = found.quantiles
         numbers = (found.low, *quantiles, found.high, found.mean, found.deviation)
         facts.update(zip((f"{modality}_{name}" for name in STATISTICS), numbers, strict=True))
-        clipped = clip_values(values, limits=(lowest, highest))
+        clipped = values.astype(np.float32).clip(np.float32(lowest), np.float32(highest))
         zeros = voxels - places.size if recipe.zscore == "volume" else 0
         try:
             image[places, channel] = z_score(clipped, zeros=zeros)  # before N4, which makes a constant vary

@@ -85,14 +85,6 @@ def schemes_with(found: Iterable[int]) -> list[str]:
     return [name for name, scheme in SCHEMES.items() if set(found) <= set(scheme.to_canonical)]
 
 
-def canonical_labels(truth: np.ndarray, *, scheme: str) -> np.ndarray:
-    """Translates a truth that count_labels has let pass to uint8 canonical labels."""
-    lookup = np.zeros(256, dtype=np.uint8)
-    for own, canonical in SCHEMES[scheme].to_canonical.items():
-        lookup[own] = canonical
-    return lookup[truth.astype(np.uint8)]
-
-
 def label_facts(
     found: Mapping[int, int], *, labels: np.ndarray, brain: np.ndarray, scheme: str, voxel_mm3: float
 ) -> dict[str, Any]:

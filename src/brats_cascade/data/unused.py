@@ -14,8 +14,6 @@ from brats_cascade.errors import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-ATTRIBUTE = "unused"  # of the per-case table; Parquet keeps it
-
 DEEPEST = 100  # levels below the source
 
 # Formats that are read.
@@ -91,16 +89,9 @@ def by_reason(unused: Iterable[Unused]) -> list[str]:
     ]
 
 
-def note_unused(table: "pd.DataFrame", *, unused: Iterable[Unused]) -> None:
-    """Puts the volumes that belong to no case into the attributes of the per-case table."""
-    table.attrs[ATTRIBUTE] = [
-        {"file": printable(volume.path.as_posix()), "reason": printable(volume.reason)} for volume in unused
-    ]
-
-
 def noted_unused(table: "pd.DataFrame") -> list[Unused]:
-    """The volumes that `note_unused` put there."""
-    return [Unused(Path(entry["file"]), entry["reason"]) for entry in table.attrs.get(ATTRIBUTE, [])]
+    """The volumes that belong to no case, as `cases.Found.notes` puts them into the attributes of the per-case table."""
+    return [Unused(Path(entry["file"]), entry["reason"]) for entry in table.attrs.get("unused", [])]
 
 
 def walk(source: Path, *, closed: Callable[[OSError], object]) -> Iterator[Path]:

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from brats_cascade.data.expectations import STYLE
-from brats_cascade.data.names import noted_names
 from brats_cascade.data.unused import Unused, by_reason
 from brats_cascade.pages import render
 from brats_cascade.shared import write_text
@@ -85,7 +84,7 @@ def write_entry_page(docs: Path, *, cases: pd.DataFrame, verdict: Verdict) -> No
         package="brats_cascade.data",
         style=STYLE,
         rows=rows,
-        called=noted_names(cases),
+        called=cases.attrs.get("names", {}),
         words=WORDS,
         used=len(verdict.accepted),
         notes=(*verdict.notes, *verdict.traces),

@@ -4,11 +4,10 @@ import logging
 
 from brats_cascade.data.cases import search
 from brats_cascade.data.ingest import ingest as ingest_cases
-from brats_cascade.data.names import ATTRIBUTE, PRIVATE, note_names
 from brats_cascade.data.pseudonyms import read_key, under_pseudonyms, without_names
 from brats_cascade.data.stops import dvc_overlooks
 from brats_cascade.data.traces import discreet
-from brats_cascade.data.unused import by_reason, note_unused
+from brats_cascade.data.unused import by_reason
 from brats_cascade.params import Params
 from brats_cascade.project import Project
 from brats_cascade.shared import written_whole
@@ -31,14 +30,13 @@ def ingest(project: Project, params: Params) -> None:
         keep_gb=options.keep_gb,
         max_gb=options.max_gb,
     )
-    note_unused(table, unused=found.unused)
     if params.data.pseudonyms:
         cases = {case.name: case for case in found.cases}
         table["problem"] = [
             without_names(problem, case=cases[name], name=name)
             for name, problem in zip(table["case"], table["problem"], strict=True)
         ]
-    note_names(table, cases=found.cases, attribute=PRIVATE if params.data.pseudonyms else ATTRIBUTE)
+    table.attrs = found.notes(private=params.data.pseudonyms)
     with written_whole(project.cases) as draft:
         table.to_parquet(draft, index=False)
     for line in by_reason(found.unused):
