@@ -24,7 +24,7 @@ from brats_cascade.data.decathlon import read_channels
 from brats_cascade.data.images import ImageError, read_header, read_image
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.listing import read_listing
-from brats_cascade.data.memory import PER_VOXEL, check_memory
+from brats_cascade.data.prepare import PER_VOXEL, check_memory
 from brats_cascade.data.writeback import read_scheme
 from brats_cascade.errors import UserError
 from brats_cascade.params import Recipe

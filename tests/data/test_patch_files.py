@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from brats_cascade.data import patch_files
 from brats_cascade.data.census import count_voxels
 from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import draw_patch_sets
@@ -22,10 +23,11 @@ def store(tmp_path, rng):
 
 
 @pytest.mark.parametrize("size", [1, 5, 6, 13])
-def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, size):
+def test_shards_hold_what_a_naive_cut_gives(store, tmp_path, monkeypatch, size):
+    monkeypatch.setattr(patch_files, "SHARD", 40)
     folders = [store / name for name in "ab"]
     table = draw_patch_sets(folders, census=count_voxels(folders, classes=range(5)), phase2=100, seed=0)["phase2"]
-    files = write_patch_files(table, volumes=store, out=tmp_path / "out", name="phase2", size=size, seed=3, shard=40)
+    files = write_patch_files(table, volumes=store, out=tmp_path / "out", name="phase2", size=size, seed=3)
     paths = sorted((tmp_path / "out").glob("phase2-*.npz"))
     assert files == len(paths) == 3
     shards = [dict(np.load(path)) for path in paths]

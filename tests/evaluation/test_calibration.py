@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brats_cascade.data.store import StoredCase
-from brats_cascade.drawing.agreement import reliability_diagram
+from brats_cascade.drawing.figures import reliability_diagram
 from brats_cascade.evaluation.calibration import BINS, Calibration, fit_temperature, joined, reliability
 from brats_cascade.inference.segment import scaled
 

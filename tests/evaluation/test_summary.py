@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brats_cascade.drawing.agreement import bland_altman
+from brats_cascade.drawing.figures import bland_altman
 from brats_cascade.evaluation.lesions import LESION_COUNTS, LESION_MEANS, score_lesions
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.evaluation.summary import bootstrap_interval, flatten, pick_cases, summarise, volume_agreement

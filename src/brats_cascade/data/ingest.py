@@ -16,8 +16,7 @@ from brats_cascade import MAX_GB
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
 from brats_cascade.data.kept import kept_cases, key_of, trim
-from brats_cascade.data.memory import check_memory
-from brats_cascade.data.prepare import VERSION, CaseError, prepare_case
+from brats_cascade.data.prepare import VERSION, CaseError, check_memory, prepare_case
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
 from brats_cascade.data.traces import traces_of

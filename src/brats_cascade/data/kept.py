@@ -19,7 +19,7 @@ from typing import Any
 
 from brats_cascade.data.store import ARRAYS, delete_case, list_cases, read_meta
 
-CACHE = Path(".dvc/cache/files/md5")  # where DVC keeps a file under the MD5 of its content
+CACHE = ".dvc/cache/files/md5"  # in a project: where DVC keeps a file under the MD5 of its content
 DRAFT_SECONDS = 24 * 3600.0  # a draft that nobody has touched for that long belongs to a process that was killed
 
 
@@ -37,7 +37,7 @@ def kept_cases(kept: Path, *, name: str) -> Iterable[tuple[Path, dict[str, Any]]
             yield kept / name / key, meta
 
 
-def share_with_dvc(kept: Path, *, cache: Path = CACHE) -> None:
+def share_with_dvc(kept: Path, *, cache: Path) -> None:
     """Replaces kept files that DVC's cache holds, too, by links to these; does nothing where that cannot be."""
     for folder in _folders(kept):
         for file, md5 in (read_meta(folder) or {}).get(ARRAYS, {}).items():

@@ -14,9 +14,7 @@ from brats_cascade.shared import write_json, written_whole
 SHARD = 4096  # patches in a file; 65x65 of 4 modalities make 276 MB
 
 
-def write_patch_files(
-    table: pd.DataFrame, *, volumes: Path, out: Path, name: str, size: int, seed: int, shard: int = SHARD
-) -> int:
+def write_patch_files(table: pd.DataFrame, *, volumes: Path, out: Path, name: str, size: int, seed: int) -> int:
     """Writes a patch set as uncompressed NPZ shards, in a random order; returns how many.
 
     A shard `{name}-00000.npz` holds `image` float32 (n, size, size, modalities), `label` uint8 (n,), and each patch's
@@ -30,13 +28,12 @@ def write_patch_files(
         name: Of the set.
         size: Side of a patch, pixels.
         seed: Of the order.
-        shard: Patches in a file.
     """
     order = np.random.default_rng([seed, size]).permutation(len(table))
     shuffled = table.iloc[order].reset_index(drop=True)
     files = 0
-    for start in range(0, len(shuffled), shard):
-        part = shuffled.iloc[start : start + shard]
+    for start in range(0, len(shuffled), SHARD):
+        part = shuffled.iloc[start : start + SHARD]
         images = np.zeros((len(part), size, size, len(MODALITIES)), dtype=np.float32)
         # one case is open at a time, and its slices are visited in the order they lie on the disk
         for case, rows in part.groupby("case", sort=True):

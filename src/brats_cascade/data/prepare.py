@@ -1,5 +1,6 @@
 """From one case's files to what the networks see, and to the facts its row of the table holds."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,7 @@ import numpy as np
 from brats_cascade import MAX_GB, MODALITIES
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
-from brats_cascade.data.images import Image, canonical_spacing, read_image, to_canonical
-from brats_cascade.data.memory import check_memory
+from brats_cascade.data.images import Image, canonical_spacing, read_header, read_image, to_canonical
 from brats_cascade.data.preprocess import bounding_box, brain_mask
 from brats_cascade.data.recipe import AXES
 from brats_cascade.data.standardise import standardise_all
@@ -23,6 +23,30 @@ from brats_cascade.params import Recipe
 
 # Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
 VERSION = 4
+PER_VOXEL = 64  # bytes of memory, beside those of the files: up to 62 with N4 and a brain that fills the volume
+
+
+def check_memory(case: Case, *, max_gb: float, with_truth: bool = True) -> None:
+    """Refuses a case that would take more than so many gigabytes; of each file only the header is read.
+
+    Raises:
+        UserError: It would, or a header cannot be read.
+    """
+    axes = 4 if case.channels else 3
+    scans = dict.fromkeys(case.images[modality] for modality in MODALITIES)
+    headers = {path: read_header(path, axes=axes) for path in scans}
+    if with_truth and case.truth is not None:
+        headers[case.truth] = read_header(case.truth)
+    shapes = {path: header.shape[:3] for path, (header, _) in headers.items()}
+    path, shape = max(shapes.items(), key=lambda item: math.prod(item[1]))
+    needed = max(size for _, size in headers.values()) + sum(header.memory for header, _ in headers.values())
+    needed += PER_VOXEL * math.prod(shape)
+    if needed > max_gb * 1e9:
+        size = " x ".join(map(str, shape))
+        raise UserError(
+            f"{path}: its case would take about {needed / 1e9:.1f} GB of memory ({size} voxels), expected {max_gb:g} at most; "
+            "resample it, or raise ingest.max_gb (--max-gb)"
+        )
 
 
 def read_scans(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> dict[str, Image]:

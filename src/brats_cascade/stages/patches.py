@@ -4,7 +4,7 @@ import logging
 import shutil
 
 from brats_cascade.data.census import classes_of, count_voxels
-from brats_cascade.data.kept import share_with_dvc
+from brats_cascade.data.kept import CACHE, share_with_dvc
 from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import draw_patch_sets, summarise
 from brats_cascade.data.split import SETS
@@ -15,7 +15,7 @@ from brats_cascade.shared import write_json, written_whole
 
 def patches(project: Project, params: Params) -> None:
     """Draws the centres of both training sets."""
-    share_with_dvc(project.ingested)  # DVC has put what ingest made into its cache by now
+    share_with_dvc(project.ingested, cache=project.root / CACHE)  # DVC has put what ingest made into its cache by now
     splits = read_json(project.splits)
     folders = {name: [project.volumes / case for case in splits[name]] for name in SETS}
     classes = classes_of([folder for name in SETS for folder in folders[name]])
