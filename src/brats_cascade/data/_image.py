@@ -192,16 +192,9 @@ class Inflated:
 
 
 def voxels_of(stream: Plain | Inflated, *, header: Header, path: Path, start: bytes = b"") -> np.ndarray:
-    """Reads the rest of a file, which must hold exactly the voxels that its header declares.
+    """Reads the rest of a file, which must hold exactly the voxels that its header declares, as `Image.array`.
 
-    Args:
-        stream: Where the bytes come from.
-        header: What is declared; its offset counts from the first byte of `start`.
-        path: For messages.
-        start: What was read already.
-
-    Returns:
-        Read-only array as `Image.array`.
+    The header's offset counts from the first byte of `start`, what was read of the stream already.
 
     Raises:
         ImageError: There are fewer or more bytes, or the compressed data is damaged or incomplete.

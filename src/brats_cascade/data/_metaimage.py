@@ -47,14 +47,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, Header, tuple[SourceFile, ...]]:
-    """Turns a file's bytes into voxels.
-
-    Args:
-        data: The whole file.
-        path: The file, for messages; the voxels of an .mhd are read from beside it.
-
-    Returns:
-        Voxels (x, y, z), the header, and the further file that holds the voxels of an .mhd.
+    """Turns a whole file's bytes into voxels (x, y, z), the header, and the file beside it that holds the voxels of an .mhd.
 
     Raises:
         ImageError: Anything but a sound 3-D volume.

@@ -17,15 +17,9 @@ _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 
 
 def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, Header]:
-    """Turns a file's bytes into voxels.
+    """Turns a whole file's bytes into voxels (x, y, z), or (x, y, z, modalities) of a file of 4 axes, and the header.
 
-    Args:
-        data: The whole file.
-        path: For messages. Whether the data is compressed is told by its bytes, since files are renamed by hand.
-        axes: 3, or 4 for a file whose last axis holds modalities.
-
-    Returns:
-        Voxels (x, y, z) or (x, y, z, modalities), and the header.
+    Whether the data is compressed is told by its bytes, since files are renamed by hand.
 
     Raises:
         ImageError: Anything but a sound volume of that many axes.

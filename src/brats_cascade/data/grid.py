@@ -61,12 +61,7 @@ def block_centres(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
 
 
 def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, grid: Grid) -> np.ndarray:
-    """What CNN 1 of the coarse cascade sees: means of the image and the brain's share, of a slab and its neighbours.
-
-    Args:
-        image: float32 (slices, rows, columns, modalities), zero outside the brain.
-        brain: bool (slices, rows, columns).
-        grid: The case's.
+    """What CNN 1 of the coarse cascade sees of a case: means of its image and of its brain, in a slab and its neighbours.
 
     Returns:
         float32 (slabs, rows, columns, 5 * (modalities + 1)): modalities and brain of the slab two below, one below, itself, one
@@ -86,7 +81,7 @@ def maps_on_fine(
 
     Args:
         maps: (slabs, rows, columns, classes) on the 4 mm grid.
-        grid: The case's.
+        grid: That of the case.
         layers: Slices.
         rows: First cell and the one after the last, of the 2 mm grid; may reach over the edge, where the nearest value holds.
         columns: Likewise.

@@ -50,10 +50,9 @@ def check_memory(case: Case, *, max_gb: float, with_truth: bool = True) -> None:
 
 
 def read_scans(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> dict[str, Image]:
-    """Reads the files of a case without problems, each once.
+    """Reads the files of a case without problems, each once: modality, and "truth" where it is wanted -> volume.
 
-    Returns:
-        Modality, and "truth" where it was read -> volume, all on one grid and finite; `same_grid` and `finite` go into `facts`.
+    All are on one grid and finite; `same_grid` and `finite` go into `facts`.
 
     Raises:
         UserError: A file that cannot be read, or that does not fit the others.

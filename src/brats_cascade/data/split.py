@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,7 @@ class Split:
 
     def as_dict(self) -> dict[str, Any]:
         """The content of data/splits.json."""
-        sets = {name: list(getattr(self, name)) for name in SETS}
-        return {"seed": self.seed, **sets, "patients": {name: list(self.patients[name]) for name in SETS}}
+        return asdict(self)
 
 
 def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int) -> Split:

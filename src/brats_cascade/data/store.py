@@ -68,12 +68,9 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 
 def place_case(source: Path, root: Path, *, name: str) -> bool:
-    """Puts a case that another folder holds into a store, as hard links where the file system has them.
+    """Puts a case that another folder holds into a store under a name, as hard links where the file system has them.
 
-    Args:
-        source: The case's folder; every array of it is read and compared with its hash.
-        root: The store.
-        name: The case's name in it; files that are those of `source` already are left.
+    Every array is read and compared with its hash; files that are those of `source` already are left.
 
     Returns:
         Whether the case is whole; otherwise the store is as it was.

@@ -39,10 +39,7 @@ def whole_labels(labels: np.ndarray, *, path: Path) -> np.ndarray:
 
 
 def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, Any]) -> dict[int, int]:
-    """Counts the release's numbers in a truth of any orientation, and refuses what the release does not know.
-
-    Returns:
-        The release's number -> voxels, for the numbers that occur.
+    """Counts the release's numbers that occur in a truth of any orientation, and refuses what the release does not know.
 
     Raises:
         UserError: Unknown labels, which also go into the case's facts.
