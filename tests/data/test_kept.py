@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+from tiny import ROOT
 
 from brats_cascade.data import ingest as module
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.kept import kept_cases, share_with_dvc, trim
 from brats_cascade.data.store import list_cases, open_case, place_case
-from brats_cascade.params import Recipe
+from brats_cascade.errors import UserError
+from brats_cascade.params import Recipe, load_params
+from brats_cascade.project import Project
+from brats_cascade.stages import patches as patches_stage
 
 
 @pytest.fixture
@@ -209,3 +213,11 @@ def test_every_file_of_a_volume_counts(tmp_path, made, write_mha_case):
     np.where(voxels > 0, voxels + 1, 0).astype("int16").tofile(cohort / "t2.raw")
     run(cohort)
     assert made == ["A", "A"]
+
+
+def test_the_patches_stage_looks_for_dvcs_cache_in_the_project(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(patches_stage, "share_with_dvc", lambda kept, *, cache: seen.append((kept, cache)))
+    with pytest.raises(UserError, match=r"splits\.json"):  # nothing is split yet
+        patches_stage.patches(Project(tmp_path), load_params(ROOT / "params.yaml"))
+    assert seen == [(tmp_path / ".work/ingest", tmp_path / ".dvc/cache/files/md5")]
