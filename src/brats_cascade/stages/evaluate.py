@@ -13,8 +13,14 @@ from tqdm import tqdm
 from brats_cascade import costs
 from brats_cascade.backend import start_backend
 from brats_cascade.data.store import StoredCase, open_case
-from brats_cascade.drawing.agreement import bland_altman, reliability_diagram
-from brats_cascade.drawing.figures import class_weight_figure, learning_curves, slice_curve, write_figures
+from brats_cascade.drawing.figures import (
+    bland_altman,
+    class_weight_figure,
+    learning_curves,
+    reliability_diagram,
+    slice_curve,
+    write_figures,
+)
 from brats_cascade.evaluation.cleaning import choose_thresholds, mean_of, tally
 from brats_cascade.evaluation.slices import nine_slices
 from brats_cascade.evaluation.summary import headline, learning_table, pick_cases, summarise, without_postprocess
