@@ -32,7 +32,7 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1, max_gb: float = M
     """
     found = search(Path(path), layout=layout)
     facts = survey(found.cases, workers=workers, max_gb=max_gb)
-    facts.attrs = found.notes()
+    facts.attrs.update(found.notes())
     with tempfile.TemporaryDirectory(prefix="brats-cascade-check-") as docs:
         verdict = judge_cases(facts, docs=Path(docs))
     text, stops = render(facts, verdict=verdict), dvc_stops_at(Path(path))

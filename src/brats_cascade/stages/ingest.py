@@ -36,7 +36,7 @@ def ingest(project: Project, params: Params) -> None:
             without_names(problem, case=cases[name], name=name)
             for name, problem in zip(table["case"], table["problem"], strict=True)
         ]
-    table.attrs = found.notes(private=params.data.pseudonyms)
+    table.attrs.update(found.notes(private=params.data.pseudonyms))
     with written_whole(project.cases) as draft:
         table.to_parquet(draft, index=False)
     for line in by_reason(found.unused):
