@@ -50,6 +50,11 @@ class Intensities:
     deviation: float
     quantiles: tuple[float, ...]
 
+    def facts(self, modality: str) -> dict[str, float]:
+        """A modality's columns of the per-case table; the first three quantiles are those of 1, 50 and 99 %."""
+        numbers = (self.low, *self.quantiles[:3], self.high, self.mean, self.deviation)
+        return {f"{modality}_{name}": value for name, value in zip(STATISTICS, numbers, strict=True)}
+
 
 def describe(values: np.ndarray, *, shares: Sequence[float]) -> Intensities:
     """Measures (n,) intensities of any number type that a scan has.
@@ -116,10 +121,9 @@ def standardise_all(
         digest.update(raw.astype(np.float32, copy=False).data)
         values = raw.ravel()[places]
         found = describe(values, shares=(0.01, 0.5, 0.99, recipe.clip, 1 - recipe.clip))
-        *quantiles, lowest, highest = found.quantiles
-        numbers = (found.low, *quantiles, found.high, found.mean, found.deviation)
-        facts.update(zip((f"{modality}_{name}" for name in STATISTICS), numbers, strict=True))
-        clipped = values.astype(np.float32).clip(np.float32(lowest), np.float32(highest))
+        facts.update(found.facts(modality))
+        lowest, highest = map(np.float32, found.quantiles[3:])
+        clipped = values.astype(np.float32).clip(lowest, highest)
         zeros = voxels - places.size if recipe.zscore == "volume" else 0
         try:
             image[places, channel] = z_score(clipped, zeros=zeros)  # before N4, which makes a constant vary
