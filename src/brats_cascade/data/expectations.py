@@ -87,8 +87,7 @@ def failing_rules(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
             batch_parameters={"dataframe": _escaped(facts)}, run_id=run_id
         )
     make_offline(site)
-    (report,) = outcome.run_results.values()
-    return _read_report(report, rules=rules)
+    return _read_report(*outcome.run_results.values(), rules=rules)
 
 
 def _escaped(facts: pd.DataFrame) -> pd.DataFrame:
