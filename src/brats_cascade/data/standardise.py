@@ -122,7 +122,7 @@ def standardise_all(
         values = raw.ravel()[places]
         found = describe(values, shares=(0.01, 0.5, 0.99, recipe.clip, 1 - recipe.clip))
         facts.update(found.facts(modality))
-        clipped = values.astype(np.float32).clip(*map(np.float32, found.quantiles[3:]))
+        clipped = np.clip(values.astype(np.float32), *np.array(found.quantiles[3:], dtype=np.float32))
         zeros = voxels - places.size if recipe.zscore == "volume" else 0
         try:
             image[places, channel] = z_score(clipped, zeros=zeros)  # before N4, which makes a constant vary
