@@ -26,7 +26,7 @@ def main() -> None:
 
 def _shares(width: float, batch: int, tile: int) -> dict[str, Any]:
     from brats_cascade.models.two_path import Style
-    from brats_cascade.training.batches import Prefetch
+    from brats_cascade.training.batches import prefetch
     from brats_cascade.training.devices import ONE_DEVICE
 
     sampler = _sampler(batch=batch, tile=tile)
@@ -35,7 +35,7 @@ def _shares(width: float, batch: int, tile: int) -> dict[str, Any]:
     first = sampler.batch(0)
     step(first)
     waiting, computing, asked = [], [], time.perf_counter()
-    for _, given in Prefetch(sampler, first=0, last=STEPS):
+    for _, given in prefetch(sampler, first=0, last=STEPS):
         got = time.perf_counter()
         step(given)
         waiting.append(got - asked)

@@ -17,6 +17,7 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
 from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import find_misfits
+from brats_cascade.models.contract import Contract
 from brats_cascade.models.training_data import TrainingData, describe_training
 from brats_cascade.params import Recipe
 
@@ -39,7 +40,8 @@ def test_the_record_holds_ranges_and_every_case() -> None:
     assert [(case.case, case.patient, case.set) for case in data.cases] == [
         ("a", "a", "train"), ("b", "b", "train"), ("c", "p", "validation")
     ]  # fmt: skip
-    assert TrainingData.from_dict(json.loads(json.dumps(asdict(data)))) == data
+    record = {"architecture": "unet", "classes": [0, 1], "modalities": ["t1"], "clip": 0.01, "style": {}}
+    assert Contract.from_dict({**record, "cnn1_style": None, "data": asdict(data)}).data == data
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from brats_cascade.inference.postprocess import (
     brain_depth,
     find_components,
     remove_components,
-    remove_small_components,
 )
 
 
@@ -27,12 +26,14 @@ def _labels() -> np.ndarray:
     return labels
 
 
+def _cleaned(labels: np.ndarray, *, spacing: tuple[float, ...], thresholds: Thresholds) -> np.ndarray:
+    return remove_components(labels, brain=np.ones(labels.shape, bool), spacing=spacing, thresholds=thresholds)
+
+
 def test_components_below_the_volume_go() -> None:
     labels = _labels()
     before = labels.copy()
-    cleaned = remove_small_components(
-        labels, spacing=(1, 1, 2), thresholds=Thresholds(10)
-    )  # voxels of 2 mm3: 8, 18, 200
+    cleaned = _cleaned(labels, spacing=(1, 1, 2), thresholds=Thresholds(10))  # voxels of 2 mm3: 8, 18, 200
     assert (cleaned[1, 9:11, 9:11] == 0).all()
     assert (cleaned[4, 9:12, 9:12] == 2).all()
     np.testing.assert_array_equal(cleaned[:, :7, :7], labels[:, :7, :7])
@@ -40,15 +41,15 @@ def test_components_below_the_volume_go() -> None:
 
 
 def test_the_largest_component_always_stays() -> None:
-    cleaned = remove_small_components(_labels(), spacing=(1, 1, 1), thresholds=Thresholds(1e9))
+    cleaned = _cleaned(_labels(), spacing=(1, 1, 1), thresholds=Thresholds(1e9))
     assert (cleaned > 0).sum() == 100
 
 
 def test_corners_connect_and_zero_keeps_all() -> None:
     labels = _labels()
     labels[5, 6, 6] = 2  # touches the large one at a corner only
-    assert remove_small_components(labels, spacing=(1, 1, 1), thresholds=Thresholds(5))[5, 6, 6] == 2
-    np.testing.assert_array_equal(remove_small_components(labels, spacing=(1, 1, 1), thresholds=Thresholds(0)), labels)
+    assert _cleaned(labels, spacing=(1, 1, 1), thresholds=Thresholds(5))[5, 6, 6] == 2
+    np.testing.assert_array_equal(_cleaned(labels, spacing=(1, 1, 1), thresholds=Thresholds(0)), labels)
 
 
 @pytest.mark.parametrize("skull", [0.0, 1e-9])  # two ways through the code

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from brats_cascade.models.build import build_model, load_network
-from brats_cascade.models.constraints import AbsoluteBound
+from brats_cascade.models.layers import AbsoluteBound
 from brats_cascade.models.two_path import Style
 
 

@@ -10,9 +10,8 @@ import pytest
 from brats_cascade.models.build import build_model, load_network
 from brats_cascade.models.cascade import GEOMETRY, score_model
 from brats_cascade.models.files import Contract, in_precision
-from brats_cascade.models.rounding import CropHalo, RoundUp
 from brats_cascade.models.two_path import Style
-from brats_cascade.models.unet import build_unet
+from brats_cascade.models.unet import CropHalo, RoundUp, build_unet
 
 CLASSES, MODALITIES = (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2")
 THIN = Style(width=0.25)

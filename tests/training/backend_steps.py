@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[1]))  # settings.py
+
 
 def steps(*only: str) -> dict[str, np.ndarray]:
     """Name -> loss, gradient of each weight, or history; the same weights and batches under every backend.
@@ -64,12 +66,13 @@ def steps(*only: str) -> dict[str, np.ndarray]:
 
 def _training() -> dict[str, np.ndarray]:
     """A few steps of both phases with the ramped momentum, on one batch."""
+    from settings import train_settings
+
     from brats_cascade.models.build import build_model
     from brats_cascade.models.two_path import Style
     from brats_cascade.training.batches import Batch
-    from brats_cascade.training.descent import Descent
-    from brats_cascade.training.loop import Watch
-    from brats_cascade.training.phases import Phase, train_phases
+    from brats_cascade.training.loop import Phase, Training
+    from brats_cascade.training.phases import train_phases
 
     rng = np.random.default_rng(1)
     image = rng.normal(0, 1, (2, 36, 36, 4)).astype(np.float32)
@@ -84,12 +87,14 @@ def _training() -> dict[str, np.ndarray]:
 
     network = build_model("two_path", style=Style(width=0.06))
     network.set_weights([np.abs(rng.normal(0.05, 0.05, weight.shape)) for weight in network.get_weights()])
-    watch = Watch(lambda: {"complete": 0.5, "core": 0.5, "enhancing": 0.5})
+    settings = train_settings(
+        optimizer="sgd", learning_rate=0.01, schedule="cosine", momentum=0.9, momentum_start=0.5, clip_norm=1.0,
+        output_rate=1.0, checkpoint_steps=0, patience=0,
+    )  # fmt: skip
+    scores = dict.fromkeys(("complete", "core", "enhancing"), 0.5)
     with tempfile.TemporaryDirectory() as folder:
-        progress = train_phases(
-            network, phases=[Phase(1, Fixed(), 4, 2), Phase(2, Fixed(), 2, 1)], watch=watch, folder=Path(folder),
-            descent=Descent("sgd", 0.01, 0.1, 0.9, 1.0), fingerprint="x",
-        )  # fmt: skip
+        training = Training(network, settings, lambda: scores, Path(folder) / "checkpoint.npz", "x")
+        progress = train_phases(training, [Phase(1, Fixed(), 4, 2), Phase(2, Fixed(), 2, 1)])
     return {"training/losses": np.array([row["loss"] for row in progress.history])}
 
 

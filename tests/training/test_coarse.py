@@ -14,7 +14,7 @@ from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.training.augment import Variation, vary_slabs
 from brats_cascade.training.batches import TrainingData
 from brats_cascade.training.coarse import cnn2_geometry, on_coarse_grid
-from brats_cascade.training.experiment import train_experiment
+from brats_cascade.training.experiment import Experiment, train_experiment
 from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.tiles import TileSampler
 from brats_cascade.training.validation import validation_scores
@@ -93,7 +93,7 @@ def test_it_learns_on_maps_that_its_inner_folds_make(cohort, draw_centres, tmp_p
         procedure="single", cnn1_folds=2,
     )  # fmt: skip
     data = TrainingData(cases, cases[:1], sets, CLASSES)
-    trained = train_experiment("coarse_cascade", data=data, settings=settings, cnn1=None, folder=tmp_path)
+    trained = train_experiment(Experiment("coarse_cascade", data, settings), folder=tmp_path)
     assert trained.cnn1 is not None and len(trained.inner) == 2
     [row] = trained.progress.history
     assert row["validation_complete"] > 0.7

@@ -12,11 +12,12 @@ from settings import train_settings
 
 import brats_cascade
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import GEOMETRY, Cnn1
+from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.two_path import Style
 from brats_cascade.training import fingerprint
 from brats_cascade.training.batches import TrainingCase, TrainingData
-from brats_cascade.training.experiment import Trained, train_experiment
+from brats_cascade.training.experiment import Experiment, Trained, train_experiment
+from brats_cascade.training.fingerprint import Cnn1
 
 
 @pytest.fixture
@@ -34,11 +35,9 @@ def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
         validation: Sequence[TrainingCase] = cohort[:1],
         **changes: Any,
     ) -> Trained:
-        return train_experiment(
-            architecture, data=TrainingData(cases, validation, sets, (0, 1, 2, 3, 4)), settings=train_settings(**changes),
-            cnn1=cnn1 and Cnn1(cnn1, Style(width=0.05)), folder=tmp_path / folder,
-            shared=tmp_path / shared if shared else None,
-        )  # fmt: skip
+        data, given = TrainingData(cases, validation, sets, (0, 1, 2, 3, 4)), cnn1 and Cnn1(cnn1, Style(width=0.05))
+        experiment = Experiment(architecture, data, train_settings(**changes), given)
+        return train_experiment(experiment, folder=tmp_path / folder, shared=tmp_path / shared if shared else None)
 
     return call
 
@@ -47,7 +46,7 @@ def train(cohort, draw_centres, tmp_path: Path) -> Callable[..., Trained]:
 def test_a_cascade_without_a_first_cnn_trains_its_own_and_keeps_it(train) -> None:
     trained = train("input_cascade")
     assert [row["phase"] for row in trained.progress.history] == [1, 2]
-    assert trained.cnn1 is not None and [row["phase"] for row in trained.cnn1.history] == [1, 2]
+    assert trained.cnn1 is not None and [row["phase"] for row in trained.cnn1.progress.history] == [1, 2]
     alone = train("two_path", folder="alone")  # the same recipe and seed give the same CNN 1
     for mine, theirs in zip(trained.network.get_layer("cnn1").get_weights(), alone.network.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
@@ -130,7 +129,7 @@ def test_all_that_decides_the_outcome_is_in_the_fingerprint(cohort, draw_centres
     cnn1 = Cnn1(build_model("two_path", style=Style(width=0.05)), Style(width=0.05))
     other_cnn1 = Cnn1(build_model("two_path", style=Style(width=0.05)), Style(width=0.05))
     data = TrainingData(cohort, cohort[:1], sets, (0, 1, 2, 3, 4))
-    common = {"data": data, "settings": train_settings(), "cnn1": cnn1}
+    common = Experiment("mf_cascade", data, train_settings(), cnn1)
     parts: list[dict[str, Any]] = [
         {"train": cohort[:1]}, {"train": [cohort[0], other]}, {"train": cohort[::-1]},
         {"train": [cohort[0], replace(cohort[1], image=cohort[1].image * np.float32(1.001))]},
@@ -141,14 +140,14 @@ def test_all_that_decides_the_outcome_is_in_the_fingerprint(cohort, draw_centres
     settings = ({"precision": "bfloat16"}, {"seed": 2}, {"learning_rate": 0.1}, {"width": 0.06})
     changes += [{"settings": train_settings(**change)} for change in settings]
     changes += [{"cnn1": other_cnn1}, {"cnn1": None}, {"cnn1": Cnn1(cnn1.network, Style(width=0.05, l2=0.1))}]
-    found = [fingerprint.fingerprint("mf_cascade", **{**common, **change}) for change in [{}, *changes]]
-    found.append(fingerprint.fingerprint("input_cascade", **common))
-    same = {"settings": train_settings(checkpoint_steps=7, devices="local")}
-    assert fingerprint.fingerprint("mf_cascade", **{**common, **same}) == found[0]
+    changes += [{"architecture": "input_cascade"}, {"inner": [(("a",), cnn1)]}, {"inner": [(("a",), other_cnn1)]}]
+    found = [fingerprint.fingerprint(replace(common, **change)) for change in [{}, *changes]]
+    same = replace(common, settings=train_settings(checkpoint_steps=7, devices="local"))
+    assert fingerprint.fingerprint(same) == found[0]
     for computed in ("jax and the same code", "the same backend and other code"):
         monkeypatch.setattr(fingerprint, "computed_with", lambda computed=computed: computed)
-        found.append(fingerprint.fingerprint("mf_cascade", **common))
-    assert len(set(found)) == len(changes) + 4
+        found.append(fingerprint.fingerprint(common))
+    assert len(set(found)) == len(changes) + 3
 
 
 def test_the_fingerprint_holds_every_module_that_training_imports() -> None:

@@ -10,16 +10,13 @@ from settings import train_settings
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import Cnn1
 from brats_cascade.models.two_path import Style
 from brats_cascade.training import cnn1_maps
 from brats_cascade.training.batches import TrainingData
-from brats_cascade.training.experiment import train_experiment
-from brats_cascade.training.fingerprint import network_digest
-from brats_cascade.training.first_cnns import train_first_cnns
-from brats_cascade.training.inner_folds import inner_folds
-from brats_cascade.training.progress import Progress
-from brats_cascade.training.trained import Trained
+from brats_cascade.training.checkpoint import Progress
+from brats_cascade.training.experiment import Experiment, Trained, train_experiment
+from brats_cascade.training.fingerprint import Cnn1, network_digest
+from brats_cascade.training.first_cnns import inner_folds, train_first_cnns
 
 CLASSES = (0, 1, 2, 3, 4)
 SHORT = {"steps": 2, "phase2_steps": 0, "cnn1_folds": 2}
@@ -88,31 +85,26 @@ def test_one_fold_is_refused() -> None:
 def test_inner_cnn1s_are_trained_as_the_kept_one_was_where_that_is_known(data, tmp_path: Path) -> None:
     calls = []
 
-    def train(**given):
-        calls.append(given)
-        return replace(TRAINED, network=given["folder"].name)
+    def train(experiment, *, folder):
+        calls.append((experiment, folder))
+        return replace(TRAINED, network=folder.name)
 
     own, of_cnn1 = train_settings(seed=1, **SHORT), train_settings(seed=7, steps=5, cascade="joint")
-    common = {
-        "architecture": "two_path",
-        "data": data,
-        "settings": own,
-        "folder": tmp_path / "own",
-        "shared": tmp_path / "all",
-    }
+    cascade = Experiment("mf_cascade", data, own)
+    places = {"folder": tmp_path / "own", "shared": tmp_path / "all"}
     for known, seed, steps in ((of_cnn1, 7, 5), (None, 1, 2)):
         calls.clear()
         kept = Cnn1(None, STYLE, known)  # type: ignore[arg-type]
-        first = train_first_cnns(train, cnn1=kept, **common)
-        assert first.cnn1 is kept and first.within is None
-        assert [(call["settings"].seed, call["settings"].steps) for call in calls] == [(seed, steps)] * 2
-        assert {call["settings"].cascade for call in calls} == {"frozen"}
-        assert {call["folder"].parent for call in calls} == {tmp_path / "all/inner_cnn1"}
-        for call, (cases, maker) in zip(calls, first.inner, strict=True):
-            assert {case.name for case in call["data"].train} == set("abcd") - set(cases)
-            assert maker.network == call["folder"].name
-    one = train_first_cnns(train, cnn1=None, **{**common, "settings": train_settings()})
-    assert one.within is not None and one.inner == []
+        first, within, inner = train_first_cnns(train, replace(cascade, cnn1=kept), **places)
+        assert first.cnn1 is kept and within is None and len(inner) == 2
+        assert [(one.settings.seed, one.settings.steps) for one, _ in calls] == [(seed, steps)] * 2
+        assert {(one.settings.cascade, one.architecture) for one, _ in calls} == {("frozen", "two_path")}
+        assert {folder.parent for _, folder in calls} == {tmp_path / "all/inner_cnn1"}
+        for (one, folder), (cases, maker) in zip(calls, first.inner, strict=True):
+            assert {case.name for case in one.data.train} == set("abcd") - set(cases)
+            assert maker.network == folder.name
+    one, within, inner = train_first_cnns(train, replace(cascade, settings=train_settings()), **places)
+    assert within is not None and one.cnn1 is not None and inner == [] == one.inner
 
 
 @pytest.mark.slow
@@ -128,10 +120,8 @@ def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_p
     given = Cnn1(build_model("two_path", style=STYLE), STYLE)
 
     def train(folder: str, architecture: str):
-        return train_experiment(
-            architecture, data=data, settings=train_settings(**SHORT), cnn1=given, folder=tmp_path / folder,
-            shared=tmp_path / "shared",
-        )  # fmt: skip
+        experiment = Experiment(architecture, data, train_settings(**SHORT), given)
+        return train_experiment(experiment, folder=tmp_path / folder, shared=tmp_path / "shared")
 
     trained = train("one", "mf_cascade")
     assert sorted(names for _, names in made) == sorted(

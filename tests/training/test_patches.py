@@ -11,7 +11,7 @@ from settings import train_settings
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CNN2, GEOMETRY, PAPERS, score_model
 from brats_cascade.models.two_path import Style
-from brats_cascade.training.batches import Prefetch
+from brats_cascade.training.batches import prefetch
 from brats_cascade.training.class_weights import case_weights
 from brats_cascade.training.patches import PatchSampler
 from brats_cascade.training.tiles import TileSampler
@@ -95,7 +95,7 @@ def test_threads_get_the_batches_that_one_gets_in_order(cohort, draw_centres) ->
 
     sys.setswitchinterval(1e-6)
     try:
-        found = list(Prefetch(Rows(), first=0, last=600, threads=3))
+        found = list(prefetch(Rows(), first=0, last=600, threads=3))
     finally:
         sys.setswitchinterval(interval)
     assert [step for step, _ in found] == list(range(600))

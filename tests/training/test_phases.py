@@ -12,15 +12,17 @@ from settings import train_settings
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
-from brats_cascade.models.cascade import Cnn1, join_cascade, output_layer, score_model
+from brats_cascade.models.cascade import join_cascade, output_layer, score_model
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.batches import Batch, TrainingData
 from brats_cascade.training.checkpoint import values_of
-from brats_cascade.training.descent import Descent
-from brats_cascade.training.loop import Watch
-from brats_cascade.training.phases import Phase, shift_bias, train_phases
+from brats_cascade.training.fingerprint import Cnn1
+from brats_cascade.training.loop import Phase, Training
+from brats_cascade.training.phases import shift_bias, train_phases
 
-DESCENT = Descent("adam", 0.01, 0.1, 0.9, 1.0)
+Validate = Callable[[], dict[str, float]]
+ADAM = {"optimizer": "adam", "learning_rate": 0.01, "schedule": "cosine", "clip_norm": 1.0, "output_rate": 1.0}
+WATCH = {"checkpoint_steps": 0, "patience": 0, "keep": "best", "ema": 0.0}
 
 
 class Fixed:
@@ -47,7 +49,7 @@ def _network(**style) -> keras.Model:
     return build_model("two_path", style=Style(width=0.05, **style))
 
 
-def _watch(scores: list[float], **changes) -> Watch:
+def _scores(*scores: float) -> Validate:
     """Validation that gives these scores one after another, and then again and again the last."""
     left = list(scores)
 
@@ -55,26 +57,32 @@ def _watch(scores: list[float], **changes) -> Watch:
         score = left.pop(0) if len(left) > 1 else left[0]
         return {"loss": 1.0, "complete": score, "core": score, "enhancing": score}
 
-    return Watch(validate, **changes)
+    return validate
 
 
-def _train(network, folder: Path, *, steps=(6, 4), checks=2, watch=None, key="x", **changes):
+def _training(
+    network, folder: Path, *, validate: Validate | None = None, key="x", on_check=None, **changes
+) -> Training:
+    settings = train_settings(**{**ADAM, **WATCH, **changes})
+    return Training(network, settings, validate or _scores(0.5), folder / "checkpoint.npz", key, on_check)
+
+
+def _train(network, folder: Path, *, steps=(6, 4), checks=2, **changes):
     phases = [Phase(number, Fixed(seed=number), count, checks) for number, count in enumerate(steps, start=1)]
-    settings = {"descent": DESCENT, "watch": watch or _watch([0.5]), "folder": folder, "fingerprint": key, **changes}
-    return train_phases(network, phases=phases, **settings)
+    return train_phases(_training(network, folder, **changes), phases)
 
 
 @pytest.mark.slow
 def test_a_small_problem_is_learned_in_both_phases(cohort, draw_centres, tmp_path: Path) -> None:
     """From patch sets to a network that finds the tumour, through train_experiment as the train stage calls it."""
-    from brats_cascade.training.experiment import train_experiment
+    from brats_cascade.training.experiment import Experiment, train_experiment
 
     sets = {"phase1": draw_centres(cohort, count=300, equal=True), "phase2": draw_centres(cohort, count=300)}
     settings = train_settings(
         width=0.1, steps=30, phase2_steps=10, checks=2, batch=4, tile=12, intensity=0.05, weight_power=0.5
     )
     data = TrainingData(cohort, cohort, sets, (0, 1, 2, 3, 4))
-    trained = train_experiment("two_path", data=data, settings=settings, cnn1=None, folder=tmp_path / "two")
+    trained = train_experiment(Experiment("two_path", data, settings), folder=tmp_path / "two")
     history = trained.progress.history
     assert [(row["phase"], row["check"], row["step"]) for row in history] == [
         (1, 1, 15),
@@ -88,7 +96,7 @@ def test_a_small_problem_is_learned_in_both_phases(cohort, draw_centres, tmp_pat
     assert trained.progress.pixels > 1000 and trained.cnn1 is None
     short = settings.model_copy(update={"steps": 8, "phase2_steps": 4})
     cnn1 = Cnn1(trained.network, trained.style)
-    cascade = train_experiment("mf_cascade", data=data, settings=short, cnn1=cnn1, folder=tmp_path / "mf")
+    cascade = train_experiment(Experiment("mf_cascade", data, short, cnn1), folder=tmp_path / "mf")
     for mine, theirs in zip(
         cascade.network.get_layer("cnn1").get_weights(), trained.network.get_weights(), strict=True
     ):
@@ -102,8 +110,12 @@ def test_phase_2_changes_the_output_layer_alone(tmp_path: Path) -> None:
     start = values_of(frozen.weights)
     phases = [Phase(1, Fixed(seed=1), 1, 1), Phase(2, Fixed(seed=2), 5, 1)]
     seen: list[list[np.ndarray]] = []
-    watch = Watch(lambda: (seen.append(values_of(frozen.weights)), {"complete": 1, "core": 1, "enhancing": 1})[1])
-    train_phases(frozen, phases=phases, descent=DESCENT, watch=watch, folder=tmp_path, fingerprint="x")
+
+    def validate() -> dict[str, float]:
+        seen.append(values_of(frozen.weights))
+        return {"complete": 1, "core": 1, "enhancing": 1}
+
+    train_phases(_training(frozen, tmp_path, validate=validate), phases)
     after_first, after_second = seen
     changed = {
         weight.path for weight, a, b in zip(frozen.weights, after_first, after_second, strict=True) if (a != b).any()
@@ -136,10 +148,9 @@ def test_the_bias_moves_by_the_log_of_the_ratio_of_frequencies() -> None:
 @pytest.mark.slow
 def test_start_bias_begins_at_the_log_of_the_label_frequencies(tmp_path: Path) -> None:
     network = _network()
-    still = replace(DESCENT, learning_rate=1e-12)
     masses = (0.9, 0.02, 0.05, 0.01, 0.02)
-    phases = [Phase(1, Fixed(masses=masses), 1, 1, start_bias=True)]
-    train_phases(network, phases=phases, descent=still, watch=_watch([0.5]), folder=tmp_path, fingerprint="x")
+    still = _training(network, tmp_path, learning_rate=1e-12, start="paper")
+    train_phases(still, [Phase(1, Fixed(masses=masses), 1, 1)])
     np.testing.assert_allclose(output_layer(network).bias.numpy(), np.log(masses), atol=1e-5)
 
 
@@ -154,16 +165,14 @@ def test_the_wide_kernels_alone_move_at_their_share_of_the_rate(tmp_path: Path, 
     if joint:  # a wider image for the same outputs
         image = np.random.default_rng(0).normal(0, 1, (2, 56, 56, 4)).astype(np.float32)
         batch._batch = Batch([image], batch._batch.targets, batch._batch.weights)
-    down = Descent("adam", 0.01, 1.0, 0.9, 0.0, schedule="constant", phase2_rate=1.0, output_rate=0.125)
+    down = {"clip_norm": 0.0, "schedule": "constant", "output_rate": 0.125}
     kept = []
 
     def validate() -> dict[str, float]:
         kept.append(values_of(network.trainable_variables))
         return {"complete": 0.5, "core": 0.5, "enhancing": 0.5}
 
-    train_phases(
-        network, phases=[Phase(1, batch, 1, 1)], descent=down, watch=Watch(validate), folder=tmp_path, fingerprint="x"
-    )
+    train_phases(_training(network, tmp_path, validate=validate, **down), [Phase(1, batch, 1, 1)])
     moved = {name: np.abs(b - a).max() for name, a, b in zip(names, before, kept[0], strict=True)}
     wide = [name for name in names if name.endswith("output/kernel")]
     assert len(wide) == (2 if joint else 1) and len(names) > 2 * len(wide)
@@ -181,8 +190,7 @@ def test_the_best_weights_are_kept_or_the_last_and_averages_do_not_disturb_the_t
             validated.append(values_of(network.variables))
             return dict.fromkeys(("complete", "core", "enhancing"), next(scores))
 
-        watch = Watch(validate, **options)
-        progress = _train(network, tmp_path / str(len(runs)), steps=(8,), checks=4, watch=watch)
+        progress = _train(network, tmp_path / str(len(runs)), steps=(8,), checks=4, validate=validate, **options)
         assert progress.best == pytest.approx(0.9)
         for value, expected in zip(values_of(network.variables), validated[3 if options else 1], strict=True):
             np.testing.assert_array_equal(value, expected)
@@ -194,8 +202,8 @@ def test_the_best_weights_are_kept_or_the_last_and_averages_do_not_disturb_the_t
 
 @pytest.mark.slow
 def test_patience_ends_a_phase_and_the_next_one_still_comes(tmp_path: Path) -> None:
-    watch = _watch([0.5, 0.4, 0.45, 0.9, 0.9, 0.9], patience=2)
-    progress = _train(_network(), tmp_path, steps=(10, 4), checks=5, watch=watch)
+    scores = _scores(0.5, 0.4, 0.45, 0.9, 0.9, 0.9)
+    progress = _train(_network(), tmp_path, steps=(10, 4), checks=5, validate=scores, patience=2)
     rows = [(row["phase"], row["check"], row["step"]) for row in progress.history]
     assert rows[:4] == [(1, 1, 2), (1, 2, 4), (1, 3, 6), (2, 1, 7)]
     # phase 2 counts on from where phase 1 ended, and has its own patience
@@ -219,14 +227,14 @@ class Dying(Fixed):
         return super().batch(step)
 
 
-def _scored(network: keras.Model, **changes) -> Watch:
+def _scored(network: keras.Model) -> Validate:
     """Scores that depend on the weights and rise and fall, so that the best are not the last."""
 
     def validate() -> dict[str, float]:
         score = 0.5 + 0.4 * float(np.sin(1e3 * keras.ops.convert_to_numpy(output_layer(network).bias.value).sum()))
         return {"complete": score, "core": score, "enhancing": score}
 
-    return Watch(validate, **changes)
+    return validate
 
 
 @pytest.mark.slow
@@ -240,10 +248,8 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase
             Phase(number, Dying(seed=number, at=at if dying and number == phase else None), count, 2)
             for number, count in ((1, 7), (2, 5))
         ]
-        watch = _scored(network, checkpoint_steps=2, ema=ema)
-        progress = train_phases(
-            network, phases=phases, descent=DESCENT, watch=watch, folder=tmp_path / folder, fingerprint="x"
-        )
+        watch = {"validate": _scored(network), "checkpoint_steps": 2, "ema": ema}
+        progress = train_phases(_training(network, tmp_path / folder, **watch), phases)
         return progress.history, values_of(network.weights)
 
     rows, weights = train("whole", dying=False)
@@ -262,10 +268,7 @@ def test_other_settings_start_anew(tmp_path: Path, caplog) -> None:
     _train(_network(), tmp_path, key="a")
     sampler = Fixed(seed=1)
     with caplog.at_level("INFO"):
-        train_phases(
-            _network(), phases=[Phase(1, sampler, 3, 1)], descent=DESCENT, watch=_watch([0.5]), folder=tmp_path,
-            fingerprint="b",
-        )  # fmt: skip
+        train_phases(_training(_network(), tmp_path, key="b"), [Phase(1, sampler, 3, 1)])
     assert sampler.asked == [0, 1, 2]
     assert "of other settings or data; the training starts anew" in caplog.text
 
@@ -277,7 +280,7 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     again = _network()
     sampler = Fixed()
     phases = [Phase(1, sampler, 6, 2), Phase(2, sampler, 4, 2)]
-    second = train_phases(again, phases=phases, descent=DESCENT, watch=_watch([0.5]), folder=tmp_path, fingerprint="x")
+    second = train_phases(_training(again, tmp_path), phases)
     assert sampler.asked == []
     assert json.dumps(second.history) == json.dumps(progress.history)
     for value, expected in zip(values_of(again.weights), values_of(network.weights), strict=True):
@@ -292,7 +295,7 @@ def test_a_full_disk_does_not_stop_a_training(tmp_path: Path, monkeypatch, caplo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.np, "savez", full)
-    progress = _train(_network(), tmp_path, watch=_watch([0.5], checkpoint_steps=1))
+    progress = _train(_network(), tmp_path, checkpoint_steps=1)
     assert len(progress.history) == 4
     assert not list(tmp_path.rglob("*.npz"))
     assert "checkpoint not written (No space left on device)" in caplog.text
@@ -306,17 +309,13 @@ def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
             return replace(batch, weights=batch.weights * np.nan)
 
     with pytest.raises(UserError, match=r"the loss is nan at step 0 of phase 1.*lower train.learning_rate"):
-        train_phases(
-            _network(), phases=[Phase(1, Broken(), 2, 1)], descent=DESCENT, watch=_watch([0.5]), folder=tmp_path,
-            fingerprint="x",
-        )  # fmt: skip
+        train_phases(_training(_network(), tmp_path), [Phase(1, Broken(), 2, 1)])
 
 
 @pytest.mark.slow
 def test_every_row_is_reported_once_it_is_safe(tmp_path: Path) -> None:
     seen: list[int] = []
-    call: Callable[[list[dict[str, float]]], None] = lambda rows: seen.append(len(rows))  # noqa: E731
-    _train(_network(), tmp_path, watch=_watch([0.5], on_check=call))
+    _train(_network(), tmp_path, on_check=lambda rows: seen.append(len(rows)))
     assert seen == [1, 2, 3, 4]
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from settings import train_settings
 
-from brats_cascade.training.augment import draw_variation, vary_intensities, vary_slabs
-from brats_cascade.training.tones import Tones, draw_tones
+from brats_cascade.training.augment import Tones, draw_tones, draw_variation, vary_intensities, vary_slabs
 
 
 def _tones(bend: float, *, bias: float = 0.0) -> Tones:

@@ -12,7 +12,7 @@ from brats_cascade.models.files import Contract
 from brats_cascade.models.fold import for_inference
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.batches import TrainingData
-from brats_cascade.training.experiment import train_experiment
+from brats_cascade.training.experiment import Experiment, train_experiment
 
 CLASSES, THIN = (0, 1, 2, 3, 4), Style(width=0.25)
 
@@ -28,7 +28,7 @@ def test_it_learns_in_both_phases_with_every_option_and_is_folded_and_exported(
         loss="cross_entropy_dice", ema=0.8, keep="last", deformation=0.5, scanner=0.5,
     )  # fmt: skip
     data = TrainingData(cohort, cohort[:1], sets, CLASSES)
-    trained = train_experiment("unet", data=data, settings=settings, cnn1=None, folder=tmp_path / "work")
+    trained = train_experiment(Experiment("unet", data, settings), folder=tmp_path / "work")
     history = trained.progress.history
     assert [row["phase"] for row in history] == [1, 1, 2, 2]
     assert history[-1]["validation_complete"] > 0.8

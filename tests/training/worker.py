@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[1]))  # settings.py
+
 
 def main(kind: str, out: str, folder: str) -> None:
     """Trains both phases on four windows a step with weights that differ between them, without batch statistics.
@@ -28,17 +30,17 @@ def main(kind: str, out: str, folder: str) -> None:
         from brats_cascade.backend import start_backend
 
         start_backend()  # before anything imports Keras, as pipelines/train.py does
-    from brats_cascade.training.open_devices import open_devices
+    from brats_cascade.training.devices import open_devices
 
     devices = open_devices(kind)
     import keras
+    from settings import train_settings
 
     from brats_cascade.models.build import build_model
     from brats_cascade.models.two_path import Style
     from brats_cascade.training.batches import Batch
-    from brats_cascade.training.descent import Descent
-    from brats_cascade.training.loop import Watch
-    from brats_cascade.training.phases import Phase, train_phases
+    from brats_cascade.training.loop import Phase, Training
+    from brats_cascade.training.phases import train_phases
 
     class Drawn:
         def batch(self, step: int) -> Batch:
@@ -63,10 +65,12 @@ def main(kind: str, out: str, folder: str) -> None:
         found = keras.ops.convert_to_numpy(network.predict_on_batch(image))[0]
         return {"complete": float(found.std()), "core": float(found[0, 0, 1]), "enhancing": 0.5}
 
-    progress = train_phases(
-        network, phases=[Phase(1, Drawn(), 5, 2), Phase(2, Drawn(), 3, 1)], watch=Watch(validate),
-        folder=Path(folder), descent=Descent("sgd", 0.003, 0.5, 0.9, 0.5), fingerprint="x", devices=devices,
+    settings = train_settings(
+        optimizer="sgd", learning_rate=0.003, final_rate=0.5, schedule="cosine", momentum=0.9, momentum_start=0.5,
+        clip_norm=0.5, output_rate=1.0, checkpoint_steps=0, patience=0,
     )  # fmt: skip
+    training = Training(network, settings, validate, Path(folder) / "checkpoint.npz", "x", devices=devices)
+    progress = train_phases(training, [Phase(1, Drawn(), 5, 2), Phase(2, Drawn(), 3, 1)])
     if devices.writes:
         rows = [[row["loss"], row["validation_complete"], row["validation_core"]] for row in progress.history]
         np.savez(out, rows=np.array(rows), **{f"w{n}": value for n, value in enumerate(network.get_weights())})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from brats_cascade.commands.options import PredictOptions
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
-from brats_cascade.inference.kinds import target
+from brats_cascade.inference.finished import target
 
 FORMATS = ("nifti", "dicom-seg")
 

@@ -1,7 +1,5 @@
 """Segmenting four modalities that are in memory, without files."""
 
-from typing import Any
-
 import numpy as np
 
 from brats_cascade import MODALITIES
@@ -21,20 +19,13 @@ def segment_array(
     member: Member,
     thresholds: Thresholds = OFF,
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    slices: int = 4,
     flips: bool = False,
     name: str = "image",
 ) -> np.ndarray:
-    """Segments raw intensities, preprocessed and judged as a case's files are.
+    """Segments raw intensities, preprocessed and judged as a case's files are; the options are those of `predict_case`.
 
-    Args:
-        image: (slices, rows, columns, 4): canonical frame, modalities in the order of `MODALITIES`, 0 outside the brain.
-        member: The network.
-        thresholds: The post-processing.
-        spacing: Of the voxels, mm.
-        slices: Slices computed at once.
-        flips: Also segment the mirror image, and average.
-        name: For error messages.
+    The image is (slices, rows, columns, 4): canonical frame, modalities in the order of `MODALITIES`, 0 outside the brain; the
+    spacing that of its voxels, mm. Messages call it by its name.
 
     Returns:
         Canonical labels, uint8 (slices, rows, columns).
@@ -47,7 +38,13 @@ def segment_array(
     recipe = Recipe(**member.contract.preprocessing)
     box = bounding_box(brain)
     inside = np.ascontiguousarray(brain[box])
-    facts = _facts(brain, spacing=spacing, name=name)
+    facts = {
+        "case": name,
+        "modalities": ",".join(MODALITIES),
+        **{"same_grid": True, "finite": True, "has_truth": False},
+        **dict(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True)),
+        "brain_fraction": float(np.count_nonzero(brain) / brain.size),
+    }
     standardised, _ = standardise_all(
         {modality: image[..., channel][box] for channel, modality in enumerate(MODALITIES)},
         sources=dict.fromkeys(MODALITIES, name), brain=inside, voxels=brain.size, spacing=spacing, recipe=recipe, facts=facts,
@@ -59,7 +56,7 @@ def segment_array(
     turned = np.ascontiguousarray(standardised.transpose(*order, 3))
     inside = np.ascontiguousarray(inside.transpose(order))
     steps = tuple(spacing[axis] for axis in order)
-    probabilities = label_probabilities([member], image=turned, brain=inside, spacing=steps, slices=slices, flips=flips)
+    probabilities = label_probabilities([member], image=turned, brain=inside, spacing=steps, flips=flips)
     labels = labels_of(probabilities, brain=inside, spacing=steps, thresholds=thresholds)
     return uncrop(labels.transpose(np.argsort(order)), offset=[axis.start for axis in box], shape=brain.shape)
 
@@ -77,14 +74,3 @@ def _brain_of(image: np.ndarray, *, name: str) -> np.ndarray:
     if not brain.any():
         raise UserError(f"{name}: expected a brain, received zeros only")
     return brain
-
-
-def _facts(brain: np.ndarray, *, spacing: tuple[float, float, float], name: str) -> dict[str, Any]:
-    """What the data check asks of an image, but for its intensities."""
-    return {
-        "case": name,
-        "modalities": ",".join(MODALITIES),
-        **{"same_grid": True, "finite": True, "has_truth": False},
-        **dict(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True)),
-        "brain_fraction": float(np.count_nonzero(brain) / brain.size),
-    }

@@ -1,4 +1,4 @@
-"""How evaluation used a model: the post-processing chosen for it and whether mirror images were averaged; found beside it."""
+"""How evaluation used a model, as files beside it say."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,7 @@ SCORES = "scores.json"
 
 
 class Chosen(NamedTuple):
-    """How a model was evaluated.
-
-    Attributes:
-        thresholds: The post-processing chosen on the validation cases.
-        flips: Whether the mirror image was segmented too, and averaged.
-    """
+    """How a model was evaluated: the post-processing chosen on the validation cases, and whether it averaged mirror images."""
 
     thresholds: Thresholds
     flips: bool

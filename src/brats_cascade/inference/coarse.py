@@ -17,17 +17,9 @@ AT_ONCE = 8  # slabs
 def predict_coarse(
     network: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float], slices: int = 4
 ) -> np.ndarray:
-    """Class probabilities for every pixel of a volume, as `predict_volume` gives them.
+    """Class probabilities of a coarse cascade for every pixel of a volume, as `predict_volume` takes and gives them.
 
-    Args:
-        network: A coarse cascade.
-        image: float32 (slices, rows, columns, modalities), zero outside the brain.
-        brain: bool (slices, rows, columns); outside it class 0 is certain.
-        spacing: Of the voxels (slice, row, column), mm.
-        slices: Slices computed at once; bounds the memory.
-
-    Returns:
-        float32 (slices, rows, columns, classes).
+    `spacing` is that of the voxels (slice, row, column), mm.
     """
     grid = Grid.of(spacing)
     maps = coarse_maps(network.get_layer("cnn1"), image=image, brain=brain, spacing=spacing)
@@ -55,25 +47,17 @@ def predict_coarse(
 
 
 def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """CNN 1's class probabilities of every cell of 4 mm.
+    """A coarse cascade's CNN 1's class probabilities of every cell of 4 mm, float32 (slabs, rows, columns, classes).
 
-    Args:
-        cnn1: CNN 1 of a coarse cascade.
-        image: float32 (slices, rows, columns, modalities), zero outside the brain.
-        brain: bool (slices, rows, columns).
-        spacing: Of the voxels (slice, row, column), mm.
-
-    Returns:
-        float32 (slabs, rows, columns, classes); class 0 is certain where a cell has no brain.
+    Image and brain are as `predict_coarse` takes them; class 0 is certain where a cell has no brain.
     """
     slabs = coarse_slabs(image, brain=brain, grid=Grid.of(spacing))
     count, rows, columns, channels = slabs.shape
     halo = GEOMETRY["coarse_cnn1"].before
     found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
     unit = max(2, rounding() // 4)  # cases of nearly the same size share a compiled network
-    wide = np.zeros(
-        (AT_ONCE, *(round_up(side, multiple=unit) + 2 * halo for side in (rows, columns)), channels), np.float32
-    )
+    sides = [round_up(side, multiple=unit) + 2 * halo for side in (rows, columns)]
+    wide = np.zeros((AT_ONCE, *sides, channels), np.float32)
     side = 2 * halo + 2
     free_of_sizes(cnn1, windows=lambda n: np.zeros((n, side + 2 * n, side + 4 * n, channels), np.float32))
     for start in range(0, count, AT_ONCE):

@@ -25,14 +25,7 @@ _traced: "weakref.WeakSet[keras.Model]" = weakref.WeakSet()
 def predict_volume(
     network: keras.Model, *, image: np.ndarray, brain: np.ndarray, geometry: Geometry, slices: int = 4
 ) -> np.ndarray:
-    """Class probabilities for every pixel of a volume.
-
-    Args:
-        network: From (batch, rows, columns, modalities) to probabilities.
-        image: float32 (slices, rows, columns, modalities), zero outside the brain.
-        brain: bool (slices, rows, columns); outside it class 0 is certain.
-        geometry: The network's.
-        slices: Slices computed at once; bounds the memory.
+    """Class probabilities for every pixel of a volume, as `predict_around` takes it; outside the brain class 0 is certain.
 
     Returns:
         float32 (slices, rows, columns, classes).
@@ -53,7 +46,7 @@ def predict_around(
         brain: bool (slices, rows, columns).
         geometry: The network's.
         margin: Pixels around the slice that get outputs too.
-        slices: Slices computed at once; bounds the memory.
+        slices: Computed at once; bounds the memory.
 
     Returns:
         float32 (slices, rows + 2 * margin, columns + 2 * margin, classes), exact within `margin` pixels of the brain; where
@@ -67,14 +60,9 @@ def predict_around(
     free_of_sizes(network, windows=lambda n: np.zeros((n, side + n, side + 2 * n, channels), np.float32))
     for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, margin=margin, step=rounding()):
         window = np.zeros((slices, rows + side - 1, columns + side - 1, channels), np.float32)
+        (_, high, wide, _), first = window.shape, (top - geometry.before, left - geometry.before)
         for place, plane in enumerate(image[start:stop]):
-            window[place] = cut_window(
-                plane,
-                top=top - geometry.before,
-                left=left - geometry.before,
-                rows=window.shape[1],
-                columns=window.shape[2],
-            )
+            window[place] = cut_window(plane, top=first[0], left=first[1], rows=high, columns=wide)
         target = found[start:stop, top + margin :, left + margin :][:, :rows, :columns]
         outputs = keras.ops.convert_to_numpy(network.predict_on_batch(window))
         target[:] = outputs[: stop - start, : target.shape[1], : target.shape[2]]
@@ -87,12 +75,7 @@ def rounding() -> int:
 
 
 def window_step(backend: str, *, devices: Sequence[str]) -> int:
-    """What the sides of windows are rounded up to, pixels.
-
-    Args:
-        backend: Keras's.
-        devices: What it computes on, as Keras names them: "cpu:0", "gpu:0".
-    """
+    """The same for a backend that computes on these devices, as Keras names them: "cpu:0", "gpu:0"."""
     if backend == "tensorflow":
         return 1
     return STEP if all(device.lower().startswith("cpu") for device in devices) else ACCELERATOR_STEP
@@ -102,11 +85,8 @@ def free_of_sizes(network: keras.Model, *, windows: Callable[[int], Any]) -> Non
     """Has TensorFlow trace a network for windows of every size before the first one is computed, once per network.
 
     TensorFlow traces a network for the size that it meets first and, when it meets another, for all sizes; the two graphs
-    round differently. What a case gives would depend on whether it is the first in its process.
-
-    Args:
-        network: The network.
-        windows: Its inputs of the size 1 and of the size 2, which differ in every side.
+    round differently. What a case gives would depend on whether it is the first in its process. `windows` gives inputs of the
+    sizes 1 and 2, which differ in every side.
     """
     if keras.backend.backend() == "tensorflow" and network not in _traced:
         for size in (1, 2):
@@ -117,14 +97,10 @@ def free_of_sizes(network: keras.Model, *, windows: Callable[[int], Any]) -> Non
 def brain_windows(
     brain: np.ndarray, *, slices: int, margin: int = 0, step: int = STEP, align: tuple[int, int] = (1, 1)
 ) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """The windows that cover the brain: batches of consecutive slices, each cut to the brain's box in them.
+    """The windows that cover the brain: batches of so many consecutive slices, each cut to the brain's box in them.
 
-    Args:
-        brain: bool (slices, rows, columns).
-        slices: Slices per batch.
-        margin: Pixels added to the box on each side.
-        step: Sides are rounded up to a multiple of it.
-        align: Windows begin at multiples of these (rows, columns), and their sides are multiples too.
+    The margin, pixels, is added to the box on each side; sides are rounded up to a multiple of `step`. Windows begin at
+    multiples of `align` (rows, columns), and their sides are multiples too.
 
     Yields:
         (first slice, last slice + 1, top, left, rows, columns) with sides rounded up, so a window may reach over

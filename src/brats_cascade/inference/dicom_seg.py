@@ -47,9 +47,8 @@ def write_dicom_seg(path: Path, *, segmentation: Path, case: Case) -> None:
     image: Any = nibabel.load(segmentation)
     told = labels_of_scheme(case.scheme)
     segments = {0: 0} | {label.number: place for place, label in enumerate(told, start=1)}
-    voxels = recode(np.asarray(image.dataobj), table=segments).transpose(
-        2, 1, 0
-    )  # (slices, rows, columns) of the series
+    # (slices, rows, columns) of the series
+    voxels = recode(np.asarray(image.dataobj), table=segments).transpose(2, 1, 0)
     written = highdicom.seg.Segmentation(
         source_images=[pydicom.dcmread(file) for file in json.loads(_source(case).read_text(encoding="utf-8"))],
         pixel_array=voxels,

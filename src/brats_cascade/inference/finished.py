@@ -1,13 +1,25 @@
-"""What already lies in an output folder: what `predict` wrote itself, and what it must not touch."""
+"""The files of an output folder: how they are called, which ones `predict` wrote itself, and what it must not touch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, signature
 from brats_cascade.errors import UserError
-from brats_cascade.inference.kinds import target
+
+KINDS: Mapping[str, str] = {
+    "seg": "_seg.nii.gz",
+    "probabilities": "_probabilities.nii.gz",
+    "uncertainty": "_uncertainty.nii.gz",
+    "overlay": "_overlay.png",
+    "montage": "_montage.png",
+}
+
+
+def target(case: str, *, kind: str, out: Path) -> Path:
+    """The path of one file of a case; `kind` is a key of KINDS."""
+    return out / f"{case}{KINDS[kind]}"
 
 
 def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, overwrite: bool) -> bool:
@@ -18,7 +30,7 @@ def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, ov
             `overwrite` is not set.
     """
     paths = [target(case.name, kind=kind, out=out) for kind in dict.fromkeys((*kinds, "seg"))]
-    made = {path: options_of(path) for path in paths if path.exists()}
+    made = {path: _options_of(path) for path in paths if path.exists()}
     for path, by in made.items():
         if by is None:
             raise UserError(
@@ -33,7 +45,7 @@ def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, ov
     return len(made) == len(paths) and not overwrite
 
 
-def options_of(path: Path) -> str | None:
+def _options_of(path: Path) -> str | None:
     """The word for networks and options in a file that `predict` wrote and nobody has changed since; None for any other.
 
     A file is known by its signature, not by its name.
@@ -58,10 +70,9 @@ def options_of(path: Path) -> str | None:
 
 def refuse_input_folders(cases: Sequence[Case], *, out: Path) -> None:
     """Refuses an output folder that holds scans: a segmentation there would later pass as the case's ground truth."""
-    place = out.resolve()
     for case in cases:
-        files = [*case.images.values(), *([] if case.truth is None else [case.truth])]
-        if any(path.resolve().parent == place for path in files):
+        files = (*case.images.values(), *filter(None, [case.truth]))
+        if any(path.resolve().parent == out.resolve() for path in files):
             raise UserError(
                 f"--out {out}: holds the scans of {case.name}, where a segmentation would be taken for its ground truth; "
                 "choose another folder"

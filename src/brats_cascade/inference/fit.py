@@ -13,11 +13,9 @@ CLOSE = 1.1  # spacings whose ratio is below this are taken for equal: releases 
 
 
 class Misfit(NamedTuple):
-    """One way in which a case differs from what a network was trained on.
+    """One way in which a case differs from what a network was trained on, also in words without the case's name.
 
-    Attributes:
-        kind: A key of writeback.MISFITS, or "unknown" where the model does not say what it was trained on.
-        text: The same in words, without the case's name.
+    `kind` is a key of writeback.MISFITS, or "unknown" where the model does not say what it was trained on.
     """
 
     kind: str
@@ -25,19 +23,11 @@ class Misfit(NamedTuple):
 
 
 def find_misfits(data: TrainingData | None, *, facts: Mapping[str, Any]) -> list[Misfit]:
-    """Compares a case with what a network was trained on.
-
-    Args:
-        data: The network's record, or None where it has none.
-        facts: The case's, as `prepare_case` measures them.
-
-    Returns:
-        What does not fit; empty for a case like those of the training that is none of them.
-    """
+    """In what a case, with the facts that `prepare_case` measures, differs from what a network was trained on."""
     if data is None:
         return [Misfit("unknown", "the model does not say what it was trained on")]
     found = []
-    if (facts["release"] == PHANTOM) not in {release == PHANTOM for release in data.releases}:
+    if (facts["release"] == PHANTOM) not in {seen.release == PHANTOM for seen in data.cases}:
         mine, theirs = ("a phantom", "real scans") if facts["release"] == PHANTOM else ("a real scan", "phantoms")
         found.append(Misfit("phantom", f"it is {mine}, the model was trained on {theirs} ({data.source})"))
     spacing = [facts[f"spacing_{axis}"] for axis in AXES]

@@ -29,13 +29,9 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 
 def export_network(network: keras.Model, *, contract: Contract, out: Path, form: str) -> Path:
-    """Writes a network in another format and checks that it computes the same.
+    """Writes a network in float32 in another format, a key of FORMATS, and checks that it computes the same.
 
-    Args:
-        network: In float32.
-        contract: Its contract, written beside it as model.json, and explained in README.md.
-        out: Folder, made if it is not there.
-        form: A key of FORMATS.
+    Its contract is written beside it as model.json, and explained in README.md.
 
     Returns:
         The file, or for a SavedModel its folder.
@@ -54,14 +50,19 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
     path = out / FORMATS[form]
     if path.exists():
         raise UserError(f"{path}: is there already; remove it or choose another --out")
-    if form == "onnx":
-        _check_onnx()
+    absent = [name for name in ONNX_NEEDS if importlib.util.find_spec(name) is None]
+    if form == "onnx" and absent:
+        raise UserError(
+            f"--format onnx: {', '.join(absent)} not installed; run: pip install 'brats-cascade[onnx]', or take "
+            "--format saved_model, which needs no code of this project either"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write(network, contract=contract, path=path, form=form)
         (out / README).write_text(readme(contract, form=form), encoding="utf-8")
     except Exception as error:
-        _remove(path)  # what is half written would be "there already" the next time
+        with contextlib.suppress(OSError):  # what is half written would be "there already" the next time
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         if not isinstance(error, OSError) and not type(error).__module__.startswith("tensorflow."):
             raise
         # TensorFlow's own writers raise errors of their own for a full disk: an operation's name and path, then the reason.
@@ -101,8 +102,7 @@ def largest_difference(network: keras.Model, *, other: Function, patch: int, see
 
 def readme(contract: Contract, *, form: str) -> str:
     """The text beside an exported network, with one block of Python, which runs in the export's folder."""
-    patch = contract.geometry.patch
-    before, after = contract.geometry.halo
+    geometry = contract.geometry
     names = {label: LABELS[label] for label in contract.classes}
     if NON_ENHANCING not in names:  # releases since 2017 have one label for both
         names[NECROSIS] += " and non-enhancing tumour"
@@ -111,10 +111,10 @@ def readme(contract: Contract, *, form: str) -> str:
         package="brats_cascade.inference",
         contract=contract,
         form=form,
-        patch=patch,
-        shape=(1, patch, patch, len(contract.modalities)),
-        before=before,
-        after=after,
+        patch=geometry.patch,
+        shape=(1, geometry.patch, geometry.patch, len(contract.modalities)),
+        before=geometry.before,
+        after=geometry.after,
         labels=", ".join(f"{number} {name}" for number, name in enumerate(names.values())),
     )
 
@@ -128,22 +128,4 @@ def _write(network: keras.Model, *, contract: Contract, path: Path, form: str) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own, about NumPy's and TensorFlow's old names
         network.export(path, format="tf_saved_model" if form == "saved_model" else "onnx", verbose=False)
-    record = json.dumps(contract.as_dict(), indent=2) + "\n"
-    (path.parent / CONTRACT).write_text(record, encoding="utf-8")
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _check_onnx() -> None:
-    absent = [name for name in ONNX_NEEDS if importlib.util.find_spec(name) is None]
-    if absent:
-        raise UserError(
-            f"--format onnx: {', '.join(absent)} not installed; run: pip install 'brats-cascade[onnx]', or take "
-            "--format saved_model, which needs no code of this project either"
-        )
+    (path.parent / CONTRACT).write_text(json.dumps(contract.as_dict(), indent=2) + "\n", encoding="utf-8")

@@ -35,12 +35,11 @@ def labels_of_scheme(scheme: str) -> list[Label]:
     held: dict[int, list[int]] = {}
     for label in ABBREVIATIONS:
         held.setdefault(SCHEMES[scheme].from_canonical[label], []).append(label)
-    return [
-        Label(
-            number, " and ".join(LABELS[of] for of in labels), "+".join(ABBREVIATIONS[of] for of in labels), labels[0]
-        )
-        for number, labels in sorted(held.items())
-    ]
+    found = []
+    for number, labels in sorted(held.items()):
+        name, short = " and ".join(LABELS[of] for of in labels), "+".join(ABBREVIATIONS[of] for of in labels)
+        found.append(Label(number, name, short, labels[0]))
+    return found
 
 
 def write_colours(out: Path, *, schemes: Iterable[str]) -> None:
@@ -77,9 +76,7 @@ def put_bids(out: Path, *, segmentation: Path, case: Case) -> None:
     with written_whole(place.with_suffix(".nii.gz")) as draft:
         shutil.copyfile(segmentation, draft)
     rows = ["index\tname\tabbreviation\tcolor", f"0\t{LABELS[0]}\tBG\t#000000"]
-    rows += [
-        f"{label.number}\t{label.name}\t{label.abbreviation}\t{label.colour}" for label in labels_of_scheme(case.scheme)
-    ]
+    rows += [f"{own.number}\t{own.name}\t{own.abbreviation}\t{own.colour}" for own in labels_of_scheme(case.scheme)]
     write_text(place.with_suffix(".tsv"), "\n".join(rows) + "\n")
 
 

@@ -1,8 +1,9 @@
 """Writing a prediction: every file in the case's own geometry, whole or not there at all."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
 from brats_cascade.drawing.overlays import montage, overlay
 from brats_cascade.errors import UserError
-from brats_cascade.inference.kinds import target
+from brats_cascade.inference.finished import target
 from brats_cascade.inference.predict import Prediction
 from brats_cascade.inference.segment import entropy
 from brats_cascade.labels import LABELS
@@ -41,14 +42,9 @@ def open_folder(out: Path) -> None:
 def write_prediction(
     prediction: Prediction, *, case: Case, out: Path, kinds: Sequence[str] = ("seg",), options: str = ""
 ) -> Path:
-    """Writes `<case>_seg.nii.gz` and what else is asked for; the segmentation comes last, so it stands for all.
+    """Writes `<case>_seg.nii.gz` and what else is asked for, keys of KINDS; the segmentation comes last, so it stands for all.
 
-    Args:
-        prediction: From `predict_case`.
-        case: The case.
-        out: Folder, made if it is not there.
-        kinds: Keys of KINDS.
-        options: As in `writeback.signature`, for every file.
+    The folder is made if it is not there; the options go into every file's signature.
 
     Returns:
         The segmentation's path.
@@ -56,48 +52,43 @@ def write_prediction(
     Raises:
         WriteError: The folder cannot be written to, or the disk is full.
     """
-    writers: dict[str, Callable[[Path], None]] = {
-        "probabilities": lambda path: _write_maps(
-            path, maps=prediction.probabilities, prediction=prediction, options=options
-        ),
-        "uncertainty": lambda path: _write_maps(
-            path, maps=entropy(prediction.probabilities)[..., None], prediction=prediction, options=options
-        ),
-        "overlay": lambda path: _draw(path, kind="overlay", prediction=prediction, title=case.name, options=options),
-        "montage": lambda path: _draw(path, kind="montage", prediction=prediction, title=case.name, options=options),
-        "seg": lambda path: write_segmentation(
-            path,
-            prediction.labels,
-            case=case,
-            meta=prediction.prepared.meta,
-            options=options,
-            misfits=[misfit.kind for misfit in prediction.misfits],
-        ),
-    }
     open_folder(out)
-    for kind, write in writers.items():
-        if kind in kinds or kind == "seg":
-            _whole(target(case.name, kind=kind, out=out), write=write)
-    return target(case.name, kind="seg", out=out)
+    for kind in (*(kind for kind in ("probabilities", "uncertainty", "overlay", "montage") if kind in kinds), "seg"):
+        path = target(case.name, kind=kind, out=out)
+        try:
+            with written_whole(path) as draft:
+                _write(draft, prediction, kind=kind, case=case, options=options)
+        except OSError as error:
+            raise WriteError(
+                f"{path}: cannot be written ({error.strerror or error}); choose another --out or free some space, then run "
+                "the same command again: finished cases stay"
+            ) from None
+    return path
 
 
-def _whole(path: Path, *, write: Callable[[Path], None]) -> None:
-    """Writes beside the path and moves it there."""
-    try:
-        with written_whole(path) as draft:
-            write(draft)
-    except OSError as error:
-        raise WriteError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another --out or free some space, then run "
-            "the same command again: finished cases stay"
-        ) from None
+def _write(path: Path, prediction: Prediction, *, kind: str, case: Case, options: str) -> None:
+    """One file of a prediction."""
+    meta, labels = prediction.prepared.meta, prediction.labels
+    if kind == "seg":
+        misfits = [misfit.kind for misfit in prediction.misfits]
+        write_segmentation(path, labels, case=case, meta=meta, options=options, misfits=misfits)
+    elif kind == "probabilities":
+        _write_maps(path, maps=prediction.probabilities, meta=meta, options=options)
+    elif kind == "uncertainty":
+        _write_maps(path, maps=entropy(prediction.probabilities)[..., None], meta=meta, options=options)
+    else:
+        image, first, axis = prediction.prepared.image, meta["offset"][0], meta.get("axis", "axial")
+        if kind == "overlay":
+            figure = overlay(image, prediction=labels, title=case.name, first_slice=first, axis=axis)
+        else:
+            figure = montage(image, labels=labels, title=case.name, first_slice=first, axis=axis)
+        figure.savefig(path, dpi=130, metadata={"Software": f"{SIGNED} {options}"})
 
 
-def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction, options: str) -> None:
+def _write_maps(path: Path, *, maps: np.ndarray, meta: Mapping[str, Any], options: str) -> None:
     """float32 NIfTI (x, y, z, maps) on the case's own grid, or (x, y, z) for a single map."""
     import nibabel
 
-    meta = prediction.prepared.meta
     affine = np.array(meta["affine"])
     grids = [restore_labels(maps[..., place], meta) for place in range(maps.shape[-1])]
     whole = np.stack(grids, axis=-1) if len(grids) > 1 else np.array(grids[0])
@@ -109,14 +100,3 @@ def _write_maps(path: Path, *, maps: np.ndarray, prediction: Prediction, options
     image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)
-
-
-def _draw(path: Path, *, kind: str, prediction: Prediction, title: str, options: str) -> None:
-    meta = prediction.prepared.meta
-    place = {"first_slice": meta["offset"][0], "axis": meta.get("axis", "axial")}
-    image, labels = prediction.prepared.image, prediction.labels
-    if kind == "overlay":
-        figure = overlay(image, prediction=labels, title=title, **place)
-    else:
-        figure = montage(image, labels=labels, title=title, **place)
-    figure.savefig(path, dpi=130, metadata={"Software": f"{SIGNED} {options}"})

@@ -45,12 +45,9 @@ class Thresholds:
         return {name: float(value) for name, value in near.items()}
 
     def __str__(self) -> str:
-        parts = []
-        if self.min_component:
-            least = f"{self.min_component:g} mm3"
-            parts.append(
-                f"components below {f'{self.min_component:.3g} of the largest' if self.min_component < 1 else least}"
-            )
+        parts, least = [], self.min_component
+        if least:
+            parts.append(f"components below {f'{least:.3g} of the largest' if least < 1 else f'{least:g} mm3'}")
         if self.skull_distance:
             parts.append(
                 f"blobs within {self.skull_distance:g} mm of the brain's edge, flatter than {self.flatness:g} and below "
@@ -65,11 +62,11 @@ OFF = Thresholds()
 
 @dataclass(frozen=True)
 class Components:
-    """The connected components of one segmentation, numbered from 1 in `parts`.
+    """The connected components of a complete tumour, numbered from 1; each measure is one number a component.
 
     Attributes:
         parts: int (slices, rows, columns), 0 outside.
-        volumes: mm3, one a component.
+        volumes: mm3.
         distances: mm, mean distance of its voxels to the nearest point outside the brain.
         flatness: Thickness over width: the smallest principal extent over the middle one; a plate has about 0, a ball or
             a rod 1.
@@ -89,39 +86,24 @@ class Components:
         return gone
 
 
-def find_components(labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float]) -> Components:
-    """Finds the components of the complete tumour and measures what the thresholds are compared with.
+def find_components(labels: np.ndarray, *, brain: np.ndarray | None, spacing: Sequence[float]) -> Components:
+    """Finds the components of canonical labels (slices, rows, columns), and measures what the thresholds are compared with.
 
-    Args:
-        labels: Canonical labels (slices, rows, columns).
-        brain: bool, same shape; beyond the volume's edge is outside.
-        spacing: Of the voxels, mm.
-
-    Returns:
-        The components.
+    `brain` is bool of the same shape; beyond the volume's edge is outside. Without it volumes alone are measured, and no
+    component is near the skull.
     """
     parts, count = ndimage.label(labels > 0, structure=TOUCHING)
-    numbers = np.arange(1, count + 1)
-    voxels = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    volumes = np.bincount(parts.ravel(), minlength=count + 1)[1:] * float(np.prod(spacing))
+    if brain is None:
+        return Components(parts, volumes, np.full(count, np.inf), np.zeros(count))
     depth = brain_depth(brain, spacing=spacing) if count > 1 else np.zeros(labels.shape)
-    return Components(
-        parts=parts,
-        volumes=voxels * float(np.prod(spacing)),
-        distances=np.atleast_1d(ndimage.mean(depth, parts, numbers)) if count else np.zeros(0),
-        flatness=np.array([_flatness(parts, number, box, spacing) for number, box in _boxes(parts)]),
-    )
+    distances = np.atleast_1d(ndimage.mean(depth, parts, np.arange(1, count + 1))) if count else np.zeros(0)
+    boxes = enumerate(ndimage.find_objects(parts), start=1)
+    return Components(parts, volumes, distances, np.array([_flatness(parts[box] == of, spacing) for of, box in boxes]))
 
 
 def brain_depth(brain: np.ndarray, *, spacing: Sequence[float]) -> np.ndarray:
-    """Distance of every voxel to the nearest one outside the brain; holes inside the brain count as brain.
-
-    Args:
-        brain: bool (slices, rows, columns).
-        spacing: mm.
-
-    Returns:
-        float (slices, rows, columns), mm; 0 outside.
-    """
+    """Distance of every voxel to the nearest one outside the brain, mm; 0 outside; holes in the brain count as brain."""
     empty = np.pad(~brain, 1, constant_values=True)
     regions, _ = ndimage.label(empty)
     inside = regions != regions[0, 0, 0]
@@ -131,55 +113,19 @@ def brain_depth(brain: np.ndarray, *, spacing: Sequence[float]) -> np.ndarray:
 def remove_components(
     labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], thresholds: Thresholds
 ) -> np.ndarray:
-    """Sets the components that the thresholds remove to background.
+    """A uint8 copy of canonical labels (slices, rows, columns) with background where the thresholds remove a component.
 
-    Args:
-        labels: Canonical labels (slices, rows, columns); stay as they are.
-        brain: bool, same shape.
-        spacing: Of the voxels, mm.
-        thresholds: Which go.
-
-    Returns:
-        uint8 array of the same shape.
+    `brain` is bool of the same shape, `spacing` that of the voxels, mm.
     """
     cleaned = labels.astype(np.uint8, copy=True)
-    if not thresholds.skull_distance:
-        return remove_small_components(cleaned, spacing=spacing, thresholds=thresholds)
-    found = find_components(labels, brain=brain, spacing=spacing)
-    cleaned[np.concatenate([[False], found.removed(thresholds)])[found.parts]] = 0
-    return cleaned
-
-
-def remove_small_components(labels: np.ndarray, *, spacing: Sequence[float], thresholds: Thresholds) -> np.ndarray:
-    """Sets connected components of the complete tumour below `min_component` to background; the largest one always stays.
-
-    Args:
-        labels: Canonical labels (slices, rows, columns).
-        spacing: Of the voxels, mm.
-        thresholds: Of which this one counts.
-
-    Returns:
-        uint8 array of the same shape; the input is left as it is.
-    """
-    cleaned = labels.astype(np.uint8, copy=True)
-    if thresholds.min_component <= 0:
-        return cleaned
-    parts, count = ndimage.label(labels > 0, structure=TOUCHING)
-    if count < 2:
-        return cleaned
-    volumes = np.bincount(parts.ravel())[1:] * float(np.prod(spacing))
-    kept = volumes >= thresholds.smallest(volumes)
-    kept[int(volumes.argmax())] = True
-    cleaned[~np.concatenate([[True], kept])[parts]] = 0
+    if thresholds.min_component or thresholds.skull_distance:
+        found = find_components(labels, brain=brain if thresholds.skull_distance else None, spacing=spacing)
+        cleaned[np.concatenate([[False], found.removed(thresholds)])[found.parts]] = 0
     return cleaned
 
 
 def all_thresholds(candidates: Mapping[str, Iterable[float]]) -> list[Thresholds]:
-    """Every combination of the candidates, without doubles, the one that changes least first.
-
-    Args:
-        candidates: Attribute of `Thresholds` -> values to try.
-    """
+    """Every combination of the candidates (attribute -> values to try), without doubles, the one that changes least first."""
     combinations = [
         Thresholds(**dict(zip(candidates, values, strict=True))) for values in product(*candidates.values())
     ]
@@ -187,13 +133,9 @@ def all_thresholds(candidates: Mapping[str, Iterable[float]]) -> list[Thresholds
     return [distinct[key] for key in sorted(distinct, key=lambda values: (abs(values[-1]), values))]
 
 
-def _boxes(parts: np.ndarray) -> list[tuple[int, tuple[slice, ...]]]:
-    return [(number, box) for number, box in enumerate(ndimage.find_objects(parts), start=1) if box is not None]
-
-
-def _flatness(parts: np.ndarray, number: int, box: tuple[slice, ...], spacing: Sequence[float]) -> float:
-    """Square root of the smallest over the middle principal variance, each voxel being a brick, not a point."""
-    points = np.argwhere(parts[box] == number) * np.asarray(spacing)
+def _flatness(part: np.ndarray, spacing: Sequence[float]) -> float:
+    """Square root of the smallest over the middle principal variance of a mask, each voxel being a brick, not a point."""
+    points = np.argwhere(part) * np.asarray(spacing)
     spread = np.cov(points.T, bias=True) if len(points) > 1 else np.zeros((3, 3))
     low, middle, _ = np.linalg.eigvalsh(spread + np.diag(np.square(spacing) / 12.0))
     return float(np.sqrt(low / middle))

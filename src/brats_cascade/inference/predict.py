@@ -52,17 +52,14 @@ def predict_case(
     """Segments a case from its files.
 
     Args:
-        case: From find_cases; its truth, if any, is not read.
+        case: Its truth, if any, is not read.
         members: One network, or several whose probabilities are averaged.
-        slices: Slices computed at once; bounds the memory.
+        slices: Computed at once; bounds the memory.
         thresholds: The post-processing.
         flips: Also segment the mirror image, and average.
         allow_merged: Accept a network that does not tell apart what the case's release does.
         strict: Refuse a case that differs from what the networks were trained on, or that one of them was trained on.
         max_gb: The memory that reading and preprocessing may take, gigabytes.
-
-    Returns:
-        The prediction.
 
     Raises:
         UserError: The case cannot be read, the data check would set it aside, or the networks do not fit it or one
@@ -87,11 +84,7 @@ def predict_case(
 
 
 def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> None:
-    """Refuses a network for a case that it cannot segment at all.
-
-    Raises:
-        UserError: Other modalities or, unless `allow_merged`, a coarser set of classes; says what to do.
-    """
+    """Refuses a network of other modalities or, unless `allow_merged`, of a coarser set of classes than the case's."""
     check_modalities(contract, name=case.name)
     classes = SCHEMES[case.scheme].canonical_labels
     if NON_ENHANCING in classes and NON_ENHANCING not in contract.classes and not allow_merged:

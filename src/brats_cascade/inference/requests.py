@@ -28,14 +28,10 @@ MOST_ENTRIES = 500  # files and folders below the folder of one case
 def answer_row(
     row: Mapping[str, Any], *, number: int, members: Sequence[Member], chosen: Chosen | None, root: Path | None
 ) -> dict[str, Any]:
-    """Segments the case or the image of one row.
+    """Segments the case or the image of one row, the `number`th of its request, as the model was evaluated.
 
-    Args:
-        row: `case`, the folder of one case below `root`; or `image`, nested lists (slices, rows, columns, 4).
-        number: Of the row in its request, for messages.
-        members: The networks; an image takes the first.
-        chosen: How the model was evaluated.
-        root: The folder below which cases may be read; None: none may.
+    A row has `case`, the folder of one case below `root`; or `image`, nested lists (slices, rows, columns, 4), which takes the
+    first network. `root` is the folder below which cases may be read; None: none may.
 
     Returns:
         `case`, `segmentation` (a .nii.gz file in base64, "" for an image) and `labels` (of an image, otherwise None).

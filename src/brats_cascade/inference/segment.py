@@ -25,14 +25,7 @@ class Member(NamedTuple):
 
 
 def check_members(members: Sequence[Member]) -> None:
-    """Refuses networks whose mean would mean nothing.
-
-    Args:
-        members: At least one.
-
-    Raises:
-        UserError: They differ in modalities, classes or preprocessing.
-    """
+    """Refuses networks whose mean would mean nothing: they differ in modalities, classes or preprocessing."""
     first = members[0].contract
     for number, (_, other) in enumerate(members[1:], start=2):
         for name in ("classes", "modalities", "preprocessing"):
@@ -45,15 +38,7 @@ def check_members(members: Sequence[Member]) -> None:
 
 
 def check_modalities(contract: Contract, *, name: str) -> None:
-    """Refuses a network whose channels are not this project's.
-
-    Args:
-        contract: The network's.
-        name: Of the case, for the message.
-
-    Raises:
-        UserError: It was trained on other modalities, or on the same in another order.
-    """
+    """Refuses a network, for the case of this name, that was trained on other modalities or on the same in another order."""
     if tuple(contract.modalities) != MODALITIES:
         raise UserError(
             f"{name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
@@ -67,18 +52,13 @@ def label_probabilities(
     image: np.ndarray,
     brain: np.ndarray,
     spacing: Sequence[float],
-    slices: int,
+    slices: int = 4,
     flips: bool = False,
 ) -> np.ndarray:
     """Mean probability of every label over the networks and, with flips, over the case and its mirror image.
 
-    Args:
-        members: The networks.
-        image: float32 (slices, rows, columns, modalities), zero outside the brain.
-        brain: bool (slices, rows, columns).
-        spacing: Of the voxels (slice, row, column), mm.
-        slices: Slices computed at once; bounds the memory.
-        flips: Also segment the case mirrored from left to right; sagittal slices stay the same in the mirror.
+    Image and brain are as `predict_volume` takes them; `spacing` is that of the voxels (slice, row, column), mm. Flips mirror
+    from left to right; sagittal slices stay the same in the mirror.
 
     Returns:
         float32 (slices, rows, columns, 5), one per canonical label; outside the brain everything else is certain.
@@ -100,14 +80,9 @@ def label_probabilities(
 
 
 def most_probable(probabilities: np.ndarray, *, operating_point: float = 0.0) -> np.ndarray:
-    """The most probable label of every voxel; of equal ones the lowest number.
+    """The most probable label of every voxel, uint8; of equal ones the lowest number.
 
-    Args:
-        probabilities: (..., labels).
-        operating_point: Added to the score (logarithm of the probability) of label 0 before; below 0 more is tumour.
-
-    Returns:
-        uint8 (...).
+    The operating point is added to the score (logarithm of the probability) of label 0 before; below 0 more is tumour.
     """
     if not operating_point:
         return probabilities.argmax(axis=-1).astype(np.uint8)
@@ -127,29 +102,15 @@ def scaled(probabilities: np.ndarray, *, temperature: float) -> np.ndarray:
 def labels_of(
     probabilities: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], thresholds: Thresholds
 ) -> np.ndarray:
-    """The labels of a volume after post-processing.
-
-    Args:
-        probabilities: float32 (slices, rows, columns, labels).
-        brain: bool (slices, rows, columns).
-        spacing: Of the voxels, mm.
-        thresholds: The post-processing.
-
-    Returns:
-        Canonical labels, uint8 (slices, rows, columns).
-    """
+    """The canonical labels of a volume after post-processing, uint8 (slices, rows, columns)."""
     labels = most_probable(probabilities, operating_point=thresholds.operating_point)
     return remove_components(labels, brain=brain, spacing=spacing, thresholds=thresholds)
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Uncertainty of every voxel: the entropy of the mean probabilities.
+    """Uncertainty of every voxel: the entropy of probabilities (..., labels) that sum to 1.
 
-    Args:
-        probabilities: (..., labels), each summing to 1.
-
-    Returns:
-        float32 (...), nats: 0 where one label is certain, log 5 = 1.609 where all five are equally likely.
+    In nats, float32 (...): 0 where one label is certain, log 5 = 1.609 where all five are equally likely.
     """
     found = np.zeros(probabilities.shape[:-1], dtype=np.float32)
     for label in range(probabilities.shape[-1]):

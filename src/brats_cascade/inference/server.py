@@ -33,7 +33,7 @@ class Server:
 
     Args:
         answer: A row and its number in, its answer out; raises UserError.
-        waiting: How many requests may wait while one is computed.
+        waiting: Requests that may wait while one is computed.
         deadline: Seconds from a request's arrival to its answer.
         largest: Bytes of a request.
     """
@@ -115,12 +115,8 @@ class Server:
 
     def app(self) -> Starlette:
         """The application, for uvicorn."""
-        routes = [
-            Route("/invocations", self.invocations, methods=["POST"]),
-            Route("/ping", self.ping),
-            Route("/docs", _docs),
-        ]
-        return Starlette(routes=routes, lifespan=self._life)
+        posts = Route("/invocations", self.invocations, methods=["POST"])
+        return Starlette(routes=[posts, Route("/ping", self.ping), Route("/docs", _docs)], lifespan=self._life)
 
 
 async def _result(job: "Future[bytes]", request: Request) -> bytes | None:

@@ -1,8 +1,7 @@
 """volumes.csv: the volume of every region in every segmented case of an output folder."""
 
 import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
-from brats_cascade.inference.kinds import target
+from brats_cascade.inference.finished import target
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
 from brats_cascade.shared import written_whole
 
@@ -24,16 +23,6 @@ def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict
     sizes = {region: np.count_nonzero(region_mask(labels, region=region)) for region in REGIONS}
     regions = SCHEMES[scheme].regions
     return {f"{name}_cm3": f"{size * voxel_mm3 / 1000:.3f}" if name in regions else "" for name, size in sizes.items()}
-
-
-def volumes_of_file(path: Path, *, case: Case) -> dict[str, str]:
-    """The row of a segmentation that `predict` wrote for this case."""
-    import nibabel
-
-    image: Any = nibabel.load(path)
-    labels = recode(np.asarray(image.dataobj), table=SCHEMES[case.scheme].to_canonical)
-    voxel = abs(float(np.linalg.det(image.affine[:3, :3])))
-    return {"case": case.name, **region_volumes(labels, voxel_mm3=voxel, scheme=case.scheme)}
 
 
 def read_volumes(out: Path) -> dict[str, Row]:
@@ -65,13 +54,11 @@ def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
         UserError: The folder cannot be written to.
     """
     table = {**read_volumes(out), **{row["case"]: row for row in rows}}
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(_sorted(table))
     try:
-        with written_whole(out / NAME) as draft:
-            draft.write_text(text.getvalue(), encoding="utf-8")
+        with written_whole(out / NAME) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(table[case] for case in sorted(table))
     except OSError as error:
         raise UserError(
             f"{out / NAME}: cannot be written ({error.strerror or error}); free some space or choose another folder, then "
@@ -80,16 +67,15 @@ def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
 
 
 def complete_volumes(out: Path, *, finished: Iterable[Case]) -> None:
-    """Adds finished cases that the folder's table lacks: a kill may fall between a segmentation and its row.
+    """Adds finished cases that the folder's table lacks: a kill may fall between a segmentation and its row."""
+    import nibabel
 
-    Raises:
-        UserError: As `read_volumes` and `keep_volumes`.
-    """
-    table = read_volumes(out)
-    absent = [case for case in finished if case.name not in table]
-    if absent:
-        keep_volumes(out, rows=[volumes_of_file(target(case.name, kind="seg", out=out), case=case) for case in absent])
-
-
-def _sorted(table: Mapping[str, Row]) -> Sequence[Row]:
-    return [table[case] for case in sorted(table)]
+    table, rows = read_volumes(out), []
+    for case in finished:
+        if case.name not in table:
+            image: Any = nibabel.load(target(case.name, kind="seg", out=out))
+            labels = recode(np.asarray(image.dataobj), table=SCHEMES[case.scheme].to_canonical)
+            voxel = abs(float(np.linalg.det(image.affine[:3, :3])))
+            rows.append({"case": case.name, **region_volumes(labels, voxel_mm3=voxel, scheme=case.scheme)})
+    if rows:
+        keep_volumes(out, rows=rows)

@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
-from brats_cascade.models.two_path import Style, classify, two_path_features
-
-if TYPE_CHECKING:  # an exported network carries these modules, but no pydantic
-    from brats_cascade.params.train import TrainParams
+from brats_cascade.models.two_path import FULL, Style, classify, two_path_features
 
 
 @dataclass(frozen=True)
@@ -43,88 +39,51 @@ class Geometry:
         return self.before, self.after
 
 
-@dataclass(frozen=True)
-class Cnn1:
-    """What a cascade is built on.
-
-    Attributes:
-        network: A trained TwoPathCNN.
-        style: Of that network.
-        settings: Of its training; None where they are not known.
-    """
-
-    network: keras.Model
-    style: Style
-    settings: "TrainParams | None" = None
-
-
 RELU = "cnn1_relu"  # first layer of a CNN 2 that takes CNN 1's scores
 CNN2 = Geometry(16, 16)  # every CNN 2 sees 33x33 of the image itself
 
 # LocalCascadeCNN's 56 is even: its first local block's fields are 10 wide, so CNN 1's pixels fall between two; the
 # classified pixel is the 28th of 56.
-GEOMETRY: Mapping[str, Geometry] = MappingProxyType(
-    {
-        "two_path": Geometry(16, 16),
-        "input_cascade": Geometry(32, 32, joined=33),
-        "local_cascade": Geometry(27, 28, joined=24),
-        "mf_cascade": Geometry(26, 26, joined=21),
-        "unet": Geometry(32, 32),
-        "coarse_cnn1": Geometry(10, 10, step=(2, 2), reads="slabs"),
-        "coarse_cascade": Geometry(18, 18, step=(2, 2), reads="grid"),
-    }
-)
+GEOMETRY: Mapping[str, Geometry] = {
+    "two_path": Geometry(16, 16),
+    "input_cascade": Geometry(32, 32, joined=33),
+    "local_cascade": Geometry(27, 28, joined=24),
+    "mf_cascade": Geometry(26, 26, joined=21),
+    "unet": Geometry(32, 32),
+    "coarse_cnn1": Geometry(10, 10, step=(2, 2), reads="slabs"),
+    "coarse_cascade": Geometry(18, 18, step=(2, 2), reads="grid"),
+}
 # The paper's own have valid convolutions alone, so a slice gives exactly what its patches give; the yardstick has not.
 PAPERS = ("two_path", "input_cascade", "local_cascade", "mf_cascade")
 CASCADES = tuple(name for name, geometry in GEOMETRY.items() if geometry.joined)
 
 
-def build_cnn2(architecture: str, *, modalities: int = 4, classes: int = 5, style: Style | None = None) -> keras.Model:
-    """CNN 2 of a cascade alone, with CNN 1's class maps as its second input.
+def build_cnn2(architecture: str, *, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
+    """CNN 2 of one of the paper's cascades alone, with CNN 1's class maps as its second input.
 
-    Args:
-        architecture: "input_cascade", "local_cascade" or "mf_cascade".
-        modalities: Channels of the image.
-        classes: Classes of CNN 1 and of the output.
-        style: Width, normalisation and the rest.
-
-    Returns:
-        Model from [image (batch, r, c, modalities), maps as `cnn1_map_model` gives them (batch, r - 33 + j, c - 33 + j,
-        classes)], with j = GEOMETRY[architecture].joined, to probabilities (batch, r - 32, c - 32, classes).
-
-    Raises:
-        ValueError: No cascade has this name, or no `style.cnn1_output`.
+    From [image (batch, r, c, modalities), maps as `cnn1_map_model` gives them (batch, r - 33 + j, c - 33 + j, classes)], with
+    j = GEOMETRY[architecture].joined, to probabilities (batch, r - 32, c - 32, classes).
     """
-    style = style or Style()
     image = keras.Input((None, None, modalities), name="image")
     given: Any = keras.Input((None, None, classes), name="cnn1_probabilities")
     maps: Any = given
     if style.cnn1_output == "relu_batch":
         positive = keras.layers.ReLU(dtype=style.policy, name=RELU)(given)
         maps = keras.layers.BatchNormalization(momentum=0.95, dtype=style.policy, name="cnn1_batch")(positive)
-    elif style.cnn1_output != "probabilities":
-        raise ValueError(f"expected cnn1_output 'probabilities' or 'relu_batch', received {style.cnn1_output!r}")
     if architecture == "input_cascade":
         joined = keras.layers.Concatenate(dtype=style.policy, name="join_input")([image, maps])
         features = two_path_features(joined, style=style)
     elif architecture == "local_cascade":
         features = two_path_features(image, style=style, after_first_local=maps)
-    elif architecture == "mf_cascade":
-        features = two_path_features(image, style=style, before_output=maps)
     else:
-        raise ValueError(f"expected one of {list(CASCADES)}, received {architecture!r}")
+        features = two_path_features(image, style=style, before_output=maps)
     return keras.Model([image, given], classify(features, classes=classes, style=style), name="cnn2")
 
 
 def cnn1_map_model(cnn1: keras.Model, *, cnn2: keras.Model) -> keras.Model:
     """CNN 1 up to what CNN 2 wants of it: its probabilities, or its scores where CNN 2 begins with a ReLU on them.
 
-    Args:
-        cnn1: A TwoPathCNN, or what this function gave for it.
-        cnn2: What `build_cnn2` gave.
-
-    Returns:
-        Model from the image to CNN 1's maps; layers and weights are shared.
+    Layers and weights are shared; of a CNN 1 that this function gave it gives the same again.
     """
     if not any(layer.name == RELU for layer in cnn2.layers):
         return cnn1
@@ -132,29 +91,16 @@ def cnn1_map_model(cnn1: keras.Model, *, cnn2: keras.Model) -> keras.Model:
 
 
 def join_cascade(architecture: str, *, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
-    """Puts CNN 1 and CNN 2 together into one network that needs the image alone.
+    """Puts CNN 1 and CNN 2 of one of the paper's cascades together into one network that needs the image alone.
 
-    Args:
-        architecture: "input_cascade", "local_cascade" or "mf_cascade".
-        cnn1: A TwoPathCNN.
-        cnn2: What `build_cnn2` gave for this architecture.
-
-    Returns:
-        Model from (batch, r, c, modalities) to probabilities, each side smaller by the patch's side less 1.
+    From (batch, r, c, modalities) to probabilities, each side smaller by the patch's side less 1.
     """
     image, whole = _joined(architecture, cnn1=cnn1, cnn2=cnn2)
     return keras.Model(image, whole, name=architecture)
 
 
 def score_model(network: keras.Model) -> keras.Model:
-    """The same network up to its scores, before the softmax: what is trained.
-
-    Args:
-        network: A TwoPathCNN, a U-Net, a CNN 2, or a joined cascade; layers and weights are shared.
-
-    Returns:
-        Model from the network's inputs to float32 scores.
-    """
+    """The same network up to its float32 scores, before the softmax: what is trained; layers and weights are shared."""
     if network.name not in CASCADES:
         return keras.Model(network.inputs, network.get_layer("output").output)
     cnn2 = network.get_layer("cnn2")
@@ -172,13 +118,8 @@ def _joined(architecture: str, *, cnn1: keras.Model, cnn2: keras.Model) -> tuple
     """The image as Keras tensor, and what CNN 2 makes of it and of CNN 1's maps."""
     geometry = GEOMETRY[architecture]
     image = keras.Input((None, None, cnn1.input_shape[-1]), name="image")
-    cnn1 = _renamed(cnn1_map_model(cnn1, cnn2=cnn2), name="cnn1")
-    maps: Any = cnn1(image)
+    seen = cnn1_map_model(cnn1, cnn2=cnn2)  # under a name by which files and summaries say which CNN is which
+    maps: Any = keras.Model(seen.inputs, seen.outputs[0], name="cnn1")(image)
     top, bottom = geometry.before - CNN2.before, geometry.after - CNN2.after
     centre = keras.layers.Cropping2D(((top, bottom), (top, bottom)), dtype="float32", name="centre")(image)
     return image, cnn2([centre, maps])
-
-
-def _renamed(model: keras.Model, *, name: str) -> keras.Model:
-    """The same layers and weights under another name, so that files and summaries say which CNN is which."""
-    return keras.Model(model.inputs, model.outputs[0], name=name)

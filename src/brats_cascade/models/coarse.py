@@ -14,8 +14,8 @@ from keras import ops
 
 from brats_cascade.data.grid import SLABS
 from brats_cascade.models.cascade import Geometry
-from brats_cascade.models.rounding import Shape
-from brats_cascade.models.two_path import Style, classify, conv_block
+from brats_cascade.models.layers import Shape
+from brats_cascade.models.two_path import FULL, Style, classify, conv_block
 
 COARSE, COARSE_CNN1 = "coarse_cascade", "coarse_cnn1"
 DILATIONS = (1, 1, 1, 2, 2)  # of CNN 2's global path
@@ -27,13 +27,8 @@ SUB = 2  # a cell's maps are those of 2 x 2 parts of it
 class SpreadCells(keras.layers.Layer):
     """Maps of cells, each with its 2 x 2 parts as channels, to pixels: depth to space.
 
-    Cells of one pixel along an axis get the mean of their parts; of more than two, each pixel gets the part that it lies in.
-
-    Args:
-        steps: Pixels of a cell (rows, columns).
-
-    Raises:
-        ValueError: A step below 1.
+    A cell has `steps` pixels (rows, columns). Cells of one pixel along an axis get the mean of their parts; of more than two,
+    each pixel gets the part that it lies in.
     """
 
     def __init__(self, steps: tuple[int, int] = (SUB, SUB), **kwargs: Any) -> None:
@@ -74,20 +69,14 @@ def coarse_geometry(steps: tuple[int, int]) -> Geometry:
     return Geometry(halo, halo, step=steps, reads="grid")
 
 
-def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style | None = None) -> keras.Model:
+def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
     """CNN 1: local path on cells of 4 mm, global path on cells of 8 mm.
 
-    Args:
-        modalities: Channels of the image.
-        classes: Output classes.
-        style: `width` is a share of 24 local and 32 global maps; `pooling` does nothing here.
-
-    Returns:
-        Model from (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` gives them, to probabilities (batch,
-        rows - 20, columns - 20, classes); rows and columns must be even.
+    From (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` gives them, to probabilities (batch, rows - 20, columns
+    - 20, classes); rows and columns must be even. The style's `width` is a share of 24 local and 32 global maps; `pooling` does
+    nothing here.
     """
-    style = style or Style()
-    local_maps, global_maps = _maps(24, style=style), _maps(32, style=style)
+    local_maps, global_maps = style.maps(24), style.maps(32)
     slabs = keras.Input((None, None, (2 * SLABS + 1) * (modalities + 1)), name="slabs")
     local, wide = slabs, keras.layers.AveragePooling2D(2, dtype=style.policy, name="global_means")(slabs)
     for number in range(1, 5):
@@ -101,23 +90,16 @@ def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style | N
 
 
 def build_coarse_cnn2(
-    *, modalities: int = 4, classes: int = 5, style: Style | None = None, steps: tuple[int, int] = (SUB, SUB)
+    *, modalities: int = 4, classes: int = 5, style: Style = FULL, steps: tuple[int, int] = (SUB, SUB)
 ) -> keras.Model:
     """CNN 2: local path on pixels, global path on cells of 2 mm.
 
-    Args:
-        modalities: Channels of the image.
-        classes: Output classes, also of CNN 1.
-        style: `width` is a share of 16 local, 40 global and 16 joint maps; `pooling` does nothing here.
-        steps: Pixels of a cell (rows, columns); the weights are of the same shapes for all steps.
-
-    Returns:
-        Model from [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1],
-        3 * modalities + classes): means of the slice, of those below and above, CNN 1's probabilities] to probabilities of
-        all pixels but `coarse_geometry(steps)`'s halo.
+    From [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1], 3 * modalities +
+    classes): means of the slice, of those below and above, CNN 1's probabilities] to probabilities of all pixels but
+    `coarse_geometry(steps)`'s halo. A cell has `steps` pixels (rows, columns); the weights are of the same shapes for all. The
+    style's `width` is a share of 16 local, 40 global and 16 joint maps; `pooling` does nothing here.
     """
-    style = style or Style()
-    local_maps, global_maps, crops = _maps(16, style=style), _maps(40, style=style), _crops(steps)
+    local_maps, global_maps, crops = style.maps(16), style.maps(40), _crops(steps)
     image = keras.Input((None, None, modalities), name="image")
     cells = keras.Input((None, None, 3 * modalities + classes), name="cells")
     local = keras.layers.Cropping2D(**crops["local_crop"], dtype="float32", name="local_crop")(image)
@@ -137,12 +119,7 @@ def build_coarse_cnn2(
 def join_coarse(*, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
     """Both networks as one, for its file: CNN 1's maps of a whole case come before CNN 2's first slice.
 
-    Args:
-        cnn1: From `build_coarse_cnn1`.
-        cnn2: From `build_coarse_cnn2`.
-
-    Returns:
-        Model from [slabs, image, cells] to [probabilities of CNN 1, probabilities of CNN 2], layers and weights shared.
+    From [slabs, image, cells] to [probabilities of CNN 1, probabilities of CNN 2]; layers and weights are shared.
     """
     inputs = [keras.Input(given.shape[1:], name=given.name) for given in (*cnn1.inputs, *cnn2.inputs)]
     first = keras.Model(cnn1.inputs, cnn1.outputs[0], name="cnn1")
@@ -175,10 +152,6 @@ def _crops(steps: tuple[int, int]) -> dict[str, dict[str, Any]]:
         "local_crop": {"cropping": ((halo - 5, halo - 5), (halo - 5, halo - 5))},
         "global_crop": {"cropping": ((spare[0], spare[0]), (spare[1], spare[1]))},
     }
-
-
-def _maps(count: int, *, style: Style) -> int:
-    return max(1, round(count * style.width))
 
 
 def _classify(features: Any, *, classes: int, size: int, style: Style) -> Any:

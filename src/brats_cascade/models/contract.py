@@ -2,28 +2,28 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter, ValidationError, create_model
 
 from brats_cascade import MODALITIES
 from brats_cascade.models.cascade import GEOMETRY, Geometry
 from brats_cascade.models.training_data import TrainingData
 from brats_cascade.models.two_path import Style
+from brats_cascade.params.train import TrainParams
 
 Values = TypeVar("Values", bound=Collection[Any])
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-STYLES = ("style", "cnn1_style")
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
-def _known(names: Collection[str]) -> Callable[[str], str]:
+def _known(names: Collection[str]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in names:
             raise ValueError(f"expected one of {', '.join(names)}")
         return name
 
-    return check
+    return AfterValidator(check)
 
 
 def _distinct(values: Values) -> Values:
@@ -32,37 +32,14 @@ def _distinct(values: Values) -> Values:
     return values
 
 
-class _Style(BaseModel, extra="forbid", strict=True):
-    """What a Style may hold, and its defaults: networks open where there is no pydantic, so it is said here."""
-
-    width: Annotated[float, Field(gt=0, le=4)] = Style.width
-    maxout: Annotated[int, Field(ge=1, le=64)] = Style.maxout
-    normalisation: Literal["batch", "dropout", "none"] = "batch"
-    pooling: Literal["max", "conv"] = "max"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Style.dropout
-    l1: Weight = Style.l1
-    l2: Weight = Style.l2
-    kernel_bound: Weight = Style.kernel_bound
-    cnn1_output: Literal["probabilities", "relu_batch"] = "probabilities"
-    start: Literal["he", "paper"] = "he"
-    precision: Literal["float32", "bfloat16"] = "float32"
+def _style_schema(_: Any, schema_of: Callable[[Any], Any]) -> Any:
+    """A Style within the ranges of params.yaml: networks open where there is no pydantic, so Style itself has none."""
+    ranges = {own.name: (TrainParams.model_fields[own.name].rebuild_annotation(), own.default) for own in fields(Style)}
+    checked: Any = create_model("Style", __config__=STRICT, **ranges)  # type: ignore[call-overload]
+    return schema_of(Annotated[checked, AfterValidator(lambda own: Style(**own.model_dump()))])
 
 
-class _Record(BaseModel, extra="forbid", strict=True):
-    """What model.json may hold."""
-
-    architecture: Annotated[str, AfterValidator(_known(GEOMETRY))]
-    classes: Annotated[tuple[Annotated[int, Field(ge=0, le=4)], ...], Field(min_length=2), AfterValidator(_distinct)]
-    modalities: Annotated[
-        tuple[Annotated[str, AfterValidator(_known(MODALITIES))], ...], Field(min_length=1), AfterValidator(_distinct)
-    ]
-    clip: Annotated[float, Field(ge=0, lt=0.5)]
-    style: _Style
-    cnn1_style: _Style | None
-    n4: bool = False
-    zscore: Literal["brain", "volume"] = "brain"
-    axis: Literal["axial", "coronal", "sagittal"] = "axial"
-    data: TrainingData | None = None
+CheckedStyle = Annotated[Style, GetPydanticSchema(_style_schema)]
 
 
 @dataclass(frozen=True)
@@ -82,15 +59,19 @@ class Contract:
         data: What it was trained on; None where that was not recorded.
     """
 
-    architecture: str
-    classes: tuple[int, ...]
-    modalities: tuple[str, ...]
-    clip: float
-    style: Style
-    cnn1_style: Style | None
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    architecture: Annotated[str, _known(GEOMETRY)]
+    classes: Annotated[tuple[Annotated[int, Field(ge=0, le=4)], ...], Field(min_length=2), AfterValidator(_distinct)]
+    modalities: Annotated[
+        tuple[Annotated[str, _known(MODALITIES)], ...], Field(min_length=1), AfterValidator(_distinct)
+    ]
+    clip: Annotated[float, Field(ge=0, lt=0.5)]
+    style: CheckedStyle
+    cnn1_style: CheckedStyle | None
     n4: bool = False
-    zscore: str = "brain"
-    axis: str = "axial"
+    zscore: Literal["brain", "volume"] = "brain"
+    axis: Literal["axial", "coronal", "sagittal"] = "axial"
     data: TrainingData | None = None
 
     @property
@@ -103,6 +84,16 @@ class Contract:
         """Where the network looks."""
         return GEOMETRY[self.architecture]
 
+    @property
+    def styles(self) -> list[Style]:
+        """Of each of the CNNs, the last one's last."""
+        return [self.style] if self.cnn1_style is None else [self.cnn1_style, self.style]
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What `build_model` takes beside the style."""
+        return {"modalities": len(self.modalities), "classes": len(self.classes)}
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -114,14 +105,9 @@ class Contract:
         Raises:
             ValueError: A key too many or too few, or a value that no training writes; the message names it.
         """
-        plain = dict(values)
-        if "first_style" in plain:  # its name in older records
-            plain["cnn1_style"] = plain.pop("first_style")
         try:
-            found = _Record.model_validate_json(json.dumps(plain))
+            return TypeAdapter(cls).validate_json(json.dumps(values))
         except ValidationError as error:
             [first, *_] = error.errors(include_url=False, include_context=False)
             place = ".".join(map(str, first["loc"]))
             raise ValueError(f"{place}: {first['msg']}, found {str(first['input'])[:60]}") from None
-        styles = {name: own and Style(**own.model_dump()) for name, own in found if name in STYLES}
-        return cls(**{**dict(found), **styles})

@@ -2,10 +2,9 @@
 
 import contextlib
 import hashlib
-import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import keras
 from brats_cascade.errors import UserError, one_line
 from brats_cascade.models.build import CNN1_OF, build_model, load_network
 from brats_cascade.models.contract import Contract
+from brats_cascade.models.two_path import Style
 from brats_cascade.shared import write_json, written_whole
 
 NETWORK, CONTRACT = "model.keras", "model.json"
@@ -35,28 +35,20 @@ def _without_dates(path: Path) -> None:
     metadata = json.loads(members[METADATA])
     metadata.pop("date_saved", None)
     members[METADATA] = json.dumps(metadata).encode()
-    plain = io.BytesIO()
-    with zipfile.ZipFile(plain, "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980, the first day that an archive knows
-    path.write_bytes(plain.getvalue())
 
 
 def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Model, Contract]:
-    """Reads a trained network.
+    """Reads a trained network and its contract from its folder, or from the model.keras in it.
 
-    Args:
-        path: The folder, or the model.keras in it.
-        precision: "float32" or "bfloat16" to compute in; None as it was trained.
-
-    Returns:
-        The network and its contract.
+    `precision` is "float32" or "bfloat16" to compute in; None: as it was trained.
 
     Raises:
         UserError: A file is missing or damaged; names it.
     """
-    folder = path if path.is_dir() else path.parent
-    record = folder / CONTRACT
+    record = (path if path.is_dir() else path.parent) / CONTRACT
     try:
         contract = Contract.from_dict(dict(json.loads(record.read_text(encoding="utf-8"))))
     except FileNotFoundError:
@@ -65,7 +57,7 @@ def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Mod
         ) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{record}: not a model's record ({one_line(error)}); restore it or train again") from None
-    file = folder / NETWORK if path.is_dir() else path
+    file = path / NETWORK if path.is_dir() else path
     network = load_network(file)
     with describing(file, contract=contract):
         name, outputs = network.name, network.outputs[-1].shape[-1]
@@ -78,11 +70,7 @@ def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Mod
 
 @contextlib.contextmanager
 def describing(file: Path, *, contract: Contract) -> Iterator[None]:
-    """A block in which a network from a file is taken for what its contract describes.
-
-    Raises:
-        UserError: It is another one.
-    """
+    """A block in which a network from a file is taken for what its contract describes; a UserError if it is another one."""
     try:
         yield
     except ValueError as error:
@@ -94,16 +82,17 @@ def describing(file: Path, *, contract: Contract) -> Iterator[None]:
 
 def in_precision(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
     """The same weights in a network that computes in another precision ("float32" or "bfloat16")."""
-    shape = {"modalities": len(contract.modalities), "classes": len(contract.classes)}
-    cnn1 = None
-    if contract.cnn1_style is not None:
-        cnn1 = build_model(
-            CNN1_OF[contract.architecture], style=replace(contract.cnn1_style, precision=precision), **shape
-        )
-    style = replace(contract.style, precision=precision)
-    twin = build_model(contract.architecture, style=style, cnn1=cnn1, **shape)
+    twin = build_described(contract, styles=[replace(style, precision=precision) for style in contract.styles])
     twin.set_weights(network.get_weights())
     return twin
+
+
+def build_described(contract: Contract, *, styles: Sequence[Style]) -> keras.Model:
+    """A new network as a contract describes it, but in other styles, one for each of its CNNs."""
+    architecture, cnn1 = contract.architecture, None
+    if len(styles) > 1:
+        cnn1 = build_model(CNN1_OF[architecture], style=styles[0], **contract.shape)
+    return build_model(architecture, style=styles[-1], cnn1=cnn1, **contract.shape)
 
 
 def weights_digest(network: keras.Model) -> str:

@@ -1,4 +1,10 @@
-"""Batch normalisation folded into the convolutions before it: the same outputs with fewer passes over memory."""
+"""Batch normalisation folded into the convolutions before it: the same outputs with fewer passes over memory.
+
+After a trained batch normalisation a map is scale * maxout + shift. Where the scale is positive that is the maxout of scale *
+map + shift, so it goes into the convolution's kernel and bias. A network with a scale that is not positive keeps its
+normalisation. A U-Net normalises its convolutions themselves, and the same arithmetic holds. A wide output layer leaves class 0
+out of its sums, as the softmax sees differences alone; not where a ReLU sees its scores.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,68 +13,35 @@ import keras
 import numpy as np
 
 from brats_cascade.data.grid import SLABS
-from brats_cascade.models.build import CNN1_OF, build_model
+from brats_cascade.models.build import build_model
 from brats_cascade.models.coarse import COARSE_CNN1
-from brats_cascade.models.files import Contract, describing, load_trained
+from brats_cascade.models.files import Contract, build_described, describing, load_trained
 from brats_cascade.models.layers import WideOutput
 from brats_cascade.models.two_path import Style
 
 
 def for_inference(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
-    """The network to predict with: same outputs, computed in another precision, without normalisation layers.
+    """A new network to predict with: same outputs, computed in a precision, without normalisation layers.
 
-    After a trained batch normalisation a map is scale * maxout + shift. Where the scale is positive that is the maxout of
-    scale * map + shift, so it goes into the convolution's kernel and bias. A network with a scale that is not positive
-    keeps its normalisation. A U-Net normalises its convolutions themselves, and the same arithmetic holds.
-    A wide output layer leaves class 0 out of its sums, as the softmax sees differences alone; not where a ReLU sees its scores.
-
-    Args:
-        network: Trained; left as it is.
-        contract: Its contract.
-        precision: "float32" or "bfloat16" to compute in.
-
-    Returns:
-        A new network.
+    `network` is a trained one, which `contract` describes; it is left as it is.
     """
-    parts = [network] if contract.cnn1_style is None else [network.get_layer("cnn1"), network.get_layer("cnn2")]
-    styles = [style for style in (contract.cnn1_style, contract.style) if style is not None]
-    folds = [
-        style.normalisation == "batch" and _scales_are_positive(part) for part, style in zip(parts, styles, strict=True)
-    ]
-    lean = [
-        replace(style, precision=precision, normalisation="none" if fold else style.normalisation)
-        for style, fold in zip(styles, folds, strict=True)
-    ]
-    shape = {"modalities": len(contract.modalities), "classes": len(contract.classes)}
-    cnn1 = None if len(lean) == 1 else build_model(CNN1_OF[contract.architecture], style=lean[0], **shape)
-    twin = build_model(contract.architecture, style=lean[-1], cnn1=cnn1, **shape)
-    targets = [twin] if cnn1 is None else [twin.get_layer("cnn1"), twin.get_layer("cnn2")]
-    for part, target, fold in zip(parts, targets, folds, strict=True):
-        _copy_weights(part, target=target, fold=fold)
-        last = target.get_layer("output")
-        if isinstance(last, WideOutput) and target.output is not last.output:
-            last.form = "relative"
+    parts = _cnns(network, contract=contract)
+    styles = [replace(style, precision=precision) for style in contract.styles]
+    twin = build_described(
+        contract, styles=[_lean(part, style=style) for part, style in zip(parts, styles, strict=True)]
+    )
+    for part, target in zip(parts, _cnns(twin, contract=contract), strict=True):
+        _copy_weights(part, target=target)
     return twin
 
 
 def fold_cnn1(network: keras.Model, *, style: Style) -> keras.Model:
-    """A CNN 1 alone, folded as `for_inference` does it, in the precision of its style.
-
-    Args:
-        network: Trained; left as it is.
-        style: Its style.
-
-    Returns:
-        A new network to probabilities; its scores are relative to class 0's.
-    """
-    fold = style.normalisation == "batch" and _scales_are_positive(network)
-    lean = replace(style, normalisation="none") if fold else style
+    """A new network of a trained CNN 1 alone, to probabilities, folded and in the precision of its style."""
     modalities, classes = network.input_shape[-1], network.output_shape[-1]
     if network.name == COARSE_CNN1:
         modalities = modalities // (2 * SLABS + 1) - 1
-    twin = build_model(network.name, style=lean, modalities=modalities, classes=classes)
-    _copy_weights(network, target=twin, fold=fold)
-    twin.get_layer("output").form = "relative"
+    twin = build_model(network.name, style=_lean(network, style=style), modalities=modalities, classes=classes)
+    _copy_weights(network, target=twin)
     return twin
 
 
@@ -79,13 +52,21 @@ def load_for_inference(path: Path, *, precision: str) -> tuple[keras.Model, Cont
         return for_inference(network, contract=contract, precision=precision), contract
 
 
-def _scales_are_positive(part: keras.Model) -> bool:
-    return all(bool((_scale_and_shift(part, block=block)[0] > 0).all()) for block in _normalised(part))
+def _cnns(network: keras.Model, *, contract: Contract) -> list[keras.Model]:
+    return [network] if contract.cnn1_style is None else [network.get_layer("cnn1"), network.get_layer("cnn2")]
 
 
-def _normalised(part: keras.Model) -> list[str]:
+def _lean(part: keras.Model, *, style: Style) -> Style:
+    """The style of a network's folded form: without batch normalisation if all its scales are positive."""
+    if style.normalisation != "batch":
+        return style
+    positive = all(bool((_scale_and_shift(part, block=block)[0] > 0).all()) for block in _normalised(part))
+    return replace(style, normalisation="none") if positive else style
+
+
+def _normalised(part: keras.Model) -> set[str]:
     """Names of the blocks whose convolution is followed by a batch normalisation."""
-    return [layer.name.removesuffix("_norm") for layer in part.layers if layer.name.endswith("_norm")]
+    return {layer.name.removesuffix("_norm") for layer in part.layers if layer.name.endswith("_norm")}
 
 
 def _scale_and_shift(part: keras.Model, *, block: str) -> tuple[np.ndarray, np.ndarray]:
@@ -96,12 +77,13 @@ def _scale_and_shift(part: keras.Model, *, block: str) -> tuple[np.ndarray, np.n
     return scale, beta - scale * mean
 
 
-def _copy_weights(part: keras.Model, *, target: keras.Model, fold: bool) -> None:
-    normalised = _normalised(part)
+def _copy_weights(part: keras.Model, *, target: keras.Model) -> None:
+    """Copies a network's weights; normalisations that the target lacks go into the convolutions before them."""
+    folded = _normalised(part) - _normalised(target)
     for layer in target.layers:
         weights = part.get_layer(layer.name).get_weights() if layer.weights else []
         block = layer.name.removesuffix("_conv")
-        if fold and block in normalised:
+        if block in folded:
             scale, shift = _scale_and_shift(part, block=block)
             kernel, bias = weights
             pieces = len(bias) // len(scale)
@@ -111,3 +93,6 @@ def _copy_weights(part: keras.Model, *, target: keras.Model, fold: bool) -> None
             ]
         if weights:
             layer.set_weights(weights)
+    last = target.get_layer("output")
+    if isinstance(last, WideOutput) and target.output is not last.output:
+        last.form = "relative"

@@ -1,13 +1,30 @@
-"""The two layers that Keras lacks: maxout over maps, and the wide output convolution in its fast form."""
+"""What Keras lacks: maxout over maps, the wide output convolution in its fast form, and the bound on kernel weights."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from brats_cascade.models.constraints import AbsoluteBound  # noqa: F401  (a saved network's kernels may name it)
-
 VECTOR = 16  # float32 numbers in the widest register of a processor
+Shape = tuple[int | None, ...]
+
+
+@keras.saving.register_keras_serializable(package="brats_cascade")
+class AbsoluteBound(keras.constraints.Constraint):
+    """Keeps every weight of a kernel within -bound..bound (paper section 3.2: bounded kernel weights; no number printed)."""
+
+    def __init__(self, bound: float) -> None:
+        if bound <= 0:
+            raise ValueError(f"AbsoluteBound needs bound > 0, received bound={bound}")
+        self.bound = bound
+
+    def __call__(self, w: Any) -> Any:
+        """Any shape -> the same shape, clipped."""
+        return ops.clip(w, -self.bound, self.bound)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of `__init__`."""
+        return {"bound": self.bound}
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
@@ -16,11 +33,7 @@ class Maxout(keras.layers.Layer):
 
     The channel axis holds the K pieces one after another: maps 0..n-1 of piece 1, then of piece 2, and so on.
 
-    Args:
-        pieces: K, the number of maps that compete for one output map. 1 leaves the input as it is.
-
-    Raises:
-        ValueError: `pieces` below 1, or a channel count that it does not divide.
+    `pieces` is K, the number of maps that compete for one output map, a divisor of the channels; 1 leaves the input as it is.
     """
 
     def __init__(self, pieces: int = 2, **kwargs: Any) -> None:
@@ -29,7 +42,7 @@ class Maxout(keras.layers.Layer):
             raise ValueError(f"Maxout needs pieces >= 1, received pieces={pieces}")
         self.pieces = pieces
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Checks the channel count."""
         channels = input_shape[-1]
         if channels is None or channels % self.pieces:
@@ -45,7 +58,7 @@ class Maxout(keras.layers.Layer):
             first = ops.maximum(first, other)
         return first
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape with the channels divided by K."""
         channels = input_shape[-1]
         assert channels is not None
@@ -75,9 +88,6 @@ class WideOutput(keras.layers.Layer):
         kernel_initializer: Overrides `spread`, for the paper's own uniform start.
         kernel_regularizer: As in Keras.
         kernel_constraint: As in Keras.
-
-    Raises:
-        ValueError: `form` is none of these.
     """
 
     def __init__(
@@ -107,14 +117,11 @@ class WideOutput(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Makes the kernel (size, size, maps, classes) and the bias (classes)."""
-        maps = input_shape[-1]
-        if maps is None:
-            raise ValueError(f"WideOutput needs a known number of maps, received {input_shape}")
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(self.size, self.size, maps, self.classes),
+            shape=(self.size, self.size, input_shape[-1], self.classes),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
@@ -147,7 +154,7 @@ class WideOutput(keras.layers.Layer):
         parts = ops.split(partial, ends if spare else self.size, axis=-1)[: self.size]
         return sum(part[:, :, shift : shift + columns] for shift, part in enumerate(parts))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of a valid convolution."""
         batch, rows, columns, _ = input_shape
         shrunk = [None if side is None else side - self.size + 1 for side in (rows, columns)]

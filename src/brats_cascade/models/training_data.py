@@ -47,47 +47,22 @@ class TrainingData:
     intensities: Mapping[str, Mapping[str, Sequence[float]]]
     cases: tuple[SeenCase, ...]
 
-    @property
-    def releases(self) -> set[str]:
-        """The releases of the cases."""
-        return {case.release for case in self.cases}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "TrainingData":
-        """Reads what `dataclasses.asdict` made of it.
-
-        Raises:
-            TypeError: A key too many or too few.
-        """
-        return cls(**{**values, "cases": tuple(SeenCase(**case) for case in values["cases"])})
-
 
 def describe_training(sets: Mapping[str, Sequence[Mapping[str, Any]]], *, source: str) -> TrainingData:
-    """Collects the facts of the cases.
-
-    Args:
-        sets: "train" and "validation" -> the facts of their cases, as ingest stores them.
-        source: Name of the cohort's folder or listing.
-
-    Returns:
-        The record; equal cases give an equal one.
-    """
+    """The record of "train" and "validation" -> the facts of their cases, as ingest stores them."""
     facts = [row for name in SETS for row in sets[name]]
-    spacing = {axis: [row[f"spacing_{axis}"] for row in facts] for axis in AXES}
+
+    def spread(column: str) -> list[float]:
+        values = [row[column] for row in facts]
+        return [min(values), median(values), max(values)]
+
     return TrainingData(
         source=source,
-        spacing={axis: [min(values), max(values)] for axis, values in spacing.items()},
-        intensities={
-            modality: {name: _spread([row[f"{modality}_{name}"] for row in facts]) for name in PERCENTILES}
-            for modality in MODALITIES
-        },
+        spacing={axis: spread(f"spacing_{axis}")[::2] for axis in AXES},
+        intensities={part: {name: spread(f"{part}_{name}") for name in PERCENTILES} for part in MODALITIES},
         cases=tuple(
             SeenCase(row["case"], row["patient"], row["release"], name, row["voxels_hash"])
             for name in SETS
             for row in sorted(sets[name], key=lambda row: str(row["case"]))
         ),
     )
-
-
-def _spread(values: Sequence[float]) -> list[float]:
-    return [min(values), median(values), max(values)]

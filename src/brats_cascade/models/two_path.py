@@ -1,12 +1,11 @@
 """The two-pathway network (paper section 3.1.1, Fig. 2), as blocks that the cascades reuse."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 
-from brats_cascade.models.constraints import AbsoluteBound
-from brats_cascade.models.layers import Maxout, WideOutput
+from brats_cascade.models.layers import AbsoluteBound, Maxout, WideOutput
 
 
 @dataclass(frozen=True)
@@ -41,99 +40,71 @@ class Style:
     start: str = "he"
     precision: str = "float32"
 
-    @property
-    def local_maps(self) -> int:
-        """Maps of each block of the local path."""
-        return max(1, round(64 * self.width))
+    @classmethod
+    def of(cls, settings: Any) -> "Style":
+        """The part of a training's settings that a network is built by."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
-    @property
-    def global_maps(self) -> int:
-        """Maps of the global path."""
-        return max(1, round(160 * self.width))
+    def maps(self, count: int) -> int:
+        """So many maps at full width."""
+        return max(1, round(count * self.width))
 
     @property
     def policy(self) -> str:
         """The Keras dtype policy."""
         return "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
 
-    def regulariser(self) -> Any:
-        """L1 + L2 on a kernel, or None."""
-        return keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None
-
-    def constraint(self) -> Any:
-        """The bound on a kernel, or None."""
-        return AbsoluteBound(self.kernel_bound) if self.kernel_bound else None
-
-    def kernel_start(self, *, default: Any) -> Any:
-        """The initializer of a kernel: the paper's uniform one, or the given one."""
+    def kernel(self, *, start: Any = "he_normal") -> dict[str, Any]:
+        """What a layer with a kernel takes from the style; `start` is its initializer where the paper's uniform one is not."""
         paper = keras.initializers.RandomUniform(-0.005, 0.005)  # takes its seed from the stream even if it is not used
-        return paper if self.start == "paper" else default
+        return {
+            "kernel_initializer": paper if self.start == "paper" else start,
+            "kernel_regularizer": keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None,
+            "kernel_constraint": AbsoluteBound(self.kernel_bound) if self.kernel_bound else None,
+            "dtype": self.policy,
+        }
+
+    def normalise(self, maps: Any, *, name: str) -> Any:
+        """Batch normalisation or dropout of whole maps, or neither."""
+        if self.normalisation == "batch":
+            return keras.layers.BatchNormalization(momentum=0.95, dtype=self.policy, name=f"{name}_norm")(maps)
+        if self.normalisation == "dropout":
+            return keras.layers.SpatialDropout2D(self.dropout, dtype=self.policy, name=f"{name}_dropout")(maps)
+        return maps
+
+
+FULL = Style()
 
 
 def conv_block(inputs: Any, *, maps: int, size: int, style: Style, name: str, pool: int = 1, dilation: int = 1) -> Any:
-    """Convolution, maxout, normalisation, pooling: one block of a path.
+    """Convolution, maxout, normalisation, pooling: one block of a path, whose layers' names begin with `name`.
 
-    Args:
-        inputs: Keras tensor (batch, rows, columns, channels).
-        maps: Output maps.
-        size: Side of the kernel, pixels.
-        style: Everything else.
-        name: Prefix of the layers' names.
-        pool: Side of the pooling window, stride 1; 1 for none.
-        dilation: Distance of the kernel's neighbouring weights, pixels.
-
-    Returns:
-        Keras tensor, each side smaller by dilation * (size - 1) + pool - 1.
+    From a Keras tensor (batch, rows, columns, channels) to one of so many maps, each side smaller by dilation * (size - 1) +
+    pool - 1. `size` is the kernel's side, `pool` that of the pooling window, of stride 1; `dilation` is the distance of the
+    kernel's neighbouring weights, pixels.
     """
-    x = keras.layers.Conv2D(
-        maps * style.maxout,
-        size,
-        dilation_rate=dilation,
-        kernel_initializer=style.kernel_start(default="he_normal"),
-        kernel_regularizer=style.regulariser(),
-        kernel_constraint=style.constraint(),
-        dtype=style.policy,
-        name=f"{name}_conv",
-    )(inputs)
-    x = Maxout(style.maxout, dtype=style.policy, name=f"{name}_maxout")(x)
-    if style.normalisation == "batch":
-        x = keras.layers.BatchNormalization(momentum=0.95, dtype=style.policy, name=f"{name}_norm")(x)
-    elif style.normalisation == "dropout":
-        x = keras.layers.SpatialDropout2D(style.dropout, dtype=style.policy, name=f"{name}_dropout")(x)
+    convolution = keras.layers.Conv2D
+    x = convolution(maps * style.maxout, size, dilation_rate=dilation, name=f"{name}_conv", **style.kernel())(inputs)
+    x = style.normalise(Maxout(style.maxout, dtype=style.policy, name=f"{name}_maxout")(x), name=name)
     if pool == 1:
         return x
     if style.pooling == "max":
         return keras.layers.MaxPooling2D(pool, strides=1, dtype=style.policy, name=f"{name}_pool")(x)
-    return keras.layers.Conv2D(
-        maps,
-        pool,
-        activation="relu",
-        kernel_initializer=style.kernel_start(default="he_normal"),
-        kernel_regularizer=style.regulariser(),
-        kernel_constraint=style.constraint(),
-        dtype=style.policy,
-        name=f"{name}_pool",
-    )(x)
+    return convolution(maps, pool, activation="relu", name=f"{name}_pool", **style.kernel())(x)
 
 
 def two_path_features(inputs: Any, *, style: Style, after_first_local: Any = None, before_output: Any = None) -> Any:
     """Both paths and their concatenation: 33x33 -> 21x21 with 224 maps at full width.
 
-    Args:
-        inputs: Keras tensor (batch, rows, columns, channels).
-        style: Width, normalisation and the rest.
-        after_first_local: Maps that join the local path after its first block (LocalCascadeCNN).
-        before_output: Maps that join the concatenation (MFCascadeCNN).
-
-    Returns:
-        Keras tensor (batch, rows - 12, columns - 12, maps).
+    From a Keras tensor (batch, rows, columns, channels) to (batch, rows - 12, columns - 12, maps). Maps of CNN 1 join the local
+    path after its first block (LocalCascadeCNN), or the concatenation before the output (MFCascadeCNN).
     """
     join = keras.layers.Concatenate
-    local = conv_block(inputs, maps=style.local_maps, size=7, pool=4, style=style, name="local1")
+    local = conv_block(inputs, maps=style.maps(64), size=7, pool=4, style=style, name="local1")
     if after_first_local is not None:
         local = join(dtype=style.policy, name="join_local")([local, after_first_local])
-    local = conv_block(local, maps=style.local_maps, size=3, pool=2, style=style, name="local2")
-    wide = conv_block(inputs, maps=style.global_maps, size=13, pool=1, style=style, name="global")
+    local = conv_block(local, maps=style.maps(64), size=3, pool=2, style=style, name="local2")
+    wide = conv_block(inputs, maps=style.maps(160), size=13, pool=1, style=style, name="global")
     parts = [local, wide] if before_output is None else [local, wide, before_output]
     return join(dtype=style.policy, name="paths")(parts)
 
@@ -141,41 +112,18 @@ def two_path_features(inputs: Any, *, style: Style, after_first_local: Any = Non
 def classify(features: Any, *, classes: int, style: Style, size: int = 21, spread: float = 0.0005) -> Any:
     """The output layer: convolution to the classes, 21x21 in the paper's networks, and a softmax over them.
 
-    Args:
-        features: Keras tensor (batch, rows, columns, maps).
-        classes: Number of classes.
-        style: Width, normalisation and the rest.
-        size: Side of the kernel, pixels.
-        spread: Standard deviation of the initial kernel.
-
-    Returns:
-        float32 Keras tensor (batch, rows - size + 1, columns - size + 1, classes), probabilities.
+    From a Keras tensor (batch, rows, columns, maps) to float32 probabilities (batch, rows - size + 1, columns - size + 1,
+    classes); `spread` is the standard deviation of the initial kernel.
     """
-    scores = WideOutput(
-        classes,
-        size=size,
-        spread=spread,
-        kernel_initializer=style.kernel_start(default=None),
-        kernel_regularizer=style.regulariser(),
-        kernel_constraint=style.constraint(),
-        dtype=style.policy,
-        name="output",
-    )(features)
+    scores = WideOutput(classes, size=size, spread=spread, name="output", **style.kernel(start=None))(features)
     return keras.layers.Softmax(dtype="float32", name="probabilities")(scores)
 
 
-def build_two_path(*, modalities: int = 4, classes: int = 5, style: Style | None = None) -> keras.Model:
-    """TwoPathCNN: 33x33 pixels of image per output pixel (paper Fig. 2).
+def build_two_path(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
+    """TwoPathCNN (paper Fig. 2): 33x33 pixels of image per output pixel.
 
-    Args:
-        modalities: Channels of the image.
-        classes: Output classes.
-        style: Width, normalisation and the rest; full width with batch normalisation by default.
-
-    Returns:
-        Model from (batch, rows, columns, modalities) to probabilities (batch, rows - 32, columns - 32, classes).
+    From (batch, rows, columns, modalities) to probabilities (batch, rows - 32, columns - 32, classes).
     """
-    style = style or Style()
     image = keras.Input((None, None, modalities), name="image")
     features = two_path_features(image, style=style)
     return keras.Model(image, classify(features, classes=classes, style=style), name="two_path")

@@ -1,7 +1,8 @@
 """A plain 2-D U-Net: today's usual choice, as a yardstick for the paper's networks.
 
 Not of the paper. The usual form: two 3x3 convolutions a level, 2x2 max-pooling and transposed convolutions, maps doubled
-from level to level, four poolings. It is trained, scored and used by the same code as the others, so it keeps their
+from level to level, four poolings. Two layers of its own let it take windows of any side: round up first, cut back at the end.
+It is trained, scored and used by the same code as the others, so it keeps their
 contract: a window in, the outputs of all but a halo out.
 
 Its convolutions pad with zeros, and its pixels depend on where the window begins: dense inference and single windows do
@@ -12,28 +13,73 @@ is put out, keeps the zeros' influence small there; a pixel still sees further t
 from typing import Any
 
 import keras
+from keras import ops
 
 from brats_cascade.models.cascade import GEOMETRY
-from brats_cascade.models.rounding import CropHalo, RoundUp
-from brats_cascade.models.two_path import Style
+from brats_cascade.models.layers import Shape
+from brats_cascade.models.two_path import FULL, Style
 
 POOLINGS = 4
 MAPS = 16  # of the first level at full width; 1.94 M parameters in all
 
 
-def build_unet(*, modalities: int = 4, classes: int = 5, style: Style | None = None) -> keras.Model:
+@keras.saving.register_keras_serializable(package="brats_cascade")
+class RoundUp(keras.layers.Layer):
+    """Zeros below and to the right, so that both sides become multiples of a number; zero is what air is."""
+
+    def __init__(self, multiple: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if multiple < 1:
+            raise ValueError(f"RoundUp needs multiple >= 1, received multiple={multiple}")
+        self.multiple = multiple
+
+    def call(self, inputs: Any) -> Any:
+        """(batch, rows, columns, maps) -> the same with both sides rounded up."""
+        rows, columns = ops.shape(inputs)[1:3]
+        return ops.pad(inputs, ((0, 0), (0, -rows % self.multiple), (0, -columns % self.multiple), (0, 0)))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape with the sides rounded up, where they are known."""
+        batch, *sides, maps = input_shape
+        return (batch, *(None if side is None else side + -side % self.multiple for side in sides), maps)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of `__init__`."""
+        return {**super().get_config(), "multiple": self.multiple}
+
+
+@keras.saving.register_keras_serializable(package="brats_cascade")
+class CropHalo(keras.layers.Layer):
+    """Cuts maps on a rounded-up window back to the window, less a halo of so many pixels on every side."""
+
+    def __init__(self, halo: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if halo < 0:
+            raise ValueError(f"CropHalo needs halo >= 0, received halo={halo}")
+        self.halo = halo
+
+    def call(self, inputs: Any, window: Any) -> Any:
+        """Maps (batch, R >= rows, C >= columns, maps), window (batch, rows, columns, ...) -> (batch, rows - 2 halo, ...)."""
+        rows, columns = ops.shape(window)[1:3]
+        return inputs[:, self.halo : rows - self.halo, self.halo : columns - self.halo]
+
+    def compute_output_shape(self, inputs_shape: Shape, window_shape: Shape) -> Shape:
+        """Shape of the window less the halo, with the maps' channels."""
+        sides = [None if side is None else side - 2 * self.halo for side in window_shape[1:3]]
+        return (inputs_shape[0], *sides, inputs_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of `__init__`."""
+        return {**super().get_config(), "halo": self.halo}
+
+
+def build_unet(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
     """U-Net: each side smaller by 64 pixels, whatever the side.
 
-    Args:
-        modalities: Channels of the image.
-        classes: Output classes.
-        style: `width` is a share of the 16, 32, 64, 128 and 256 maps; `maxout` and `pooling` do nothing here.
-
-    Returns:
-        Model from (batch, rows, columns, modalities) to probabilities (batch, rows - 64, columns - 64, classes).
+    From (batch, rows, columns, modalities) to probabilities (batch, rows - 64, columns - 64, classes). The style's `width` is a
+    share of the 16, 32, 64, 128 and 256 maps; `maxout` and `pooling` do nothing here.
     """
-    style = style or Style()
-    maps = [max(1, round(MAPS * 2**level * style.width)) for level in range(POOLINGS + 1)]
+    maps = [style.maps(MAPS * 2**level) for level in range(POOLINGS + 1)]
     image = keras.Input((None, None, modalities), name="image")
     x: Any = RoundUp(2**POOLINGS, dtype=style.policy, name="round_up")(image)
     skipped = []
@@ -44,31 +90,21 @@ def build_unet(*, modalities: int = 4, classes: int = 5, style: Style | None = N
     x = _two_convolutions(x, maps=maps[-1], style=style, name="bottom")
     for level in reversed(range(POOLINGS)):
         name = f"up{level + 1}"
-        x = keras.layers.Conv2DTranspose(maps[level], 2, strides=2, name=f"{name}_wider", **_kernel(style))(x)
+        x = keras.layers.Conv2DTranspose(maps[level], 2, strides=2, name=f"{name}_wider", **style.kernel())(x)
         x = keras.layers.Concatenate(dtype=style.policy, name=f"{name}_join")([skipped[level], x])
         x = _two_convolutions(x, maps=maps[level], style=style, name=name)
     x = CropHalo(GEOMETRY["unet"].before, dtype=style.policy, name="crop_halo")(x, image)
-    scores = keras.layers.Conv2D(classes, 1, name="output", **{**_kernel(style), "dtype": "float32"})(x)
+    scores = keras.layers.Conv2D(classes, 1, name="output", **{**style.kernel(), "dtype": "float32"})(x)
     return keras.Model(image, keras.layers.Softmax(dtype="float32", name="probabilities")(scores), name="unet")
 
 
 def _two_convolutions(x: Any, *, maps: int, style: Style, name: str) -> Any:
     """Twice: 3x3 convolution, normalisation, ReLU; sides stay."""
     for step in ("a", "b"):
-        x = keras.layers.Conv2D(maps, 3, padding="same", name=f"{name}{step}_conv", **_kernel(style))(x)
+        x = keras.layers.Conv2D(maps, 3, padding="same", name=f"{name}{step}_conv", **style.kernel())(x)
         if style.normalisation == "batch":
-            x = keras.layers.BatchNormalization(momentum=0.95, dtype=style.policy, name=f"{name}{step}_norm")(x)
+            x = style.normalise(x, name=f"{name}{step}")
         x = keras.layers.ReLU(dtype=style.policy, name=f"{name}{step}_relu")(x)
         if style.normalisation == "dropout":
-            x = keras.layers.SpatialDropout2D(style.dropout, dtype=style.policy, name=f"{name}{step}_dropout")(x)
+            x = style.normalise(x, name=f"{name}{step}")
     return x
-
-
-def _kernel(style: Style) -> dict[str, Any]:
-    """What every convolution takes from the style."""
-    return {
-        "kernel_initializer": style.kernel_start(default="he_normal"),
-        "kernel_regularizer": style.regulariser(),
-        "kernel_constraint": style.constraint(),
-        "dtype": style.policy,
-    }

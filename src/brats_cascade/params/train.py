@@ -4,14 +4,14 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from brats_cascade.errors import UserError
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _not_one(value: int) -> int:
@@ -37,7 +37,7 @@ class TrainParams(Stage):
 
     seed: int
     width: Annotated[float, Field(gt=0, le=4)]
-    maxout: Positive
+    maxout: Annotated[int, Field(ge=1, le=64)]
     normalisation: Literal["batch", "dropout", "none"]
     pooling: Literal["max", "conv"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -81,6 +81,13 @@ class TrainParams(Stage):
     checkpoint_steps: Count
     precision: Literal["float32", "bfloat16"]
     devices: Literal["one", "local", "workers"]
+
+    @field_validator("final_rate")
+    @classmethod
+    def _not_zero_by_factors(cls, value: float, info: ValidationInfo) -> float:
+        if value == 0 and info.data.get("schedule") == "exponential":
+            raise ValueError("expected a number above 0 with schedule: exponential")
+        return value
 
 
 def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: str) -> TrainParams:

@@ -28,7 +28,7 @@ def train(project: Project, params: Params, name: str) -> None:
     start_backend()
     import keras
 
-    from brats_cascade.training.open_devices import open_devices
+    from brats_cascade.training.devices import open_devices
 
     keras.utils.clear_session()  # layers are named by counting from 1, whatever this process has built before
     entry = experiment_named(params, name)
@@ -134,9 +134,9 @@ def _write(
 
     folder = project.models / name
     save_trained(folder, network=trained.network, contract=contract)
-    for table, progress in {"history": trained.progress, "history_cnn1": trained.cnn1}.items():
-        if progress is not None:
-            rows = pd.DataFrame(progress.history).drop(columns="seconds")
+    for table, part in {"history": trained, "history_cnn1": trained.cnn1}.items():
+        if part is not None:
+            rows = pd.DataFrame(part.progress.history).drop(columns="seconds")
             write_text(folder / f"{table}.csv", rows.to_csv(index=False))
     write_text(folder / "class_weights.csv", trained.weights.to_csv(index=False))
     record = {

@@ -16,10 +16,10 @@ from brats_cascade.project import Project, damaged, read_json, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brats_cascade.models.cascade import Cnn1
     from brats_cascade.models.files import Contract
     from brats_cascade.training.batches import TrainingCase, TrainingData
     from brats_cascade.training.experiment import Trained
+    from brats_cascade.training.fingerprint import Cnn1
 
 log = logging.getLogger(__name__)
 PLACE = ("slice", "row", "column")  # of a centre
@@ -68,25 +68,18 @@ def train_entry(
         UserError: The model it builds on is missing or was trained on other classes, or the loss is no longer finite.
     """
     from brats_cascade.training.devices import ONE_DEVICE
-    from brats_cascade.training.experiment import train_experiment
+    from brats_cascade.training.experiment import Experiment, train_experiment
 
     devices = devices or ONE_DEVICE
-    return train_experiment(
-        entry.architecture,
-        data=data,
-        settings=entry.train,
-        cnn1=_cnn1_of(project, entry, classes=data.classes, devices=devices),
-        folder=folder,
-        shared=project.work,
-        on_check=on_check,
-        devices=devices,
-    )
+    cnn1 = _cnn1_of(project, entry, classes=data.classes, devices=devices)
+    experiment = Experiment(entry.architecture, data, entry.train, cnn1)
+    return train_experiment(experiment, folder=folder, shared=project.work, on_check=on_check, devices=devices)
 
 
 def _cnn1_of(project: Project, entry: ExperimentParams, *, classes: tuple[int, ...], devices: Any) -> "Cnn1 | None":
     """The trained CNN 1 that an entry builds on; None where it builds on the patch sets alone."""
-    from brats_cascade.models.cascade import Cnn1
     from brats_cascade.models.files import load_trained
+    from brats_cascade.training.fingerprint import Cnn1
 
     if entry.cnn1 is None:
         return None

@@ -1,13 +1,63 @@
-"""Random changes of a training window: of intensities here; flips and warps are made where windows are cut."""
+"""Random changes of a training window: of intensities here; flips and warps are made where windows are cut.
 
-from dataclasses import dataclass
+Tones are changes as between scanners: a bend of each modality's scale (gamma), and a smooth bias field. Standardised
+intensities have mean 0 and standard deviation 1 over the brain. A bend keeps both for normally distributed ones.
+"""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from brats_cascade.data.grid import SLABS
 from brats_cascade.params.train import TrainParams
-from brats_cascade.training.tones import Tones, draw_tones
 from brats_cascade.training.warp import Warp, draw_warp
+
+BEND, BIAS = 0.1, 0.05  # standard deviations at strength 1: of the exponent; of each wave of the relative bias
+WAVES, LENGTHS = 2, (150.0, 300.0)  # of the bias field; wavelengths, mm
+ZERO = -3.0  # intensity 0 of the scan, about so many standard deviations below the brain's mean
+
+
+@dataclass(frozen=True)
+class Tones:
+    """What is drawn for one window.
+
+    Attributes:
+        bends: (modalities); none is 0.
+        frequencies: (modalities, waves, 2), radians per pixel.
+        phases: (modalities, waves).
+        amplitudes: (modalities, waves), shares of the intensity.
+        known: The bias of windows of the sides that were asked for: slices of one window share theirs.
+    """
+
+    bends: np.ndarray
+    frequencies: np.ndarray
+    phases: np.ndarray
+    amplitudes: np.ndarray
+    known: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+
+    def change(self, values: np.ndarray) -> np.ndarray:
+        """The changed intensities of a window, float32 (rows, columns, modalities), as if all of it were brain."""
+        bends = self.bends
+        spread = np.sign(bends) * np.sqrt(np.exp(bends**2) * np.expm1(bends**2))
+        bent = (np.expm1(bends * values) - np.expm1(bends**2 / 2)) / spread
+        sides = values.shape[:2]
+        if sides not in self.known:
+            rows, columns = (np.arange(side) - (side - 1) / 2 for side in sides)
+            grid = np.stack(np.meshgrid(rows, columns, indexing="ij"))
+            waves = np.sin(np.einsum("mwk,krc->rcmw", self.frequencies, grid) + self.phases)
+            self.known[sides] = (waves * self.amplitudes).sum(axis=-1)
+        return (bent + self.known[sides] * (bent - ZERO)).astype(np.float32)
+
+
+def draw_tones(rng: np.random.Generator, *, modalities: int, strength: float, pixel: tuple[float, float]) -> Tones:
+    """Draws the changes of one window, for a share of the standard deviations above; `pixel` is its height and width, mm."""
+    bends = strength * BEND * rng.normal(size=modalities)
+    direction = rng.uniform(0, 2 * np.pi, (modalities, WAVES))
+    length = rng.uniform(*LENGTHS, (modalities, WAVES, 1))
+    frequencies = 2 * np.pi / length * np.stack([np.cos(direction), np.sin(direction)], axis=-1) * pixel
+    phases = rng.uniform(0, 2 * np.pi, (modalities, WAVES))
+    amplitudes = strength * BIAS * rng.normal(size=(modalities, WAVES))
+    return Tones(np.where(np.abs(bends) < 1e-4, 1e-4, bends), frequencies, phases, amplitudes)
 
 
 @dataclass(frozen=True)
@@ -40,13 +90,8 @@ def draw_variation(
 ) -> Variation:
     """Draws the changes of one window; nothing is drawn for those that are off.
 
-    Args:
-        rng: Source of the draw.
-        settings: `intensity` is the standard deviation of the shift, and of the log of the scale.
-        modalities: Channels of the image.
-        flip: Flip with probability one half; otherwise never.
-        centre: Row and column of the window's centre, which a warp leaves where it is.
-        pixel: Height and width of a pixel, mm.
+    A `flip` has a probability of one half. A warp leaves the centre (row, column) where it is. `pixel` is a pixel's height and
+    width, mm.
     """
     shift = scale = warp = tones = None
     if settings.intensity:
@@ -60,15 +105,7 @@ def draw_variation(
 
 
 def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
-    """Changes each modality inside the brain; what is zero in every modality stays zero.
-
-    Args:
-        image: float32 (rows, columns, modalities).
-        variation: From `draw_variation`.
-
-    Returns:
-        float32 of the same shape.
-    """
+    """Changes each modality of a float32 image (rows, columns, modalities) inside the brain; zero in all of them stays zero."""
     inside = np.any(image != 0, axis=-1, keepdims=True)
     if variation.tones is not None:
         image = np.where(inside, variation.tones.change(image), np.float32(0))
@@ -80,14 +117,8 @@ def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
 def vary_slabs(image: np.ndarray, *, variation: Variation) -> np.ndarray:
     """What `coarse_slabs` gives for a case whose intensities are varied: a shift acts on a cell's share of brain.
 
-    Tones bend the mean of a cell's brain, which is close to the mean of the bent intensities.
-
-    Args:
-        image: float32 (rows, columns, 5 * (modalities + 1)), the last channel of each slab the brain's share.
-        variation: From `draw_variation`.
-
-    Returns:
-        float32 of the same shape.
+    Tones bend the mean of a cell's brain, which is close to the mean of the bent intensities. The image is float32 (rows,
+    columns, 5 * (modalities + 1)), the last channel of each slab the brain's share.
     """
     modalities = image.shape[-1] // (2 * SLABS + 1) - 1
     slabs = image.reshape(*image.shape[:2], -1, modalities + 1)

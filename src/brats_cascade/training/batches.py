@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -52,13 +52,10 @@ class TrainingCase:
     @functools.cached_property
     def on_coarse_grid(self) -> "TrainingCase":
         """The case as CNN 1 of the coarse cascade sees it: slabs as image, and of each cell the label in its middle."""
-        steps = Grid.of(self.spacing).coarse
-        return replace(
-            self,
-            image=coarse_slabs(self.image, brain=self.brain, grid=Grid.of(self.spacing)),
-            brain=block_centres(np.asarray(self.brain), steps=steps),
-            labels=block_centres(np.asarray(self.labels), steps=steps),
-        )
+        grid = Grid.of(self.spacing)
+        image = coarse_slabs(self.image, brain=self.brain, grid=grid)
+        brain, labels = (block_centres(np.asarray(part), steps=grid.coarse) for part in (self.brain, self.labels))
+        return replace(self, image=image, brain=brain, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -85,18 +82,23 @@ class Batch:
     Attributes:
         inputs: [image windows] or [image windows, CNN 1 windows], float32 (windows, rows, columns, channels).
         targets: Class numbers (windows, rows, columns), uint8.
-        weights: Weight of every pixel in the loss (windows, rows, columns), float32.
+        weights: Of every pixel in the loss (windows, rows, columns), float32.
     """
 
     inputs: list[np.ndarray]
     targets: np.ndarray
     weights: np.ndarray
 
+    @property
+    def given(self) -> Any:
+        """The inputs as Keras takes them: a list only where there are several."""
+        return self.inputs if len(self.inputs) > 1 else self.inputs[0]
+
 
 class Sampler(Protocol):
-    """Where batches come from; batch `step` is a function of the step alone, so training can resume anywhere.
+    """Where batches come from; several threads may ask at once.
 
-    Several threads may ask at once.
+    Batch `step` is a function of the step alone, so training can resume anywhere.
     """
 
     def batch(self, step: int) -> Batch:
@@ -106,33 +108,13 @@ class Sampler(Protocol):
         """Share of the loss's weight on each class, float64 (classes), each at least 1e-6."""
 
 
-def stack_batch(windows: Sequence[tuple[np.ndarray, ...]]) -> Batch:
-    """Puts windows, each (image, [maps], targets, weights), together into one batch."""
-    columns = list(zip(*windows, strict=True))
-    return Batch([np.stack(part) for part in columns[:-2]], np.stack(columns[-2]), np.stack(columns[-1]))
-
-
-class Prefetch:
-    """Makes the next batches while the network computes; iterate over it for (step, batch).
-
-    Args:
-        sampler: Their source.
-        first: The first step.
-        last: The step after the last one.
-        threads: That make batches; each keeps three waiting.
-    """
-
-    def __init__(self, sampler: Sampler, *, first: int, last: int, threads: int = 1) -> None:
-        self._sampler, self._first, self._last, self._threads = sampler, first, last, threads
-        self._ahead = 3 * threads
-
-    def __iter__(self) -> Iterator[tuple[int, Batch]]:
-        """Yields (step, batch) for first <= step < last."""
-        with ThreadPoolExecutor(self._threads) as thread:
-            steps = range(self._first, self._last)
-            waiting = [thread.submit(self._sampler.batch, step) for step in steps[: self._ahead]]
-            for position, step in enumerate(steps):
-                batch = waiting.pop(0).result()
-                if position + self._ahead < len(steps):
-                    waiting.append(thread.submit(self._sampler.batch, steps[position + self._ahead]))
-                yield step, batch
+def prefetch(sampler: Sampler, *, first: int, last: int, threads: int = 1) -> Iterator[tuple[int, Batch]]:
+    """Yields (step, batch) for first <= step < last; each thread keeps three batches ready while the network computes."""
+    steps, ahead = range(first, last), 3 * threads
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(sampler.batch, step) for step in steps[:ahead]]
+        for position, step in enumerate(steps):
+            batch = waiting.pop(0).result()
+            if position + ahead < len(steps):
+                waiting.append(pool.submit(sampler.batch, steps[position + ahead]))
+            yield step, batch

@@ -12,12 +12,8 @@ from brats_cascade.training.batches import TrainingCase
 def balanced_weights(counts: np.ndarray, *, power: float = 1.0) -> np.ndarray:
     """Balanced class weights n / (k * n_class) over the classes that occur, as scikit-learn's "balanced".
 
-    Args:
-        counts: Pixels of each class, (..., classes); leading axes are independent sets, such as slices.
-        power: The balanced weights are raised to it: 1 balances fully, 0 gives 1 for every class that occurs.
-
-    Returns:
-        float64 array like `counts`; NaN where a class does not occur.
+    From the pixels of each class, (..., classes), to float64 of the same shape, NaN where a class does not occur; leading axes
+    are independent sets, such as slices. The weights are raised to `power`: 0 gives 1 for every class that occurs.
     """
     counts = np.asarray(counts, dtype=np.float64)
     present = counts > 0
@@ -29,35 +25,17 @@ def balanced_weights(counts: np.ndarray, *, power: float = 1.0) -> np.ndarray:
 
 
 def slice_counts(labels: np.ndarray, *, inside: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """Counts the pixels of each class in each slice.
+    """Counts the pixels inside of each class (given by its label) in each slice, int64 (slices, classes).
 
-    Args:
-        labels: Canonical labels (slices, rows, columns).
-        inside: bool array of the same shape: the pixels that count (the brain).
-        classes: Canonical label of each class.
-
-    Returns:
-        int64 array (slices, classes).
+    `labels` and `inside`, which says what pixels count (the brain), are (slices, rows, columns).
     """
-    slices = np.arange(labels.shape[0])[:, None, None]
-    keys = (slices * 256 + labels.astype(np.int64))[inside]
-    table = np.bincount(keys, minlength=labels.shape[0] * 256).reshape(labels.shape[0], 256)
-    return table[:, list(classes)]
+    return np.stack([np.count_nonzero((labels == label) & inside, axis=(1, 2)) for label in classes], axis=-1)
 
 
 def weight_table(counts: np.ndarray, *, scheme: str, power: float = 1.0) -> np.ndarray:
-    """Weight of each class in each slice.
+    """Weight of each class in each slice, from the pixels of each: float64 (slices, classes), NaN where a class does not occur.
 
-    Args:
-        counts: Pixels of each class in each slice of the training set, (slices, classes).
-        scheme: "slice": balanced within each slice; "cohort": balanced over all slices together; "none": 1.
-        power: As in `balanced_weights`.
-
-    Returns:
-        float64 array (slices, classes); NaN where a class does not occur in the slice.
-
-    Raises:
-        ValueError: The scheme is none of the three.
+    The scheme is "slice": balanced within each slice; "cohort": balanced over all slices together; or "none": 1.
     """
     present = np.asarray(counts) > 0
     if scheme == "slice":
@@ -65,21 +43,13 @@ def weight_table(counts: np.ndarray, *, scheme: str, power: float = 1.0) -> np.n
     if scheme == "cohort":
         weights = balanced_weights(np.asarray(counts).sum(axis=0), power=power)
         return np.where(present, weights[None], np.nan)
-    if scheme == "none":
-        return np.where(present, 1.0, np.nan)
-    raise ValueError(f"expected scheme 'slice', 'cohort' or 'none', received {scheme!r}")
+    return np.where(present, 1.0, np.nan)
 
 
 def case_weights(
     cases: Sequence[TrainingCase], *, classes: Sequence[int], scheme: str, power: float
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-    """Class weights of every slice of every case.
-
-    Args:
-        cases: The training cases.
-        classes: Canonical label of each class.
-        scheme: "slice", "cohort" or "none".
-        power: As in `balanced_weights`.
+    """Class weights of every slice of every training case; `classes` are canonical labels.
 
     Returns:
         Case -> (slices, classes) weights, and the same as a table: case, slice, weight_LABEL for each class.

@@ -1,7 +1,7 @@
 """The class maps of a frozen CNN 1, computed once per slice and kept on disk while CNN 2 trains."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,39 +12,25 @@ from tqdm import tqdm
 from brats_cascade.errors import UserError
 from brats_cascade.inference.coarse import coarse_maps
 from brats_cascade.inference.dense import predict_around
-from brats_cascade.models.cascade import CNN2, GEOMETRY, Cnn1, cnn1_map_model
+from brats_cascade.models.cascade import CNN2, GEOMETRY, cnn1_map_model
 from brats_cascade.models.coarse import COARSE_CNN1
 from brats_cascade.models.fold import fold_cnn1
 from brats_cascade.shared import in_use, written_whole
 from brats_cascade.training.batches import TrainingCase, TrainingData
-from brats_cascade.training.fingerprint import network_digest
+from brats_cascade.training.fingerprint import Cnn1, Experiment, network_digest
 
 LIMIT = 20 * 2**30  # bytes; the maps of one case of 155 slices take up to 115 MB
 
 
 @contextlib.contextmanager
-def with_maps(
-    data: TrainingData,
-    *,
-    cnn1: Cnn1,
-    inner: Sequence[tuple[Collection[str], Cnn1]] = (),
-    cnn2: keras.Model,
-    precision: str,
-    folder: Path,
-) -> Iterator[TrainingData]:
-    """The same data with CNN 1's maps of every case, computed by CNN 1 in its folded form where that is possible.
+def with_maps(cascade: Experiment, *, cnn2: keras.Model, folder: Path) -> Iterator[TrainingData]:
+    """The data of a cascade with CNN 1's maps of every case, computed by CNN 1 in its folded form where that is possible.
 
-    Args:
-        data: What a cascade is trained on.
-        cnn1: Makes the maps of the validation cases, and of the training cases that no inner one makes.
-        inner: Names of training cases, and the CNN 1 that makes their maps.
-        cnn2: What gets the maps.
-        precision: What they are computed in.
-        folder: As in `stored_maps`.
-
-    Yields:
-        The data; the maps stay on disk as long as the block lasts.
+    The kept CNN 1 makes those of the validation cases, and of the training cases that no inner one makes. They stay on disk,
+    in `folder` as `stored_maps` has it, as long as the block lasts.
     """
+    data, cnn1, precision = cascade.data, cascade.cnn1, cascade.settings.precision
+    assert cnn1 is not None
     with contextlib.ExitStack() as held:
 
         def mapped(cases: Sequence[TrainingCase], *, maker: Cnn1) -> list[TrainingCase]:
@@ -54,7 +40,7 @@ def with_maps(
             maps = held.enter_context(stored_maps(seen, cases=cases, folder=folder))
             return [replace(case, maps=maps[case.name]) for case in cases]
 
-        makers = inner or [([case.name for case in data.train], cnn1)]
+        makers = cascade.inner or [([case.name for case in data.train], cnn1)]
         found = {
             case.name: case
             for names, maker in makers
@@ -70,13 +56,9 @@ def stored_maps(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Computes and stores CNN 1's maps for whole cases; what is there already is kept.
 
-    The files stay after the block for other trainings, until the folder exceeds its limit; within it nobody deletes them.
-
-    Args:
-        network: A trained TwoPathCNN, up to its probabilities or its scores (`cnn1_map_model`).
-        cases: The cases.
-        folder: Where the files go, one per case, in a folder of their own for this network.
-        limit: Bytes that the maps of all networks may take together; those not in use go.
+    The network is a trained CNN 1, up to its probabilities or its scores (`cnn1_map_model`). The files, one per case, go into a
+    folder of its own in the given one. They stay after the block for other trainings, until the maps of all networks exceed the
+    limit in bytes; within it nobody deletes them.
 
     Yields:
         Case -> memory-mapped float16 (slices, rows + 32, columns + 32, classes): a margin of 16 pixels around the slice, as

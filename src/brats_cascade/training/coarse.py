@@ -1,10 +1,9 @@
 """What CNN 1 of the coarse cascade is trained on: cases and patch sets on the 4 mm grid; and how CNN 2's windows lie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from brats_cascade.data.grid import Grid
 from brats_cascade.data.windows import round_up
@@ -17,13 +16,12 @@ from brats_cascade.training.batches import TrainingCase, TrainingData
 
 def on_coarse_grid(data: TrainingData) -> TrainingData:
     """The same cases on their 4 mm grids: slabs as images, of each cell the label in its middle, centres as their cells."""
-    steps = {case.name: Grid.of(case.spacing).coarse for case in data.train}
-    return replace(
-        data,
-        train=[case.on_coarse_grid for case in data.train],
-        validation=[case.on_coarse_grid for case in data.validation],
-        patch_sets={name: _cells_of(table, steps=steps) for name, table in data.patch_sets.items()},
-    )
+    steps, axes, sets = {case.name: Grid.of(case.spacing).coarse for case in data.train}, ["slice", "row", "column"], {}
+    for name, table in data.patch_sets.items():
+        cells = table[axes].to_numpy() // np.array([steps[case] for case in table["case"]])
+        sets[name] = table.assign(**dict(zip(axes, cells.T, strict=True)))
+    train, validation = ([case.on_coarse_grid for case in cases] for cases in (data.train, data.validation))
+    return replace(data, train=train, validation=validation, patch_sets=sets)
 
 
 def cnn1_tiles(settings: TrainParams) -> TrainParams:
@@ -46,10 +44,3 @@ def cnn2_geometry(cases: Sequence[TrainingCase]) -> Geometry:
             f"{sizes[1]} mm ({other.name}); resample some, leave them out, or train another architecture"
         )
     return coarse_geometry(next(iter(found)))
-
-
-def _cells_of(table: pd.DataFrame, *, steps: Mapping[str, Sequence[int]]) -> pd.DataFrame:
-    """A patch set with the cells of its centres."""
-    voxels = np.array([steps[name] for name in table["case"]])
-    axes = ["slice", "row", "column"]
-    return table.assign(**dict(zip(axes, (table[axes].to_numpy() // voxels).T, strict=True)))

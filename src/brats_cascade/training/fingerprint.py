@@ -3,14 +3,15 @@
 import functools
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import pandas as pd
 
 import brats_cascade
-from brats_cascade.models.cascade import Cnn1
 from brats_cascade.models.files import weights_digest
+from brats_cascade.models.two_path import Style
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.batches import TrainingData
 
@@ -26,38 +27,50 @@ SOURCES = (
 )
 
 
-def fingerprint(
-    architecture: str,
-    *,
-    data: TrainingData,
-    settings: TrainParams,
-    cnn1: Cnn1 | None,
-    inner: Sequence[tuple[Collection[str], Cnn1]] = (),
-) -> str:
-    """A hash of everything that decides a training's outcome.
+@dataclass(frozen=True)
+class Cnn1:
+    """What a cascade is built on: a trained network, its style, and the settings of its training where they are known."""
+
+    network: keras.Model
+    style: Style
+    settings: TrainParams | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained.
+
+    Attributes:
+        architecture: A key of GEOMETRY.
+        data: What it is trained on.
+        settings: Of the training.
+        cnn1: What a cascade is built on; None: a new one, trained by the same settings or, with `cascade` "joint", together.
+        inner: Names of training cases, and the CNN 1 that makes their maps and has not seen them.
+    """
+
+    architecture: str
+    data: TrainingData
+    settings: TrainParams
+    cnn1: Cnn1 | None = None
+    inner: Sequence[tuple[Collection[str], Cnn1]] = ()
+
+
+def fingerprint(experiment: Experiment) -> str:
+    """A hash of everything that decides a training's outcome; 64 hexadecimal digits.
 
     The validation cases are part of it: they decide which weights are kept. So are the code and the backend. The steps
     between checkpoints and the devices are not.
-
-    Args:
-        architecture: As `train_experiment` takes it, and so are the others.
-        data: What is trained on.
-        settings: Of the training.
-        cnn1: Of a cascade, or None.
-        inner: Names of training cases, and the CNN 1 that makes their maps.
-
-    Returns:
-        64 hexadecimal digits.
     """
+    data, cnn1 = experiment.data, experiment.cnn1
     parts = {
-        "architecture": architecture,
+        "architecture": experiment.architecture,
         "train": [(case.name, case.digest) for case in data.train],
         "validation": [(case.name, case.digest) for case in data.validation],
         "patch_sets": {name: _table_digest(table) for name, table in sorted(data.patch_sets.items())},
         "classes": [int(label) for label in data.classes],
-        "settings": settings.model_dump(exclude={"checkpoint_steps", "devices"}),
+        "settings": experiment.settings.model_dump(exclude={"checkpoint_steps", "devices"}),
         "cnn1": cnn1 and (network_digest(cnn1.network), cnn1.style),
-        "inner": [(sorted(cases), network_digest(maker.network)) for cases, maker in inner],
+        "inner": [(sorted(cases), network_digest(maker.network)) for cases, maker in experiment.inner],
         "computed": computed_with(),
     }
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,87 +1,87 @@
-"""The CNN 1s of a frozen cascade: the given one or one trained within, and those of inner folds."""
+"""The CNN 1s of a frozen cascade: the given one or one trained within, and those of inner folds.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+On its own training patients CNN 1 is better than on any others, and a CNN 2 that learns from such maps trusts what it will
+never see again. With inner folds the maps of a training patient come from a CNN 1 that was not trained on this patient.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from brats_cascade.models.cascade import Cnn1
-from brats_cascade.params.train import TrainParams
+import numpy as np
+
+from brats_cascade.errors import UserError
+from brats_cascade.models.build import CNN1_OF
 from brats_cascade.shared import in_use
-from brats_cascade.training.batches import TrainingData
-from brats_cascade.training.fingerprint import fingerprint
-from brats_cascade.training.inner_folds import cnn1_settings, inner_folds
+from brats_cascade.training.batches import TrainingCase, TrainingData
+from brats_cascade.training.fingerprint import Cnn1, Experiment, fingerprint
 from brats_cascade.training.phases import LIMIT
-from brats_cascade.training.progress import Progress
-from brats_cascade.training.settings import style_of
-from brats_cascade.training.trained import Trained
 
 
-@dataclass(frozen=True)
-class FirstCnns:
-    """What comes before a CNN 2.
+class InnerFold(NamedTuple):
+    """Names of a fold's cases, ascending, and what the CNN 1 that makes their maps is trained on: the other folds'."""
 
-    Attributes:
-        cnn1: The one that is kept; it makes the maps of validation cases.
-        within: Its training, if it was not given.
-        folds: Names of training cases, and the training of the CNN 1 that makes their maps, which has not seen them.
-    """
-
-    cnn1: Cnn1 | None
-    within: Trained | None = None
-    folds: Sequence[tuple[tuple[str, ...], Trained]] = ()
-
-    @property
-    def inner(self) -> list[tuple[tuple[str, ...], Cnn1]]:
-        """Names of training cases, and the CNN 1 that makes their maps."""
-        return [(cases, Cnn1(own.network, own.style)) for cases, own in self.folds]
-
-    @property
-    def trainings(self) -> list[Trained]:
-        """All of them."""
-        return [*([self.within] if self.within else []), *(own for _, own in self.folds)]
-
-    @property
-    def progress(self) -> tuple[Progress | None, list[Progress]]:
-        """Of the CNN 1 that was trained within, and of those of the folds."""
-        return self.within.progress if self.within else None, [own.progress for _, own in self.folds]
+    cases: tuple[str, ...]
+    data: TrainingData
 
 
 def train_first_cnns(
-    train: Callable[..., Trained],
-    *,
-    architecture: str,
-    data: TrainingData,
-    settings: TrainParams,
-    cnn1: Cnn1 | None,
-    folder: Path,
-    shared: Path | None,
-) -> FirstCnns:
+    train: Callable[..., Any], cascade: Experiment, *, folder: Path, shared: Path
+) -> tuple[Experiment, Any, list[Any]]:
     """Trains what a frozen cascade needs before its CNN 2; what is finished is not trained again.
 
     The inner CNN 1s are trained as the kept one was, where that is known. Each has a folder of its own, named after all that
-    decides its outcome, where other trainings find it.
-
-    Args:
-        train: `train_experiment` of CNN 1, which takes data, settings and folder.
-        architecture: CNN 1's.
-        data: What the cascade is trained on.
-        settings: Of the cascade.
-        cnn1: The given one, or None.
-        folder: For the checkpoints.
-        shared: For what trainings share; None keeps it in `folder`.
+    decides its outcome, where other trainings find it. `train` is `train_experiment`, `folder` for its checkpoints.
 
     Returns:
-        The CNN 1s.
+        The experiment with its CNN 1s, what the training of CNN 1 left (None where it was given), and those of the folds.
     """
-    within = None
+    below, data, settings, within = CNN1_OF[cascade.architecture], cascade.data, cascade.settings, None
+    cnn1 = cascade.cnn1
     if cnn1 is None:
-        within = train(data=data, settings=settings, folder=folder / "cnn1")
-        cnn1 = Cnn1(within.network, style_of(settings), settings)
-    if not settings.cnn1_folds:
-        return FirstCnns(cnn1, within)
-    own, place, found = cnn1_settings(cnn1.settings or settings), (shared or folder) / "inner_cnn1", []
-    for fold in inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed):
-        path = place / fingerprint(architecture, data=fold.data, settings=own, cnn1=None)[:32]
+        within = train(Experiment(below, data, settings), folder=folder / "cnn1")
+        cnn1 = Cnn1(within.network, within.style, settings)
+    folds = inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed) if settings.cnn1_folds else []
+    # Keys that act on cascades alone are the same for all of them, so that they share their inner CNN 1s.
+    apart = {"cnn1_folds": 0, "cascade": "frozen", "cnn1_output": "probabilities"}
+    own, found = (cnn1.settings or settings).model_copy(update=apart), []
+    for fold in folds:
+        one = Experiment(below, fold.data, own)
+        path = shared / "inner_cnn1" / fingerprint(one)[:32]
         with in_use(path, limit=LIMIT):
-            found.append((fold.cases, train(data=fold.data, settings=own, folder=path)))
-    return FirstCnns(cnn1, within, found)
+            found.append(train(one, folder=path))
+    makers = [(fold.cases, Cnn1(of.network, of.style)) for fold, of in zip(folds, found, strict=True)]
+    return replace(cascade, cnn1=cnn1, inner=makers), within, found
+
+
+def inner_folds(data: TrainingData, *, folds: int, seed: int) -> list[InnerFold]:
+    """Cuts the training patients into folds of nearly equal size, each release and grade spread evenly over them.
+
+    The same seed and cases, in whatever order, give the same folds.
+
+    Raises:
+        UserError: Fewer training patients than folds.
+    """
+    groups = {_patient(case): case.group for case in sorted(data.train, key=lambda case: case.name)}
+    if len(groups) < folds:
+        raise UserError(
+            f"train.cnn1_folds: {folds} folds of {len(groups)} training patients: expected a patient for each; lower "
+            "train.cnn1_folds or add patients"
+        )
+    patients = sorted(groups)
+    shuffled = [patients[place] for place in np.random.default_rng(seed).permutation(len(patients))]
+    dealt = sorted(shuffled, key=lambda patient: groups[patient])  # keeps the order within a group
+    return [_fold(data, patients=set(dealt[number::folds])) for number in range(folds)]
+
+
+def _fold(data: TrainingData, *, patients: set[str]) -> InnerFold:
+    own = tuple(sorted(case.name for case in data.train if _patient(case) in patients))
+    others = [case for case in data.train if case.name not in own]
+    names = {case.name for case in others}
+    sets = {key: table[table["case"].isin(names)].reset_index(drop=True) for key, table in data.patch_sets.items()}
+    return InnerFold(own, replace(data, train=others, patch_sets=sets))
+
+
+def _patient(case: TrainingCase) -> str:
+    return case.patient or case.name

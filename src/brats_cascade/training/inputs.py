@@ -1,7 +1,6 @@
 """What a network is given for a window of outputs: cut from a case, with the window's random changes."""
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 
@@ -9,16 +8,9 @@ from brats_cascade.data.grid import Grid, block_means, maps_on_fine
 from brats_cascade.models.cascade import CNN2, Geometry
 from brats_cascade.training.augment import Variation, vary_intensities, vary_slabs
 from brats_cascade.training.batches import TrainingCase
-from brats_cascade.training.warp import Warp, cut_warped
+from brats_cascade.training.warp import cut_warped
 
-
-class Window(NamedTuple):
-    """A window of a slice, pixels; it may reach over the edge."""
-
-    top: int
-    left: int
-    rows: int
-    columns: int
+Window = tuple[int, int, int, int]  # top, left, rows, columns in pixels of a slice; it may reach over the edge
 
 
 def cut_inputs(
@@ -31,19 +23,11 @@ def cut_inputs(
     geometry: Geometry,
     variation: Variation,
 ) -> list[np.ndarray]:
-    """Cuts what a network needs to give a window of outputs.
+    """Cuts what a network of this geometry needs to give a window of outputs, with the window's random changes.
 
-    A flip acts as if the whole slice had been flipped before cutting: where a field reaches one pixel further to one
-    side (LocalCascadeCNN), it still does so after the flip.
-
-    Args:
-        case: The case.
-        layer: Slice.
-        top: First row of the window.
-        left: First column of the window.
-        size: Side of the window, or its rows and columns, pixels.
-        geometry: What the network needs around a pixel, of CNN 1's maps too.
-        variation: Changes of intensity, a warp, and whether to flip.
+    The window begins at a row and a column of a slice, and `size` is its side, or its rows and columns, pixels. A flip acts as
+    if the whole slice had been flipped before cutting: where a field reaches one pixel further to one side (LocalCascadeCNN),
+    it still does so after the flip.
 
     Returns:
         [image], [slabs], [image, CNN 1's maps] or [image, cells], float32 (rows, columns, channels).
@@ -51,14 +35,14 @@ def cut_inputs(
     before, after = geometry.halo
     height, width = (size, size) if isinstance(size, int) else size
     start = left - (after if variation.flipped else before)
-    window = Window(top - before, start, height + before + after, width + before + after)
+    window = top - before, start, height + before + after, width + before + after
     if geometry.reads == "grid":
         parts = _pixels_and_cells(case, layer=layer, window=window, steps=geometry.step, variation=variation)
+    elif geometry.reads == "slabs":
+        image = cut_warped(case.image[layer], box=window, warp=variation.warp, order=1)  # cells hold shares of brain
+        parts = [vary_slabs(image, variation=variation)]
     else:
-        slabs = geometry.reads == "slabs"
-        image = _cut_image(case, layer=layer, window=window, warp=variation.warp, sharp=not slabs)
-        vary = vary_slabs if slabs else vary_intensities
-        parts = [vary(image, variation=variation)]
+        parts = [_cut_image(case, layer=layer, window=window, variation=variation)]
     if case.maps is not None and geometry.reads == "slice":
         joined = geometry.joined
         # The stored maps begin 16 pixels before the slice.
@@ -72,12 +56,12 @@ def cut_inputs(
     return [part[:, ::-1] for part in parts] if variation.flipped else parts
 
 
-def _cut_image(case: TrainingCase, *, layer: int, window: Window, warp: Warp | None, sharp: bool = True) -> np.ndarray:
-    """A window of a slice's image; a warp leaves the brain's edge as sharp as it is, unless cells hold shares of brain."""
-    image = cut_warped(case.image[layer], box=window, warp=warp, order=1)
-    if warp is not None and sharp:
-        image *= cut_warped(case.brain[layer], box=window, warp=warp)[..., None]
-    return image
+def _cut_image(case: TrainingCase, *, layer: int, window: Window, variation: Variation) -> np.ndarray:
+    """A window of a slice's image with the changes; a warp leaves the brain's edge as sharp as it is."""
+    image = cut_warped(case.image[layer], box=window, warp=variation.warp, order=1)
+    if variation.warp is not None:
+        image *= cut_warped(case.brain[layer], box=window, warp=variation.warp)[..., None]
+    return vary_intensities(image, variation=variation)
 
 
 def _pixels_and_cells(
@@ -89,11 +73,10 @@ def _pixels_and_cells(
     planes: list[np.ndarray] = []
     for other in (layer, layer - grid.apart, layer + grid.apart):
         inside = 0 <= other < len(case.image)
-        cut = functools.partial(_cut_image, case, layer=other, window=window, warp=variation.warp)
-        plane = cut() if inside else np.zeros_like(planes[0])
-        planes.append(vary_intensities(plane, variation=variation))
-    box = Window(*(side // steps[place % 2] for place, side in enumerate(window)))
-    rows, columns = (box.top, box.top + box.rows), (box.left, box.left + box.columns)
+        cut = functools.partial(_cut_image, case, layer=other, window=window, variation=variation)
+        planes.append(cut() if inside else np.zeros_like(planes[0]))
+    box = window[0] // steps[0], window[1] // steps[1], window[2] // steps[0], window[3] // steps[1]
+    rows, columns = (box[0], box[0] + box[2]), (box[1], box[1] + box[3])
     if variation.warp is not None:  # all cells of the slice, for the warp to look among
         rows, columns = ((0, -(-side // step)) for side, step in zip(case.brain.shape[1:], steps, strict=True))
     maps = maps_on_fine(case.maps, grid=grid, layers=[layer], rows=rows, columns=columns)[0]

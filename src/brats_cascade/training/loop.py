@@ -1,4 +1,8 @@
-"""The training loop of one phase: steps, validation rounds, checkpoints, early stopping."""
+"""The training loop of one phase: steps, validation rounds, checkpoints, early stopping.
+
+Not Keras's `fit` with callbacks: a killed training goes on in the middle of an epoch, at any step, and ends with the same bits.
+`BackupAndRestore` goes on at the start of an epoch, `SwapEMAWeights` leaves out the statistics of batch normalisation.
+"""
 
 import math
 import time
@@ -13,106 +17,91 @@ from tqdm import tqdm
 
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS
+from brats_cascade.params.train import TrainParams
 from brats_cascade.provenance import accelerators, usable_cores
 from brats_cascade.training.averaging import Average
-from brats_cascade.training.batches import Prefetch, Sampler
-from brats_cascade.training.checkpoint import Checkpoint, assign_values, try_save_checkpoint, values_of
+from brats_cascade.training.batches import Sampler, prefetch
+from brats_cascade.training.checkpoint import Checkpoint, Progress, assign_values, save_checkpoint, values_of
 from brats_cascade.training.descent import Descent
-from brats_cascade.training.devices import Devices
-from brats_cascade.training.progress import Progress
+from brats_cascade.training.devices import ONE_DEVICE, Devices
 
 THREADS = 3
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What looks after a training.
+class Training:
+    """One network's training, as it is in all phases.
 
     Attributes:
+        network: What is validated and kept.
+        settings: Of the training.
         validate: Gives validation numbers of the network as it is: "complete", "core", "enhancing" (Dice), and others.
-        checkpoint_steps: Steps between checkpoints; there is always one after a validation round. 0: only there.
-        patience: A phase ends after this many validation rounds without a better score; 0 never ends it early.
-        keep: Weights of which round are kept: "best" or "last".
-        ema: Decay of the moving average of the weights that is validated and kept; 0: the weights themselves.
+        checkpoint: The file.
+        fingerprint: Stands for everything that decides the outcome; kept in the checkpoint.
         on_check: Called with the whole history after every validation round, once it is in the checkpoint.
+        devices: What computes.
+        kept: Where a finished phase 1 stays for a training of that phase alone, which then has nothing left to do; the file's
+            stem stands for everything that decides the phase. None: nowhere.
     """
 
+    network: keras.Model
+    settings: TrainParams
     validate: Callable[[], dict[str, float]]
-    checkpoint_steps: int = 0
-    patience: int = 0
-    keep: str = "best"
-    ema: float = 0.0
+    checkpoint: Path
+    fingerprint: str
     on_check: Callable[[list[dict[str, float]]], None] | None = None
+    devices: Devices = ONE_DEVICE
+    kept: Path | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Phase 1, or 2 for the output layer alone: its batches, steps and validation rounds, which are evenly spaced."""
+
+    number: int
+    sampler: Sampler
+    steps: int
+    checks: int
 
 
 class Loop:
-    """Runs one phase; everything that a rerun needs is in `progress`, the trainer's variables and `best`.
+    """Runs one phase; everything that a rerun needs is in `progress`, which it changes, the trainer's variables and `best`."""
 
-    Args:
-        trainer: Compiled, from the network's inputs to scores; shares the network's weights.
-        network: What is validated and kept.
-        descent: Learning rate and momentum of every step.
-        watch: Validation, checkpoints, early stopping.
-        progress: Where the training stands; changed in place.
-        path: Of the checkpoint.
-        fingerprint: Kept in the checkpoint.
-        devices: What computes.
-    """
-
-    def __init__(
-        self,
-        trainer: keras.Model,
-        *,
-        network: keras.Model,
-        descent: Descent,
-        watch: Watch,
-        progress: Progress,
-        path: Path,
-        fingerprint: str,
-        devices: Devices,
-    ) -> None:
-        self._trainer, self._network, self._descent, self._watch = trainer, network, descent, watch
-        self._progress, self._path, self._fingerprint, self._devices = progress, path, fingerprint, devices
-        self._step = devices.stepper(trainer)
-        self.best: list[np.ndarray] = values_of(network.variables)
-        self._average = Average(network, decay=watch.ema)
+    def __init__(self, training: Training, *, phase: Phase, trainer: keras.Model, progress: Progress) -> None:
+        self._training, self._phase, self._trainer, self._progress = training, phase, trainer, progress
+        self._descent = Descent(training.settings, phase.number)
+        self._step = training.devices.stepper(trainer)
+        self._variables: list[Any] = [*trainer.variables, *trainer.optimizer.variables]
+        self.best: list[np.ndarray] = values_of(training.network.variables)
+        self._average = Average(training.network, decay=training.settings.ema)
 
     def restore(self, found: Checkpoint) -> None:
         """Puts a checkpoint's weights, optimiser state, moving average and best weights back."""
         assign_values(self._variables, found.groups["last"])
-        self.best, self._average.values = found.groups["best"], found.groups.get("average", [])
+        self.best, self._average.values = list(found.groups["best"]), list(found.groups.get("average", []))
 
-    @property
-    def _variables(self) -> list[Any]:
-        return [*self._trainer.variables, *self._trainer.optimizer.variables]
-
-    def run(self, sampler: Sampler, *, steps: int, checks: int) -> None:
+    def run(self) -> None:
         """Trains from where `progress` stands to the phase's last step, or until patience ends.
-
-        Args:
-            sampler: Batches.
-            steps: Of the phase.
-            checks: Validation rounds, evenly spaced.
 
         Raises:
             UserError: The loss is no longer finite.
         """
-        progress, last = self._progress, 0 if self._progress.ended else steps
-        marks = {round(steps * (check + 1) / checks): check + 1 for check in range(checks)}
+        progress, phase, steps = self._progress, self._phase, self._phase.steps
+        every, last = self._training.settings.checkpoint_steps, 0 if progress.ended else steps
+        marks = {round(steps * (check + 1) / phase.checks): check + 1 for check in range(phase.checks)}
         started = time.perf_counter() - progress.seconds
-        bar = tqdm(total=steps, initial=progress.step, desc=f"phase {progress.phase}", unit="step", mininterval=2)
-        for step, batch in Prefetch(sampler, first=progress.step, last=last, threads=_threads()):
+        bar = tqdm(total=steps, initial=progress.step, desc=f"phase {phase.number}", unit="step", mininterval=2)
+        for step, batch in prefetch(phase.sampler, first=progress.step, last=last, threads=_threads()):
             self._descent.set_step(self._trainer.optimizer, step=step, steps=steps)
             self._count(self._step(batch), pixels=int(np.count_nonzero(batch.weights)))
             self._average.update(step)
             bar.update()
-            check = marks.get(progress.step)
-            if check is not None:
-                row = self._check(check, rate=self._descent.rate(step, steps=steps), started=started)
+            progress.seconds = time.perf_counter() - started
+            if progress.step in marks:
+                row = self._check(marks[progress.step], started=started)
                 bar.set_postfix(loss=f"{row['loss']:.3f}", dice=f"{_score(row):.3f}")
-            elif self._watch.checkpoint_steps and progress.step % self._watch.checkpoint_steps == 0:
-                progress.seconds = time.perf_counter() - started
-                self._save()
+            elif every and progress.step % every == 0:
+                self.save()
             if progress.ended:
                 break
         bar.close()
@@ -129,11 +118,11 @@ class Loop:
         progress.pixels += pixels
         progress.step += 1
 
-    def _check(self, check: int, *, rate: float, started: float) -> dict[str, float]:
+    def _check(self, check: int, *, started: float) -> dict[str, float]:
         """One validation round: a row of the history, the best weights, a checkpoint."""
-        progress, watch = self._progress, self._watch
+        progress, training, settings = self._progress, self._training, self._training.settings
         with self._average.in_place():
-            scores, checked = watch.validate(), values_of(self._network.variables)
+            scores, checked = training.validate(), values_of(training.network.variables)
         progress.seconds = time.perf_counter() - started
         row = {
             "phase": progress.phase,
@@ -141,32 +130,29 @@ class Loop:
             "step": progress.before + progress.step,
             "loss": progress.loss_sum / max(1, progress.losses),
             **{f"validation_{name}": value for name, value in scores.items()},
-            "learning_rate": rate,
+            "learning_rate": self._descent.rate(progress.step - 1, steps=self._phase.steps),
             "seconds": progress.seconds,
         }
         progress.history.append(row)
         progress.loss_sum, progress.losses = 0.0, 0
         score = _score(row)
-        if score > progress.best or watch.keep == "last":
+        if score > progress.best or settings.keep == "last":
             self.best = checked
         progress.stale = 0 if score > progress.best else progress.stale + 1
         progress.best = max(progress.best, score)
-        progress.ended = bool(watch.patience) and progress.stale >= watch.patience
-        self._save()
-        if watch.on_check is not None:
-            watch.on_check(progress.history)
+        progress.ended = bool(settings.patience) and progress.stale >= settings.patience
+        self.save()
+        if training.on_check is not None:
+            training.on_check(progress.history)
         return row
 
-    def keep(self, path: Path) -> None:
-        """Writes where the training stands to another checkpoint too, under that file's stem as its fingerprint."""
-        self._save(path, fingerprint=path.stem)
-
-    def _save(self, path: Path | None = None, *, fingerprint: str = "") -> None:
-        if not self._devices.writes:
-            return
-        state = {**self._progress.as_dict(), "fingerprint": fingerprint or self._fingerprint}
-        groups = {"last": values_of(self._variables), "best": self.best, "average": self._average.values}
-        try_save_checkpoint(path or self._path, groups=groups, state=state)
+    def save(self, path: Path | None = None) -> None:
+        """Writes the checkpoint; another file gets its own stem as its fingerprint."""
+        training = self._training
+        if training.devices.writes:
+            groups = {"last": values_of(self._variables), "best": self.best, "average": self._average.values}
+            found = Checkpoint(self._progress, path.stem if path else training.fingerprint, groups)
+            save_checkpoint(path or training.checkpoint, found)
 
 
 def _threads() -> int:

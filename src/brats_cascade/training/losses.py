@@ -15,13 +15,8 @@ SMOOTH = 1.0  # pixels; a region that is neither in the truth nor found costs no
 def build_loss(kind: str, *, classes: int, reduction: str) -> keras.losses.Loss:
     """A new loss of scores (windows, rows, columns, classes), given class numbers and the weight of every pixel.
 
-    Args:
-        kind: "cross_entropy" or "cross_entropy_dice".
-        classes: Number of classes: 5, or 4 where non-enhancing tumour is merged with necrosis.
-        reduction: Of the cross-entropy over pixels, "mean_with_sample_weight" or "sum".
-
-    Returns:
-        The loss.
+    The kind is "cross_entropy" or "cross_entropy_dice"; there are 5 classes, or 4 where non-enhancing tumour is merged with
+    necrosis. The reduction of the cross-entropy over pixels is "mean_with_sample_weight" or "sum".
 
     Raises:
         UserError: A Dice loss with "sum": each device would see the Dice of its own windows alone.
@@ -42,10 +37,6 @@ class CrossEntropyDice(keras.losses.Loss):
 
     The probability of a region is the sum of those of its classes. Every pixel with a weight above 0 counts the same in the
     Dice: the weights balance classes, which a Dice does by itself.
-
-    Args:
-        entropy: The cross-entropy.
-        classes: Number of classes.
     """
 
     def __init__(self, entropy: keras.losses.Loss, *, classes: int) -> None:
@@ -56,13 +47,7 @@ class CrossEntropyDice(keras.losses.Loss):
         self._members = np.array(inside, dtype=np.float32)  # (classes, regions)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The loss of a batch.
-
-        Args:
-            y_true: Class numbers (windows, rows, columns, 1).
-            y_pred: Scores (windows, rows, columns, classes).
-            sample_weight: (windows, rows, columns); None for 1 everywhere.
-        """
+        """The loss of a batch: class numbers (windows, rows, columns, 1), scores (..., classes), weights of the pixels."""
         scores = ops.cast(y_pred, "float32")
         numbers = ops.cast(ops.squeeze(y_true, axis=-1), "int32")
         true = ops.take(ops.convert_to_tensor(self._members), numbers, axis=0)

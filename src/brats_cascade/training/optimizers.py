@@ -13,17 +13,7 @@ class RateShares:
     _shares: dict[int, float] | None = None
 
     def slow_down(self, variables: Iterable[Any], *, share: float) -> None:
-        """Gives weights a share of the learning rate from now on, the others the whole.
-
-        Args:
-            variables: Among the weights that `build` was given, earlier.
-            share: Factor of the learning rate.
-
-        Raises:
-            ValueError: A share that is not above 0.
-        """
-        if share <= 0:
-            raise ValueError(f"slow_down needs share > 0, received share={share}")
+        """Gives some of the weights that `build` was given a share of the learning rate from now on, the others the whole."""
         self._shares = {self._get_variable_index(variable): share for variable in variables}  # type: ignore[attr-defined]
 
     def own_rate(self, variable: Any, *, learning_rate: Any) -> Any:
@@ -46,15 +36,8 @@ class RampSGD(RateShares, keras.optimizers.Optimizer):
     """Stochastic gradient descent with a momentum that can be set between steps.
 
     Keras's own SGD bakes `momentum` into the traced step as a number: changing it later has no effect. Here it is a
-    variable of the optimiser. One step: velocity = momentum * velocity - rate * gradient; weight += velocity.
-
-    Args:
-        learning_rate: Rate.
-        momentum: At the start; set `optimizer.momentum` between steps.
-        **kwargs: As in Keras, such as `global_clipnorm`.
-
-    Raises:
-        ValueError: A momentum outside 0..1.
+    variable of the optimiser; set `optimizer.momentum` between steps. One step: velocity = momentum * velocity - rate *
+    gradient; weight += velocity.
     """
 
     def __init__(self, learning_rate: float = 0.005, *, momentum: float = 0.5, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brats_cascade.training.batches import Batch, TrainingCase, stack_batch
+from brats_cascade.training.batches import Batch, TrainingCase
 from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.sampler import LEAST_MASS, CaseSampler
 
@@ -46,9 +46,7 @@ class PatchSampler(CaseSampler):
 
     def batch(self, step: int) -> Batch:
         """The batch of one step."""
-        rng = np.random.default_rng([self._seed, 1, step])
-        rows = self._centres.iloc[self.rows(step)]
-        return stack_batch([self._patch_at(*row, rng=rng) for row in rows.itertuples(index=False, name=None)])
+        return self._stack(self.rows(step), rng=np.random.default_rng([self._seed, 1, step]))
 
     def label_masses(self) -> np.ndarray:
         """Share of the loss's weight on each class over the whole set; float64 (classes), each at least 1e-6."""
@@ -63,13 +61,11 @@ class PatchSampler(CaseSampler):
         weight = 1.0 if self._weights is None else float(np.nan_to_num(self._weights[name][layer, target]))
         return target, weight
 
-    def _patch_at(
-        self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator
-    ) -> tuple[np.ndarray, ...]:
+    def _window(self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator) -> list[np.ndarray]:
         case = self._cases[name]
         variation = self._vary(case, rng=rng, centre=(row, column))
         inputs = cut_inputs(
             case, layer=layer, top=row, left=column, size=1, geometry=self._geometry, variation=variation
         )
         target, weight = self._label(name, layer, row, column)
-        return (*inputs, np.full((1, 1), target, np.uint8), np.full((1, 1), weight, np.float32))
+        return [*inputs, np.full((1, 1), target, np.uint8), np.full((1, 1), weight, np.float32)]

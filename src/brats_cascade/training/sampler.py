@@ -10,7 +10,7 @@ from brats_cascade.labels import class_lookup
 from brats_cascade.models.cascade import Geometry
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.augment import Variation, draw_variation
-from brats_cascade.training.batches import TrainingCase
+from brats_cascade.training.batches import Batch, TrainingCase
 
 LEAST_MASS = 1e-6
 
@@ -24,7 +24,7 @@ class CaseSampler:
         classes: Canonical label of each class of the network.
         geometry: What the network needs around a pixel (of CNN 2 where a CNN 1 is frozen).
         weights: Case -> (slices, classes) weights (NaN where absent), or None for 1 everywhere.
-        settings: Of the training: size of a batch, flips, intensities, and the sampler's own.
+        settings: Of the training.
         seed: Of every random choice.
     """
 
@@ -43,6 +43,17 @@ class CaseSampler:
         self._centres = centres[["case", "slice", "row", "column"]].reset_index(drop=True)
         self._lookup, self._classes = class_lookup(classes), len(classes)
         self._geometry, self._weights, self._settings, self._seed = geometry, weights, settings, seed
+
+    def _stack(self, rows: np.ndarray, *, rng: np.random.Generator) -> Batch:
+        """The windows around some rows of the patch set as one batch."""
+        centres = self._centres.iloc[rows].itertuples(index=False, name=None)
+        parts = zip(*[self._window(*centre, rng=rng) for centre in centres], strict=True)
+        *inputs, targets, weights = (np.stack(part) for part in parts)
+        return Batch(inputs, targets, weights)
+
+    def _window(self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator) -> list[np.ndarray]:
+        """Inputs, targets and weights of the window around one row of the patch set."""
+        raise NotImplementedError
 
     def _vary(self, case: TrainingCase, *, rng: np.random.Generator, centre: tuple[float, float]) -> Variation:
         """Draws the random changes of one window."""

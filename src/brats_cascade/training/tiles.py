@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from brats_cascade.data.windows import place_window, round_up
-from brats_cascade.training.batches import Batch, TrainingCase, stack_batch
+from brats_cascade.training.batches import Batch, TrainingCase
 from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.sampler import LEAST_MASS, CaseSampler
 from brats_cascade.training.warp import cut_warped
@@ -29,8 +29,7 @@ class TileSampler(CaseSampler):
     def batch(self, step: int) -> Batch:
         """The batch of one step."""
         rng = np.random.default_rng([self._seed, step])
-        rows = self._centres.iloc[rng.integers(len(self._centres), size=self._settings.batch)]
-        return stack_batch([self._tile_at(*row, rng=rng) for row in rows.itertuples(index=False, name=None)])
+        return self._stack(rng.integers(len(self._centres), size=self._settings.batch), rng=rng)
 
     def label_masses(self, *, batches: int = 64) -> np.ndarray:
         """Share of the loss's weight on each class over the first batches; float64 (classes), each at least 1e-6."""
@@ -40,9 +39,7 @@ class TileSampler(CaseSampler):
             total += np.bincount(batch.targets.ravel(), weights=batch.weights.ravel(), minlength=self._classes)
         return np.maximum(total / total.sum(), LEAST_MASS)
 
-    def _tile_at(
-        self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator
-    ) -> tuple[np.ndarray, ...]:
+    def _window(self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator) -> list[np.ndarray]:
         case, steps = self._cases[name], self._geometry.step
         size = round_up(self._settings.tile, multiple=math.lcm(*steps))
         jitter = rng.integers(-(size // 3), size // 3 + 1, size=2)
@@ -63,7 +60,7 @@ class TileSampler(CaseSampler):
             weight *= cut(_mask(self._sampled[name, layer], shape=(height, width)))
         if variation.flipped:
             target, weight = target[:, ::-1], weight[:, ::-1]
-        return (*inputs, target, weight)
+        return [*inputs, target, weight]
 
 
 def _by_slice(centres: pd.DataFrame) -> dict[tuple[str, int], np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from brats_cascade.data.windows import round_up
 from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.labels import REGIONS, class_lookup, region_mask
-from brats_cascade.models.cascade import CNN2, Geometry
+from brats_cascade.models.cascade import Geometry
 from brats_cascade.models.coarse import COARSE
 from brats_cascade.training.augment import Variation
 from brats_cascade.training.batches import TrainingCase
@@ -16,64 +16,21 @@ from brats_cascade.training.inputs import cut_inputs
 
 
 def spread_slices(brain: np.ndarray, *, count: int) -> list[int]:
-    """Up to `count` evenly spread numbers of slices that hold brain.
-
-    Args:
-        brain: bool (slices, rows, columns).
-        count: How many.
-
-    Returns:
-        Ascending.
-    """
+    """Up to `count` evenly spread numbers of slices that hold brain (slices, rows, columns), ascending."""
     filled = np.flatnonzero(brain.any(axis=(1, 2)))
     chosen = np.unique(np.linspace(0, len(filled) - 1, min(count, len(filled))).round().astype(int))
     return [int(layer) for layer in filled[chosen]]
 
 
 def predict_slices(
-    network: keras.Model,
-    *,
-    case: TrainingCase,
-    layers: Sequence[int],
-    geometry: Geometry,
-    at_once: int = 4,
+    network: keras.Model, *, case: TrainingCase, layers: Sequence[int], geometry: Geometry, at_once: int = 4
 ) -> np.ndarray:
-    """Class probabilities of whole slices, by a network or by the CNN 2 of a cascade from stored maps.
+    """Class probabilities of whole slices, float32 (layers, rows, columns, classes), computed so many at once.
 
-    Args:
-        network: As in training.
-        case: The case.
-        layers: Slice numbers.
-        geometry: What the network needs around a pixel, of CNN 1's maps too.
-        at_once: Slices per pass.
-
-    Returns:
-        float32 (len(layers), rows, columns, classes).
+    The network is one as in training, or the CNN 2 of a cascade, from stored maps.
     """
     if network.name == COARSE:
         return predict_coarse(network, image=case.image, brain=case.brain, spacing=case.spacing)[list(layers)]
-    if geometry.reads != "slice":
-        return _predict_aligned(network, case=case, layers=layers, geometry=geometry, at_once=at_once)
-    rows, columns = case.brain.shape[1:]
-    pad = ((0, 0), geometry.halo, geometry.halo, (0, 0))
-    found = []
-    for number in range(0, len(layers), at_once):
-        chosen = list(layers[number : number + at_once])
-        filled = chosen + chosen[-1:] * (at_once - len(chosen))  # one shape, one traced graph
-        inputs = [np.pad(case.image[filled], pad)]
-        if case.maps is not None:
-            start, more = CNN2.before - (geometry.joined - 1) // 2, geometry.joined - 1
-            window = slice(start, start + rows + more), slice(start, start + columns + more)
-            inputs.append(case.maps[filled][:, *window].astype(np.float32))
-        scores = keras.ops.convert_to_numpy(network.predict_on_batch(inputs if len(inputs) > 1 else inputs[0]))
-        found.append(scores[: len(chosen)])
-    return np.concatenate(found)
-
-
-def _predict_aligned(
-    network: keras.Model, *, case: TrainingCase, layers: Sequence[int], geometry: Geometry, at_once: int
-) -> np.ndarray:
-    """The same for either CNN of the coarse cascade, whose windows have sides that are multiples of a step."""
     rows, columns = case.brain.shape[1:]
     size = round_up(rows, multiple=geometry.step[0]), round_up(columns, multiple=geometry.step[1])
     still, found = Variation(None, None, flipped=False), []
@@ -81,7 +38,7 @@ def _predict_aligned(
         chosen = list(layers[number : number + at_once])
         windows = [
             cut_inputs(case, layer=layer, top=0, left=0, size=size, geometry=geometry, variation=still)
-            for layer in chosen + chosen[-1:] * (at_once - len(chosen))
+            for layer in chosen + chosen[-1:] * (at_once - len(chosen))  # one shape, one traced graph
         ]
         inputs = [np.stack(part) for part in zip(*windows, strict=True)]
         scores = keras.ops.convert_to_numpy(network.predict_on_batch(inputs if len(inputs) > 1 else inputs[0]))
@@ -90,21 +47,9 @@ def _predict_aligned(
 
 
 def validation_scores(
-    network: keras.Model,
-    *,
-    cases: Sequence[TrainingCase],
-    classes: Sequence[int],
-    geometry: Geometry,
-    slices: int = 24,
+    network: keras.Model, *, cases: Sequence[TrainingCase], classes: Sequence[int], geometry: Geometry, slices: int = 24
 ) -> dict[str, float]:
-    """Loss and region Dice over a sample of slices of each case, averaged over cases.
-
-    Args:
-        network: As in training.
-        cases: The validation cases.
-        classes: Canonical label of each class.
-        geometry: What the network needs around a pixel.
-        slices: Slices per case.
+    """Loss and region Dice over a sample of so many slices of each case, averaged over cases.
 
     Returns:
         "loss": mean negative log-likelihood of the brain's pixels, unweighted; region -> mean Dice, where a region

@@ -51,12 +51,8 @@ def draw_warp(
 ) -> Warp:
     """Draws a warp.
 
-    Args:
-        rng: Source of the draw.
-        strength: 1: rotation by 10 degrees, scaling by 12 % and displacements of 1.5 mm, each a standard deviation; smaller
-            values are shares of them.
-        centre: Row and column that stay where they are.
-        pixel: Its height and width, mm.
+    At strength 1 rotation by 10 degrees, scaling by 12 % and displacements of 1.5 mm are a standard deviation each; smaller
+    values are shares of them. The centre (row, column) stays where it is. `pixel` is a pixel's height and width, mm.
     """
     angle, log_scale = strength * rng.normal(size=2) * [ANGLE, SCALE]
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -78,10 +74,10 @@ def cut_warped(
     steps: Sequence[int] = (1, 1),
     margin: int = 0,
 ) -> np.ndarray:
-    """Copies a window out of a plane, through a warp if there is one.
+    """Copies a window out of a plane (rows, columns) or (rows, columns, channels), through a warp if there is one.
 
     Args:
-        plane: Array (rows, columns) or (rows, columns, channels).
+        plane: What is cut from.
         box: Top, left, rows, columns of the window, in elements of the plane; it may reach over the edge.
         warp: In pixels of the slice.
         order: Of the interpolation: 0 takes the nearest element, 1 is linear.
