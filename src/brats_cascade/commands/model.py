@@ -7,7 +7,7 @@ from pathlib import Path
 from brats_cascade.errors import UserError, one_line
 from brats_cascade.inference.chosen import Chosen, read_chosen
 from brats_cascade.inference.segment import Member, check_members
-from brats_cascade.models.files import CONTRACT, NETWORK
+from brats_cascade.models.files import CONTRACT
 from brats_cascade.models.fold import load_for_inference
 
 SCHEMES = ("models:/", "runs:/")
@@ -66,25 +66,14 @@ def _open(reference: str, *, precision: str) -> tuple[Member, Chosen | None]:
                 "after `dvc repro` models/ holds one folder per experiment"
             )
         folder = path if path.is_dir() else path.parent
-        return _load(path, precision=precision), read_chosen(folder.resolve())
+        return Member(*load_for_inference(path, precision=precision)), read_chosen(folder.resolve())
     from brats_cascade.tracking.model import fetch_folder
 
     _check_store(reference)
     fetched = fetch_folder(reference, holding=CONTRACT)
     if fetched is None:
         raise UserError(f"--model {reference}: not logged by this project; expected a model with {CONTRACT} in it")
-    return _load(fetched, precision=precision), read_chosen(fetched)
-
-
-def _load(path: Path, *, precision: str) -> Member:
-    """Reads a trained network; one that is not the network its record tells of is the user's mistake."""
-    try:
-        return Member(*load_for_inference(path, precision=precision))
-    except ValueError as error:  # Keras names the layer or the shape that does not fit
-        raise UserError(
-            f"--model {path}: {NETWORK} and {CONTRACT} do not belong together ({one_line(error)}); copy both from one "
-            "models/EXPERIMENT, or train again"
-        ) from None
+    return Member(*load_for_inference(fetched, precision=precision)), read_chosen(fetched)
 
 
 def _check_store(reference: str) -> None:

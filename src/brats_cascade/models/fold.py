@@ -27,9 +27,8 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
     """
     parts = _cnns(network, contract=contract)
     styles = [replace(style, precision=precision) for style in contract.styles]
-    twin = build_described(
-        contract, styles=[_lean(part, style=style) for part, style in zip(parts, styles, strict=True)]
-    )
+    lean = [_lean(part, style=style) for part, style in zip(parts, styles, strict=True)]
+    twin = build_described(contract, styles=lean)
     for part, target in zip(parts, _cnns(twin, contract=contract), strict=True):
         _copy_weights(part, target=target)
     return twin

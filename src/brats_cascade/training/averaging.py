@@ -16,11 +16,8 @@ class Average:
 
     Batch normalisation's moving statistics are averaged as well: those of the last steps belong to the weights of the last
     steps, not to averaged ones, which Keras's own averaging (`use_ema` of an optimiser) would combine them with. The average
-    starts with the first step's values and has a shorter memory at first, so that it does not hold on to the random start.
-
-    Args:
-        network: What is trained.
-        decay: Share of the average that one step leaves, and EVERY steps its power; 0 for no averaging.
+    starts with the first step's values and has a shorter memory at first, so that it does not hold on to the random start. One
+    step leaves `decay` of it, and EVERY steps leave its power; 0 is for no averaging.
 
     Attributes:
         values: The averages, one array per variable; empty before the first step or without averaging.

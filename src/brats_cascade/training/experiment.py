@@ -110,10 +110,10 @@ def train_experiment(
         maps = with_maps(experiment, cnn2=network, folder=(shared or folder) / "cnn1_maps")
     with maps as data:
         phases, frame = _plan(data, geometry=geometry, settings=settings)
-        of = functools.partial(
+        validate = functools.partial(
             validation_scores, network, cases=data.validation, classes=data.classes, geometry=geometry
         )
-        training = Training(network, settings, of, folder / CHECKPOINT, outcome, on_check, devices, kept)
+        training = Training(network, settings, validate, folder / CHECKPOINT, outcome, on_check, devices, kept)
         progress = train_phases(training, phases)
     computed = time.perf_counter() - started + sum(own.computed for own in (*filter(None, [cnn1]), *inner))
     style = cnn1_style = Style.of(settings)
