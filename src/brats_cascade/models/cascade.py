@@ -70,6 +70,8 @@ def build_cnn2(architecture: str, *, modalities: int = 4, classes: int = 5, styl
     if style.cnn1_output == "relu_batch":
         positive = keras.layers.ReLU(dtype=style.policy, name=RELU)(given)
         maps = keras.layers.BatchNormalization(momentum=0.95, dtype=style.policy, name="cnn1_batch")(positive)
+    elif style.cnn1_output != "probabilities":
+        raise ValueError(f"expected cnn1_output 'probabilities' or 'relu_batch', received {style.cnn1_output!r}")
     if architecture == "input_cascade":
         joined = keras.layers.Concatenate(dtype=style.policy, name="join_input")([image, maps])
         features = two_path_features(joined, style=style)

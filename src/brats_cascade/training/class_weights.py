@@ -43,7 +43,9 @@ def weight_table(counts: np.ndarray, *, scheme: str, power: float = 1.0) -> np.n
     if scheme == "cohort":
         weights = balanced_weights(np.asarray(counts).sum(axis=0), power=power)
         return np.where(present, weights[None], np.nan)
-    return np.where(present, 1.0, np.nan)
+    if scheme == "none":
+        return np.where(present, 1.0, np.nan)
+    raise ValueError(f"expected scheme 'slice', 'cohort' or 'none', received {scheme!r}")
 
 
 def case_weights(

@@ -30,7 +30,6 @@ from brats_cascade.training.phases import train_phases
 from brats_cascade.training.tiles import TileSampler
 from brats_cascade.training.validation import validation_scores
 
-CHECKPOINT = "checkpoint.npz"
 OnCheck = Callable[[list[dict[str, float]]], None]
 
 
@@ -113,7 +112,7 @@ def train_experiment(
         validate = functools.partial(
             validation_scores, network, cases=data.validation, classes=data.classes, geometry=geometry
         )
-        training = Training(network, settings, validate, folder / CHECKPOINT, outcome, on_check, devices, kept)
+        training = Training(network, settings, validate, folder / "checkpoint.npz", outcome, on_check, devices, kept)
         progress = train_phases(training, phases)
     computed = time.perf_counter() - started + sum(own.computed for own in (*filter(None, [cnn1]), *inner))
     style = cnn1_style = Style.of(settings)

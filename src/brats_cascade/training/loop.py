@@ -25,8 +25,6 @@ from brats_cascade.training.checkpoint import Checkpoint, Progress, assign_value
 from brats_cascade.training.descent import Descent
 from brats_cascade.training.devices import ONE_DEVICE, Devices
 
-THREADS = 3
-
 
 @dataclass(frozen=True)
 class Training:
@@ -157,7 +155,7 @@ class Loop:
 
 def _threads() -> int:
     """For batches: a GPU outruns one; on a processor they would take cores from the network."""
-    return min(THREADS, usable_cores()) if accelerators() else 1
+    return min(3, usable_cores()) if accelerators() else 1
 
 
 def _score(row: dict[str, float]) -> float:

@@ -22,9 +22,8 @@ LIMIT = 2**30  # bytes of finished phases 1; at the paper's width one takes abou
 def train_phases(training: Training, phases: Sequence[Phase]) -> Progress:
     """Trains a network through its phases; leaves it with the best weights of the last one, and gives its progress.
 
-    The best weights are those with the highest mean validation Dice over the regions, or, if the settings keep the last ones,
-    those of the last validation round. Training goes on from the checkpoint if its fingerprint is the training's, or from
-    another training's finished phase 1.
+    The best weights have the highest mean validation Dice over the regions or, if the settings keep the last ones, are those of
+    the last validation round. It goes on from a checkpoint of its fingerprint, or from another training's finished phase 1.
     """
     network, kept = training.network, training.kept
     found = _resume(training.checkpoint, fingerprint=training.fingerprint)
