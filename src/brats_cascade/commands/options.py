@@ -121,7 +121,7 @@ class PredictOptions:
 
     @property
     def kinds(self) -> list[str]:
-        """What to write, keys of `inference.kinds.KINDS`."""
+        """What to write, keys of `inference.finished.KINDS`."""
         return [
             "seg",
             *(kind for kind in ("probabilities", "uncertainty", "overlay", "montage") if getattr(self, kind)),
