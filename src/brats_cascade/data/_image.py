@@ -52,14 +52,12 @@ class Image:
             the machine's byte order; float32 where the file holds wider floats or a scale factor.
         affine: 4x4, voxel indices -> mm, RAS (x to the right, y to the front, z up).
         path: The file.
-        dtype: The type in the file.
         files: Every file that the volume consists of, `path` first: an .mhd has its voxels in a second one.
     """
 
     array: np.ndarray
     affine: np.ndarray
     path: Path
-    dtype: np.dtype
     files: tuple[SourceFile, ...]
 
 

@@ -18,17 +18,15 @@ class Census:
     """How many voxels there are to draw from.
 
     Attributes:
-        names: The cases, ascending.
         classes: The canonical labels, ascending.
         border: As `eligible_voxels`.
-        eligible: int64 (cases, classes), voxels a centre may be drawn from.
+        eligible: int64 (cases by name, classes), voxels a centre may be drawn from.
         volume: int64 (cases, classes), voxels of the whole uncropped volumes.
         outside_brain: Voxels of the stored (cropped) volumes left out because they are not brain.
         in_blank_slices: Brain voxels left out because their slice is blank.
         near_border: Brain voxels of other slices left out because they lie too near to the slice's edge.
     """
 
-    names: tuple[str, ...]
     classes: tuple[int, ...]
     border: int
     eligible: np.ndarray
@@ -95,7 +93,7 @@ def count_voxels(folders: Sequence[Path], *, classes: Sequence[int], border: int
         UserError: No cases, two of one name, one without truth, or one with a label outside the classes.
     """
     wanted = np.asarray(classes)
-    names, eligible, volume = [], [], []
+    eligible, volume = [], []
     outside = in_blank = near = 0
     for case in by_name(folders):
         labels, whole = labels_of(case, classes=classes), eligible_voxels(case)
@@ -104,7 +102,6 @@ def count_voxels(folders: Sequence[Path], *, classes: Sequence[int], border: int
             unknown = [int(label) for label in np.flatnonzero(stored) if label not in classes]
             raise UserError(f"{case.name}: labels.npy holds {unknown}, expected {list(classes)}: run ingest again")
         mask = eligible_voxels(case, border=border) if border else whole
-        names.append(case.name)
         eligible.append(np.bincount(labels[mask], minlength=256)[wanted])
         volume.append(stored[wanted])
         volume[-1][0] += int(np.prod(case.meta["shape"])) - labels.size  # what cropping cut off is background
@@ -112,4 +109,4 @@ def count_voxels(folders: Sequence[Path], *, classes: Sequence[int], border: int
         outside += labels.size - brain
         in_blank += brain - drawn_from
         near += drawn_from - int(eligible[-1].sum())
-    return Census(tuple(names), tuple(classes), border, np.stack(eligible), np.stack(volume), outside, in_blank, near)
+    return Census(tuple(classes), border, np.stack(eligible), np.stack(volume), outside, in_blank, near)

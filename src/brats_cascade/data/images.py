@@ -40,7 +40,7 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
     else:
         array, header = parse_nifti(data, path=path, axes=axes)
     files = (SourceFile.of(path, data), *beside)
-    return Image(array=array, affine=header.affine, path=path, dtype=header.dtype, files=files)
+    return Image(array=array, affine=header.affine, path=path, files=files)
 
 
 def read_header(path: Path, *, axes: int = 3) -> tuple[Header, int]:
