@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from brats_cascade.training.inner_folds import inner_folds
 
 from brats_cascade.backend import check_backend
 from brats_cascade.commands.doctor import versioning
@@ -27,6 +26,7 @@ from brats_cascade.report.kept import read_record
 from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.batches import TrainingData as Cohort
 from brats_cascade.training.coarse import cnn2_geometry
+from brats_cascade.training.first_cnns import inner_folds
 from brats_cascade.training.losses import build_loss
 
 PARAMS = Path("params.yaml")

@@ -54,7 +54,7 @@ class Contract:
         style: Of the last CNN.
         cnn1_style: Of a cascade's CNN 1, or None.
         n4: Whether T1 and T1c had their bias field corrected.
-        zscore: Over what the z-score was taken, as `prepare_case` has it.
+        zscore: Over what the z-score was taken, as `params.Recipe` has it.
         axis: Across what the slices were cut, likewise.
         data: What it was trained on; None where that was not recorded.
     """
@@ -76,7 +76,7 @@ class Contract:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """How a case's files become what the network was trained on; arguments of `prepare_case`."""
+        """How a case's files become what the network was trained on; the fields of `params.Recipe`."""
         return {"clip": self.clip, "n4": self.n4, "zscore": self.zscore, "axis": self.axis}
 
     @property
