@@ -262,6 +262,7 @@ HEADER = "case,flair,t1,t1c,t2,truth,labels\n"
         (HEADER.replace("truth", "case") + "a,f,t,c,2,s,five\n", "the column 'case' is there twice"),
         (HEADER + "a,f,t,c,2,s/x,y.nii,five\n", "expected 7 values as the header has, received 8: .* quotation marks"),
         (HEADER + "a;f;t;c;2;s;five\n", "expected 7 values as the header has, received 1: separate all of them by ','"),
+        ('sep="\n' + HEADER + "a,f,t,c,2,s,five\n", "expected 1 values as the header has, received 7"),
     ],
 )
 def test_a_listing_that_is_none(tmp_path, text, message):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,15 @@ def test_the_brain_is_where_any_modality_is_not_zero():
     mask = brain_mask([first, second])
     assert mask.dtype == bool
     assert np.argwhere(mask).tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_the_brain_takes_two_bytes_a_voxel_beside_the_volumes():
+    volumes = [np.ones((40, 50, 50), dtype=np.int16) for _ in MODALITIES]
+    tracemalloc.start()
+    brain_mask(volumes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.2 * volumes[0].size
 
 
 def test_the_box_is_tight(rng):

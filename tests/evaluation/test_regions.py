@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -158,3 +159,15 @@ def test_a_large_volume_of_two_balls_is_as_far_apart_as_their_centres():
         volume[away < 40], volume[away < 28], volume[away < 20] = 2, 4, 1
     scores = score_case(truth, prediction, spacing=(1, 1, 1))
     assert scores["complete_hd95"] == pytest.approx(4.0, abs=0.3)
+
+
+def test_the_masks_of_one_region_at_a_time_are_in_memory():
+    truth = np.zeros((60, 80, 80), dtype=np.uint8)
+    truth[20:30, 30:40, 30:40] = random_labels(seed=1, shape=(10, 10, 10))
+    prediction = np.roll(truth, 1, axis=1)
+    score_case(truth, prediction, spacing=SPACING)  # what is imported and kept on the first call does not count
+    tracemalloc.start()
+    score_case(truth, prediction, spacing=SPACING)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 7 * truth.size

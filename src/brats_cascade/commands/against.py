@@ -16,11 +16,14 @@ DIGITS = 6  # scores that differ by less share a rank
 
 
 def compare_sets(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Compares the first set with each of the others, and ranks all of them, on the cases that all have (at least one).
+    """Compares the first set with each of the others, and ranks all of them, on the cases that all have.
 
     Returns:
         "cases": their number; "minus": another set -> region -> `paired_difference` of the first minus the other; "ranks":
         region -> set -> `mean_ranks`, and under "all" the means over the regions.
+
+    Raises:
+        UserError: No case is in all sets.
     """
     first, *_ = tables
     common = set.intersection(*(set(table["case"]) for table in tables.values()))

@@ -56,7 +56,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
     columns without a name and without a value.
     """
     lines = _read_text(path).splitlines()
-    named = re.fullmatch('"?sep=(.)"?', lines[0], re.IGNORECASE) if lines else None
+    named = re.fullmatch('"?sep=([^"])"?', lines[0], re.IGNORECASE) if lines else None
     lines = lines[1:] if named else lines
 
     def names_found(separator: str) -> int:

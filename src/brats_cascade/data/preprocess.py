@@ -10,7 +10,10 @@ import numpy as np
 
 def brain_mask(volumes: Sequence[np.ndarray]) -> np.ndarray:
     """Where any of the volumes is not zero: releases are skull-stripped, with zeros outside."""
-    return np.logical_or.reduce([volume != 0 for volume in volumes])
+    mask = volumes[0] != 0
+    for volume in volumes[1:]:
+        mask |= volume != 0
+    return mask
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:

@@ -41,12 +41,12 @@ def score_lesions(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequenc
     """
     box = box_of((truth > 0) | (prediction > 0), margin=DILATIONS)
     truth, prediction = truth[box], prediction[box]
-    masks = {region: [region_mask(each, region=region) for each in (truth, prediction)] for region in REGIONS}
-    return {
-        f"{region}_{name}": value
-        for region, both in masks.items()
-        for name, value in score_lesion_masks(*both, spacing=spacing).items()
-    }
+    scores: dict[str, float] = {}
+    for region in REGIONS:
+        true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
+        of_region = score_lesion_masks(true, found, spacing=spacing)
+        scores |= {f"{region}_{name}": value for name, value in of_region.items()}
+    return scores
 
 
 def score_lesion_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:

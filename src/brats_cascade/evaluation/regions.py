@@ -36,14 +36,17 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
 
     Returns:
         `{region}_{score}` for every region and every name in `SCORES`; hd95 in mm, volumes in cm3.
+
+    Raises:
+        ValueError: The shapes differ, are not three-dimensional, or a label is not canonical.
     """
     _check(truth, prediction=prediction, spacing=spacing)
-    masks = {region: [region_mask(each, region=region) for each in (truth, prediction)] for region in REGIONS}
-    return {
-        f"{region}_{name}": value
-        for region, both in masks.items()
-        for name, value in score_masks(*both, spacing=spacing).items()
-    }
+    scores: dict[str, float] = {}
+    for region in REGIONS:  # the masks of one region at a time: a volume may be large
+        true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
+        of_region = score_masks(true, found, spacing=spacing)
+        scores |= {f"{region}_{name}": value for name, value in of_region.items()}
+    return scores
 
 
 def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
