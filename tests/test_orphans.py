@@ -101,6 +101,7 @@ def test_ctrl_c_does_not_interrupt_the_processes_that_share_cases(tmp_path: Path
     (tmp_path / "sitecustomize.py").write_text(interrupting)  # while a process starts
     (tmp_path / "program.py").write_text(
         "import signal\nfrom brats_cascade.data.spread import run_cases\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # also where the tests run in the background
         "print(sorted(run_cases(str.upper, ['a', 'b'], workers=2, title='')))\nsignal.raise_signal(signal.SIGINT)"
     )
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1] / "src")])
