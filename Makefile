@@ -50,8 +50,9 @@ lint: $(STAMP) ## linter, type checker and the layers of imports
 test: lint ## linter, type checker and the tests, with the line coverage of src
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report --format=total | sed 's/.*/Line coverage of src: & %/'
+	@$(BIN)/coverage combine --quiet 2>/dev/null || true # tests kill processes, whose data may be cut short
+	@rm -f .coverage.*
+	@$(BIN)/coverage report --format=total --fail-under=0 | sed 's/.*/Line coverage of src: & %/'
 	@$(BIN)/coverage report --format=total >/dev/null # fails below the bar set in pyproject.toml
 
 test-fast: $(STAMP) ## the tests without training and without other processes, in a minute
