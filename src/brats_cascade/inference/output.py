@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from brats_cascade.data.writeback import SIGNED, restore_labels, signature, writ
 from brats_cascade.drawing.overlays import montage, overlay
 from brats_cascade.errors import UserError
 from brats_cascade.inference.finished import target
-from brats_cascade.inference.predict import Prediction
-from brats_cascade.inference.segment import entropy
 from brats_cascade.labels import LABELS
 from brats_cascade.shared import written_whole
+
+if TYPE_CHECKING:
+    from brats_cascade.inference.predict import Prediction
 
 
 class WriteError(UserError):
@@ -40,7 +41,7 @@ def open_folder(out: Path) -> None:
 
 
 def write_prediction(
-    prediction: Prediction, *, case: Case, out: Path, kinds: Sequence[str] = ("seg",), options: str = ""
+    prediction: "Prediction", *, case: Case, out: Path, kinds: Sequence[str] = ("seg",), options: str = ""
 ) -> Path:
     """Writes `<case>_seg.nii.gz` and what else is asked for, keys of KINDS; the segmentation comes last, so it stands for all.
 
@@ -66,7 +67,7 @@ def write_prediction(
     return path
 
 
-def _write(path: Path, prediction: Prediction, *, kind: str, case: Case, options: str) -> None:
+def _write(path: Path, prediction: "Prediction", *, kind: str, case: Case, options: str) -> None:
     """One file of a prediction."""
     meta, labels = prediction.prepared.meta, prediction.labels
     if kind == "seg":
@@ -75,6 +76,8 @@ def _write(path: Path, prediction: Prediction, *, kind: str, case: Case, options
     elif kind == "probabilities":
         _write_maps(path, maps=prediction.probabilities, meta=meta, options=options)
     elif kind == "uncertainty":
+        from brats_cascade.inference.segment import entropy  # Keras, which what writes no maps does without
+
         _write_maps(path, maps=entropy(prediction.probabilities)[..., None], meta=meta, options=options)
     else:
         image, first, axis = prediction.prepared.image, meta["offset"][0], meta.get("axis", "axial")
