@@ -1,5 +1,5 @@
-"""From a folder of any release to tables and memory-mapped volumes.
+"""Finds the cases in a folder of any supported release, and turns them into tables and memory-mapped volumes.
 
-releases (what a release looks like) -> cases (find them) -> images (read, write) -> preprocess (arithmetic) ->
-prepare (one case) -> store (on disk) -> ingest (all cases); writeback puts a segmentation into the case's own grid.
+releases (the layout of each release) -> cases (find them) -> images (read and write files) -> preprocess (arithmetic)
+-> prepare (one case) -> store (on disk) -> ingest (all cases). writeback puts a segmentation onto the case's own grid.
 """

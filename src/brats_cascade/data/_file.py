@@ -1,4 +1,4 @@
-"""Opens files that others made: of what kind and how large a file is, is known before anything of it is read."""
+"""Opens input files safely: checks what kind of file it is, and its size, before it reads any content."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ _KINDS = {
 
 
 class ImageError(UserError):
-    """A file that cannot be read or is no volume: names the file, what was expected, what was found, what to do."""
+    """A file that cannot be read, or holds no volume. The message names the file, what was expected and found, and the fix."""
 
     def __init__(self, path: Path, message: str) -> None:
         super().__init__(f"{path}: {message}")
@@ -27,22 +27,22 @@ class ImageError(UserError):
 
 @contextmanager
 def open_file(path: Path, *, most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """A file of at most so many bytes to read, and its size; opening it waits for nobody.
+    """Opens a regular file of limited size for reading, without ever blocking; returns it with its size.
 
     Raises:
-        ImageError: There is no such file, it is larger, or it is a pipe, a device or the like.
-        OSError: The machine lacks something, such as open files; that is no fault of the file.
+        ImageError: The file does not exist, is too large, or is not a regular file (a pipe or a device, for example).
+        OSError: The machine lacks a resource, such as open files. This is not a fault of the file.
     """
     try:
         _check_kind(path, path.stat().st_mode)
         with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
-            _check_kind(path, status.st_mode)  # another one may have taken its place
+            _check_kind(path, status.st_mode)  # the file may have been replaced
             if status.st_size > most:
                 size = f"{status.st_size / 1e6:.0f} MB, expected at most {most / 1e6:.0f} MB"
                 raise ImageError(path, f"has {size}; copy or export it again")
             yield file, status.st_size
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: not a valid file name
         if is_trouble(error, reading=True):
             raise
         reason = getattr(error, "strerror", None) or error
@@ -53,7 +53,7 @@ def open_file(path: Path, *, most: int) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def read_file(path: Path, *, most: int) -> bytes:
-    """The whole content of what `open_file` opens."""
+    """Reads the whole content of a file, with the checks of `open_file`."""
     with open_file(path, most=most) as (file, size):
         return file.read(size)
 

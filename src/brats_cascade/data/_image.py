@@ -1,4 +1,4 @@
-"""A volume as it is read from a file's bytes; images.py is the face."""
+"""Decodes the bytes of image files into volumes. Other modules use images.py."""
 
 import hashlib
 import io
@@ -12,11 +12,11 @@ import numpy as np
 from brats_cascade.data._file import ImageError
 
 AGAIN = "copy or export the file again"
-# Far above any brain scan (BraTS: 8.9 million), far below what would fill the memory.
+# Far more than any brain scan (BraTS: 8.9 million), far less than would fill the memory.
 MAX_VOXELS = 2**28
-MAX_BYTES = 8 * MAX_VOXELS + 2**26  # of a file, or of its voxels
-HEAD = 2**17  # bytes of a file that hold its header, compressed or not
-# ISA-L's inflate is three times as fast as Python's own, which serves where there is no wheel of it.
+MAX_BYTES = 8 * MAX_VOXELS + 2**26  # limit for a file and for its voxels
+HEAD = 2**17  # bytes from the start of a file, enough to hold its header, compressed or not
+# ISA-L decompresses three times as fast as zlib. Some platforms have no wheel of it; there zlib is used.
 _library: Any = zlib
 try:
     from isal import isal_zlib
@@ -25,13 +25,13 @@ except ImportError:
 else:
     _library = isal_zlib
 GZIP = b"\x1f\x8b"
-MEMBER = 2**16  # bytes of compressed data that a member after the first is fed at once
-MAX_EMPTY = 100  # members without content; writers that compress in blocks leave one at the end
+MEMBER = 2**16  # bytes of compressed data per step, after the first member
+MAX_EMPTY = 100  # empty members; programs that compress in blocks write one at the end
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file that a volume was read from, by its size and the hash of its bytes."""
+    """One file that a volume was read from, with its size and hash."""
 
     path: Path
     size: int
@@ -39,20 +39,20 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: Path, data: bytes) -> "SourceFile":
-        """Describes a file by the bytes that were read from it."""
+        """Describes a file, given the bytes that were read from it."""
         return cls(path, len(data), hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True)
 class Image:
-    """A 3-D volume in the order and orientation of its file.
+    """A 3-D volume in the axis order and orientation of its file.
 
     Attributes:
-        array: Voxels (x, y, z), or (x, y, z, modalities) where that was asked for; read-only, of the file's own type in
-            the machine's byte order; float32 where the file holds wider floats or a scale factor.
-        affine: 4x4, voxel indices -> mm, RAS (x to the right, y to the front, z up).
+        array: Voxels (x, y, z), or (x, y, z, modalities) if four axes were asked for. Read-only, in the file's own type
+            and the machine's byte order; float32 if the file holds wider floats or has a scale factor.
+        affine: 4x4 matrix from voxel indices to mm, RAS (x to the right, y to the front, z up).
         path: The file.
-        files: Every file that the volume consists of, `path` first: an .mhd has its voxels in a second one.
+        files: All files that the volume was read from, `path` first. An .mhd file keeps its voxels in a second file.
     """
 
     array: np.ndarray
@@ -63,14 +63,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file declares about its voxels.
+    """What a file's header declares about its voxels.
 
     Attributes:
-        shape: Theirs, first index fastest.
-        dtype: Their type in the file.
-        affine: As that of `Image`.
-        offset: Place of the first voxel's first byte.
-        scale: Slope and intercept, where the file gives them.
+        shape: Shape of the voxel array, first index fastest.
+        dtype: Type of the voxels in the file.
+        affine: As in `Image`.
+        offset: Position of the first voxel's first byte.
+        scale: Slope and intercept, if the file has them.
     """
 
     shape: tuple[int, ...]
@@ -81,27 +81,27 @@ class Header:
 
     @property
     def size(self) -> int:
-        """Bytes of the voxels in the file, uncompressed."""
+        """Uncompressed size of the voxels in the file, bytes."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     @property
     def scaled(self) -> bool:
-        """Whether the numbers in the file have to be multiplied."""
+        """Whether the numbers in the file have to be scaled."""
         return self.scale[0] is not None and self.scale != (1, 0)
 
     @property
     def memory(self) -> int:
-        """Bytes that reading the voxels takes."""
+        """Memory needed to read the voxels, bytes."""
         wide = self.dtype.kind == "f" and self.dtype.itemsize != 4
         converted = self.scaled or wide or not self.dtype.isnative
         return self.size + (int(np.prod(self.shape)) * 4 if converted else 0)
 
 
 def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple[int, ...]:
-    """The shape without trailing ones, which has `axes` numbers: 3, or 4 for a file of several modalities.
+    """Checks a shape and removes trailing ones until it has `axes` numbers: 3, or 4 for a file of several modalities.
 
     Raises:
-        ImageError: Another number of axes, or an impossible size.
+        ImageError: The shape has a different number of axes, or an impossible size.
     """
     while len(shape) > axes and shape[-1] == 1:
         shape = shape[:-1]
@@ -114,10 +114,10 @@ def checked_shape(shape: tuple[int, ...], *, path: Path, axes: int = 3) -> tuple
 
 
 def checked_affine(affine: np.ndarray, *, path: Path) -> np.ndarray:
-    """The 4x4 affine as float64.
+    """Returns the affine as a 4x4 float64 array.
 
     Raises:
-        ImageError: It does not map voxels to places.
+        ImageError: The affine is singular.
     """
     affine = np.asarray(affine, dtype=np.float64)
     with np.errstate(all="ignore"):
@@ -131,27 +131,27 @@ def checked_affine(affine: np.ndarray, *, path: Path) -> np.ndarray:
 
 
 class Plain(io.BytesIO):
-    """Bytes that are read as they are."""
+    """Reads bytes that are not compressed."""
 
     complete = True
 
 
 class Inflated:
-    """Gzip or zlib data; checksums are verified where a member ends."""
+    """Decompresses gzip or zlib data, and verifies the checksum at the end of each member."""
 
     def __init__(self, data: bytes, *, path: Path) -> None:
         self._data, self._at, self._path = memoryview(data), 0, path
-        self._stream = _library.decompressobj(47)  # 47: gzip or zlib, told by the first bytes
+        self._stream = _library.decompressobj(47)  # 47: detect gzip or zlib from the first bytes
         self._rest: bytes | memoryview = b""
         self._step, self._empty, self._empties = len(data), True, 0
 
     @property
     def complete(self) -> bool:
-        """Whether the last member has come to its end."""
+        """Whether the last member was read to its end."""
         return bool(self._stream.eof)
 
     def read(self, size: int) -> bytes:
-        """The next bytes, at most that many."""
+        """The next bytes, at most `size`."""
         pieces: list[bytes] = []
         try:
             while size > 0:
@@ -176,26 +176,26 @@ class Inflated:
         return b"".join(pieces)
 
     def _open_next(self) -> bool:
-        """Goes on to the next member, where there is one."""
+        """Opens the next member, if there is one."""
         start = self._at - len(self._stream.unused_data)
         if self._data[start : start + 2] != GZIP:
             return False
         self._empties += self._empty
         if self._empties > MAX_EMPTY:
             raise ImageError(self._path, f"its compressed data has more than {MAX_EMPTY} empty members; {AGAIN}")
-        # Small steps: what is left of a step is copied at the end of every member.
+        # Steps are small because the unused rest of a step is copied at the end of every member.
         self._at, self._rest, self._step, self._empty = start, b"", MEMBER, True
         self._stream = _library.decompressobj(47)
         return True
 
 
 def voxels_of(stream: Plain | Inflated, *, header: Header, path: Path, start: bytes = b"") -> np.ndarray:
-    """Reads the rest of a file, which must hold exactly the voxels that its header declares, as `Image.array`.
+    """Reads the rest of a file, which must hold exactly the voxels that its header declares; returns `Image.array`.
 
-    The header's offset counts from the first byte of `start`, what was read of the stream already.
+    `start` holds the bytes that were already read from the stream; the header's offset counts from its first byte.
 
     Raises:
-        ImageError: There are fewer or more bytes, or the compressed data is damaged or incomplete.
+        ImageError: The file holds fewer or more bytes than declared, or its compressed data is damaged or incomplete.
     """
     shape, dtype, size, offset = header.shape, header.dtype, header.size, header.offset
     body = start + stream.read(max(0, offset + size + 1 - len(start)))

@@ -1,7 +1,7 @@
-"""Reads MetaImage (.mha, .mhd) from the bytes of its files, with one parser that refuses what it does not understand.
+"""Reads MetaImage files (.mha, .mhd) with a strict parser, and writes them with SimpleITK.
 
-SimpleITK's own parser gives wrong voxels for a wrong CompressedDataSize, takes `:` for `=` and the last of two values, and
-reads whatever files a LIST names; so SimpleITK only writes here.
+SimpleITK is not used for reading: it returns wrong voxels if CompressedDataSize is wrong, accepts `:` for `=`, takes the
+last of two values for a key, and reads any files that a LIST names.
 """
 
 import difflib
@@ -32,7 +32,7 @@ _TYPES = {
 }
 MAX_HEADER = 2**16  # bytes
 _VOXELS = "ElementDataFile"  # the last key of a header
-# Keys that have a meaning here, with their other names; keys that are no misspelling of these are other programs' own.
+# The keys that are interpreted, with their aliases. Any other key is ignored unless it is a misspelling of one of these.
 _KEYS = {
     **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), "TransformMatrix"),
     **dict.fromkeys(("Offset", "Position", "Origin"), "Offset"),
@@ -47,10 +47,13 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, Header, tuple[SourceFile, ...]]:
-    """Turns a whole file's bytes into voxels (x, y, z), the header, and the file beside it that holds the voxels of an .mhd.
+    """Parses the bytes of a MetaImage file.
+
+    Returns:
+        The voxels (x, y, z), the header, and the separate file that holds the voxels of an .mhd.
 
     Raises:
-        ImageError: Anything but a sound 3-D volume.
+        ImageError: The file is not a valid 3-D volume.
     """
     keys, end = _keys(data, path=path)
     header, beside = _checked(keys, path=path), _beside(keys, path=path)
@@ -61,19 +64,19 @@ def parse_metaimage(data: bytes, *, path: Path) -> tuple[np.ndarray, Header, tup
 
 
 def metaimage_header(head: bytes, *, path: Path) -> tuple[Header, Path | None]:
-    """The header alone, from a file's first bytes, and the file beside it with the voxels of an .mhd."""
+    """Parses the header from a file's first bytes; also returns the separate file that holds the voxels of an .mhd."""
     keys, _ = _keys(head, path=path)
     return _checked(keys, path=path), _beside(keys, path=path)
 
 
 def metaimage_texts(head: bytes, *, path: Path) -> dict[str, str]:
-    """The lines of a header that say nothing of voxels, from a file's first bytes."""
+    """The header lines that do not describe the voxels, from a file's first bytes."""
     keys, _ = _keys(head, path=path)
     return {key: f"{key} = {value}" for key, value in keys.items() if key not in _KEYS and value}
 
 
 def _checked(keys: dict[str, str], *, path: Path) -> Header:
-    """What the keys of a header mean; refuses all but plain 3-D volumes."""
+    """Interprets the header's keys, and refuses everything but plain 3-D volumes."""
     try:
         shape = checked_shape(tuple(int(size) for size in _numbers(keys["DimSize"])), path=path)
         axes, channels = _numbers(keys["NDims"]), _numbers(keys.get("ElementNumberOfChannels", "1"))
@@ -94,25 +97,25 @@ def _checked(keys: dict[str, str], *, path: Path) -> Header:
             f"{kind}; export it as one plain .mha",
         )
     affine = np.eye(4)
-    with np.errstate(all="ignore"):  # what is beyond all numbers is refused below
+    with np.errstate(all="ignore"):  # numbers that overflow are refused below
         affine[:3, :3] = _LPS_TO_RAS @ turn * spacing
         affine[:3, 3] = _LPS_TO_RAS @ origin
-    # -0.0 would be written back as such.
+    # Turns -0.0 into 0.0, because -0.0 would be written back as it is.
     return Header(shape, np.dtype(order + _TYPES[kind]), checked_affine(affine + 0.0, path=path))
 
 
 def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> None:
-    """Writes voxels (x, y, z) as a compressed .mha; the affine (4, 4) is in RAS mm, without shear.
+    """Writes voxels (x, y, z) as a compressed .mha file; the affine (4, 4) is in RAS mm, without shear.
 
     Raises:
-        OSError: The file could not be written, or is not what was to be written; nothing is left of it.
+        OSError: The file could not be written, or reads back differently. No file is left behind.
     """
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.transpose()))
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     image.SetSpacing(spacing.tolist())
-    # + 0.0: -0.0 would be written as such.
+    # Adding 0.0 turns -0.0 into 0.0.
     image.SetDirection((_LPS_TO_RAS @ (affine[:3, :3] / spacing) + 0.0).ravel().tolist())
     image.SetOrigin((_LPS_TO_RAS @ affine[:3, 3] + 0.0).tolist())
     with naming(path):
@@ -129,7 +132,7 @@ def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> Non
 
 
 def _keys(data: bytes, *, path: Path) -> tuple[dict[str, str], int]:
-    """The header's keys and values, and where it ends."""
+    """The header's keys and values, and the position at which the header ends."""
     at = data[:MAX_HEADER].find(_VOXELS.encode())
     end = data.find(b"\n", at, MAX_HEADER) + 1 or len(data)
     if at < 0 or end > MAX_HEADER or b"NDims" not in data[:at]:
@@ -147,7 +150,7 @@ def _keys(data: bytes, *, path: Path) -> tuple[dict[str, str], int]:
 
 
 def _beside(keys: dict[str, str], *, path: Path) -> Path | None:
-    """The file beside it in which the voxels lie, if they do; refuses one in another place, and lists of files."""
+    """The separate file that holds the voxels, if there is one. Files in other folders and lists of files are refused."""
     where = keys.get(_VOXELS, "")
     if where.upper() == "LOCAL":
         return None

@@ -1,4 +1,4 @@
-"""Reads a NIfTI file's bytes once: inflate, verify, view as an array. nibabel interprets the header."""
+"""Reads the bytes of a NIfTI file once: decompresses, verifies, and views them as an array. nibabel parses the header."""
 
 import gzip
 from pathlib import Path
@@ -10,19 +10,19 @@ from nibabel.spatialimages import HeaderDataError
 from brats_cascade.data._file import ImageError
 from brats_cascade.data._image import AGAIN, GZIP, Header, Inflated, Plain, checked_affine, checked_shape, voxels_of
 
-MAX_EXTENSIONS = 2**16  # bytes of a header with its extensions that are looked at
-AFNI, _AFNI = "AFNI's history", 4  # its extension, and the code of such
+MAX_EXTENSIONS = 2**16  # bytes of the header and its extensions that are searched for text
+AFNI, _AFNI = "AFNI's history", 4  # AFNI's header extension and its code
 TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 
 
 def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, Header]:
-    """Turns a whole file's bytes into voxels (x, y, z), or (x, y, z, modalities) of a file of 4 axes, and the header.
+    """Parses the bytes of a NIfTI file into voxels (x, y, z) or, for a file of 4 axes, (x, y, z, modalities), and the header.
 
-    Whether the data is compressed is told by its bytes, since files are renamed by hand.
+    Compression is detected from the bytes, not from the suffix, because people rename files.
 
     Raises:
-        ImageError: Anything but a sound volume of that many axes.
+        ImageError: The file is not a valid volume with that many axes.
     """
     stream = _stream(data, path=path)
     start = stream.read(540)
@@ -31,12 +31,12 @@ def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, 
 
 
 def nifti_header(head: bytes, *, path: Path, axes: int = 3) -> Header:
-    """The header alone, from a file's first bytes; as `parse_nifti`."""
+    """Parses the header from a file's first bytes; raises as `parse_nifti` does."""
     return _checked(_stream(head, path=path).read(540), path=path, axes=axes)
 
 
 def nifti_texts(head: bytes, *, path: Path) -> dict[str, str]:
-    """The fields of a header that hold text, and its extensions, from a file's first bytes."""
+    """The header fields that hold text, and the header extensions, from a file's first bytes."""
     stream = _stream(head, path=path)
     start = stream.read(540)
     header = _header(start, path=path)
@@ -62,7 +62,7 @@ def _stream(data: bytes, *, path: Path) -> Inflated | Plain:
 def _checked(start: bytes, *, path: Path, axes: int) -> Header:
     header = _header(start, path=path)
     try:
-        with np.errstate(all="ignore"):  # damaged numbers overflow in nibabel's arithmetic
+        with np.errstate(all="ignore"):  # damaged numbers overflow in nibabel
             shape = checked_shape(tuple(int(size) for size in header.get_data_shape()), path=path, axes=axes)
             dtype = header.get_data_dtype()
             scale = header.get_slope_inter()
@@ -78,7 +78,7 @@ def _checked(start: bytes, *, path: Path, axes: int) -> Header:
 
 
 def nifti_image(path: Path) -> nibabel.Nifti1Image:
-    """Opens a file that parse_nifti has read as nibabel's Nifti1Image or Nifti2Image; nibabel.load would go by the suffix."""
+    """Opens a file that `parse_nifti` has accepted as a Nifti1Image or Nifti2Image; nibabel.load would rely on the suffix."""
     data = path.read_bytes()
     data = gzip.decompress(data) if data[:2] == GZIP else data
     sizes = {int.from_bytes(data[:4], order) for order in ("little", "big")}

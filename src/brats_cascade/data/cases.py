@@ -1,4 +1,4 @@
-"""Finds the cases of any supported release in a folder, mixed or not, by their file names alone."""
+"""Finds the cases of all supported releases in a folder, also mixed, from their file names alone."""
 
 import logging
 import os
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that was seen in a folder: the cases by name, and the volumes that belong to none of them by path."""
+    """Everything found in a folder: the cases by name, and by path the volumes that belong to no case."""
 
     cases: list[Case]
     unused: tuple[Unused, ...]
 
     def notes(self, *, private: bool = False) -> dict[str, Any]:
-        """For the attributes of the per-case table, which Parquet keeps: the volumes of no case, and what ids stand for.
+        """Attributes for the per-case table (Parquet keeps them): the volumes that belong to no case, and the original names.
 
-        Original names are under "names", which pages show, or where they are private under "originals".
+        Original names are under "names", which pages show, or under "originals" if they are private.
         """
         unused = [{"file": printable(each.path.as_posix()), "reason": printable(each.reason)} for each in self.unused]
         called = {case.name: printable(case.called) for case in self.cases if case.called}
@@ -37,25 +37,25 @@ class Found:
 
 
 def find_cases(source: Path, *, layout: str = "auto", from_params: bool = False) -> list[Case]:
-    """As `search`, without the volumes that belong to no case."""
+    """The cases that `search` finds, without the volumes that belong to no case."""
     return search(source, layout=layout, from_params=from_params).cases
 
 
 def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> Found:
-    """Finds every case below a folder, which may be one case's own, and accounts for every volume in it.
+    """Finds every case in a folder, which may itself be a case, and accounts for every volume in it.
 
     Args:
-        source: A folder with cases of any supported release, at any depth; or a listing, a .csv or .json file, or a
+        source: A folder with cases of any supported release, at any depth; or a listing: a .csv or .json file, or a
             folder with a cases.csv or cases.json at its top (see data.listing).
-        layout: "auto"; the name of the one release to look for; or "list".
-        from_params: Whether both come from params.yaml; messages then name its keys.
+        layout: "auto", the name of a single release, or "list".
+        from_params: Whether source and layout come from params.yaml; error messages then name its keys.
 
     Returns:
-        The cases and the other volumes. Cases with missing or doubled files are among the cases, with the reason in
+        The cases and the other volumes. Cases with missing or duplicate files are included, with the reason in
         `problems`.
 
     Raises:
-        UserError: No such folder, layout or case, or a listing that cannot be read.
+        UserError: The folder or layout does not exist, no case was found, or a listing cannot be read.
     """
     from brats_cascade.data.listing import find_listing, read_listing
 
@@ -91,7 +91,7 @@ Groups = dict[tuple[Path, str, str], dict[str, list[Path]]]
 
 
 def _listed(cases: list[Case], *, source: Path, name: str) -> Found:
-    """The cases of a listing, and the volumes beside it that it does not name."""
+    """The cases of a listing, and the volumes in its folder that it does not name."""
     _tell_ids(cases)
     listed = {_whole(path) for case in cases for path in case.files}
     others = [
@@ -104,7 +104,7 @@ def _listed(cases: list[Case], *, source: Path, name: str) -> Found:
 
 
 def _groups(source: Path, *, releases: Sequence[Release], layout: str) -> tuple[Groups, list[Unused]]:
-    """(Case's folder, release, stem) -> part -> files; and the volumes that no release knows."""
+    """Groups files: (case's folder, release, stem) -> part -> files; also returns the volumes that fit no release."""
     groups: Groups = defaultdict(lambda: defaultdict(list))
     unused: list[Unused] = []
     for path in walk(source, closed=_tell_unlistable):
@@ -143,7 +143,7 @@ def _releases(layout: str, *, key: str) -> Sequence[Release]:
 
 
 def _whole(path: Path) -> Path:
-    """The path with all its folders: a source that is a case's own folder, or ".", hides those above it."""
+    """The absolute path. If the source is "." or a case's own folder, the folders above it are needed, too."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links and lose the case's name
 
 
@@ -200,7 +200,7 @@ def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequ
 
 
 def _grade(folder: Path, *, top: Path) -> str:
-    """The nearest folder above, up to the source's parent, that sorts cases by grade."""
+    """The grade from the nearest folder above, up to the source's parent, whose name is a grade."""
     for parent in folder.parents:
         if parent.name in GRADE_FOLDERS:
             return GRADE_FOLDERS[parent.name]
@@ -210,7 +210,7 @@ def _grade(folder: Path, *, top: Path) -> str:
 
 
 def _with_unique_names(cases: Sequence[Case], *, source: Path) -> list[Case]:
-    """Adds the release, or the folders above where that does not tell them apart, to names that occur again."""
+    """Makes duplicate names unique by adding the release or, if that is not enough, the folders above."""
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         groups[case.name].append(case)

@@ -1,4 +1,4 @@
-"""What patches may be drawn from: which voxels are eligible, and how many there are of each label in each case."""
+"""Counts the voxels around which patches may be drawn, for each label in each case."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from brats_cascade.data.store import StoredCase, open_case
 from brats_cascade.errors import UserError
 from brats_cascade.labels import FIVE, MERGED, NECROSIS, NON_ENHANCING, SCHEMES
 
-BLANK_SHARE = 0.01  # a slice of whose (uncropped) pixels less than this share is brain is blank
+BLANK_SHARE = 0.01  # a slice is blank if less than this share of its (uncropped) pixels is brain
 
 
 @dataclass(frozen=True)
 class Census:
-    """How many voxels there are to draw from.
+    """The number of voxels that patches can be drawn from.
 
     Attributes:
         classes: The canonical labels, ascending.
-        border: As `eligible_voxels`.
-        eligible: int64 (cases by name, classes), voxels a centre may be drawn from.
-        volume: int64 (cases, classes), voxels of the whole uncropped volumes.
-        outside_brain: Voxels of the stored (cropped) volumes left out because they are not brain.
-        in_blank_slices: Brain voxels left out because their slice is blank.
-        near_border: Brain voxels of other slices left out because they lie too near to the slice's edge.
+        border: As in `eligible_voxels`.
+        eligible: Voxels that may be the centre of a patch, int64 (cases by name, classes).
+        volume: Voxels of the whole uncropped volumes, int64 (cases, classes).
+        outside_brain: Voxels of the stored (cropped) volumes that are excluded because they are not brain.
+        in_blank_slices: Brain voxels that are excluded because their slice is blank.
+        near_border: Brain voxels of the other slices that are excluded because they are too close to the slice's edge.
     """
 
     classes: tuple[int, ...]
@@ -37,10 +37,10 @@ class Census:
 
 
 def by_name(folders: Sequence[Path]) -> Iterator[StoredCase]:
-    """Opens one case after the other, by name: an open one holds file descriptors, and a cohort has more than a process may.
+    """Yields the cases one at a time, by name. An open case holds file descriptors, which are limited.
 
     Raises:
-        UserError: No cases, or two of one name.
+        UserError: There are no cases, or two have the same name.
     """
     names = sorted(folder.name for folder in folders)
     if not names or len(set(names)) < len(names):
@@ -49,9 +49,9 @@ def by_name(folders: Sequence[Path]) -> Iterator[StoredCase]:
 
 
 def classes_of(folders: Sequence[Path]) -> tuple[int, ...]:
-    """The canonical labels that a network of these cases, all that are accepted, can learn to tell apart: five, or four.
+    """The canonical labels that a network can learn from these cases (all accepted cases): five, or four.
 
-    Four where any release merges necrosis and non-enhancing tumour, and where no case holds the latter.
+    Four if any release merges necrosis and non-enhancing tumour, or if no case has non-enhancing tumour.
     """
     five = all(SCHEMES[case.meta["scheme"]] == FIVE for case in map(open_case, folders))
     held = five and any(np.any(case.labels == NON_ENHANCING) for case in map(open_case, folders))
@@ -59,9 +59,9 @@ def classes_of(folders: Sequence[Path]) -> tuple[int, ...]:
 
 
 def labels_of(case: StoredCase, *, classes: Sequence[int]) -> np.ndarray:
-    """The labels (slices, rows, columns) of a case that has a truth.
+    """The labels (slices, rows, columns) of a case with ground truth.
 
-    Non-enhancing tumour joins necrosis, as in the merged releases, where the classes leave it out.
+    If the classes do not include non-enhancing tumour, it is merged into necrosis, as in the merged releases.
     """
     if case.labels is None:
         raise UserError(f"{case.name}: has no truth, so no patches can be drawn: run validate and split again")
@@ -70,9 +70,9 @@ def labels_of(case: StoredCase, *, classes: Sequence[int]) -> np.ndarray:
 
 
 def eligible_voxels(case: StoredCase, *, border: int = 0) -> np.ndarray:
-    """Where a centre may lie, bool array of the stored (cropped) shape: in the brain, not in blank slices.
+    """Where the centre of a patch may lie: bool array of the stored (cropped) shape.
 
-    Nor in the `border`, that many pixels at each of the four edges of the uncropped slice.
+    A centre lies in the brain, not in a blank slice, and at least `border` pixels from every edge of the uncropped slice.
     """
     brain = np.asarray(case.brain)
     _, rows, columns = case.meta["shape"]
@@ -87,10 +87,10 @@ def eligible_voxels(case: StoredCase, *, border: int = 0) -> np.ndarray:
 
 
 def count_voxels(folders: Sequence[Path], *, classes: Sequence[int], border: int = 0) -> Census:
-    """Counts the voxels, by label, of stored cases with a truth.
+    """Counts the voxels of each label in stored cases with ground truth.
 
     Raises:
-        UserError: No cases, two of one name, one without truth, or one with a label outside the classes.
+        UserError: There are no cases, two have the same name, or one has no ground truth or a label outside the classes.
     """
     wanted = np.asarray(classes)
     eligible, volume = [], []
@@ -104,7 +104,7 @@ def count_voxels(folders: Sequence[Path], *, classes: Sequence[int], border: int
         mask = eligible_voxels(case, border=border) if border else whole
         eligible.append(np.bincount(labels[mask], minlength=256)[wanted])
         volume.append(stored[wanted])
-        volume[-1][0] += int(np.prod(case.meta["shape"])) - labels.size  # what cropping cut off is background
+        volume[-1][0] += int(np.prod(case.meta["shape"])) - labels.size  # cropped voxels are background
         brain, drawn_from = int(np.count_nonzero(case.brain)), int(np.count_nonzero(whole))
         outside += labels.size - brain
         in_blank += brain - drawn_from

@@ -1,4 +1,4 @@
-"""The gate: which cases of the per-case table are used, which are set aside, and why."""
+"""The data check: decides which cases of the per-case table are used and which are excluded, and why."""
 
 import contextlib
 import logging
@@ -25,14 +25,14 @@ LOGGER = logging.getLogger(__name__)
 
 
 def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") -> Verdict:
-    """The validate stage: `judge_cases`, which must leave something to work with.
+    """The validate stage: runs `judge_cases`, and fails if no usable data is left.
 
-    Where some releases merge labels that others tell apart, `labels` is "merge" to do so in all cases (regions stay
-    comparable), or "refuse".
+    `labels` decides what to do if only some releases merge necrosis and non-enhancing tumour: "merge" merges them in all
+    cases (the regions stay comparable), "refuse" fails.
 
     Raises:
-        UserError: There are no cases, every one is set aside (the message lists the first reasons), or the accepted
-            ones number their labels in ways that `labels` refuses to mix.
+        UserError: There are no cases, all are excluded (the message lists the first reasons), or the accepted ones mix
+            label schemes and `labels` is "refuse".
     """
     if cases.empty:
         raise UserError("data/cases.parquet holds no cases: set data.source to a folder that holds some")
@@ -55,7 +55,7 @@ def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") ->
 
 
 def mixed_labels(cases: pd.DataFrame) -> str:
-    """Says in words that only some cases tell necrosis and non-enhancing tumour apart; "" where all do or none does."""
+    """A sentence if only some cases tell necrosis and non-enhancing tumour apart; "" if all or none do."""
     whole = cases["scheme"].map(lambda scheme: SCHEMES[scheme].canonical_labels == FIVE.canonical_labels).astype(bool)
     if whole.all() or not whole.any():
         return ""
@@ -67,9 +67,9 @@ def mixed_labels(cases: pd.DataFrame) -> str:
 
 
 def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
-    """Checks the per-case table with Great Expectations and writes its data docs into a folder, emptied first.
+    """Checks the per-case table with Great Expectations and writes its data docs into a folder, which is emptied first.
 
-    Its index.html tells the verdict and leads to the data docs. A case whose files could not be read has that problem as its
+    The page index.html shows the verdict and links to the data docs. If the files of a case could not be read, this is its
     only reason.
     """
     facts = facts_of(cases)
@@ -80,15 +80,15 @@ def judge_cases(cases: pd.DataFrame, *, docs: Path) -> Verdict:
         broken = failing_rules(facts, rules=all_rules(spacing=spacing), site=docs / "great_expectations")
         verdict = _judge(cases, facts=facts, broken=broken, notes=_notes(facts, spacing=spacing))
         write_entry_page(docs, cases=cases, verdict=verdict)
-        undo.pop_all()  # only a failure, such as a full disk, leaves no pages
+        undo.pop_all()  # pages are missing only after a failure, such as a full disk
     return verdict
 
 
 def judge_case(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Judges the scans of one case, whose row `prepare_case` measured, without a cohort and Great Expectations.
+    """Judges the scans of a single case that `prepare_case` measured, without a cohort and without Great Expectations.
 
     Returns:
-        Why the validate stage would set it aside, and what it would warn of: reasons without the case's name, each once.
+        The reasons why the validate stage would exclude the case, and its warnings, without the case's name or duplicates.
     """
     (row,) = plain(table([facts])).to_dict("records")
     broken = [rule for rule in SCAN_RULES if rule.broken_by(row)]
@@ -100,7 +100,7 @@ def judge_case(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ..
 
 
 def _most_common_spacing(facts: pd.DataFrame) -> Spacing:
-    """The lower median along each axis, mm; 1 mm where nothing is known."""
+    """The lower median spacing along each axis, mm; 1 mm if no spacing is known."""
     known = facts[["spacing_slice", "spacing_row", "spacing_column"]].dropna()
     if known.empty:
         return 1.0, 1.0, 1.0
@@ -109,7 +109,7 @@ def _most_common_spacing(facts: pd.DataFrame) -> Spacing:
 
 
 def _notes(facts: pd.DataFrame, *, spacing: Spacing) -> tuple[str, ...]:
-    """One line where the cohort's spacing is not that of the BraTS releases, unless it is the phantom's own."""
+    """A note if the cohort's spacing is not that of the BraTS releases, unless the cohort is the phantom."""
     usual = all(abs(size - USUAL_SPACING) <= SPREAD * USUAL_SPACING for size in spacing)
     if usual or (facts["release"] == PHANTOM).all():
         return ()
@@ -151,6 +151,6 @@ def _judge(
 
 
 def _join(rules: Sequence[Rule], *, row: Row) -> str:
-    """The rules' reasons as one line that names the case; equal reasons once."""
+    """Joins the rules' reasons into one line that names the case, without duplicates."""
     reasons = "; ".join(dict.fromkeys(rule.reason.format_map(row) for rule in rules))
     return " ".join((reasons if row["case"] in reasons else f"{row['case']}: {reasons}").split())

@@ -1,4 +1,4 @@
-"""What the Medical Segmentation Decathlon's dataset.json says: the order of the modalities and the label numbers."""
+"""Reads the order of the modalities and the label values from the Medical Segmentation Decathlon's dataset.json."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from brats_cascade import MODALITIES
 from brats_cascade.data._file import read_file
 from brats_cascade.errors import UserError
 
-MAX_BYTES = 2**24  # of dataset.json, which also lists the cases
-# Task01's own order, for a folder without dataset.json (REFERENCE.md section 6).
+MAX_BYTES = 2**24  # size limit of dataset.json, which also lists the cases
+# The order in Task01, used if a folder has no dataset.json (REFERENCE.md section 6).
 USUAL = {"flair": 0, "t1": 1, "t1c": 2, "t2": 3}
 _NAMES = {
     "flair": "flair",
@@ -17,15 +17,15 @@ _NAMES = {
     **dict.fromkeys(("t1gd", "t1c", "t1ce"), "t1c"),
     **dict.fromkeys(("t2", "t2w"), "t2"),
 }
-# Number -> a word that its description holds; "non-enhancing" holds "enhancing" too.
+# Label value -> a word in its description; note that "non-enhancing" also contains "enhancing".
 _LABELS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
 
 
 def read_channels(folder: Path) -> tuple[Mapping[str, int], str]:
-    """Reads the order of the modalities from dataset.json, which may be missing, in the folder that holds imagesTr.
+    """Reads the order of the modalities from dataset.json in the folder that holds imagesTr; the file may be missing.
 
     Returns:
-        Modality -> place along the fourth axis; and what is wrong with the file, or "".
+        Modality -> index along the fourth axis; and what is wrong with the file, or "".
     """
     path = folder / "dataset.json"
     if not path.exists():

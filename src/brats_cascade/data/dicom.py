@@ -1,4 +1,4 @@
-"""DICOM series in: four co-registered series of a study become NIfTI files with a listing, which is read like any other."""
+"""Reads DICOM: the four co-registered series of a study are converted to NIfTI and listed in a cases.csv."""
 
 import hashlib
 import json
@@ -18,13 +18,13 @@ from brats_cascade.data.names import safe_id
 from brats_cascade.data.unused import walk
 from brats_cascade.errors import UserError
 
-SOURCE = "series.json"  # beside a case's NIfTI files: the DICOM files of REFERENCE, in the order of the slices
+SOURCE = "series.json"  # file beside a case's NIfTI files that lists the DICOM files of REFERENCE in slice order
 REFERENCE = "t1c"
-SCHEME = "merged-2023"  # DICOM has no label numbers of its own
+SCHEME = "merged-2023"  # DICOM defines no label values
 TAGS = {"study": "0020|000d", "description": "0008|103e", "agent": "0018|0010", "position": "0020|0032"}
 UNEVEN = "ITK_non_uniform_sampling_deviation"  # set for the least rounding, without a value that can be read
 MAX_UNEVEN = 0.1  # mm
-# The first that fits the name of a series' folder or its description; FLAIR is also called T2 FLAIR.
+# The first that matches the folder's name or the series description. FLAIR comes first because it is also called T2 FLAIR.
 _PATTERNS = {
     "flair": r"\b(t2 ?)?flair|\bt2f\b",
     "t1c": r"^(?!.*\b(pre|non|without)\b).*(\bt1 ?(c|ce|gd|km)\b|\bt1.*(post|contrast|gad|\+ ?c)|(post|contrast|gad).*\bt1)",
@@ -34,7 +34,7 @@ _PATTERNS = {
 
 
 class Series(NamedTuple):
-    """One series: its folder, its modality ("" if unknown), its description, and its files in the order of the slices."""
+    """One series: its folder, its modality ("" if unknown), its description, and its files in slice order."""
 
     folder: Path
     modality: str
@@ -43,10 +43,10 @@ class Series(NamedTuple):
 
 
 def search_any(folder: Path, *, out: Path) -> Found:
-    """As `cases.search`; where that finds no case but DICOM files, their studies are written below `out` and searched.
+    """Runs `cases.search`; if it finds no case but DICOM files, converts their studies to NIfTI below `out` and searches there.
 
     Raises:
-        UserError: As `search`; or a study lacks a modality, has one twice, or cannot be read.
+        UserError: As in `search`; or a study lacks a modality, has one twice, or cannot be read.
     """
     try:
         return search(folder)
@@ -65,14 +65,14 @@ def search_any(folder: Path, *, out: Path) -> Found:
 
 
 def modality_of(text: str, *, agent: bool = False) -> str:
-    """The modality that the name or the description of a series tells, or ""; `agent`: contrast agent was given."""
+    """The modality named by a series' folder or description, or ""; `agent` tells whether contrast agent was given."""
     plain = re.sub(r"[_\-.]+", " ", text.lower())
     found = next((modality for modality, pattern in _PATTERNS.items() if re.search(pattern, plain)), "")
     return "t1c" if found == "t1" and agent else found
 
 
 def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
-    """Name of a case -> its series; a case is a study, called after the folder that holds all its files."""
+    """Case name -> its series. A case is a study, named after the folder that holds all its files."""
     import SimpleITK
 
     studies: dict[str, list[Series]] = defaultdict(list)
@@ -93,7 +93,7 @@ def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
 
 
 def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
-    """Writes a case's files, and gives its row of the listing."""
+    """Converts a case's series to NIfTI and returns its row of the listing."""
     import SimpleITK
 
     (out / name).mkdir(parents=True)
@@ -124,7 +124,7 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
 
 
 def _unevenness(files: Sequence[str]) -> float:
-    """By how much the distances between slices differ, mm."""
+    """The largest difference between the distances of neighbouring slices, mm."""
     positions = [_header(file)["position"].split("\\") for file in files]
     if any(len(position) != 3 for position in positions):
         raise UserError(f"{Path(files[0]).parent}: a slice of the series states no position; export it again")

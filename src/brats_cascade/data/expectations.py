@@ -1,4 +1,4 @@
-"""Runs the rules in Great Expectations, writes its data docs for reading offline, and tells which cases fail which rule."""
+"""Runs the rules in Great Expectations, writes its data docs as offline pages, and returns the rules that each case breaks."""
 
 import contextlib
 import html
@@ -17,21 +17,20 @@ from brats_cascade.data.rules import Rule
 from brats_cascade.errors import naming
 from brats_cascade.shared import write_text
 
-# Every run has the same name and time, and they are in the pages' paths: a second run writes the same files.
+# A fixed run name and time, which are part of the pages' paths, so that a second run writes the same files.
 RUN, NO_TIME = "check", datetime(2000, 1, 1, tzinfo=UTC)
 STYLE = (Path(__file__).parent / "templates" / "check.css").read_text(encoding="utf-8")
-# What a page fetches; links that a reader may follow stay. Great Expectations' scripts need jQuery and Vega from other
-# hosts, its style sheets Bootstrap.
+# Elements that load something from another host; ordinary links stay.
 _FETCHED = re.compile(
     r"<script\b.*?</script\s*>|<footer\b.*?</footer\s*>|<link\b[^>]*>|<img\b[^>]*>", flags=re.DOTALL | re.IGNORECASE
 )
 _FETCHED_BY_STYLE = re.compile(r"url\(\s*[\"']?(?:https?:)?//[^)]*\)|@import[^;]*//[^;]*;", flags=re.IGNORECASE)
-# What tells one run from another with the same result: a random id in the names of anchors, and times.
+# What differs between two runs with the same result: random ids in anchors, and times.
 _OF_ONE_RUN = re.compile(
     r"(?<=-collapse-body)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{8}T\d{6}\.\d{6}Z"
     r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?: ?UTC|[+-]\d\d:?\d\d|Z)?"
 )
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # no script runs, whatever a page holds
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # forbids all scripts
 _HOME = (
     '<!DOCTYPE html><meta charset=utf-8><meta http-equiv=refresh content="0;url=../index.html">'
     '<a href="../index.html">Data check</a>\n'
@@ -39,21 +38,21 @@ _HOME = (
 
 
 def failing_rules(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> dict[str, list[Rule]]:
-    """Runs the rules and writes the data docs into a folder, made here, whose entry page lies in the folder above.
+    """Runs the rules and writes the data docs into a new folder; their entry page is in the folder above.
 
     Args:
-        facts: One row per case: text columns without nulls, numbers as float64 (NaN: not known, passes every rule).
-        rules: What to check.
-        site: The folder.
+        facts: One row per case: text columns without nulls, and numbers as float64. NaN means unknown and passes every rule.
+        rules: The rules to check.
+        site: The folder for the data docs.
 
     Returns:
-        Case -> the rules that it breaks, in order; cases that break none are left out.
+        Case -> the rules that it breaks, in order. Cases that break none are left out.
 
     Raises:
-        RuntimeError: Great Expectations left a rule out or could not evaluate it.
-        Exception: What kept it from writing a page.
+        RuntimeError: Great Expectations skipped a rule or could not evaluate it.
+        Exception: A page could not be written.
     """
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it reports its inner workings as INFO
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it logs internal details at INFO
     import great_expectations as gx
     import great_expectations.expectations as gxe
     from great_expectations.checkpoint import UpdateDataDocsAction
@@ -91,13 +90,13 @@ def failing_rules(facts: pd.DataFrame, *, rules: Sequence[Rule], site: Path) -> 
 
 
 def _escaped(facts: pd.DataFrame) -> pd.DataFrame:
-    """Text as HTML shows it: Great Expectations puts the values that broke a rule into its pages as they are."""
+    """Escapes text for HTML: Great Expectations puts the values that break a rule into its pages without escaping them."""
     return facts.map(lambda value: html.escape(value) if isinstance(value, str) else value)
 
 
 @contextlib.contextmanager
 def _raising() -> Iterator[None]:
-    """Great Expectations logs what keeps it from writing a page, with a traceback, and says nothing to its caller."""
+    """Raises errors in writing a page, which Great Expectations would only log."""
     failures: list[BaseException | None] = []
     log = logging.getLogger("great_expectations.render.renderer.site_builder")
 
@@ -115,7 +114,7 @@ def _raising() -> Iterator[None]:
 
 
 def _read_report(report: Any, *, rules: Sequence[Rule]) -> dict[str, list[Rule]]:
-    """Refuses a report that does not cover every rule: a dropped rule would pass."""
+    """Refuses a report that does not cover every rule, because a skipped rule would count as passed."""
     evaluated = report.statistics["evaluated_expectations"]
     if evaluated != len(rules):
         raise RuntimeError(f"Great Expectations evaluated {evaluated} of {len(rules)} rules")
@@ -131,7 +130,7 @@ def _read_report(report: Any, *, rules: Sequence[Rule]) -> dict[str, list[Rule]]
 
 
 def _put_docs_at(site: Path, *, context: Any) -> None:
-    """One data docs site, in this folder, in place of the one in a temporary folder that a context comes with."""
+    """Makes this folder the only data docs site, instead of the context's temporary folder."""
     for name, config in dict(context.variables.data_docs_sites).items():
         shutil.rmtree(config["store_backend"]["base_directory"], ignore_errors=True)
         context.delete_data_docs_site(name)
@@ -145,9 +144,9 @@ def _put_docs_at(site: Path, *, context: Any) -> None:
 
 
 def make_offline(site: Path) -> None:
-    """Rewrites the pages of a data docs site so that opening one fetches nothing, and a second run writes the same.
+    """Rewrites the pages of a data docs site so that they load nothing from the network and are the same in every run.
 
-    The site's own index.html lists its pages by a script, so it would be empty: it becomes a step to the entry page.
+    The site's own index.html lists its pages by a script, which would not run, so it redirects to the entry page instead.
     """
     policy = f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
     shutil.rmtree(site / "static", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The per-case table, data/cases.parquet: its columns, and how one case's numbers are measured."""
+"""The columns of the per-case table, data/cases.parquet, and how the values of one case are measured."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from brats_cascade.labels import LABELS
 
 STATISTICS = ("min", "p01", "p50", "p99", "max", "mean", "std")
 
-# Column -> pandas type. A fact that could not be had is "", <NA> or NaN.
+# Column -> pandas type. An unknown value is "", <NA> or NaN.
 COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("case", "patient", "grade", "release", "scheme", "folder", "namesake", "modalities"), "str"),
     "traces": "str",
@@ -36,7 +36,7 @@ COLUMNS: Mapping[str, str] = {
 
 
 def identity(case: Case) -> dict[str, Any]:
-    """What is known of a case before anything is read."""
+    """The columns that are known before any file is read."""
     return {
         "case": case.name,
         "patient": case.patient,
@@ -54,7 +54,7 @@ def identity(case: Case) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per case, sorted by case, every column there and of its type; what is missing or None is unknown."""
+    """Builds the table: one row per case, sorted by case, with all columns in their types; missing values are unknown."""
     ordered = sorted(rows, key=lambda row: row["case"])
     data = {}
     for column, kind in COLUMNS.items():

@@ -1,4 +1,4 @@
-"""What a cohort is like, in numbers: counts, shapes, spacings, intensities, label frequencies beside the paper's."""
+"""Describes a cohort in numbers: counts, shapes, spacings, intensities, and label frequencies next to the paper's."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ def fingerprint(cases: pd.DataFrame) -> dict[str, Any]:
     """Describes the cases that are used, given their rows of the per-case table.
 
     Returns:
-        The content of data/fingerprint.json, JSON types only; see docs/data.md for its keys. A number that no case has
-        is None.
+        The content of data/fingerprint.json, JSON types only; docs/data.md lists its keys. A value that no case has is
+        None.
     """
     return {
         "cases": len(cases),
@@ -45,20 +45,20 @@ def _release(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _counts(cases: pd.DataFrame, *, columns: tuple[str, ...]) -> dict[str, int]:
-    """How many cases have each combination, the most frequent first: {"155x240x240": 14}."""
+    """The number of cases with each combination, most frequent first: {"155x240x240": 14}."""
     known = cases.dropna(subset=list(columns))
     text = ["x".join(f"{value:.4g}" for value in row) for row in known[list(columns)].itertuples(index=False)]
     return {str(value): int(count) for value, count in pd.Series(text, dtype="str").value_counts().items()}
 
 
 def _spread(values: pd.Series) -> dict[str, float | None]:
-    """Lowest, median and highest over the cases."""
+    """Minimum, median and maximum over the cases."""
     known = values.astype("float64").dropna()
     return {name: None if known.empty else float(known.agg(name)) for name in ("min", "median", "max")}
 
 
 def _labels(cases: pd.DataFrame) -> dict[str, Any]:
-    """Voxel shares over the whole volumes of the cases with truth, and the paper's."""
+    """The share of each label in the whole volumes of the cases with ground truth, and in the paper."""
     counted = cases[cases["has_truth"]]
     counts = {label: int(counted[f"label_{label}"].astype("float64").fillna(0).sum()) for label in LABELS}
     total = sum(counts.values())
@@ -67,7 +67,7 @@ def _labels(cases: pd.DataFrame) -> dict[str, Any]:
     return {
         "voxels": total,
         "cases": len(counted),
-        # In these, necrosis and non-enhancing tumour are one label and counted as one of the two.
+        # These cases have one label for necrosis and non-enhancing tumour; it is counted as necrosis.
         "cases_with_merged_labels": int(merged.astype(bool).sum()),
         "table": [
             {

@@ -1,22 +1,22 @@
-"""The grids of the coarse cascade: cells of about 4 mm in space and of about 2 mm in a slice, and what lies in them."""
+"""The grids of the coarse cascade (cells of about 4 mm in 3-D and about 2 mm within a slice) and the values of their cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-COARSE, FINE = 4.0, 2.0  # sides of a cell, mm
-SLABS = 2  # neighbours of a slab on either side
+COARSE, FINE = 4.0, 2.0  # cell sides, mm
+SLABS = 2  # neighbouring slabs on either side
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How many voxels a cell has; cells are counted from the first voxel of the stored volume.
+    """The size of the cells in voxels; cells are counted from the first voxel of the stored volume.
 
     Attributes:
-        coarse: Voxels of a cell of the 4 mm grid (slices, rows, columns).
-        fine: Pixels of a cell of the 2 mm grid (rows, columns).
-        apart: Slices between a slice and the neighbours that are seen with it.
+        coarse: Voxels per cell of the 4 mm grid (slices, rows, columns).
+        fine: Pixels per cell of the 2 mm grid (rows, columns).
+        apart: Distance, in slices, between a slice and the neighbours that CNN 2 sees with it.
     """
 
     coarse: tuple[int, int, int]
@@ -25,17 +25,17 @@ class Grid:
 
     @classmethod
     def of(cls, spacing: Sequence[float]) -> "Grid":
-        """The grids for a spacing of voxels (slice, row, column), mm: the nearest whole number of voxels, at least one."""
+        """The grids for a voxel spacing (slice, row, column), mm; cells have the nearest whole number of voxels, at least 1."""
         slices, rows, columns = (max(1, int(COARSE / size + 0.5)) for size in spacing)
         apart, *fine = (max(1, int(FINE / size + 0.5)) for size in spacing)
         return cls((slices, rows, columns), (fine[0], fine[1]), apart)
 
 
 def block_means(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
-    """Means over blocks along the first axes; a block that reaches over the end is filled up with zeros.
+    """Means over blocks along the first axes; blocks that extend past the end are padded with zeros.
 
     Returns:
-        float32 (ceil(a / steps[0]), ceil(b / steps[1]), ..., rest) of a volume (a, b, ..., rest).
+        float32 (ceil(a / steps[0]), ceil(b / steps[1]), ..., rest) for a volume (a, b, ..., rest).
     """
     found = volume
     for axis, step in enumerate(steps):
@@ -52,7 +52,7 @@ def block_means(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
 
 
 def block_centres(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
-    """The voxel in the middle of each block, or the last one of a block that is cut short of it."""
+    """The middle voxel of each block, or the last voxel of a block that is cut off before its middle."""
     found = volume
     for axis, step in enumerate(steps):
         size = found.shape[axis]
@@ -61,11 +61,11 @@ def block_centres(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
 
 
 def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, grid: Grid) -> np.ndarray:
-    """What CNN 1 of the coarse cascade sees of a case: means of its image and of its brain, in a slab and its neighbours.
+    """The input of the coarse cascade's CNN 1: means of the image and of the brain mask in each slab and its neighbours.
 
     Returns:
-        float32 (slabs, rows, columns, 5 * (modalities + 1)): modalities and brain of the slab two below, one below, itself, one
-        above, two above; zeros beyond the volume.
+        float32 (slabs, rows, columns, 5 * (modalities + 1)): modalities and brain of the slab two below, one below, the
+        slab itself, one above and two above; zeros beyond the volume.
     """
     means = block_means(image, steps=grid.coarse)
     share = block_means(brain, steps=grid.coarse)
@@ -77,13 +77,13 @@ def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, grid: Grid) -> np.ndar
 def maps_on_fine(
     maps: np.ndarray, *, grid: Grid, layers: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> np.ndarray:
-    """CNN 1's maps at cells of the 2 mm grid in some slices, linear between the centres of the 4 mm cells.
+    """CNN 1's maps of some slices on the 2 mm grid, interpolated linearly between the centres of the 4 mm cells.
 
     Args:
         maps: (slabs, rows, columns, classes) on the 4 mm grid.
-        grid: That of the case.
+        grid: The case's grid.
         layers: Slices.
-        rows: First cell and the one after the last, of the 2 mm grid; may reach over the edge, where the nearest value holds.
+        rows: First cell of the 2 mm grid, and one past the last; cells beyond the edge get the nearest value.
         columns: Likewise.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Reads and writes 3-D volumes, and turns them into the project's one frame and back.
+"""Reads and writes 3-D volumes, and converts them to the project's canonical frame and back.
 
 The canonical frame is (slices, rows, columns): slices from inferior to superior, rows from posterior to anterior,
-columns from left to right; that is RAS (x, y, z) transposed. Going there only flips and swaps axes, through the affine,
-so going back gives every voxel its own place again.
+columns from left to right; that is RAS (x, y, z) transposed. The conversion only flips and swaps axes, according to the
+affine, so it is exactly invertible.
 """
 
 import gzip
@@ -25,12 +25,12 @@ _RAS = np.array([[0, 1], [1, 1], [2, 1]])
 
 
 def read_image(path: Path, *, axes: int = 3) -> Image:
-    """Reads a NIfTI or MetaImage volume in its own orientation, each byte of it once.
+    """Reads a NIfTI or MetaImage volume in its own orientation; each byte is read once.
 
-    `axes` is 3; or 4 for a NIfTI file whose fourth axis holds modalities.
+    `axes` is 3, or 4 for a NIfTI file whose fourth axis holds modalities.
 
     Raises:
-        ImageError: The file cannot be read, is damaged, or is no volume of numbers with that many axes.
+        ImageError: The file cannot be read, is damaged, or does not hold a volume of numbers with that many axes.
     """
     data = read_file(path, most=MAX_BYTES)
     _check_format(path, start=data, axes=axes)
@@ -44,10 +44,10 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
 
 
 def read_header(path: Path, *, axes: int = 3) -> tuple[Header, int]:
-    """What a file declares, and the bytes of all files that `read_image` would read; the voxels stay unread.
+    """Reads a file's header, and the number of bytes of all files that `read_image` would read; the voxels are not read.
 
     Raises:
-        ImageError: As `read_image`, as far as its first bytes tell.
+        ImageError: As in `read_image`, as far as the first bytes show.
     """
     with open_file(path, most=MAX_BYTES) as (file, size):
         head = file.read(HEAD)
@@ -59,10 +59,10 @@ def read_header(path: Path, *, axes: int = 3) -> tuple[Header, int]:
 
 
 def header_texts(path: Path) -> dict[str, str]:
-    """What a file's header says in words, by field; the voxels stay unread.
+    """Reads the text fields of a file's header; the voxels are not read.
 
     Raises:
-        ImageError: It cannot be read.
+        ImageError: The file cannot be read.
     """
     with open_file(path, most=MAX_BYTES) as (file, _):
         head = file.read(HEAD)
@@ -80,15 +80,15 @@ def _check_format(path: Path, *, start: bytes, axes: int) -> None:
 def write_labels(
     path: Path, labels: np.ndarray, *, like: Path, axes: int = 3, note: str = "", scheme: str = ""
 ) -> None:
-    """Writes labels with the geometry of another file, all or nothing; no text of that file's header is kept.
+    """Writes labels atomically with the geometry of another file; no text of that file's header is copied.
 
     Args:
-        path: .nii, .nii.gz or .mha; need not be of `like`'s format.
-        labels: Labels (x, y, z) on the grid of `like`, in the numbers they are to have in the file.
-        like: The file whose affine and header are kept; the type is that of the releases' own truths, uint8.
-        axes: Those of `like`, 3 or 4; the labels always have 3.
-        note: For the field `descrip` of a NIfTI header, at most 79 characters.
-        scheme: What the numbers mean, for the field `intent_name`, at most 15 characters.
+        path: .nii, .nii.gz or .mha; the format may differ from that of `like`.
+        labels: Labels (x, y, z) on the grid of `like`, with the values to be written.
+        like: The file whose affine and header are used. The type is uint8, as in the releases' own label files.
+        axes: Number of axes of `like`, 3 or 4; the labels always have 3.
+        note: Text for the field `descrip` of a NIfTI header, at most 79 characters.
+        scheme: Label scheme for the field `intent_name`, at most 15 characters.
 
     Raises:
         UserError: `path` has another suffix, or `like` cannot be read.
@@ -108,7 +108,7 @@ def write_labels(
             image.header["descrip"] = note
             image.header.set_intent("label", name=scheme)
             data = image.to_bytes()
-            # No name and no time in the gzip header: equal labels give equal bytes.
+            # Without name and time in the gzip header, equal labels give equal bytes.
             compressed = _has_suffix(path, (".gz",))
             draft.write_bytes(gzip.compress(data, compresslevel=6, mtime=0) if compressed else data)
         else:
@@ -119,18 +119,18 @@ def write_labels(
 def to_canonical(array: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
     """A view (slices, rows, columns) of a volume (x, y, z) in any orientation.
 
-    For an oblique volume each axis goes to the nearest one of the canonical frame.
+    Each axis of an oblique volume is assigned to the nearest canonical axis.
     """
     return apply_orientation(array, io_orientation(affine)).transpose(2, 1, 0)
 
 
 def from_canonical(volume: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
-    """The exact inverse of to_canonical: a view (x, y, z) in the orientation of the file's own affine."""
+    """The exact inverse of `to_canonical`: a view (x, y, z) in the orientation of the file's affine."""
     return apply_orientation(volume.transpose(2, 1, 0), ornt_transform(_RAS, io_orientation(affine)))
 
 
 def canonical_spacing(affine: np.ndarray) -> tuple[float, float, float]:
-    """The distance between voxels along slices, rows and columns, mm."""
+    """The voxel spacing along slices, rows and columns, mm."""
     lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     axes = io_orientation(affine)[:, 0].astype(int)
     by_world_axis = {axis: float(length) for axis, length in zip(axes, lengths, strict=True)}

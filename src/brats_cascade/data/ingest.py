@@ -1,4 +1,4 @@
-"""Fills the volume store from a list of cases, several at a time, and tells what is in them as a table."""
+"""Fills the volume store from a list of cases, several at a time, and returns the per-case table."""
 
 import contextlib
 import errno
@@ -37,26 +37,26 @@ def ingest(
     keep_gb: float = 20,
     max_gb: float = MAX_GB,
 ) -> pd.DataFrame:
-    """Brings the store in line with the cases: each is taken from those kept, or made and kept; all others leave the store.
+    """Makes the store hold exactly these cases: each is taken from the kept cases, or made and kept; all others are deleted.
 
-    A case that cannot be used never stops the others; its row says why. Trouble of the machine stops all. Killed and started
-    again, it goes on where it was. Kept arrays that are no longer as they were written are made again.
+    A case that cannot be used does not stop the others; its row has the reason. A lack of disk space, memory and the like
+    stops the run. An interrupted run resumes. Kept arrays that have changed since they were written are made again.
 
     Args:
         cases: From find_cases.
-        root: The store; nobody else may be writing to it.
-        kept: Folder of cases that were made once, see data.kept; best on the store's file system.
+        root: The store; no other process may write to it.
+        kept: Folder of finished cases, see data.kept; best on the store's file system.
         recipe: The preprocessing.
-        workers: Processes.
-        scheduler: As `run_cases`; the workers of a cluster must see the same folders.
-        keep_gb: What kept cases that are not among these may take, gigabytes.
-        max_gb: The memory that one case may take, gigabytes; one that would take more cannot be used.
+        workers: Number of processes.
+        scheduler: As in `run_cases`; the workers of a cluster must see the same folders.
+        keep_gb: Disk space for kept cases that are not among `cases`, gigabytes.
+        max_gb: Memory for one case, gigabytes; a case that needs more cannot be used.
 
     Returns:
         The per-case table, see facts.COLUMNS.
 
     Raises:
-        UserError: As `run_cases`.
+        UserError: As in `run_cases`.
         MachineError: Disk space, memory, open files or permissions are lacking; finished cases are kept.
     """
     root.mkdir(parents=True, exist_ok=True)
@@ -75,14 +75,14 @@ def ingest(
 
 
 def survey(cases: Sequence[Case], *, workers: int, max_gb: float = MAX_GB) -> pd.DataFrame:
-    """The per-case table of `ingest`, but for `stored`: everything is read and measured, nothing is written."""
+    """The per-case table of `ingest`, except `stored`: reads and measures everything, writes nothing."""
     work = _Ingest(recipe=Recipe(clip=0.01), max_gb=max_gb)
     return measure.table(run_cases(work, cases, workers=workers, title="check"))
 
 
 @dataclass(frozen=True)
 class _Ingest:
-    """Takes or makes one case, stores it where there is a store, and returns its row, in which every fault of the case ends."""
+    """Takes or makes one case, stores it if there is a store, and returns its row, which records any fault of the case."""
 
     recipe: Recipe
     max_gb: float
@@ -90,10 +90,10 @@ class _Ingest:
     kept: Path | None = None
 
     def __call__(self, case: Case) -> dict[str, Any]:
-        """The row of a case.
+        """Returns the row of a case.
 
         Raises:
-            MachineError: The machine lacks something, or what was written could not be read back; no fault of the case.
+            MachineError: The machine lacks a resource, or written data could not be read back. This is not a fault of the case.
         """
         try:
             return {**self._row(case), "traces": traces_of(case)}
@@ -120,7 +120,7 @@ class _Ingest:
     def _make(self, case: Case, root: Path, kept: Path) -> dict[str, Any]:
         prepared = prepare_case(case, recipe=self.recipe, max_gb=self.max_gb)
         facts = {**prepared.meta["facts"], "stored": True}
-        # Neither places nor times: equal files give equal bytes in the store, wherever and whenever it is made.
+        # No paths or times: equal files give equal bytes in the store, wherever and whenever it is made.
         lasting = {key: value for key, value in facts.items() if key not in ("folder", "namesake", "volumes")}
         meta = {**prepared.meta, "facts": lasting}
         arrays = {part: getattr(prepared, part) for part in ("image", "brain", "labels")}
@@ -130,7 +130,7 @@ class _Ingest:
         return facts
 
     def _take(self, case: Case, root: Path, kept: Path) -> dict[str, Any] | None:
-        """Puts a case that would come out the same as a kept one into the store and returns its row, or None."""
+        """Copies the kept case with the same sources, settings and code to the store and returns its row, or None."""
         if case.problems:
             return None
         try:
@@ -149,7 +149,7 @@ class _Ingest:
                 continue
             if place_case(folder, root, name=case.name):
                 with contextlib.suppress(OSError):
-                    os.utime(folder)  # the last use
+                    os.utime(folder)  # records the last use
                 return {**meta["facts"], **identity, "stored": True, "taken": True}
             log.warning("%s: what was kept of it is no longer as it was written; it is made again", case.name)
             delete_case(folder.parent, name=folder.name)
@@ -157,7 +157,7 @@ class _Ingest:
 
 
 def _same_files(path: Path, *, records: Sequence[dict[str, Any]]) -> bool:
-    """Whether a volume's file, and the one beside it that an .mhd names, have the contents on record."""
+    """Whether a volume's file, and for an .mhd the file with its voxels, have the recorded contents."""
     places = [path, *(path.with_name(record["file"]) for record in records[1:])]
     try:
         return bool(records) and all(

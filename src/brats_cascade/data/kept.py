@@ -1,10 +1,10 @@
-"""Cases that were ingested once, kept by content, so that another run, other parameters or other scans redo none of them.
+"""Keeps finished cases by content, so that they are not made again in later runs with other parameters or scans.
 
-    <kept>/<case>/<key>/   one case as the volume store has it; the key is a hash of its sources, settings and code version
+    <kept>/<case>/<key>/   one case as in the volume store; the key is a hash of its sources, settings and code version
 
-Files are shared by hard links, with the volume store at first and with DVC's cache once DVC has committed the store, so that
-what is kept takes no room of its own while one of the two has it. Every case appears and disappears at once: several
-processes may use one folder.
+Files are hard links shared with the volume store and, once DVC has committed the store, with DVC's cache, so they take
+additional space only if neither of the two holds them. Cases are added and removed atomically, so several processes may
+use one folder.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from typing import Any
 
 from brats_cascade.data.store import ARRAYS, delete_case, list_cases, read_meta
 
-CACHE = ".dvc/cache/files/md5"  # in a project: where DVC keeps a file under the MD5 of its content
-DRAFT_SECONDS = 24 * 3600.0  # a draft that nobody has touched for that long belongs to a process that was killed
+CACHE = ".dvc/cache/files/md5"  # in a project: DVC's cache, which names files by their MD5
+DRAFT_SECONDS = 24 * 3600.0  # a draft that was not touched for this long belongs to a process that was killed
 
 
 def key_of(meta: Mapping[str, Any]) -> str:
-    """What a case is kept under: a hash of all that meta.json says but for its arrays' hashes, which follow from it."""
+    """The key of a kept case: a hash of its meta.json without the hashes of its arrays, which follow from the rest."""
     rest = {name: value for name, value in meta.items() if name != ARRAYS}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def kept_cases(kept: Path, *, name: str) -> Iterable[tuple[Path, dict[str, Any]]]:
-    """The folder and meta of every case that is kept under a name and whose meta is as it was written."""
+    """The folder and meta of every kept case of a name, if its meta is intact."""
     for key in list_cases(kept / name):
         meta = read_meta(kept / name / key)
         if meta is not None and key_of(meta) == key:
@@ -38,21 +38,21 @@ def kept_cases(kept: Path, *, name: str) -> Iterable[tuple[Path, dict[str, Any]]
 
 
 def share_with_dvc(kept: Path, *, cache: Path) -> None:
-    """Replaces kept files that DVC's cache holds, too, by links to these; does nothing where that cannot be."""
+    """Replaces kept files that are also in DVC's cache by links to the cache, where links are possible."""
     for folder in _folders(kept):
         for file, md5 in (read_meta(folder) or {}).get(ARRAYS, {}).items():
             path, object_ = folder / file, cache / md5[:2] / md5[2:]
             draft = folder.parent / f".{md5}.{os.getpid()}"
-            with contextlib.suppress(OSError):  # not in the cache, another file system, or taken away meanwhile
+            with contextlib.suppress(OSError):  # not in the cache, on another file system, or deleted meanwhile
                 if not path.samefile(object_):
                     draft.hardlink_to(object_)
                     draft.replace(path)
 
 
 def trim(kept: Path, *, used: Iterable[Path], gigabytes: float) -> None:
-    """Takes out the kept cases that were not used for longest until the rest fits into so many gigabytes.
+    """Deletes the least recently used kept cases until the rest fits into a number of gigabytes.
 
-    The folders `used` stay, and do not count; files that are linked elsewhere take nothing.
+    The folders `used` stay and do not count. Files that are linked elsewhere count as 0 bytes.
     """
     stay = set(used)
     others = sorted((folder for folder in _folders(kept) if folder not in stay), key=_last_use, reverse=True)
@@ -67,7 +67,7 @@ def trim(kept: Path, *, used: Iterable[Path], gigabytes: float) -> None:
             draft.unlink(missing_ok=True)
     for parent in kept.glob("*"):
         with contextlib.suppress(OSError):
-            parent.rmdir()  # only if nothing is in it
+            parent.rmdir()  # only if it is empty
 
 
 def _folders(kept: Path) -> list[Path]:
@@ -77,7 +77,7 @@ def _folders(kept: Path) -> list[Path]:
 def _last_use(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # another process has just taken it away
+    except OSError:  # another process has just deleted it
         return 0.0
 
 

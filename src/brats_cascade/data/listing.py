@@ -1,7 +1,7 @@
-"""Cases of anybody's own, listed file by file in a table: cases.csv or cases.json.
+"""Reads listings: tables that name the files of each case, cases.csv or cases.json.
 
-One row or object per case: `case`, `flair`, `t1`, `t1c`, `t2` and `labels` (a key of labels.SCHEMES) are needed;
-`truth`, `patient` and `grade` (high, low) may be left out or empty. Paths are relative to the listing.
+There is one row or object per case. `case`, `flair`, `t1`, `t1c`, `t2` and `labels` (a key of labels.SCHEMES) are
+required; `truth`, `patient` and `grade` (high, low) may be missing or empty. Paths are relative to the listing.
 """
 
 import csv
@@ -26,7 +26,7 @@ from brats_cascade.data.truth import in_words, schemes_with, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES
 
-MAX_BYTES = 2**27  # of a listing: some 400,000 cases
+MAX_BYTES = 2**27  # size limit of a listing: about 400,000 cases
 _SEPARATORS = (",", ";", "\t")
 _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 NAMES = ("cases.csv", "cases.json")
@@ -36,7 +36,7 @@ GRADES = ("high", "low", "unknown")
 
 
 def _read_text(path: Path) -> str:
-    """Reads a text file whose encoding is told by its first bytes: UTF-8 or UTF-16, with or without a mark."""
+    """Reads a text file in UTF-8 or UTF-16, detected from its first bytes, with or without a byte order mark."""
     try:
         data = read_file(path, most=MAX_BYTES)
         if data.startswith(_BOM_16):
@@ -50,10 +50,10 @@ def _read_text(path: Path) -> str:
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
-    """Reads a table with a header.
+    """Reads a CSV file with a header.
 
-    The separator is the one that finds most of the names that the header may have. Empty rows are left out, and so are
-    columns without a name and without a value.
+    The separator is the one that yields the most known column names. Empty rows, and columns without a name and values, are
+    dropped.
     """
     lines = _read_text(path).splitlines()
     named = re.fullmatch('"?sep=([^"])"?', lines[0], re.IGNORECASE) if lines else None
@@ -91,7 +91,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def find_listing(source: Path) -> Path | None:
-    """The listing that a source is, or has at its top; None for a folder to be searched."""
+    """The listing that a source is or has at its top, or None if the folder is to be searched."""
     if source.is_file() and source.suffix.lower() in (".csv", ".json"):
         return source
     found = [source / name for name in NAMES if (source / name).is_file()]
@@ -101,12 +101,12 @@ def find_listing(source: Path) -> Path | None:
 
 
 def read_listing(path: Path) -> list[Case]:
-    """Reads a .csv file with a header, or a .json file with a list of objects: the cases by name.
+    """Reads a .csv file with a header, or a .json file with a list of objects; returns the cases by name.
 
-    Files that are not there are in `problems`.
+    Missing files are reported in the `problems` of the case.
 
     Raises:
-        UserError: No such table; names the row and what is wrong with it.
+        UserError: The table does not exist or is invalid; the message names the row.
     """
     rows = _rows(path)
     if not rows:
@@ -175,7 +175,7 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
 
 
 def _about_truth(path: Path) -> str:
-    """What a truth's numbers say about its scheme; "" for a file that cannot be read."""
+    """A hint on the schemes that the label values of a ground truth fit; "" if the file cannot be read."""
     try:
         numbers = np.unique(whole_labels(read_image(path).array, path=path)).tolist()
     except UserError:

@@ -1,25 +1,25 @@
-"""Names of cases from outside, made safe once, where cases are found.
+"""Replaces unsafe case names by ids, once, when the cases are found.
 
-A case's name becomes the name of a folder, of files and of MLflow's metrics, a cell of CSV files and a part of pages. Names
-that are fit for all of these stay as they are; any other is replaced by an id, and the per-case table keeps the original.
+A case's name is used in folder and file names, MLflow metrics, CSV cells and HTML pages. A name that is safe for all of
+these is kept. Any other is replaced by an id, and the per-case table records the original.
 """
 
 import hashlib
 import re
 import unicodedata
 
-LONGEST = 160  # bytes; a file's name may have 255, and what is put before and behind a case's name needs up to 60
-DIGITS = 12  # of the digest in an id
-_STEM = 30  # characters of the original that an id shows at most
+LONGEST = 160  # bytes; file names may have 255, of which prefixes and suffixes take up to 60
+DIGITS = 12  # characters of the digest in an id
+_STEM = 30  # most characters of the original name in an id
 
-# Letters and digits of any script; inside also spaces, dots and dashes. Others mean something to a shell, to HTML or to a
-# spreadsheet, or are refused by MLflow.
+# Letters and digits of any script; inside the name also spaces, dots and dashes. Other characters have a meaning in a
+# shell, in HTML or in a spreadsheet, or are refused by MLflow.
 _SAFE = re.compile(r"\w([\w. -]*[\w-])?")
-_NOT_A_VALUE = {"NA", "NULL", "NaN", "None", "nan", "null"}  # pandas reads these from a CSV file as a missing value
+_NOT_A_VALUE = {"NA", "NULL", "NaN", "None", "nan", "null"}  # pandas reads these as missing values from a CSV file
 
 
 def safe_id(name: str) -> str:
-    """The name itself where it is safe, otherwise an id made of it: always the same one, and one per name."""
+    """Returns a safe name unchanged, and for any other name an id that depends on the name alone and is unique to it."""
     composed = unicodedata.normalize("NFC", name)
     fits = len(composed.encode("utf-8", "replace")) <= LONGEST
     if fits and _SAFE.fullmatch(composed) and composed not in _NOT_A_VALUE:

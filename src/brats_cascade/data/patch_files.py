@@ -1,4 +1,4 @@
-"""Patches cut out and written as files, for tools that want files; this project's own training reads the store."""
+"""Writes patches to files for other tools; this project's own training reads the volume store."""
 
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,23 @@ from brats_cascade.data.store import open_case
 from brats_cascade.data.windows import cut_window
 from brats_cascade.shared import write_json, written_whole
 
-SHARD = 4096  # patches in a file; 65x65 of 4 modalities make 276 MB
+SHARD = 4096  # patches per file; with 4 modalities and 65x65 pixels this is 276 MB
 
 
 def write_patch_files(table: pd.DataFrame, *, volumes: Path, out: Path, name: str, size: int, seed: int) -> int:
-    """Writes a patch set as uncompressed NPZ shards, in a random order; returns how many.
+    """Writes a patch set as uncompressed NPZ shards in random order; returns their number.
 
-    A shard `{name}-00000.npz` holds `image` float32 (n, size, size, modalities), `label` uint8 (n,), and each patch's
-    `case`, `slice`, `row` and `column`; `{name}.json` tells their number. With an even size the centre is the pixel after
-    the middle. What reaches over the brain's box is 0, as all air is.
+    A shard `{name}-00000.npz` holds `image` float32 (n, size, size, modalities), `label` uint8 (n,), and `case`, `slice`,
+    `row` and `column` of each patch; `{name}.json` has the number of shards. If the size is even, the centre is the pixel
+    after the middle. Pixels outside the brain's box are 0, like all air.
 
     Args:
         table: Centres, from draw_patch_sets.
         volumes: The store.
-        out: Folder of the files.
-        name: Of the set.
+        out: Folder for the files.
+        name: Name of the set.
         size: Side of a patch, pixels.
-        seed: Of the order.
+        seed: Seed for the order.
     """
     order = np.random.default_rng([seed, size]).permutation(len(table))
     shuffled = table.iloc[order].reset_index(drop=True)
@@ -35,7 +35,7 @@ def write_patch_files(table: pd.DataFrame, *, volumes: Path, out: Path, name: st
     for start in range(0, len(shuffled), SHARD):
         part = shuffled.iloc[start : start + SHARD]
         images = np.zeros((len(part), size, size, len(MODALITIES)), dtype=np.float32)
-        # one case is open at a time, and its slices are visited in the order they lie on the disk
+        # one case is open at a time, and its slices are read in their order on disk
         for case, rows in part.groupby("case", sort=True):
             stored = open_case(volumes / str(case)).image
             for place, index, row, column in rows[["slice", "row", "column"]].sort_values("slice").itertuples():

@@ -1,7 +1,7 @@
-"""Patch sets: tables of patch centres over the volume store, not copies of voxels (paper section 3.2).
+"""Draws patch sets: tables of patch centres in the volume store, without copies of voxels (paper section 3.2).
 
-The eligible voxels of one label in one case form a cell; a set says how many centres each cell gives, and one pass over
-the cases draws them.
+The eligible voxels of one label in one case form a cell. First the number of centres per cell is decided; then one pass
+over the cases draws them.
 """
 
 import zlib
@@ -20,11 +20,11 @@ COLUMNS = ("case", "slice", "row", "column", "label")
 
 
 def equal_quotas(available: np.ndarray, *, total: int) -> np.ndarray:
-    """Shares a total equally among groups; a group that is short gives all it has and the others fill up.
+    """Shares a total equally among groups; if a group has too few members, it gives all, and the others give more.
 
     Returns:
-        int64 (groups,), at most `available` each, summing to the lesser of `total` and all there are. Groups that are
-        not short differ by at most one, the first ones having the one more.
+        int64 (groups,), at most `available` each; the sum is `total`, or all that is available if that is less. Groups
+        that have enough differ by at most one, the first ones giving one more.
 
     Example:
         >>> equal_quotas(np.array([100, 5, 100]), total=30)
@@ -43,12 +43,12 @@ def equal_quotas(available: np.ndarray, *, total: int) -> np.ndarray:
 def proportional_shares(counts: np.ndarray, *, total: int, rng: np.random.Generator) -> np.ndarray:
     """Shares a total among groups in proportion to their counts, rounding at random without bias.
 
-    Systematic sampling: the expected share of a group is exactly total * count / sum, and what it gets is that number
-    rounded down or up. Together with drawing without replacement inside the groups, every member has the same
-    probability of being drawn. In integers, so exact for any cohort (up to 9e18 for total times the sum).
+    Systematic sampling: a group's expected share is exactly total * count / sum, and its actual share is that number rounded
+    down or up. Combined with drawing without replacement within each group, every member has the same probability of being
+    drawn. Integer arithmetic keeps this exact as long as total times sum is below 9e18.
 
     Raises:
-        ValueError: More wanted than there are.
+        ValueError: The total exceeds the sum of the counts.
     """
     everything = int(np.sum(counts))
     if total > everything:
@@ -62,19 +62,19 @@ def proportional_shares(counts: np.ndarray, *, total: int, rng: np.random.Genera
 def draw_patch_sets(
     folders: Sequence[Path], *, census: Census, phase1: int = 0, phase2: int = 0, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Draws the two training sets, without replacement within a set, in one pass over the cases.
+    """Draws the two training sets in one pass over the cases, without replacement within a set.
 
     Args:
-        folders: Stored cases with a truth, in any order.
-        census: From `count_voxels` for these cases; centres lie where its border allows.
-        phase1: Number of centres with labels equiprobable; a label that is short gives all it has, and the others
-            fill up.
-        phase2: Number of centres with labels at their natural frequencies among the eligible voxels.
+        folders: Stored cases with ground truth, in any order.
+        census: From `count_voxels` for these cases; centres keep the distance from the edge that its border requires.
+        phase1: Number of class-balanced centres. If a label has too few voxels, all of them are taken, and the remaining
+            centres are drawn from the other labels.
+        phase2: Number of centres with the labels' natural frequencies among the eligible voxels.
         seed: The same seed and cases give the same sets.
 
     Returns:
-        "phase1" and "phase2": case (str), slice, row, column (int16, in the stored frame), label (uint8), by place.
-        Where fewer voxels are eligible than asked for, a set is that much shorter.
+        "phase1" and "phase2": tables of case (str), slice, row, column (int16, in the stored frame) and label (uint8),
+        sorted by position. A set is shorter if there are fewer eligible voxels.
     """
     allocations = {
         "phase1": _equal_allocation(census.eligible, total=phase1, seed=seed),
@@ -86,7 +86,7 @@ def draw_patch_sets(
         labels = labels_of(case, classes=census.classes).ravel()[places]
         cells = [places[labels == label] for label in census.classes]
         for order, (name, allocation) in enumerate(allocations.items()):
-            # a generator per set and case: what other cases are there changes how many are drawn, not which
+            # one generator per set and case, so that other cases influence how many centres are drawn, but not which
             rng = np.random.default_rng([seed, 3 + order, zlib.crc32(case.name.encode())])
             drawn = [
                 rng.choice(cell, size=count, replace=False, shuffle=False)
@@ -99,9 +99,9 @@ def draw_patch_sets(
 def summarise(
     sets: Mapping[str, pd.DataFrame], *, asked: Mapping[str, int], census: Census, seed: int
 ) -> dict[str, Any]:
-    """The content of data/patches/summary.json: the sets in numbers and in words, JSON types only, labels as text keys.
+    """The content of data/patches/summary.json: numbers and notes on both sets, JSON types only, with labels as text keys.
 
-    `asked` is the number of centres asked for by set, `census` that of the training cases, `seed` what drew the sets.
+    `asked` is the requested number of centres per set, `census` covers the training cases, `seed` drew the sets.
     """
     counts = {
         name: {str(label): int((table["label"] == label).sum()) for label in census.classes}
@@ -124,7 +124,7 @@ def summarise(
 
 
 def _equal_allocation(eligible: np.ndarray, *, total: int, seed: int) -> np.ndarray:
-    """Centres per (case, class): equal numbers of each class, spread over the cases in proportion."""
+    """Centres per (case, class): the same number for each class, spread over the cases in proportion."""
     rng = np.random.default_rng([seed, 1])
     quotas = equal_quotas(eligible.sum(axis=0), total=total)
     shares = [proportional_shares(cell, total=quota, rng=rng) for cell, quota in zip(eligible.T, quotas, strict=True)]
@@ -132,14 +132,14 @@ def _equal_allocation(eligible: np.ndarray, *, total: int, seed: int) -> np.ndar
 
 
 def _natural_allocation(eligible: np.ndarray, *, total: int, seed: int) -> np.ndarray:
-    """Centres per (case, class): every eligible voxel with the same probability."""
+    """Centres per (case, class), such that every eligible voxel has the same probability."""
     rng = np.random.default_rng([seed, 2])
     total = min(total, int(eligible.sum()))
     return proportional_shares(eligible.ravel(), total=total, rng=rng).reshape(eligible.shape)
 
 
 def _table(drawn: Sequence[np.ndarray], *, case: StoredCase, classes: Sequence[int]) -> pd.DataFrame:
-    """The centres of one case, by place."""
+    """The centres of one case, sorted by position."""
     places = np.concatenate(drawn)
     labels = np.repeat(np.asarray(classes, dtype=np.uint8), [len(part) for part in drawn])
     order = np.argsort(places)
@@ -154,7 +154,7 @@ def _shares(counts: np.ndarray, *, census: Census) -> dict[str, float]:
 
 
 def _notes(counts: Mapping[str, Mapping[str, int]], *, asked: Mapping[str, int], census: Census) -> list[str]:
-    """One line per set, and one per label that was short."""
+    """One line per set, and one per label that had too few voxels."""
     notes = []
     for name, table in counts.items():
         total = sum(table.values())

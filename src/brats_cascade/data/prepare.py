@@ -1,4 +1,4 @@
-"""From one case's files to what the networks see, and to the facts its row of the table holds."""
+"""Prepares one case: reads its files, makes the networks' input, and measures the values of its row in the per-case table."""
 
 import math
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, SCHEMES, recode
 from brats_cascade.params import Recipe
 
-# Goes up when equal files would give other voxels, facts or meta: then every stored case is made again.
+# Increase this when equal files would give different voxels, facts or meta; every stored case is then made again.
 VERSION = 4
-PER_VOXEL = 64  # bytes of memory, beside those of the files: up to 62 with N4 and a brain that fills the volume
+PER_VOXEL = 64  # bytes of memory in addition to the files: up to 62 with N4 and a brain that fills the volume
 
 
 def check_memory(case: Case, *, max_gb: float, with_truth: bool = True) -> None:
-    """Refuses a case that would take more than so many gigabytes; of each file only the header is read.
+    """Refuses a case that would need more than a number of gigabytes of memory; only the headers of its files are read.
 
     Raises:
-        UserError: It would, or a header cannot be read.
+        UserError: The case needs more, or a header cannot be read.
     """
     axes = 4 if case.channels else 3
     scans = dict.fromkeys(case.images[modality] for modality in MODALITIES)
@@ -50,12 +50,12 @@ def check_memory(case: Case, *, max_gb: float, with_truth: bool = True) -> None:
 
 
 def read_scans(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> dict[str, Image]:
-    """Reads the files of a case without problems, each once: modality, and "truth" where it is wanted -> volume.
+    """Reads each file of a case without problems once: modality, and if wanted "truth" -> volume.
 
-    All are on one grid and finite; `same_grid` and `finite` go into `facts`.
+    Checks that all volumes are on one grid and finite, and records `same_grid` and `finite` in `facts`.
 
     Raises:
-        UserError: A file that cannot be read, or that does not fit the others.
+        UserError: A file cannot be read, or does not fit the others.
     """
     whole: dict[Path, Image] = {}
     images = {}
@@ -85,7 +85,7 @@ def _channel(image: Image, *, number: int, modality: str) -> Image:
 
 
 def _check_grid(images: Mapping[str, Image], *, facts: dict[str, Any]) -> None:
-    """All files of a case must lie on one grid: equal shapes, corners within a tenth of a voxel."""
+    """Checks that all files of a case are on one grid: the same shape, and corners within a tenth of a voxel."""
     first = images[MODALITIES[0]]
     corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * [*first.array.shape, 1]
     spacing = np.sqrt((first.affine[:3, :3] ** 2).sum(axis=0)).min()
@@ -118,7 +118,7 @@ def _check_finite(images: Mapping[str, Image], *, facts: dict[str, Any]) -> None
 
 
 class CaseError(UserError):
-    """A case that cannot be used, with the facts that were measured before that turned out."""
+    """A case that cannot be used, with the facts that were measured before the error."""
 
     def __init__(self, message: str, *, facts: Mapping[str, Any]) -> None:
         super().__init__(message)
@@ -128,10 +128,10 @@ class CaseError(UserError):
 def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb: float = MAX_GB) -> StoredCase:
     """Reads a case, checks it, and preprocesses it (paper section 4).
 
-    Without `with_truth` the truth stays unread, as for a prediction. `max_gb` is the memory that the case may take.
+    Without `with_truth` the ground truth is not read, as in a prediction. `max_gb` limits the memory for the case.
 
     Raises:
-        CaseError: Files are missing, too large, damaged, or do not fit together; names the case and says what to do.
+        CaseError: Files are missing, too large, damaged or inconsistent. The message names the case and the fix.
     """
     facts = measure.identity(case)
     try:
@@ -208,7 +208,7 @@ def _read(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> tuple[dict[
 
 
 def _sources(images: Mapping[str, Image]) -> dict[str, list[dict[str, Any]]]:
-    """Part -> its files, with size and hash."""
+    """Part -> its files with size and hash."""
     return {
         part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
         for part, image in images.items()
@@ -216,5 +216,5 @@ def _sources(images: Mapping[str, Image]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _scans_are_there(case: Case) -> bool:
-    """Whether each modality has its one file (or its channel of one), so that all problems are the truth's."""
+    """Whether each modality has exactly one file (or one channel of a file), so that any problem concerns the ground truth."""
     return set(case.images) == set(MODALITIES) and (bool(case.channels) or len(set(case.images.values())) > 1)

@@ -1,4 +1,4 @@
-"""Volume arithmetic of the paper's section 4, on plain arrays: brain mask, clipping, z-score, crop and its inverse.
+"""Volume arithmetic of the paper's section 4 on plain arrays: brain mask, clipping, z-score, crop and its inverse.
 
 Every volume is (slices, rows, columns).
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def brain_mask(volumes: Sequence[np.ndarray]) -> np.ndarray:
-    """Where any of the volumes is not zero: releases are skull-stripped, with zeros outside."""
+    """Where any of the volumes is not zero: the releases are skull-stripped, with zeros outside the brain."""
     mask = volumes[0] != 0
     for volume in volumes[1:]:
         mask |= volume != 0
@@ -31,9 +31,9 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
 
 
 def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:
-    """float32 intensities minus their mean, over their standard deviation.
+    """Intensities minus their mean, divided by their standard deviation, float32.
 
-    So many `zeros`, voxels of the air around the brain, belong to the mean and the deviation too.
+    `zeros` is the number of air voxels that also count in the mean and the standard deviation.
 
     Raises:
         ValueError: All values are the same.
@@ -46,14 +46,14 @@ def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:
     if not deviation > 1e-6 * max(1.0, abs(mean)) or values.min() == values.max():
         raise ValueError(f"the intensities are constant ({values.flat[0]:g})")
     if not zeros:
-        # Once more around the rounded mean: intensities far from zero would otherwise keep a rest of it.
+        # Subtract the mean a second time: after rounding, intensities far from zero may still have a small mean.
         centred -= np.float32(centred.mean(dtype=np.float64))
     centred /= np.float32(deviation)
     return centred
 
 
 def uncrop(cropped: np.ndarray, *, offset: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """Puts a box back into a volume of zeros; `offset` is the index of its first voxel, `shape` that of the whole volume.
+    """Puts a box into a volume of zeros of the given shape; `offset` is the index of the box's first voxel.
 
     Raises:
         ValueError: The box does not fit.

@@ -1,7 +1,7 @@
-"""Keyed ids in the place of cases' and patients' names, given once, where the cases are found.
+"""Replaces the names of cases and patients by keyed ids, once, when the cases are found.
 
-Equal names and keys give equal ids on every machine; without the key nobody can tell which name an id stands for, not
-even by trying all names.
+Equal names and keys give equal ids on every machine. Without the key, an id cannot be traced to a name, not even by trying
+all names.
 """
 
 import hmac
@@ -18,14 +18,14 @@ from brats_cascade.data.unused import Unused
 from brats_cascade.errors import UserError
 from brats_cascade.shared import turn, written_whole
 
-VARIABLE = "BRATS_CASCADE_PSEUDONYM_KEY"  # path of the key's file, where it is not the project's own
-FILE = ".pseudonym-key"  # in the project's root; in neither git nor DVC
-FEWEST = 16  # bytes of a key
+VARIABLE = "BRATS_CASCADE_PSEUDONYM_KEY"  # path of a key file other than the project's own
+FILE = ".pseudonym-key"  # in the project's root; excluded from git and DVC
+FEWEST = 16  # length of a key, bytes
 _HIDDEN = "it belongs to no case; `brats-cascade data check` tells its name and the reason"
 
 
 def read_key(root: Path) -> bytes:
-    """The key of a project's pseudonyms; made where there is none yet, readable by its owner alone.
+    """The key of a project's pseudonyms. A missing key is created, readable by its owner only.
 
     Raises:
         UserError: The file that the environment variable names is missing, or a key is too short.
@@ -33,7 +33,7 @@ def read_key(root: Path) -> bytes:
     named = os.environ.get(VARIABLE)
     path = Path(named or Path(os.environ.get("DVC_ROOT") or root) / FILE)
     if not named and not path.exists():
-        with turn(path.parent / ".work" / "pseudonym-key.lock"):  # the first of several processes makes it
+        with turn(path.parent / ".work" / "pseudonym-key.lock"):  # the first of several processes creates it
             if not path.exists():
                 with written_whole(path) as draft:
                     draft.touch(mode=0o600)
@@ -53,7 +53,7 @@ def pseudonym(name: str, *, key: bytes) -> str:
 
 
 def under_pseudonyms(found: Found, *, key: bytes) -> Found:
-    """The same cases by their ids; `called` keeps the names. Volumes of no case lose their names and places."""
+    """The same cases with ids as names; `called` keeps the original names. Volumes of no case lose their names and paths."""
     new = {case.name: pseudonym(case.name, key=key) for case in found.cases}
     places = {str(case.folder): new[case.name] for case in found.cases}
     cases = [
@@ -72,7 +72,7 @@ def under_pseudonyms(found: Found, *, key: bytes) -> Found:
 
 
 def without_names(text: str, *, case: Case, name: str) -> str:
-    """A message about a case without its names and paths, its id in their place."""
+    """A message about a case with its name and paths replaced by its id."""
     said: Sequence[str] = [*map(str, case.files), str(case.folder), case.called, case.name]
     for hidden in sorted(filter(None, said), key=len, reverse=True):
         text = text.replace(hidden, name)

@@ -1,4 +1,4 @@
-"""Everything this project knows about a release: adding one is adding an entry to RELEASES (REFERENCE.md section 6)."""
+"""Describes the supported releases; to add one, add an entry to RELEASES (REFERENCE.md section 6)."""
 
 import re
 from collections.abc import Mapping
@@ -8,42 +8,43 @@ from pathlib import Path
 
 from brats_cascade import MODALITIES, PHANTOM
 
-# Stands for a file that holds all four modalities along its fourth axis.
+# Key for a file that holds all four modalities along its fourth axis.
 ALL_FOUR = "all four"
-# Names of the folders that sort cases by grade, and what case names have for it.
+# Names of folders, and parts of case names, that state the grade.
 GRADE_FOLDERS = {"HGG": "high", "HG": "high", "LGG": "low", "LG": "low"}
 
 
 def _files_named(joint: str, *names: str) -> dict[str, str]:
-    """Modality or "truth" -> path, where the case's name comes before the file's own word."""
+    """Modality or "truth" -> path, for releases in which a file is named after the case and its modality."""
     return {part: f"{{case}}{joint}{name}" for part, name in zip((*MODALITIES, "truth"), names, strict=True)}
 
 
 def _files_of_vsd(start: str, *, ending: str = "") -> dict[str, str]:
-    """Modality or "truth" -> path, where every volume lies in a folder such as VSD.Brain.XX.O.MR_T1c."""
+    """Modality or "truth" -> path, for releases in which every volume has its own folder, such as VSD.Brain.XX.O.MR_T1c."""
     names = {"flair": "MR_Flair", "t1": "MR_T1", "t1c": "MR_T1c", "t2": "MR_T2", "truth": "OT"}
     return {part: f"{start}.{name}{ending}/*" for part, name in names.items()}
 
 
 @dataclass(frozen=True)
 class Release:
-    """How one release lays out and names its files.
+    """The layout and file names of one release.
 
     Attributes:
         name: Key of RELEASES and value of `data.layout`.
-        layout: The layout as a person would draw it, for messages.
+        layout: The layout in readable form, for messages.
         scheme: Key of labels.SCHEMES.
         files: Modality, ALL_FOUR or "truth" -> path below the case's folder without suffix. `{case}` is the name of the
-            case's folder, `*` any run of characters but "/". All have the same depth.
-        suffixes: What may follow; the first one is the usual one.
-        also: Key of `files` -> another path at which single cases of the release have that file.
-        case: What the name of a case's folder looks like.
-        patient: Its first group, matched on the whole case name, is the patient; where it does not match, every case is
-            a patient of its own.
-        numbered_anew: In each group of cases, as by BRATS 2013: the names of the groups are then part of a case's name.
-        grade: Its first group, matched on the start of the case's name, is a key of GRADE_FOLDERS; "" where names do
-            not tell the grade.
-        own_folder: False where the cases share one folder: then `{case}` is the case's name, looked for in `files`.
+            case's folder, `*` any run of characters except "/". All paths have the same depth.
+        suffixes: Allowed suffixes, the usual one first.
+        also: Key of `files` -> another path at which some cases of the release have that file.
+        case: Pattern for the name of a case's folder.
+        patient: Pattern for the whole case name; its first group is the patient. If it does not match, the case is a
+            patient of its own.
+        numbered_anew: Whether numbering restarts in each group of cases, as in BRATS 2013; case names then include the
+            group.
+        grade: Pattern for the start of the case name; its first group is a key of GRADE_FOLDERS. "" if names do not state
+            the grade.
+        own_folder: False if the cases share one folder; `{case}` is then the case's name within `files`.
     """
 
     name: str
@@ -60,17 +61,17 @@ class Release:
 
     @property
     def depth(self) -> int:
-        """How many levels a file lies below its case's folder, 1 for directly inside."""
+        """Number of levels at which a file lies below its case's folder; 1 is directly inside."""
         return next(iter(self.files.values())).count("/") + 1
 
     @cached_property
     def patterns(self) -> Mapping[str, re.Pattern[str]]:
-        """Key of `files` -> pattern of the path from the case's folder on, that folder's name included."""
+        """Key of `files` -> pattern of the path, starting with the case's folder."""
         ending = "(?:" + "|".join(re.escape(suffix) for suffix in self.suffixes) + ")"
         name = f"(?P<case>{self.case})"
         patterns = {}
         for part, path in self.files.items():
-            # Of a case that shares its folder, the name is where {case} stands; of others it is the folder's.
+            # For a case that shares its folder, {case} is the case's name; for others it is the folder's name.
             regex = f"{name}/{_as_regex(path)}" if self.own_folder else f"[^/]+/{_as_regex(path, case=name)}"
             if part in self.also:
                 regex = f"(?:{regex}|[^/]+/{_as_regex(self.also[part])})"
@@ -78,23 +79,23 @@ class Release:
         return patterns
 
     def part_of(self, path: Path) -> str | None:
-        """Which file of a case this is, a key of `files`, from its path alone; None for one that is no part of this release."""
+        """The key of `files` that a path belongs to, or None if it is not part of this release."""
         tail = "/".join(path.parts[-self.depth - 1 :])
         return next((part for part, pattern in self.patterns.items() if pattern.fullmatch(tail)), None)
 
     def stem_of(self, path: Path) -> str:
-        """What stands for `{case}` in the path of one of this release's files."""
+        """The value of `{case}` in the path of one of this release's files."""
         if self.own_folder:
             return path.parents[self.depth - 1].name
         suffix = next(end for end in self.suffixes if path.name.lower().endswith(end))
         return path.name[: -len(suffix)]
 
     def expected(self, part: str, *, stem: str) -> str:
-        """The path, below the case's folder, at which a modality or the truth is looked for."""
+        """The expected path of a modality or the ground truth, below the case's folder."""
         return self.files[part].replace("{case}", stem) + self.suffixes[0]
 
     def name_of(self, folder: Path) -> str:
-        """The name of the case in a folder, such as HG_0001 or simulated_HG_0001 where cases are numbered anew."""
+        """The name of the case in a folder, such as HG_0001, or simulated_HG_0001 if numbering restarts in each group."""
         if not self.numbered_anew:
             return folder.name
         group = [folder.parent.name] if folder.parent.name in GRADE_FOLDERS else []
@@ -102,12 +103,12 @@ class Release:
         return "_".join([*simulated, *group, folder.name])
 
     def grade_of(self, name: str) -> str:
-        """The grade that a case's name tells, or "unknown"."""
+        """The grade stated in a case's name, or "unknown"."""
         match = re.match(self.grade, name, re.IGNORECASE) if self.grade else None
         return GRADE_FOLDERS[match.group(1).upper()] if match else "unknown"
 
     def patient_of(self, name: str) -> str:
-        """The patient whose scan this case is: the case's name without its time point."""
+        """The patient of a case: the case's name without its time point."""
         match = re.fullmatch(self.patient, name, re.IGNORECASE)
         return match.group(1) if match else name
 
@@ -120,7 +121,7 @@ def _as_regex(path: str, *, case: str = "(?P=case)") -> str:
 _NIFTI = (".nii.gz", ".nii")
 _BRATS17_FILES = _files_named("_", "flair", "t1", "t1ce", "t2", "seg")
 
-# The first release whose pattern a file matches owns it: the particular ones come before the general one.
+# A file belongs to the first release whose pattern it matches, so specific releases come before general ones.
 RELEASES: Mapping[str, Release] = {
     release.name: release
     for release in (
@@ -133,7 +134,7 @@ RELEASES: Mapping[str, Release] = {
             case=r"(?:Sim)?BRATS_[HL]G\d+",
             grade=r"(?:Sim)?BRATS_([HL]G)",
         ),
-        # The layout of BRATS 2013; "Phantom" in its names keeps synthetic patients apart from real ones.
+        # The layout of BRATS 2013; "Phantom" in the file names marks synthetic patients.
         Release(
             name=PHANTOM,
             layout="Image_Data/{HG,LG}/0001/VSD.Phantom.XX.O.MR_{Flair,T1,T1c,T2}/*.mha",
@@ -183,8 +184,8 @@ RELEASES: Mapping[str, Release] = {
             case=r"BRATS_\d+",
             own_folder=False,
         ),
-        # Patients are not those of BraTS 2020: its names end in the patient's number, not in a time point. The truth
-        # of its case 355 has kept a name from before the release, W39_1998.09.19_Segm.nii.
+        # In BraTS 2020, names end in the patient's number, not in a time point. The ground truth of its case 355 was
+        # published under an internal name, W39_1998.09.19_Segm.nii.
         Release(
             name="brats2017",
             layout="{HGG,LGG}/X/X_{flair,t1,t1ce,t2,seg}.nii.gz",

@@ -1,4 +1,4 @@
-"""The per-case table as the rules look at it: plain types, and what follows from several columns or several cases."""
+"""Prepares the per-case table for the rules: plain types, and columns derived from several columns or cases."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from brats_cascade.labels import LABELS, REGIONS, SCHEMES
 
 
 def facts_of(cases: pd.DataFrame) -> pd.DataFrame:
-    """What the rules look at, by name; every case with its twin."""
+    """The table that the rules check, by case name, with the twin of every case."""
     facts = plain(cases)
     facts["twin"] = _twins(facts)
     return facts.sort_values(["case", "folder"], kind="stable").reset_index(drop=True)
 
 
 def plain(cases: pd.DataFrame) -> pd.DataFrame:
-    """What is known of single cases in plain types: text without nulls, "yes"/"no"/"", float64.
+    """Converts the values of single cases to plain types: text without nulls, "yes"/"no"/"", float64.
 
-    Two columns are worked out here: the share of the tumour that lies outside the brain, and whether the truth tells
-    all regions apart.
+    Adds two columns: the share of the tumour that lies outside the brain, and whether the ground truth distinguishes all
+    regions.
     """
     data: dict[str, Any] = {}
     for column, kind in COLUMNS.items():
@@ -47,9 +47,9 @@ def _in_our_order(modalities: str) -> str:
 
 
 def _twins(facts: pd.DataFrame) -> pd.Series:
-    """For every row the case with the same voxels that is kept instead of it, "" if there is none.
+    """For every row, the case with the same voxels that is kept instead, or "" if there is none.
 
-    Of the rows with one hash the first by name stays, those that no rule sets aside before the others.
+    Among rows with the same hash, the first by name is kept; cases that break no rule are preferred.
     """
     critical = [rule for rule in (*SCAN_RULES, *TRUTH_RULES) if rule.severity == "critical"]
     sound = [not any(rule.broken_by(row) for rule in critical) for row in facts.to_dict("records")]

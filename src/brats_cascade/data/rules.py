@@ -1,6 +1,6 @@
-"""The rules of the gate: what a row of the per-case table must meet, each one built-in expectation of Great Expectations.
+"""The rules of the data check for rows of the per-case table, each one a built-in expectation of Great Expectations.
 
-A reason is a format string over the row: what is wrong and the cure, without the case's name.
+A reason is a format string over the row; it states what is wrong and the fix, without the case's name.
 """
 
 import math
@@ -12,8 +12,8 @@ from brats_cascade import MODALITIES
 
 BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
 POSSIBLE_SPACING = (0.3, 5.0)  # mm
-SPREAD = 0.2  # share of a cohort's spacing by which a case may differ from it
-LARGEST_INTENSITY = 1e6  # scanners write 16-bit integers; more means a wrong scale factor or byte order
+SPREAD = 0.2  # relative difference from the cohort's spacing that is allowed
+LARGEST_INTENSITY = 1e6  # scanners write 16-bit integers; larger values indicate a wrong scale factor or byte order
 LARGEST_TUMOUR = 600.0  # cm3
 TUMOUR_OUTSIDE = 0.01  # share of the tumour's voxels that may lie outside the brain
 NO_TRUTH = "no ground truth: can be segmented, but not used for training"
@@ -33,10 +33,10 @@ class Rule:
 
     Attributes:
         expectation: Name of the class in great_expectations.expectations.
-        arguments: What that class is given, the column included.
-        text: What the data docs say about it.
-        reason: Why a row breaks it, a format string.
-        severity: "critical" sets the case aside, "warning" keeps it.
+        arguments: Arguments of that class, including the column.
+        text: Description in the data docs.
+        reason: Why a row breaks the rule, a format string.
+        severity: "critical" excludes the case, "warning" keeps it.
     """
 
     expectation: str
@@ -46,14 +46,14 @@ class Rule:
     severity: Severity = "critical"
 
     def broken_by(self, row: Row) -> bool:
-        """Whether a row breaks the rule; Great Expectations says the same of a table (test)."""
+        """Whether a row breaks the rule; a test compares this with Great Expectations."""
         given = self.arguments
         if self.expectation == "ExpectColumnValuesToBeInSet":
             return row[given["column"]] not in given["value_set"]
         if self.expectation == "ExpectColumnValuesToNotBeNull":
             return math.isnan(row[given["column"]])
         if self.expectation == "ExpectColumnPairValuesAToBeGreaterThanB":
-            return row[given["column_A"]] <= row[given["column_B"]]  # not with NaN, which is unknown
+            return row[given["column_A"]] <= row[given["column_B"]]  # NaN means unknown and passes
         if self.expectation == "ExpectColumnValuesToBeBetween":
             value = row[given["column"]]
             low, high = given.get("min_value", -math.inf), given.get("max_value", math.inf)
@@ -66,7 +66,7 @@ def _equals(column: str, value: str, *, text: str, reason: str, severity: Severi
 
 
 def _between(column: str, *, text: str, reason: str, severity: Severity = "critical", **limits: float) -> Rule:
-    """A number lies within `min_value` and `max_value`, or is unknown."""
+    """Requires a number between `min_value` and `max_value`; an unknown number passes."""
     return Rule("ExpectColumnValuesToBeBetween", {"column": column, **limits}, text, reason, severity)
 
 
@@ -181,7 +181,7 @@ TRUTH_RULES = (
 
 
 def all_rules(*, spacing: Spacing) -> tuple[Rule, ...]:
-    """Every rule, given the spacing that most cases of the cohort have; a case's reasons are listed in this order."""
+    """All rules, given the cohort's most common spacing. A case's reasons are listed in this order."""
     return (
         *SCAN_RULES,
         *TRUTH_RULES,
@@ -219,5 +219,5 @@ def all_rules(*, spacing: Spacing) -> tuple[Rule, ...]:
 
 
 def in_mm(spacing: Spacing) -> str:
-    """Sizes of a voxel for a message."""
+    """The sides of a voxel, formatted for a message."""
     return " x ".join(f"{size:.3g}" for size in spacing) + " mm"

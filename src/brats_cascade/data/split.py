@@ -1,4 +1,4 @@
-"""Training, validation and test sets: by patient, stratified by release and grade, whatever the order of the cases."""
+"""Splits patients into training, validation and test sets, stratified by release and grade, independent of the case order."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Queues = dict[Stratum, list[str]]
 
 @dataclass(frozen=True)
 class Split:
-    """Which cases serve what: names of cases and, by set, of patients, all ascending; `test` is empty in a fold."""
+    """The cases and patients of each set, all ascending."""
 
     seed: int
     train: tuple[str, ...]
@@ -31,16 +31,16 @@ class Split:
 
 
 def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int) -> Split:
-    """Draws validation and test patients, so many of each; the others train. The same seed and cases give the same split.
+    """Draws validation and test patients; the others train. The same seed and cases give the same split.
 
-    A stratum is the patients of one grade in one release. Each set gets the strata in proportion (largest remainder). A
-    stratum of at least four patients, two more than there are held-out sets, is in both of them as far as the sets have
-    room; every stratum keeps a patient for training as long as others can give theirs.
+    A stratum is the patients of one grade in one release. Each set is drawn from the strata in proportion (largest remainder).
+    A stratum of at least four patients, two more than there are held-out sets, is represented in both of them if they have
+    room. Every stratum keeps a patient for training as long as other strata can provide held-out patients.
 
     `cases` has one row per usable case, in any order, with the columns case, patient, grade and release.
 
     Raises:
-        UserError: Fewer patients than the sets and one for training need.
+        UserError: There are fewer patients than the sets and one training patient need.
     """
     queues = _shuffled(_stratum_of_patients(cases), seed=seed)
     chosen = _draw(queues, validation=validation, test=test)
@@ -48,10 +48,10 @@ def split_patients(cases: pd.DataFrame, *, validation: int, test: int, seed: int
 
 
 def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequence[str]) -> Split:
-    """Takes the user's own validation and test patients, by the names of patients or of their cases; the others train.
+    """Uses validation and test patients that the user lists, by the names of patients or of their cases; the others train.
 
     Raises:
-        UserError: A name that is neither, a patient in both lists, or nobody left for training.
+        UserError: A name is neither, a patient is in both lists, or no patient is left for training.
     """
     patients = {**dict(zip(cases["case"], cases["patient"], strict=True)), **{name: name for name in cases["patient"]}}
     chosen = {}
@@ -71,10 +71,10 @@ def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequ
 
 
 def release_split(cases: pd.DataFrame, *, release: str, validation: int, seed: int) -> Split:
-    """All patients of one release are the test set; validation patients are drawn from the others, the rest trains.
+    """Uses all patients of one release as the test set, draws validation patients from the others, and trains on the rest.
 
     Raises:
-        UserError: No patient of this release, or too few of others.
+        UserError: The release has no patient, or there are too few others.
     """
     test = sorted(set(cases.loc[cases["release"] == release, "patient"]))
     if not test:
@@ -85,14 +85,14 @@ def release_split(cases: pd.DataFrame, *, release: str, validation: int, seed: i
 
 
 def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, seed: int) -> Split:
-    """One round of a cross-validation: one fold is the test set, validation patients are drawn from the others.
+    """One round of a cross-validation: one fold is the test set, and validation patients are drawn from the others.
 
-    Every patient is in the test set of exactly one round. Fold sizes differ by at most one patient, in all, within each
-    release and within each grade of a release. The draw of validation patients begins later in every round, so that what
-    the rounds choose on validation does not rest on the same few patients.
+    Every patient is in the test set of exactly one round. The numbers of patients per fold differ by at most one, in all,
+    within each release and within each grade of a release. Each round draws its validation patients from a different starting
+    point, so that choices made on validation do not depend on the same few patients.
 
     Raises:
-        UserError: Fewer than 2 folds, no such fold, or too few patients.
+        UserError: There are fewer than 2 folds, the fold does not exist, or there are too few patients.
     """
     strata = _stratum_of_patients(cases)
     if not 2 <= folds <= len(strata):
@@ -103,7 +103,7 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
     if not 0 <= fold < folds:
         raise UserError(f"split: fold {fold} of {folds}: expected split.fold from 0 to {folds - 1}")
     queues = _shuffled(strata, seed=seed)
-    # dealt like cards, one stratum after the other, those of a release together, without starting again at the first fold
+    # dealt round-robin to the folds, stratum after stratum, without restarting at the first fold
     test = [patient for queue in queues.values() for patient in queue][fold::folds]
     others = {}
     for stratum, queue in queues.items():
@@ -116,10 +116,10 @@ def fold_split(cases: pd.DataFrame, *, folds: int, fold: int, validation: int, s
 def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
     """Refuses a split in which two sets share a case, a patient or a volume.
 
-    `cases` has one row per case of the split, with the columns case, patient and voxels_hash ("" if not known).
+    `cases` has one row per case of the split, with the columns case, patient and voxels_hash ("" if unknown).
 
     Raises:
-        UserError: Names both cases, or a case of the split that is not in the table.
+        UserError: Two sets share something (the message names both cases), or a case of the split is not in the table.
     """
     known = dict(zip(cases["case"], zip(cases["patient"], cases["voxels_hash"], strict=True), strict=True))
     seen: dict[tuple[str, str], tuple[str, str]] = {}
@@ -139,7 +139,7 @@ def check_no_leak(split: Split, cases: pd.DataFrame) -> None:
 
 
 def _stratum_of_patients(cases: pd.DataFrame) -> pd.Series:
-    """Patient -> (release, grade), by patient; one with several grades counts as the first of high, low, other."""
+    """Patient -> (release, grade), sorted by patient. If a patient has several grades, high comes before low before unknown."""
     order = cases["grade"].map({"high": 0, "low": 1}).fillna(2)
     table = cases.assign(_order=order).sort_values(["patient", "_order", "grade", "release"])
     first = table.drop_duplicates("patient").set_index("patient")
@@ -147,7 +147,7 @@ def _stratum_of_patients(cases: pd.DataFrame) -> pd.Series:
 
 
 def _shuffled(strata: pd.Series, *, seed: int) -> Queues:
-    """Stratum, ascending -> its patients in a random order."""
+    """Stratum, ascending -> its patients in random order."""
     rng = np.random.default_rng(seed)
     queues = {}
     for stratum in sorted(set(strata)):
@@ -157,7 +157,7 @@ def _shuffled(strata: pd.Series, *, seed: int) -> Queues:
 
 
 def _draw(queues: Queues, *, validation: int, test: int) -> dict[str, list[str]]:
-    """The first patients of every stratum's queue for the held-out sets, the test set first."""
+    """Draws held-out patients from the front of every stratum's queue, the test set first."""
     sizes = {stratum: len(queue) for stratum, queue in queues.items()}
     if sum(sizes.values()) < validation + test + 1:
         raise UserError(
@@ -176,9 +176,9 @@ def _draw(queues: Queues, *, validation: int, test: int) -> dict[str, list[str]]
 
 
 def _allocate(counts: dict[Stratum, int], *, size: int, keep: int, at_least_one: set[Stratum]) -> dict[Stratum, int]:
-    """Shares `size` among the strata by largest remainder, leaving `keep` of each stratum that has that many.
+    """Shares `size` among the strata by largest remainder, leaving `keep` patients in each stratum that has that many.
 
-    The strata of `at_least_one` get one first, the largest ones where there is no room for all.
+    The strata in `at_least_one` get one each first, the largest strata if there is no room for all.
     """
     room = {stratum: max(count - keep, 0) for stratum, count in counts.items()}
     first = sorted((stratum for stratum in at_least_one if room[stratum]), key=lambda own: (-counts[own], own))
@@ -186,7 +186,7 @@ def _allocate(counts: dict[Stratum, int], *, size: int, keep: int, at_least_one:
     exact = {stratum: size * count / max(sum(counts.values()), 1) for stratum, count in counts.items()}
     while sum(shares.values()) < size:
         open_strata = [stratum for stratum in counts if shares[stratum] < room[stratum]]
-        # the stratum that lacks most of its exact share; on a tie the first by name
+        # the stratum furthest below its exact share; ties go to the first by name
         shares[max(open_strata, key=lambda stratum: exact[stratum] - shares[stratum])] += 1
     return shares
 

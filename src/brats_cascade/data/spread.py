@@ -1,4 +1,4 @@
-"""Spreads the cases over processes of this machine, or over the workers of a Dask cluster, through joblib."""
+"""Runs a function on all cases in several local processes, or on the workers of a Dask cluster, through joblib."""
 
 import os
 import signal
@@ -25,18 +25,18 @@ def run_cases(
     title: str,
     each: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Calls `work` with every case, each in one process from start to end; the order of the rows is any.
+    """Calls `work` with every case and returns the rows in any order.
 
     Args:
-        work: Can be pickled; what it raises ends the run.
-        cases: What to call it with.
-        workers: Processes of this machine; 1 for this very one. A cluster has its own number.
-        scheduler: Address of a Dask scheduler, such as tcp://host:8786; "" for this machine.
-        title: Of the progress bar.
-        each: Called in this process with every row as it comes.
+        work: A function that can be pickled; an exception from it ends the run.
+        cases: The cases.
+        workers: Number of local processes; 1 means this process. Ignored for a cluster.
+        scheduler: Address of a Dask scheduler, such as tcp://host:8786; "" for local processes.
+        title: Title of the progress bar.
+        each: Called in this process with every row as it arrives.
 
     Raises:
-        UserError: A process of this machine was killed, no scheduler answers there, or Dask is not installed.
+        UserError: A local process was killed, no scheduler answers, or Dask is not installed.
     """
     from tqdm import tqdm
 
@@ -78,13 +78,13 @@ def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, sc
 
 
 def _work_in(folder: Path, work: Callable[[Case], Row], case: Case) -> Row:
-    """On a worker of the cluster: relative paths mean what they mean here."""
+    """Runs on a worker of the cluster: makes relative paths mean the same as in this process."""
     os.chdir(folder)
     return work(case)
 
 
 def _work_below(parent: int, work: Callable[[Case], Row], case: Case) -> Row:
-    """In a process of this machine, which ends with the one that started it: joblib's would wait for more."""
+    """Runs in a local process, which must end with the process that started it; joblib's processes would wait for more work."""
     _end_with(parent)
     return work(case)
 
@@ -96,11 +96,11 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def _none_interrupted() -> Iterator[None]:
-    """Ctrl-C reaches this process alone, and not those that it starts meanwhile, which end with it."""
+    """Delivers Ctrl-C to this process only. The processes that it starts meanwhile do not see it, and end with this one."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    ensure_running()  # joblib starts it otherwise, after which SIGINT is let through again
+    ensure_running()  # joblib would start it later, when SIGINT is no longer blocked
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -110,7 +110,7 @@ def _none_interrupted() -> Iterator[None]:
 
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[None]:
-    """Makes joblib use a Dask cluster for a while; does nothing without an address."""
+    """Makes joblib use a Dask cluster inside the block; does nothing without an address."""
     if not scheduler:
         yield
         return

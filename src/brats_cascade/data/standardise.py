@@ -1,4 +1,4 @@
-"""Clipping, N4 and z-score of a case's four modalities (paper section 4), whether they come from files or from memory."""
+"""Clipping, N4 and z-score of a case's four modalities (paper section 4), from files or from memory."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from brats_cascade.data.preprocess import z_score
 from brats_cascade.errors import UserError
 from brats_cascade.params import Recipe
 
-WIDEST = 2**16  # whole numbers that span more are sorted instead
+WIDEST = 2**16  # integers with a larger range are sorted instead of counted
 BIASED = ("t1", "t1c")  # the modalities that N4 corrects
-SHRINK = 4  # the field is smooth: it is fitted on every fourth voxel of each axis, and applied to all
-ITERATIONS = [50, 50, 50, 50]  # at each of the four resolutions, SimpleITK's default
+SHRINK = 4  # the field is smooth, so it is fitted on every fourth voxel along each axis and applied to all voxels
+ITERATIONS = [50, 50, 50, 50]  # iterations at each of the four resolutions, SimpleITK's default
 
 
 def correct_bias(volume: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Divides a modality (slices, rows, columns) by the smooth field that N4 finds in the brain; float32, 0 outside it."""
+    """Divides a modality (slices, rows, columns) by the smooth bias field that N4 finds in the brain; float32, 0 outside it."""
     import SimpleITK
 
     def as_image(array: np.ndarray) -> SimpleITK.Image:
@@ -29,11 +29,11 @@ def correct_bias(volume: np.ndarray, *, brain: np.ndarray, spacing: Sequence[flo
         return image
 
     image, mask = as_image(volume.astype(np.float32)), as_image(brain.astype(np.uint8))
-    # N4 fits cubic splines: it needs some voxels along every axis.
+    # N4 fits cubic splines, which need several voxels along every axis.
     factors = [max(1, min(SHRINK, size // 4)) for size in reversed(volume.shape)]
     corrector = SimpleITK.N4BiasFieldCorrectionImageFilter()
     corrector.SetMaximumNumberOfIterations(ITERATIONS)
-    corrector.SetNumberOfThreads(1)  # cases run side by side, and the result must not depend on the machine
+    corrector.SetNumberOfThreads(1)  # cases run in parallel, and the result must not depend on the number of threads
     corrector.Execute(SimpleITK.Shrink(image, factors), SimpleITK.Shrink(mask, factors))
     field = SimpleITK.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image))
     corrected = np.where(brain, volume / np.exp(field), 0)
@@ -42,7 +42,7 @@ def correct_bias(volume: np.ndarray, *, brain: np.ndarray, spacing: Sequence[flo
 
 @dataclass(frozen=True)
 class Intensities:
-    """What a modality's intensities look like; the deviation is that of the population, the quantiles are those asked for."""
+    """Statistics of a modality's intensities: the population's standard deviation, and the requested quantiles."""
 
     low: float
     high: float
@@ -51,15 +51,15 @@ class Intensities:
     quantiles: tuple[float, ...]
 
     def facts(self, modality: str) -> dict[str, float]:
-        """A modality's columns of the per-case table; the first three quantiles are those of 1, 50 and 99 %."""
+        """The modality's columns of the per-case table; the first three quantiles must be those at 1, 50 and 99 %."""
         numbers = (self.low, *self.quantiles[:3], self.high, self.mean, self.deviation)
         return {f"{modality}_{name}": value for name, value in zip(STATISTICS, numbers, strict=True)}
 
 
 def describe(values: np.ndarray, *, shares: Sequence[float]) -> Intensities:
-    """Measures (n,) intensities of any number type that a scan has.
+    """Measures intensities (n,) of any numeric type.
 
-    The quantiles at `shares`, each in 0..1, are exactly what numpy.quantile gives for float32 values.
+    The quantiles at `shares`, each between 0 and 1, equal those of numpy.quantile for float32 values.
     """
     low, high = values.min(), values.max()
     if values.dtype.kind in "iu" and int(high) - int(low) < WIDEST:
@@ -77,7 +77,7 @@ def _by_counting(values: np.ndarray, *, low: int, high: int, shares: Sequence[fl
     below = np.cumsum(counts)
     quantiles = []
     for share in shares:
-        # The same virtual index, the same two neighbours and the same types as NumPy's linear interpolation.
+        # The same index, neighbours and types as in NumPy's linear interpolation.
         place = share * (values.size - 1)
         first = int(np.floor(place))
         ranks = np.array([first, min(first + 1, values.size - 1)])
@@ -99,16 +99,16 @@ def standardise_all(
     """Preprocesses the modalities of the brain's box, and measures them.
 
     Args:
-        cropped: Modality -> raw intensities (slices, rows, columns) of the box.
-        sources: Modality -> where they come from, for error messages.
+        cropped: Modality -> raw intensities of the box (slices, rows, columns).
+        sources: Modality -> its origin, for error messages.
         brain: bool (slices, rows, columns) of the box.
-        voxels: Of the whole volume.
-        spacing: mm, along slices, rows and columns.
-        recipe: Clipping, N4 and z-score; its axis is left to the caller.
-        facts: Takes the statistics.
+        voxels: Number of voxels of the whole volume.
+        spacing: mm along slices, rows and columns.
+        recipe: Clipping, N4 and z-score; the slicing axis is not used here.
+        facts: Receives the statistics.
 
     Returns:
-        float32 (slices, rows, columns, modalities), exactly 0 outside the brain, and a hash of the raw voxels.
+        float32 (slices, rows, columns, modalities), exactly 0 outside the brain; and a hash of the raw voxels.
 
     Raises:
         UserError: A modality is constant.
@@ -125,7 +125,7 @@ def standardise_all(
         clipped = np.clip(values.astype(np.float32), *np.array(found.quantiles[3:], dtype=np.float32))
         zeros = voxels - places.size if recipe.zscore == "volume" else 0
         try:
-            image[places, channel] = z_score(clipped, zeros=zeros)  # before N4, which makes a constant vary
+            image[places, channel] = z_score(clipped, zeros=zeros)  # checked before N4, which would make it vary
             if recipe.n4 and modality in BIASED:
                 volume = np.zeros(brain.size, dtype=np.float32)
                 volume[places] = clipped

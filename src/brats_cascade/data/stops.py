@@ -1,4 +1,4 @@
-"""What DVC makes of data.source: it hashes all its files before the first stage, stops at some, and overlooks others."""
+"""Finds files of data.source that DVC cannot hash, and files that it overlooks. DVC hashes the folder before any stage runs."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ AGAIN = "dvc repro --force --single-item ingest"
 
 
 def dvc_stops_at(source: Path) -> list[str]:
-    """Says which files of a source DVC cannot hash, and what to do: one line per kind of file."""
+    """One line per kind of file in the source that DVC cannot hash, with what to do."""
     dead, closed, misnamed, endless = [], [], [], []
     for path in _files(source):
         if str(path).encode(errors="replace") != os.fsencode(path):
@@ -49,7 +49,7 @@ def dvc_stops_at(source: Path) -> list[str]:
 
 
 def dvc_overlooks(source: Path) -> list[str]:
-    """Says which scans DVC does not look at, so that it takes a changed cohort for the one it knows: one line per kind."""
+    """One line per kind of scan that DVC does not hash, so that it would not notice a changed cohort."""
     if source.is_file():
         return [f"{source}: DVC looks at the listing, not at the scans it names; after a change of these run: {AGAIN}"]
     links = [path for path in _files(source, folders=True) if path.is_dir()]
@@ -63,7 +63,7 @@ def dvc_overlooks(source: Path) -> list[str]:
 
 
 def _files(source: Path, *, folders: bool = False) -> Iterator[Path]:
-    """Files and links to files, or links to folders with them; like DVC it does not enter links to folders."""
+    """Files and links to files, or links to folders with their files. Like DVC, it does not follow links to folders."""
     for folder, subfolders, files in os.walk(source):
         subfolders[:] = [] if too_deep(folder, source=source) else sorted(subfolders)
         links = [name for name in subfolders if folders and (Path(folder) / name).is_symlink()]

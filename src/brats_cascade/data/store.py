@@ -1,11 +1,11 @@
-"""The volume store: one folder per case, arrays that are memory-mapped, written all or nothing.
+"""The volume store: one folder per case with memory-mapped arrays, written atomically.
 
     <root>/<case>/image.npy   float32 (slices, rows, columns, modalities), cropped to the brain's box
                   brain.npy   bool    (slices, rows, columns)
-                  labels.npy  uint8   (slices, rows, columns), canonical; only where there is truth
-                  meta.json   where it came from, how it was made, and the MD5 of every array's file
+                  labels.npy  uint8   (slices, rows, columns), canonical; only with ground truth
+                  meta.json   source, preprocessing, and the MD5 of every array's file
 
-A folder whose name starts with "." is one that was being written when its process was killed.
+A folder whose name starts with "." was being written when its process was killed.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from brats_cascade.shapes import problem_of
 from brats_cascade.shared import draft_for
 
 META = "meta.json"
-ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that DVC knows it by
+ARRAYS = "arrays"  # in meta.json: name of an array's file -> MD5, the hash that DVC uses
 
 
 @dataclass(frozen=True)
 class StoredCase:
-    """A case as the networks see it; its arrays are as the module says, and memory-mapped where they come from the store.
+    """A case as the networks see it; its arrays are as in the module's docstring, memory-mapped if they come from the store.
 
-    In its meta, `shape` is that of the whole volume, `offset` the box's first voxel in it, `spacing` in mm, and `facts` the
-    case's row of the per-case table; `shape`, `offset` and `affine` lead back to the case's own grid.
+    In `meta`, `shape` is the shape of the whole volume, `offset` the first voxel of the box, `spacing` is in mm, and `facts`
+    is the case's row of the per-case table. `shape`, `offset` and `affine` map the box back to the case's own grid.
     """
 
     name: str
@@ -48,7 +48,7 @@ class StoredCase:
 def write_case(
     root: Path, *, name: str, image: np.ndarray, brain: np.ndarray, labels: np.ndarray | None, meta: Mapping[str, Any]
 ) -> Path:
-    """Writes a case, or replaces the one that is there; a kill at any moment leaves no half-written case."""
+    """Writes or replaces a case; a kill at any moment leaves no half-written case."""
     with _draft(root, name=name) as draft:
         _save(draft / "image.npy", np.ascontiguousarray(image, dtype=np.float32))
         _save(draft / "brain.npy", np.ascontiguousarray(brain, dtype=bool))
@@ -61,19 +61,19 @@ def write_case(
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    """Writes what np.save writes, whose errors do not say why they came: no space, or a limit on the size of files."""
+    """Writes an array as np.save does, but with errors that state the reason: no space, or a limit on file size."""
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         file.write(array.data)
 
 
 def place_case(source: Path, root: Path, *, name: str) -> bool:
-    """Puts a case that another folder holds into a store under a name, as hard links where the file system has them.
+    """Puts a case from another folder into a store under a name, as hard links if the file system has them.
 
-    Every array is read and compared with its hash; files that are those of `source` already are left.
+    Every array is read and compared with its hash. Files that are already those of `source` are kept.
 
     Returns:
-        Whether the case is whole; otherwise the store is as it was.
+        Whether the case is intact; if not, the store is unchanged.
     """
     try:
         hashes = (read_meta(source) or {})[ARRAYS]
@@ -87,13 +87,13 @@ def place_case(source: Path, root: Path, *, name: str) -> bool:
         with _draft(root, name=name) as draft:
             for file in files:
                 _link(source / file, draft / file)
-    except (FileNotFoundError, KeyError, TypeError):  # no meta of ours, or taken away by another process
+    except (FileNotFoundError, KeyError, TypeError):  # no valid meta, or deleted by another process
         return False
     return True
 
 
 def md5_of(path: Path) -> str:
-    """The hash of a file that DVC gives it."""
+    """The hash that DVC gives a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -103,13 +103,13 @@ def _link(source: Path, path: Path) -> None:
         path.hardlink_to(source)
     except FileNotFoundError:
         raise
-    except OSError:  # another file system, or one without hard links
+    except OSError:  # a different file system, or one without hard links
         shutil.copy2(source, path)
 
 
 @contextlib.contextmanager
 def _draft(root: Path, *, name: str) -> Iterator[Path]:
-    """A hidden folder that takes the place of the case once it is filled, and is gone after a failure."""
+    """A hidden folder that replaces the case once it is filled, and is deleted after a failure."""
     draft = draft_for(root / name)
     try:
         with naming(root / name, draft=draft):
@@ -123,15 +123,15 @@ def _draft(root: Path, *, name: str) -> Iterator[Path]:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                continue  # a worker that outlived its killed parent has just written the same case
+                continue  # a worker that survived its killed parent has just written the same case
     finally:
-        # Still there only after a failure, a full disk for example: DVC would version what is left in the store.
+        # Exists only after a failure, such as a full disk. DVC would version files left in the store.
         shutil.rmtree(draft, ignore_errors=True)
     raise UserError(f"{root / name}: another process keeps writing this case; wait for it to end, then run again")
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
-    """A case's meta.json, or None where the folder holds no case."""
+    """A case's meta.json, or None if the folder holds no case."""
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -145,7 +145,7 @@ def open_case(folder: Path) -> StoredCase:
     """Opens a case of the store without reading its voxels.
 
     Raises:
-        UserError: The folder holds no whole case.
+        UserError: The folder does not hold a complete case.
     """
     meta = read_meta(folder)
     try:
@@ -169,7 +169,7 @@ def list_cases(root: Path) -> list[str]:
 
 
 def delete_case(root: Path, *, name: str) -> None:
-    """Takes a case out; it is gone at once, also for a process that is killed on the way."""
+    """Deletes a case atomically: after a kill it is either complete or gone."""
     folder = root / name
     if not folder.exists():
         return
@@ -179,7 +179,7 @@ def delete_case(root: Path, *, name: str) -> None:
 
 
 def remove_drafts(root: Path) -> None:
-    """Removes what killed processes left behind; not while another process writes to this store."""
+    """Removes the leftovers of killed processes; no other process may be writing to this store."""
     if root.is_dir():
         for entry in root.iterdir():
             if entry.name.startswith(".") and entry.is_dir():

@@ -1,6 +1,6 @@
-"""Finds what looks like a person's name or a date in the names and headers of a case's files.
+"""Finds what looks like a person's name or a date in the headers and file names of a case.
 
-A guard against scans that were not de-identified, not a proof that they were. No value is repeated in full.
+It helps to notice scans that were not de-identified, but proves nothing. No value is repeated in full.
 """
 
 import re
@@ -14,14 +14,14 @@ from brats_cascade.data.case import Case
 from brats_cascade.data.images import header_texts
 from brats_cascade.errors import printable
 
-MOST = 3  # findings that are listed per case
+MOST = 3  # findings listed per case
 
 _WORDS = Path(__file__).parent / "words"
-# Given names that occur often and mean nothing else in a header or a path ("mark", "max" and "will" do).
+# Common given names without another meaning in a header or a path (unlike "mark", "max" and "will").
 _GIVEN = frozenset((_WORDS / "given_names.txt").read_text(encoding="utf-8").split())
-# Words of scans, folders and programs; two words in capitals of which none is one of these look like a name in a path.
+# Words common in scans, folders and programs. In a path, two capitalised words that are not among these look like a name.
 _PLAIN = frozenset((_WORDS / "of_scans.txt").read_text(encoding="utf-8").split())
-# Programs' own time stamps, versions and digests, and the ids of BraTS: they look alike, and tell of no patient.
+# Time stamps, versions and digests of programs, and BraTS ids, which look similar but identify no patient.
 _NOT_MEANT = re.compile(
     r"\[?\S+@\S+: |(mon|tue|wed|thu|fri|sat|sun)\w* \w{3} +\d+ \d\d:\d\d:\d\d \d{4}|free ?surfer\S* \w{3} +\d+ \d{4}"
     r"|v?\d+\.\d+\.\d{8}|brats-cascade predict \S+ \S+|brats\d*_(2013|cbica|tcia\d*|tmc|uab)_\w+",
@@ -49,7 +49,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 def find_traces(text: str, *, of_path: bool = False) -> list[tuple[str, str]]:
     """What looks like a person's name or a date in a text, as (kind, value): ("a date", "19850412").
 
-    In a name of a file or folder (`of_path`) given names count in any case, and so do any two capitalised words.
+    In the name of a file or folder (`of_path`), given names count in any case, and so do any two capitalised words.
     """
     text = _NOT_MEANT.sub(" ", text)
     found = [("a date", match[0]) for match in _DATE.finditer(text)]
@@ -59,7 +59,7 @@ def find_traces(text: str, *, of_path: bool = False) -> list[tuple[str, str]]:
 
 
 def _pairs(text: str, *, of_path: bool) -> Iterator[str]:
-    """Two words side by side of which one is a given name; in a path also two capitalised words of no other meaning."""
+    """Two adjacent words, one of them a given name; in a path also two capitalised words without another meaning."""
     for piece in re.split(r"[^\w ,.'-]|\d", text):
         words = [word for word in _WORD.findall(piece) if len(word) > 2]
         for first, second in pairwise(words):
@@ -71,9 +71,9 @@ def _pairs(text: str, *, of_path: bool) -> Iterator[str]:
 
 
 def traces_of(case: Case) -> str:
-    """The findings of a case on one line, with the first letter of each value alone; "" if there are none.
+    """The findings of a case on one line, showing only the first letter of each value; "" if there are none.
 
-    A file that cannot be read is left out; reading it as a scan says why.
+    A file that cannot be read is skipped; reading it as a scan reports the reason.
     """
     places = [("the name of a folder", name) for name in case.above]
     places += [("the case's name", case.called or case.name), ("the patient's name", case.patient)]
@@ -84,14 +84,14 @@ def traces_of(case: Case) -> str:
             found += [
                 (f"{field} of {part}", *trace) for field, text in _texts(path) for trace in _in_header(field, text)
             ]
-    first = {value: (place, kind) for place, kind, value in reversed(found)}  # where a value is found first
+    first = {value: (place, kind) for place, kind, value in reversed(found)}  # position of the first occurrence
     lines = [f"{place} looks like {kind} ({shortened(value)})" for value, (place, kind) in reversed(first.items())]
     more = f"; and {len(lines) - MOST} more" if len(lines) > MOST else ""
     return "; ".join(lines[:MOST]) + more
 
 
 def discreet(name: str) -> str:
-    """A case's name for a log: shortened if it may be a person's own."""
+    """A case's name for a log, shortened if it may be a person's name."""
     return shortened(name) if find_traces(name, of_path=True) else name
 
 
@@ -102,7 +102,7 @@ def shortened(value: str) -> str:
 
 
 def _in_header(field: str, text: str) -> list[tuple[str, str]]:
-    """What is found in a field; dates in AFNI's history are those of its work and of BraTS's own file names."""
+    """The findings in a header field. Dates in AFNI's history are ignored, being processing dates or parts of BraTS names."""
     return [trace for trace in find_traces(text) if field != AFNI or trace[0] != "a date"]
 
 

@@ -1,4 +1,4 @@
-"""The truth of a case: its release's numbers become the paper's labels, and are counted."""
+"""Converts the label values of a case's ground truth to the paper's labels, and counts them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,17 +11,17 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, SCHEMES
 
 MOST_NUMBERS = 10  # of a message
-ROUNDED = 1e-3  # labels may be off by this much from a whole number
+ROUNDED = 1e-3  # largest deviation of a label from a whole number
 
 
 def whole_labels(labels: np.ndarray, *, path: Path) -> np.ndarray:
-    """Rounds labels that floating point left slightly off; an array that holds integers comes back as it is.
+    """Rounds labels that are slightly off because of floating point; integer arrays are returned unchanged.
 
-    A truth saved from nibabel's get_fdata() under an int16 header comes back through a scale factor, 1e-5 or so from its
-    whole numbers.
+    A ground truth saved from nibabel's get_fdata() with an int16 header has a scale factor, so its labels deviate from whole
+    numbers by about 1e-5.
 
     Raises:
-        UserError: A number that is further than ROUNDED from a whole one, not finite, or too large for a label.
+        UserError: A value deviates by more than ROUNDED from a whole number, is not finite, or is too large for a label.
     """
     if labels.dtype.kind in "iub":
         return labels
@@ -39,14 +39,14 @@ def whole_labels(labels: np.ndarray, *, path: Path) -> np.ndarray:
 
 
 def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, Any]) -> dict[int, int]:
-    """Counts the release's numbers that occur in a truth of any orientation, and refuses what the release does not know.
+    """Counts the label values in a ground truth of any orientation, and refuses values that the scheme does not have.
 
     Raises:
-        UserError: Unknown labels, which also go into the case's facts.
+        UserError: There are unknown labels; they are also recorded in the case's facts.
     """
     known = SCHEMES[case.scheme].to_canonical
     flat = truth.ravel(order="K")
-    inside = flat[np.flatnonzero(flat)]  # a hundredth of the volume, so the rest of the work is on little
+    inside = flat[np.flatnonzero(flat)]  # a hundredth of the volume, so what follows is cheap
     numbers, counts = np.unique(inside, return_counts=True)
     found = {int(number): int(count) for number, count in zip(numbers, counts, strict=True)}
     if inside.size < flat.size:
@@ -59,7 +59,7 @@ def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, 
 
 
 def _cure(case: Case, *, found: Iterable[int]) -> str:
-    """What these labels do not fit, and how to name a scheme that they fit."""
+    """Explains what these label values do not fit, and which scheme to name if they fit one."""
     expected = f"expected {in_words(SCHEMES[case.scheme].to_canonical)} ({case.scheme})"
     fitting = schemes_with(found)
     if not fitting:
@@ -71,21 +71,21 @@ def _cure(case: Case, *, found: Iterable[int]) -> str:
 
 
 def in_words(labels: Iterable[int]) -> str:
-    """Labels for a message; of an image that was taken for a truth the first ones."""
+    """Label values for a message; if there are many, as in an image mistaken for a ground truth, the first ones."""
     numbers = [str(number) for number in sorted(labels)]
     more = f" and {len(numbers) - MOST_NUMBERS} more" if len(numbers) > MOST_NUMBERS else ""
     return ", ".join(numbers[:MOST_NUMBERS]) + more
 
 
 def schemes_with(found: Iterable[int]) -> list[str]:
-    """The schemes in which these numbers may occur."""
+    """The schemes that contain all these values."""
     return [name for name, scheme in SCHEMES.items() if set(found) <= set(scheme.to_canonical)]
 
 
 def label_facts(
     found: Mapping[int, int], *, labels: np.ndarray, brain: np.ndarray, scheme: str, voxel_mm3: float
 ) -> dict[str, Any]:
-    """What the per-case table holds about a truth: numbers counted in the whole volume, and the labels and brain of its box."""
+    """The columns about a ground truth: label counts of the whole volume, and the labels and brain of its box."""
     table = SCHEMES[scheme].to_canonical
     counts = dict.fromkeys(LABELS, 0)
     for own, count in found.items():

@@ -1,4 +1,4 @@
-"""Volumes that belong to no case, each with the reason: a renamed folder or file must not go unnoticed."""
+"""Finds volumes that belong to no case, each with the reason, so that a renamed folder or file does not go unnoticed."""
 
 import errno
 import os
@@ -14,11 +14,11 @@ from brats_cascade.errors import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-DEEPEST = 100  # levels below the source
+DEEPEST = 100  # most levels below the source
 
-# Formats that are read.
+# Supported formats.
 READ = (".nii.gz", ".nii", ".mha", ".mhd")
-# What a volume's file is called, its format read or not; downloads leave a counter or an ending of their own behind it.
+# File names of volumes in any format; browsers append a counter or a suffix to downloads.
 _VOLUME = re.compile(
     r"\.(nii|mha|mhd|nrrd|nhdr|hdr|img|mgh|mgz|mnc|dcm)( ?\(\d+\))?(\.(gz|zip|bz2|xz|zst))?( ?\(\d+\))?"
     r"(\.(part|crdownload|download|tmp|bak))?$",
@@ -31,19 +31,19 @@ _LISTING = "name it in a listing (docs/data.md)"
 
 @dataclass(frozen=True)
 class Unused:
-    """A volume that was seen and belongs to no case, with the reason and what to do, one line without the path."""
+    """A volume that belongs to no case, with one line of reason and fix, without the path."""
 
     path: Path
     reason: str
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file's name is that of a volume or of an archive that may hold some."""
+    """Whether a file name is that of a volume, or of an archive that may contain some."""
     return bool(_VOLUME.search(path.name) or _ARCHIVE.search(path.name))
 
 
 def explain(path: Path, *, layout: str) -> str:
-    """Says why a volume belongs to no case of a layout, and what to do; the path has all its folders."""
+    """Explains why a volume belongs to no case of a layout, and what to do; the path must be absolute."""
     name, folder = path.name, path.parent.name
     if _ARCHIVE.search(name) and not _VOLUME.search(name):
         return "it is an archive: unpack it"
@@ -73,13 +73,13 @@ def explain(path: Path, *, layout: str) -> str:
 
 
 def lone_truth(release: Release, *, stem: str, folder: Path) -> str:
-    """Says what is missing beside a truth; `stem` stands for `{case}` in the names."""
+    """The files that are missing next to a ground truth; `stem` replaces `{case}` in their names."""
     names = ", ".join(release.expected(part, stem=stem) for part in release.files if part != "truth")
     return f"it is a ground truth without its scans: add {names} in {folder}"
 
 
 def by_reason(unused: Iterable[Unused]) -> list[str]:
-    """One line per reason, however many volumes it is about: a first file, the number of others, and the reason."""
+    """One line per reason: the first file, the number of others, and the reason."""
     groups: dict[str, list[Path]] = {}
     for volume in sorted(unused, key=lambda volume: volume.path):
         groups.setdefault(volume.reason, []).append(volume.path)
@@ -90,20 +90,20 @@ def by_reason(unused: Iterable[Unused]) -> list[str]:
 
 
 def noted_unused(table: "pd.DataFrame") -> list[Unused]:
-    """The volumes that belong to no case, as `cases.Found.notes` puts them into the attributes of the per-case table."""
+    """The volumes that belong to no case, read from the per-case table's attributes (written by `cases.Found.notes`)."""
     return [Unused(Path(entry["file"]), entry["reason"]) for entry in table.attrs.get("unused", [])]
 
 
 def walk(source: Path, *, closed: Callable[[OSError], object]) -> Iterator[Path]:
-    """Every visible file below a folder, in a fixed order; links are followed, each folder is entered once.
+    """Every visible file below a folder, in a fixed order. Links are followed; each folder is entered once.
 
-    `closed` is called with what is wrong with a folder that cannot be listed, or lies more than DEEPEST levels down.
+    `closed` is called with the error of a folder that cannot be listed, or is more than DEEPEST levels down.
     """
     entered: set[tuple[int, int]] = set()
     for folder, subfolders, files in os.walk(source, followlinks=True, onerror=closed):
         try:
             status = Path(folder).stat()
-        except OSError as error:  # taken away, or closed, since its parent was listed
+        except OSError as error:  # deleted or made unreadable since its parent was listed
             closed(error)
             continue
         if (status.st_dev, status.st_ino) in entered:
@@ -118,7 +118,7 @@ def walk(source: Path, *, closed: Callable[[OSError], object]) -> Iterator[Path]
 
 
 def too_deep(folder: str, *, source: Path) -> bool:
-    """Whether the folders in a folder are too deep to be entered: os.walk would end at the interpreter's own limit."""
+    """Whether the subfolders of a folder are too deep to be entered; os.walk would hit the interpreter's recursion limit."""
     return len(Path(folder).parts) - len(source.parts) >= DEEPEST
 
 
@@ -127,7 +127,7 @@ def _release_of(path: Path) -> Release | None:
 
 
 def _expected_folder(path: Path) -> str:
-    """What the folder would have to be called for this file to be a part of a case, or ""."""
+    """The folder name with which this file would belong to a case, or ""."""
     for release in RELEASES.values():
         if not release.own_folder or release.depth > 1:
             continue

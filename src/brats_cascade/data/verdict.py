@@ -1,4 +1,4 @@
-"""What becomes of every case of a cohort, as data/verdict.json and as a page."""
+"""The verdict on every case of a cohort, as data/verdict.json and as a page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ WORDS = {"aside": "set aside", "warned": "used, with a warning", "good": "used"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of every case.
+    """The verdict on every case.
 
     Attributes:
-        accepted: Names of the cases that are used, ascending; those with a warning are among them.
-        set_aside: (case, reason) for every case that is not used, by name.
-        warnings: (case, reason) for accepted cases worth a look, by name.
-        volumes: How many files were seen: "used", "set_aside" (those of such cases) and "not_used" (of no case).
+        accepted: Names of the cases that are used, ascending, including those with a warning.
+        set_aside: (case, reason) for every excluded case, by name.
+        warnings: (case, reason) for accepted cases with a warning, by name.
+        volumes: Number of volumes that are "used", "set_aside" (of excluded cases) or "not_used" (of no case).
         unused: The volumes that belong to no case.
-        notes: What is worth knowing of the cohort as a whole, one line each.
-        traces: What looks like a person's name or a date, one line for each case that has such.
+        notes: Notes on the cohort as a whole, one line each.
+        traces: What looks like a person's name or a date, one line per case that has any.
     """
 
     accepted: tuple[str, ...]
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
-    """The content of metrics/data.json: cases by verdict, and patients accepted, in all and by grade."""
+    """The content of metrics/data.json: cases by verdict, and accepted patients, in all and by grade."""
     used = cases[cases["case"].isin(verdict.accepted)]
     grades = used.drop_duplicates("patient")["grade"]
     return {
@@ -68,9 +68,9 @@ def cohort_numbers(cases: pd.DataFrame, *, verdict: Verdict) -> dict[str, int]:
 
 
 def write_entry_page(docs: Path, *, cases: pd.DataFrame, verdict: Verdict) -> None:
-    """Writes index.html: every case of the per-case table, what became of it and why, and the way to the data docs below it.
+    """Writes index.html: every case of the per-case table with its verdict and reason, and a link to the data docs.
 
-    The page shows what a case's files call it, where that is not its name.
+    If a case has an id instead of its original name, the page shows both.
     """
     aside, warned = dict(verdict.set_aside), dict(verdict.warnings)
     kinds = ["aside" if case in aside else "warned" if case in warned else "good" for case in cases["case"]]

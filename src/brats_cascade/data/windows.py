@@ -1,4 +1,4 @@
-"""Cutting a window out of a slice, with zeros where it reaches over the edge."""
+"""Cuts windows out of a slice, with padding beyond its edge."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ import numpy as np
 def cut_window(
     plane: np.ndarray, *, top: int, left: int, rows: int, columns: int, mode: str = "constant"
 ) -> np.ndarray:
-    """Copies a window (rows, columns, ...) out of a plane (rows, columns, ...), over whose edges it may reach.
+    """Copies a window (rows, columns, ...) from a plane (rows, columns, ...); the window may extend beyond the edge.
 
-    What lies outside the plane is zero by the `mode` "constant", the nearest value by "edge".
+    Outside the plane, values are zero for `mode` "constant", and the nearest value for "edge".
     """
     height, width = plane.shape[:2]
     if mode == "edge":
@@ -26,10 +26,10 @@ def cut_window(
 
 
 def place_window(centre: int, *, size: int, length: int) -> int:
-    """First index of a window of `size` around a centre, shifted so that it stays inside 0..length where it fits."""
+    """First index of a window of `size` around a centre, shifted to stay within 0..length if it fits."""
     return int(np.clip(centre - size // 2, min(0, length - size), max(0, length - size)))
 
 
 def round_up(length: int, *, multiple: int) -> int:
-    """The least multiple that is no shorter."""
+    """The smallest multiple of `multiple` that is not less than `length`."""
     return -(-length // multiple) * multiple

@@ -1,4 +1,4 @@
-"""Puts labels of the cropped canonical frame back into a case's own grid, orientation and numbers."""
+"""Puts labels of the cropped canonical frame back onto a case's own grid, with its orientation and label values."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES, recode
 
 SIGNED = "brats-cascade predict"
-SCHEME_KEY = "label_scheme"  # in a dataset.json
-DIGITS = 16  # of the digest behind it
-# How a case may differ from what a network was trained on: the word in the file -> what it says of the cases.
+SCHEME_KEY = "label_scheme"  # key in a dataset.json
+DIGITS = 16  # characters of the digest behind it
+# How a case may differ from a network's training data: word in the file -> description of such cases.
 MISFITS: Mapping[str, str] = {
     "phantom": "phantoms predicted by a model of real scans, or the reverse",
     "spacing": "voxels of another size than in the model's training",
@@ -28,7 +28,7 @@ MISFITS: Mapping[str, str] = {
 
 
 def restore_labels(labels_cropped: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
-    """Labels (or any other volume) of the brain's box (slices, rows, columns) on the case's own grid; 0 outside the box.
+    """Puts labels (or any other volume) of the brain's box (slices, rows, columns) onto the case's own grid; 0 outside the box.
 
     Returns:
         (x, y, z) in the order and orientation of the case's files.
@@ -47,20 +47,20 @@ def write_segmentation(
     options: str = "",
     misfits: Iterable[str] = (),
 ) -> None:
-    """Writes canonical labels of the brain's box on the grid of the case's scans, in the numbers of `case.scheme`.
+    """Writes canonical labels of the brain's box on the grid of the case's scans, with the label values of `case.scheme`.
 
-    The ground truth, where there is one, has no say: its header may place it elsewhere, and its file may be damaged.
+    The ground truth's grid is never used: its header may differ, and its file may be damaged.
 
     Args:
-        path: .nii, .nii.gz or .mha; a NIfTI keeps the header of the first modality and names the scheme.
+        path: .nii, .nii.gz or .mha; a NIfTI file keeps the header of the first modality and names the scheme.
         labels_cropped: Labels (slices, rows, columns).
         case: The case.
         meta: The case's meta.
         options: As in `signature`, which a NIfTI header holds.
-        misfits: Keys of MISFITS, behind it.
+        misfits: Keys of MISFITS, appended to the signature.
 
     Raises:
-        UserError: The case's files cannot be read any more, or `path` has another suffix.
+        UserError: The case's files can no longer be read, or `path` has another suffix.
     """
     labels = recode(restore_labels(labels_cropped, meta), table=SCHEMES[case.scheme].from_canonical)
     like = case.images[MODALITIES[0]]
@@ -71,16 +71,16 @@ def write_segmentation(
 
 
 def signature(voxels: np.ndarray, *, options: str = "none") -> str:
-    """What `predict` writes into `descrip` of its NIfTI headers: its name, a digest that any edit breaks, and the options.
+    """The text that `predict` writes into `descrip` of NIfTI headers: its name, a digest that any edit breaks, and `options`.
 
-    `options` is a word for what made the voxels: networks and options.
+    `options` is a short code for the networks and options that produced the voxels.
     """
     digest = hashlib.sha256(np.ascontiguousarray(voxels.T, dtype="<f4").data).hexdigest()
     return f"{SIGNED} {digest[:DIGITS]} {options or 'none'}"
 
 
 def read_misfits(path: Path) -> list[str]:
-    """The keys of MISFITS that `predict` wrote into a segmentation's header; none for a file that it did not write."""
+    """The keys of MISFITS that `predict` wrote into a segmentation's header; none for files from other programs."""
     note = _header_text(path, field="descrip")
     if not note.startswith(SIGNED):
         return []
@@ -88,12 +88,12 @@ def read_misfits(path: Path) -> list[str]:
 
 
 def read_scheme(path: Path) -> str | None:
-    """The label scheme of a segmentation, a key of labels.SCHEMES: named in its header, or beside it; None if in neither.
+    """The label scheme of a segmentation, a key of labels.SCHEMES, from its header or a dataset.json in its folder; or None.
 
-    nnU-Net lays the dataset.json of its training set, where `export-nnunet` has named the scheme, beside its predictions.
+    nnU-Net copies the dataset.json of its training set, in which `export-nnunet` names the scheme, next to its predictions.
 
     Raises:
-        UserError: dataset.json names a scheme that is not known.
+        UserError: dataset.json names an unknown scheme.
     """
     name = _header_text(path, field="intent_name")
     if name in SCHEMES:
@@ -101,7 +101,7 @@ def read_scheme(path: Path) -> str | None:
     beside = path.parent / "dataset.json"
     try:
         named = json.loads(beside.read_text(encoding="utf-8")).get(SCHEME_KEY)
-    except (OSError, ValueError, AttributeError, RecursionError):  # it may be anybody's file
+    except (OSError, ValueError, AttributeError, RecursionError):  # the file may come from any program
         return None
     if named is not None and named not in list(SCHEMES):
         known = ", ".join(SCHEMES)
@@ -112,10 +112,10 @@ def read_scheme(path: Path) -> str | None:
 def _header_text(path: Path, *, field: str) -> str:
     import nibabel
 
-    if not path.is_file():  # a pipe would wait for ever
+    if not path.is_file():  # opening a pipe would block
         return ""
     try:
         header: Any = nibabel.load(path).header
         return str(header[field].item().decode("latin-1"))
-    except Exception:  # another format, or a damaged file, of which its reader will tell
+    except Exception:  # another format, or a damaged file, which its reader will report
         return ""

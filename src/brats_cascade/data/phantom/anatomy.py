@@ -1,6 +1,6 @@
-"""Brains that never were: the MNI152 average anatomy, deformed differently for every patient.
+"""Synthetic brains: the MNI152 average anatomy, deformed differently for every patient.
 
-The average T1 and the grey and white matter maps are read from nilearn's installed package, never copied from it.
+The average T1 and the grey and white matter maps are read from the installed nilearn package, and never copied from it.
 """
 
 import importlib.util
@@ -15,11 +15,11 @@ from brats_cascade.errors import UserError
 
 # World coordinates (right, anterior, superior; mm) of voxel 0 of nilearn's 1 mm maps; the mid-line is x = 0.
 TEMPLATE_ORIGIN = (-98.0, -134.0, -72.0)
-# Mean of the template's T1 (0 to 1) in grey matter, white matter and fluid: what the maps alone explain of it.
+# Mean of the template's T1 (0 to 1) in grey matter, white matter and fluid.
 T1_MEANS = {"grey": 0.65, "white": 0.87, "csf": 0.27}
-# Template attribute -> the part of nilearn's file name that tells the map.
+# Template attribute -> the part of nilearn's file name that identifies the map.
 _FILES = {"grey": "gm", "white": "wm", "t1": "t1"}
-# Middle of the brain, mm from voxel 0.
+# Centre of the brain, mm from voxel 0.
 BRAIN_CENTRE_MM = np.array([98.0, 116.0, 80.0], dtype=np.float32)
 
 
@@ -60,12 +60,12 @@ class Anatomy:
 
 
 def load_template(spacing: float) -> Template:
-    """Reads the average anatomy out of the installed nilearn package, without importing it.
+    """Reads the average anatomy from the installed nilearn package, without importing it.
 
-    It is smoothed by a Gaussian of 0.3 voxels of the spacing that it will be sampled at.
+    It is smoothed by a Gaussian of 0.3 voxels of the spacing at which it will be sampled.
 
     Raises:
-        UserError: nilearn, or its maps, are not installed.
+        UserError: nilearn or its maps are not installed.
     """
     import nibabel as nib
 
@@ -86,12 +86,13 @@ def load_template(spacing: float) -> Template:
 
 
 def draw_coordinates(template: Template, *, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Draws a person: where in the template each voxel of a head takes its tissue from, float32 (3, x, y, z), mm from voxel 0.
+    """Draws a person: the template position of each voxel of a head, float32 (3, x, y, z), mm from voxel 0.
 
-    The head has as many voxels of that spacing as fit into the template's field of view.
+    The head has as many voxels of the given spacing as fit into the template's field of view.
 
-    A small random affine map (turns up to about 5 degrees, sizes within about 6 %) followed by two smooth displacement
-    fields, of the lobes (4 mm) and of the folds (1.2 mm); gradients stay below 1, so the map does not fold over.
+    The map is a small random affine map (rotations up to about 5 degrees, sizes within about 6 %) followed by two smooth
+    displacement fields, one at the scale of lobes (4 mm) and one at that of folds (1.2 mm). Gradients stay below 1, so the
+    map does not fold over.
     """
     shape = tuple(int(size // spacing) for size in template.t1.shape)
     centred = np.indices(shape, dtype=np.float32) * np.float32(spacing) - BRAIN_CENTRE_MM[:, None, None, None]
@@ -117,17 +118,16 @@ def _turn(angles: np.ndarray) -> np.ndarray:
 
 
 def move_coordinates(coordinates: np.ndarray, *, shift: np.ndarray, spacing: float) -> np.ndarray:
-    """Moves tissue: what was at x - shift(x) comes to lie at x; `shift` is float32 (3, x, y, z), mm."""
+    """Moves tissue: tissue at x - shift(x) moves to x; `shift` is float32 (3, x, y, z), mm."""
     sources = np.indices(coordinates.shape[1:], dtype=np.float32) - shift / np.float32(spacing)
     return np.stack([ndimage.map_coordinates(axis, sources, order=1, mode="nearest") for axis in coordinates])
 
 
 def anatomy_at(template: Template, *, coordinates: np.ndarray, fluid: float = 1.0) -> Anatomy:
-    """Samples the template at coordinates of `draw_coordinates`.
+    """Samples the template at the coordinates from `draw_coordinates`.
 
-    The average of many people is blurred; squaring the three shares and making them sum to 1 again gives back tissue
-    borders about as sharp as one person's. `fluid` is a factor on the fluid's share before that: above 1, wider sulci and
-    ventricles.
+    An average of many people is blurred. Squaring the three tissue shares and normalising their sum to 1 gives tissue borders
+    about as sharp as one person's. `fluid` multiplies the fluid's share before that: above 1, sulci and ventricles are wider.
     """
     grey, white, t1 = (
         ndimage.map_coordinates(values, coordinates, order=1) for values in (template.grey, template.white, template.t1)

@@ -1,4 +1,4 @@
-"""The embedded default cohort: synthetic patients written in the file layout of BRATS 2013."""
+"""Writes the built-in default cohort: synthetic patients in the BRATS 2013 file layout."""
 
 import logging
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Patient:
 
 
 def make_patient(template: Template, *, high_grade: bool, spacing: float, rng: np.random.Generator) -> Patient:
-    """Makes one patient."""
+    """Generates one patient."""
     coordinates = draw_coordinates(template, spacing=spacing, rng=rng)
     fluid = rng.uniform(0.8, 1.3)
     healthy = anatomy_at(template, coordinates=coordinates, fluid=fluid)
@@ -63,17 +63,17 @@ def make_patient(template: Template, *, high_grade: bool, spacing: float, rng: n
 
 
 def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spacing: float) -> list[Path]:
-    """Makes the cohort and writes it below `folder` as BRATS 2013 lays its files out.
+    """Generates the cohort and writes it below `folder` in the BRATS 2013 layout.
 
-    The first `high_grade` patients are of high grade. Every patient has its own generator, seeded by (seed, number), so that
-    patient 3 is the same whatever the cohort's size; the same arguments give the same bytes. The spacing is 1 to 4 mm.
+    The first `high_grade` patients are high grade. Every patient has its own generator, seeded by (seed, number), so patient
+    3 does not depend on the cohort's size. The same arguments give the same bytes. The spacing is 1 to 4 mm.
 
     Returns:
         The patients' folders, high grade first.
 
     Raises:
-        UserError: The numbers do not fit together, or the folder already holds a cohort.
-        OSError: A file cannot be written; then no cohort is there.
+        UserError: The numbers are inconsistent, or the folder already holds a cohort.
+        OSError: A file cannot be written; no cohort is left behind.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
@@ -96,7 +96,7 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
         return root / place
 
     with written_whole(root) as draft:
-        # Threads: SciPy works without Python's lock, and nothing has to be started or copied.
+        # Threads suffice, because SciPy releases Python's lock.
         made = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
             delayed(make)(number, draft) for number in range(patients)
         )
@@ -104,13 +104,13 @@ def make_cohort(folder: Path, *, patients: int, high_grade: int, seed: int, spac
 
 
 def write_patient(folder: Path, *, patient: Patient, number: int, spacing: float) -> None:
-    """Writes the five volumes of patient `number`; their names say that it is a phantom wherever they are copied."""
+    """Writes the five volumes of patient `number`; the file names mark them as a phantom."""
     files = [
         (f"VSD.Phantom.XX.O.{name}", FIRST_IMAGE_ID + len(FILE_NAMES) * number + index, patient.images[modality])
         for index, (modality, name) in enumerate(FILE_NAMES.items())
     ]
     files.append(("VSD.Phantom_3more.XX.XX.OT", FIRST_TRUTH_ID + number, patient.labels))
-    # The identity direction of BRATS, whose axes run to the left and back.
+    # The identity direction of BRATS: its axes run to the left and to the back.
     affine = np.diag([-spacing, -spacing, spacing, 1.0])
     affine[1, 3] = spacing * (patient.labels.shape[1] - 1)
     for stem, serial, volume in files:

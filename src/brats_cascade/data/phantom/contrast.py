@@ -1,4 +1,4 @@
-"""What a scanner would make of it: four modalities from tissues, tumour, look-alikes of tumour, bias field and noise."""
+"""Simulates the scanner: four modalities from tissues, tumour, tumour look-alikes, bias field and noise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from brats_cascade.data.phantom.anatomy import Anatomy
 from brats_cascade.data.phantom.fields import distance_mm, smooth_noise, soft_step
 from brats_cascade.labels import EDEMA, ENHANCING, NECROSIS, NON_ENHANCING
 
-# Mean signal, relative, of fluid, grey matter, white matter, necrosis, edema, non-enhancing and enhancing tumour.
+# Relative mean signal of fluid, grey matter, white matter, necrosis, edema, non-enhancing and enhancing tumour.
 SIGNAL: Mapping[str, tuple[float, ...]] = {
     "flair": (0.22, 0.79, 0.62, 0.86, 1.08, 1.10, 1.02),
     "t1": (0.25, 0.60, 0.84, 0.40, 0.62, 0.52, 0.56),
     "t1c": (0.27, 0.62, 0.85, 0.42, 0.64, 0.55, 1.12),
     "t2": (1.30, 0.80, 0.60, 1.25, 1.10, 1.16, 1.02),
 }
-# Standard deviation of those means between patients, relative.
+# Relative standard deviation of these means between patients.
 SPREAD = (0.05, 0.03, 0.03, 0.14, 0.04, 0.05, 0.07)
-# How much of the average T1's detail (deep nuclei, tracts) each modality shows.
+# How strongly each modality shows the detail of the average T1 (deep nuclei, tracts).
 DETAIL: Mapping[str, float] = {"flair": -0.3, "t1": 0.9, "t1c": 0.9, "t2": -0.8}
-# Change of signal by look-alikes, per unit of each: white matter lesions, vessels and dura.
+# Signal change per unit of each look-alike: white matter lesions; vessels and dura.
 LESION: Mapping[str, float] = {"flair": 0.36, "t1": -0.14, "t1c": -0.14, "t2": 0.30}
 VESSEL: Mapping[str, float] = {"flair": -0.05, "t1": -0.02, "t1c": 0.60, "t2": -0.15}
-# Softness of each label's border, mm; edema fades out.
+# Width of each label's blurred border, mm; edema fades out slowly.
 SOFTNESS: Mapping[int, float] = {NECROSIS: 0.8, EDEMA: 1.6, NON_ENHANCING: 1.0, ENHANCING: 1.0}
 
 
 @dataclass(frozen=True)
 class Confounders:
-    """Look-alikes of tumour, float32 (x, y, z), 0 to 1 unless said otherwise.
+    """Structures that look like tumour, float32 (x, y, z), 0 to 1 unless noted.
 
     Attributes:
         lesions: White matter hyperintensities and caps along the ventricles: bright on FLAIR and T2.
@@ -45,7 +45,7 @@ class Confounders:
 
 
 def draw_confounders(anatomy: Anatomy, *, spacing: float, rng: np.random.Generator) -> Confounders:
-    """Draws one person's look-alikes; the anatomy is already displaced by the tumour."""
+    """Draws one person's look-alikes; the tumour has already displaced the anatomy."""
     ventricles = deep_fluid(anatomy, spacing=spacing)
     return Confounders(
         lesions=_lesions(anatomy, ventricles=ventricles, spacing=spacing, rng=rng),
@@ -55,7 +55,7 @@ def draw_confounders(anatomy: Anatomy, *, spacing: float, rng: np.random.Generat
 
 
 def deep_fluid(anatomy: Anatomy, *, spacing: float) -> np.ndarray:
-    """Where the ventricles are, bool: fluid more than 18 mm below the brain's surface."""
+    """The ventricles, bool: fluid more than 18 mm below the brain's surface."""
     up = anatomy.position[2]
     near_mid_line = np.abs(anatomy.position[0]) < 45
     deep = distance_mm(anatomy.brain, spacing=spacing) > 18
@@ -63,7 +63,7 @@ def deep_fluid(anatomy: Anatomy, *, spacing: float) -> np.ndarray:
 
 
 def _lesions(anatomy: Anatomy, *, ventricles: np.ndarray, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """A thin cap along the ventricles and spots in the white matter, a few of them 10 mm across."""
+    """A thin cap along the ventricles, and spots in the white matter, a few of them 10 mm wide."""
     shape = anatomy.brain.shape
     away = distance_mm(~ventricles, spacing=spacing)
     patchy = soft_step(smooth_noise(shape, correlation=9.0, spacing=spacing, rng=rng), edge=0.2, width=1.5)
@@ -76,7 +76,7 @@ def _lesions(anatomy: Anatomy, *, ventricles: np.ndarray, spacing: float, rng: n
 
 
 def _vessels(anatomy: Anatomy, *, ventricles: np.ndarray, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Tubes where two random fields are both near 0, the falx and surface veins, and choroid plexus."""
+    """Tubes where two random fields are both close to 0, the falx, surface veins, and choroid plexus."""
     shape = anatomy.brain.shape
     first, second, third = (smooth_noise(shape, correlation=7.0, spacing=spacing, rng=rng) for _ in range(3))
     tubes = np.exp(-(first**2 + second**2) / 0.03) * (0.4 + 0.6 * (anatomy.csf + anatomy.grey))
@@ -89,7 +89,7 @@ def _vessels(anatomy: Anatomy, *, ventricles: np.ndarray, spacing: float, rng: n
 
 
 def render(anatomy: Anatomy, *, labels: np.ndarray, spacing: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Makes the four volumes of one patient, whose tumour has displaced the anatomy already.
+    """Renders the four volumes of one patient whose tumour has already displaced the anatomy.
 
     Returns:
         Modality -> int16, at least 1 in the brain, 0 outside.
@@ -106,7 +106,7 @@ def render(anatomy: Anatomy, *, labels: np.ndarray, spacing: float, rng: np.rand
 
 
 def _shares(anatomy: Anatomy, *, labels: np.ndarray, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Share of every tissue in every voxel, (7, x, y, z); edema lets some of the tissue under it shine through."""
+    """The share of every tissue in every voxel, (7, x, y, z); edema leaves some of the underlying tissue visible."""
     soft = {
         label: ndimage.gaussian_filter((labels == label).astype(np.float32), width / spacing)
         for label, width in SOFTNESS.items()
@@ -120,7 +120,7 @@ def _shares(anatomy: Anatomy, *, labels: np.ndarray, spacing: float, rng: np.ran
 
 
 def _texture(labels: np.ndarray, *, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Unevenness common to all modalities (x, y, z): fine everywhere, coarse and stronger in the tumour's core."""
+    """A texture common to all modalities (x, y, z): fine everywhere; coarser and stronger in the tumour core."""
     core = ndimage.gaussian_filter(np.isin(labels, (NECROSIS, NON_ENHANCING, ENHANCING)).astype(np.float32), 1)
     fine = smooth_noise(labels.shape, correlation=1.5, spacing=spacing, rng=rng)
     coarse = smooth_noise(labels.shape, correlation=4.0, spacing=spacing, rng=rng)
@@ -139,7 +139,7 @@ def _modality(
 ) -> np.ndarray:
     shape = anatomy.brain.shape
     means = np.array(SIGNAL[name]) * rng.normal(1, SPREAD)
-    signal = np.einsum("t,txyz->xyz", means.astype(np.float32), shares)  # no BLAS: same bytes on any number of threads
+    signal = np.einsum("t,txyz->xyz", means.astype(np.float32), shares)  # no BLAS: equal bytes for any threads
     healthy = shares[:3].sum(axis=0)
     signal += healthy * (DETAIL[name] * anatomy.detail + LESION[name] * confounders.lesions)
     signal += VESSEL[name] * confounders.vessels

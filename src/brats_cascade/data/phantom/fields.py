@@ -1,4 +1,4 @@
-"""Smooth random fields and the regions cut from them: the ingredients of every deformation, texture and outline."""
+"""Smooth random fields and regions cut from them, used for deformations, textures and outlines."""
 
 import math
 
@@ -9,8 +9,8 @@ from scipy import ndimage
 def smooth_noise(shape: tuple[int, ...], *, correlation: float, spacing: float, rng: np.random.Generator) -> np.ndarray:
     """Draws Gaussian-filtered white noise, float32 with mean 0 and standard deviation 1.
 
-    The noise is drawn and filtered on a lattice of about half the filter's width (standard deviation `correlation`, mm), then
-    interpolated, so that broad fields cost little.
+    The noise is drawn and filtered on a lattice with about half the filter's width (standard deviation `correlation`, mm) and
+    then interpolated, so that broad fields are cheap.
     """
     width = correlation / spacing
     step = max(1, int(width / 2))
@@ -24,17 +24,17 @@ def smooth_noise(shape: tuple[int, ...], *, correlation: float, spacing: float, 
 
 
 def soft_step(values: np.ndarray, *, edge: float, width: float) -> np.ndarray:
-    """Rises from 0 to 1 where values pass `edge`, within 2 % of both over about `width` of their unit."""
+    """A smooth step from 0 to 1 at the value `edge`, within 2 % of both ends over about `width`."""
     return (0.5 * (1 + np.tanh((values - edge) * (4 / width)))).astype(np.float32)
 
 
 def distance_mm(mask: np.ndarray, *, spacing: float) -> np.ndarray:
-    """Distance of every voxel of a mask to the nearest voxel outside it, float32; 0 outside the mask."""
+    """Distance of every voxel in a mask to the nearest voxel outside it, float32; 0 outside the mask."""
     return (ndimage.distance_transform_edt(mask) * spacing).astype(np.float32)
 
 
 def lowest(values: np.ndarray, *, cm3: float, spacing: float) -> np.ndarray:
-    """Chooses the voxels of lowest value that make up a volume, or all finite ones where these are fewer."""
+    """Selects the voxels with the lowest values that make up a volume, or all finite ones if there are fewer."""
     count = min(round(cm3 * 1000 / spacing**3), int(np.isfinite(values).sum()))
     chosen = np.zeros(values.size, dtype=bool)
     chosen[np.argsort(values, axis=None, kind="stable")[:count]] = True
@@ -42,7 +42,7 @@ def lowest(values: np.ndarray, *, cm3: float, spacing: float) -> np.ndarray:
 
 
 def one_piece(mask: np.ndarray) -> np.ndarray:
-    """Keeps the largest connected piece and fills its holes."""
+    """Keeps the largest connected component and fills its holes."""
     pieces, count = ndimage.label(mask)
     if count > 1:
         mask = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))

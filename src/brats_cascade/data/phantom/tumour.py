@@ -1,4 +1,4 @@
-"""A glioma in a brain: its core, how it pushes tissue aside, the core's parts, and an edema that runs along white matter."""
+"""Simulates a glioma: its core, the displaced tissue, the parts of the core, and edema that spreads along white matter."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ SPEED = {"white": 1.0, "grey": 0.12, "csf": 0.03}
 
 @dataclass(frozen=True)
 class TumourPlan:
-    """What is drawn about a tumour before it grows.
+    """The random properties of a tumour, drawn before it grows.
 
     Attributes:
         core_cm3: Volume of necrosis, non-enhancing and enhancing tumour together.
@@ -33,10 +33,10 @@ class TumourPlan:
 
 
 def draw_plan(*, high_grade: bool, rng: np.random.Generator) -> TumourPlan:
-    """Draws sizes and shares; over a cohort they average to about the shares of BRATS 2013 (paper section 4).
+    """Draws sizes and shares; over a cohort they average to about the shares in BRATS 2013 (paper section 4).
 
-    High-grade tumours have necrosis and an enhancing rim and much edema; low-grade ones are mostly non-enhancing, with little
-    edema and, in two thirds of the cases, a little enhancement. A tumour has 40 to 200 cm3 in all.
+    High-grade tumours have necrosis, an enhancing rim and much edema. Low-grade tumours are mostly non-enhancing, with little
+    edema and, in two thirds of the cases, little enhancement. The total volume is 40 to 200 cm3.
     """
     if high_grade:
         return TumourPlan(
@@ -56,7 +56,7 @@ def draw_plan(*, high_grade: bool, rng: np.random.Generator) -> TumourPlan:
 
 
 def draw_core(healthy: Anatomy, *, plan: TumourPlan, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Grows the core, bool, from a voxel in white matter of one cerebral hemisphere, off the mid-line and below the cortex."""
+    """Grows the core, bool, from a white matter voxel of one hemisphere, away from the mid-line and below the cortex."""
     radius = (plan.core_cm3 * 1000 * 3 / (4 * np.pi)) ** (1 / 3)
     across, _, up = healthy.position
     depth = distance_mm(healthy.brain, spacing=spacing)
@@ -70,9 +70,9 @@ def draw_core(healthy: Anatomy, *, plan: TumourPlan, spacing: float, rng: np.ran
 def _grow_core(
     anatomy: Anatomy, *, centre: np.ndarray, cm3: float, spacing: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Grows the core: an ellipsoid with a bumpy outline that stays on its side of the mid-line and out of fluid.
+    """Grows the core: an ellipsoid with a bumpy outline that does not cross the mid-line or enter fluid.
 
-    It is one connected piece without holes.
+    It is a single connected component without holes.
     """
     shape = anatomy.brain.shape
     offsets = (np.indices(shape, dtype=np.float32) - centre[:, None, None, None].astype(np.float32)) * np.float32(
@@ -90,10 +90,10 @@ def _grow_core(
 
 
 def mass_effect(core: np.ndarray, *, brain: np.ndarray, push_mm: float, spacing: float) -> np.ndarray:
-    """How the core displaces what surrounds it: outwards, less with distance, not at all at the rigid skull.
+    """The displacement of the tissue around the core: outwards, decreasing with distance, zero at the rigid skull.
 
     Returns:
-        float32 (3, x, y, z): displacement in mm; the tissue at x - displacement comes to lie at x.
+        float32 (3, x, y, z): displacement in mm; the tissue at x - displacement moves to x.
     """
     away = distance_mm(~core, spacing=spacing) - distance_mm(core, spacing=spacing)
     outwards = np.stack(np.gradient(ndimage.gaussian_filter(away, 5 / spacing))).astype(np.float32)
@@ -124,10 +124,10 @@ def divide_core(core: np.ndarray, *, plan: TumourPlan, spacing: float, rng: np.r
 def grow_edema(
     anatomy: Anatomy, *, core: np.ndarray, cm3: float, spacing: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Lets edema of a volume spread from the core: the voxels that it reaches first, at each tissue's own speed.
+    """Grows edema of a given volume from the core: the voxels that it reaches first at each tissue's speed.
 
     Arrival times are shortest paths over the 26 neighbours of each voxel within 45 mm of the core's box. The anatomy is
-    already displaced by the core, and the result, bool, is disjoint from it.
+    already displaced by the core. The result, bool, does not overlap the core.
     """
     speed = SPEED["white"] * anatomy.white + SPEED["grey"] * anatomy.grey + SPEED["csf"] * anatomy.csf
     speed = speed * np.exp(0.35 * smooth_noise(core.shape, correlation=7.0, spacing=spacing, rng=rng))
@@ -144,9 +144,9 @@ def grow_edema(
 
 
 def arrival_times(speed: np.ndarray, *, start: np.ndarray, inside: np.ndarray, spacing: float) -> np.ndarray:
-    """Shortest travel times over the 26 neighbours of each voxel, inf where no path leads, at a speed in mm per unit of time.
+    """Shortest travel times over the 26 neighbours of each voxel for a speed in mm per unit of time; inf if unreachable.
 
-    Time is 0 where `start` is true; paths run where `inside` is.
+    Time is 0 where `start` is true; paths stay where `inside` is true.
     """
     numbers = np.arange(speed.size).reshape(speed.shape)
     cost = spacing / np.maximum(speed, 0.01)
