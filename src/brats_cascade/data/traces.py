@@ -84,7 +84,7 @@ def traces_of(case: Case) -> str:
             found += [
                 (f"{field} of {part}", *trace) for field, text in _texts(path) for trace in _in_header(field, text)
             ]
-    first = {value: (place, kind) for place, kind, value in reversed(found)}  # position of the first occurrence
+    first = {value: (place, kind) for place, kind, value in reversed(found)}  # place and kind of the first occurrence
     lines = [f"{place} looks like {kind} ({shortened(value)})" for value, (place, kind) in reversed(first.items())]
     more = f"; and {len(lines) - MOST} more" if len(lines) > MOST else ""
     return "; ".join(lines[:MOST]) + more

@@ -1,1 +1,1 @@
-"""Networks: maxout and wide output layers, the two-pathway network, the three cascades."""
+"""Networks: maxout and wide output layers, the two-pathway network, the cascades, a U-Net, and their files."""

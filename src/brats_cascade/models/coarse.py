@@ -1,8 +1,8 @@
 """The coarse cascade: the paper's two pathways, maxout and cascade, with most of the arithmetic on grids of 4 and 2 mm.
 
-Not of the paper. CNN 1 classifies cells of 4 mm from a slab and its neighbours; CNN 2 classifies pixels from the slice
-itself, and, on the 2 mm grid, from its means, those of the slices 2 mm below and above, and CNN 1's probabilities. All
-convolutions are valid.
+It is not in the paper. CNN 1 classifies cells of 4 mm from a slab and its neighbours. CNN 2 classifies pixels from the
+slice and, on the 2 mm grid, from the slice's means, the means of the slices 2 mm below and above, and CNN 1's
+probabilities. All convolutions use valid padding.
 """
 
 import functools
@@ -18,17 +18,17 @@ from brats_cascade.models.layers import Shape
 from brats_cascade.models.two_path import FULL, Style, classify, conv_block
 
 COARSE, COARSE_CNN1 = "coarse_cascade", "coarse_cnn1"
-DILATIONS = (1, 1, 1, 2, 2)  # of CNN 2's global path
+DILATIONS = (1, 1, 1, 2, 2)  # kernel sides of CNN 2's global path
 REACH = sum(DILATIONS)  # cells of the 2 mm grid
-SUB = 2  # a cell's maps are those of 2 x 2 parts of it
+SUB = 2  # each cell has separate maps for its 2 x 2 parts
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class SpreadCells(keras.layers.Layer):
-    """Maps of cells, each with its 2 x 2 parts as channels, to pixels: depth to space.
+    """Rearranges maps of cells, each with its 2 x 2 parts as channels, into maps of pixels (depth to space).
 
-    A cell has `steps` pixels (rows, columns). Cells of one pixel along an axis get the mean of their parts; of more than two,
-    each pixel gets the part that it lies in.
+    A cell has `steps` pixels (rows, columns). If a cell has one pixel along an axis, the pixel gets the mean of the parts; if
+    it has more than two, each pixel gets the part that it lies in.
     """
 
     def __init__(self, steps: tuple[int, int] = (SUB, SUB), **kwargs: Any) -> None:
@@ -51,30 +51,30 @@ class SpreadCells(keras.layers.Layer):
         return ops.reshape(pixels, (-1, rows * self.steps[0], columns * self.steps[1], maps))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Shape with the sides times the steps and a quarter of the maps."""
+        """The sides are multiplied by the steps, the number of maps is divided by four."""
         batch, rows, columns, maps = input_shape
         assert maps is not None
         sides = [None if side is None else side * step for side, step in zip((rows, columns), self.steps, strict=True)]
         return (batch, *sides, maps // SUB**2)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of `__init__`."""
+        """The arguments of `__init__`."""
         return {**super().get_config(), "steps": list(self.steps)}
 
 
 def coarse_geometry(steps: tuple[int, int]) -> Geometry:
-    """Where CNN 2 looks, for cells of `steps` pixels (rows, columns): 18 pixels to every side with 2 x 2 pixels."""
+    """CNN 2's field of view for cells of `steps` pixels (rows, columns): 18 pixels to every side for cells of 2 x 2 pixels."""
     multiple = math.lcm(*steps)
     halo = -(-(REACH * max(steps) + 3) // multiple) * multiple
     return Geometry(halo, halo, step=steps, reads="grid")
 
 
 def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
-    """CNN 1: local path on cells of 4 mm, global path on cells of 8 mm.
+    """CNN 1: the local path on cells of 4 mm, the global path on cells of 8 mm.
 
-    From (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` gives them, to probabilities (batch, rows - 20, columns
-    - 20, classes); rows and columns must be even. The style's `width` is a share of 24 local and 32 global maps; `pooling` does
-    nothing here.
+    It maps (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` makes them, to probabilities (batch, rows - 20,
+    columns - 20, classes); rows and columns must be even. The style's `width` is a share of 24 local and 32 global maps;
+    `pooling` has no effect.
     """
     local_maps, global_maps = style.maps(24), style.maps(32)
     slabs = keras.Input((None, None, (2 * SLABS + 1) * (modalities + 1)), name="slabs")
@@ -92,12 +92,12 @@ def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style = F
 def build_coarse_cnn2(
     *, modalities: int = 4, classes: int = 5, style: Style = FULL, steps: tuple[int, int] = (SUB, SUB)
 ) -> keras.Model:
-    """CNN 2: local path on pixels, global path on cells of 2 mm.
+    """CNN 2: the local path on pixels, the global path on cells of 2 mm.
 
-    From [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1], 3 * modalities +
-    classes): means of the slice, of those below and above, CNN 1's probabilities] to probabilities of all pixels but
-    `coarse_geometry(steps)`'s halo. A cell has `steps` pixels (rows, columns); the weights are of the same shapes for all. The
-    style's `width` is a share of 16 local, 40 global and 16 joint maps; `pooling` does nothing here.
+    It maps [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1], 3 * modalities +
+    classes): means of the slice and of those below and above, CNN 1's probabilities] to probabilities of all pixels except the
+    halo of `coarse_geometry(steps)`. A cell has `steps` pixels (rows, columns); the shapes of the weights do not depend on it.
+    The style's `width` is a share of 16 local, 40 global and 16 joint maps; `pooling` has no effect.
     """
     local_maps, global_maps, crops = style.maps(16), style.maps(40), _crops(steps)
     image = keras.Input((None, None, modalities), name="image")
@@ -117,9 +117,9 @@ def build_coarse_cnn2(
 
 
 def join_coarse(*, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
-    """Both networks as one, for its file: CNN 1's maps of a whole case come before CNN 2's first slice.
+    """Joins both CNNs into one network, for its file only: in use, CNN 1 processes a whole case before CNN 2's first slice.
 
-    From [slabs, image, cells] to [probabilities of CNN 1, probabilities of CNN 2]; layers and weights are shared.
+    It maps [slabs, image, cells] to [probabilities of CNN 1, probabilities of CNN 2]; layers and weights are shared.
     """
     inputs = [keras.Input(given.shape[1:], name=given.name) for given in (*cnn1.inputs, *cnn2.inputs)]
     first = keras.Model(cnn1.inputs, cnn1.outputs[0], name="cnn1")
@@ -127,7 +127,7 @@ def join_coarse(*, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:
 
 
 def with_steps(cnn2: keras.Model, *, steps: tuple[int, int]) -> keras.Model:
-    """CNN 2 for cells of so many pixels: the same one where it is for them already, or else one with the same weights."""
+    """CNN 2 for cells of `steps` pixels: the same network if it already has them, otherwise a new one with the same weights."""
     if cnn2.get_layer("spread").steps == steps:
         return cnn2
     twin = _twin(cnn2, steps)
@@ -135,7 +135,7 @@ def with_steps(cnn2: keras.Model, *, steps: tuple[int, int]) -> keras.Model:
     return twin
 
 
-@functools.lru_cache(maxsize=4)  # one case after another comes on the same grid
+@functools.lru_cache(maxsize=4)  # consecutive cases mostly have the same grid
 def _twin(cnn2: keras.Model, steps: tuple[int, int]) -> keras.Model:
     config = cnn2.get_config()
     changed = {"spread": {"steps": steps}, **_crops(steps)}
@@ -145,7 +145,7 @@ def _twin(cnn2: keras.Model, steps: tuple[int, int]) -> keras.Model:
 
 
 def _crops(steps: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """What is cut off around both paths so that they meet and the outputs begin where the halo ends."""
+    """The crops of both paths that make their outputs meet and start where the halo ends."""
     halo = coarse_geometry(steps).before
     spare = [halo - 3 - REACH * step for step in steps]
     return {
@@ -155,6 +155,6 @@ def _crops(steps: tuple[int, int]) -> dict[str, dict[str, Any]]:
 
 
 def _classify(features: Any, *, classes: int, size: int, style: Style) -> Any:
-    """A convolution to the classes whose scores have a variance of about 1 at the start, and a softmax over them."""
+    """A convolution to the classes, with an initial score variance of about 1, and a softmax over them."""
     spread = math.sqrt(1 / (size**2 * features.shape[-1]))
     return classify(features, classes=classes, style=style, size=size, spread=spread)

@@ -1,4 +1,4 @@
-"""What a trained network expects and gives: model.json, beside its weights."""
+"""A trained network's interface: model.json, next to its weights."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -33,7 +33,7 @@ def _distinct(values: Values) -> Values:
 
 
 def _style_schema(_: Any, schema_of: Callable[[Any], Any]) -> Any:
-    """A Style within the ranges of params.yaml: networks open where there is no pydantic, so Style itself has none."""
+    """A Style restricted to the ranges of params.yaml. Style itself has no checks, because networks load without pydantic."""
     ranges = {own.name: (TrainParams.model_fields[own.name].rebuild_annotation(), own.default) for own in fields(Style)}
     checked: Any = create_model("Style", __config__=STRICT, **ranges)  # type: ignore[call-overload]
     return schema_of(Annotated[checked, AfterValidator(lambda own: Style(**own.model_dump()))])
@@ -44,19 +44,19 @@ CheckedStyle = Annotated[Style, GetPydanticSchema(_style_schema)]
 
 @dataclass(frozen=True)
 class Contract:
-    """What a network expects and gives.
+    """What a network expects as input and returns as output.
 
     Attributes:
         architecture: A key of GEOMETRY.
         classes: Canonical label of each output.
         modalities: Channels of the image, in order.
-        clip: Share of intensities clipped at either end before the z-score.
-        style: Of the last CNN.
-        cnn1_style: Of a cascade's CNN 1, or None.
-        n4: Whether T1 and T1c had their bias field corrected.
-        zscore: Over what the z-score was taken, as `params.Recipe` has it.
-        axis: Across what the slices were cut, likewise.
-        data: What it was trained on; None where that was not recorded.
+        clip: Share of intensities that are clipped at either end before the z-score.
+        style: Style of the last CNN.
+        cnn1_style: Style of a cascade's CNN 1, or None.
+        n4: Whether the bias field of T1 and T1c was corrected.
+        zscore: Voxels used for the z-score, as in `params.Recipe`.
+        axis: Slicing axis, as in `params.Recipe`.
+        data: The training data; None if it was not recorded.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -76,26 +76,26 @@ class Contract:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """How a case's files become what the network was trained on; the fields of `params.Recipe`."""
+        """The preprocessing of the training cases; the fields of `params.Recipe`."""
         return {"clip": self.clip, "n4": self.n4, "zscore": self.zscore, "axis": self.axis}
 
     @property
     def geometry(self) -> Geometry:
-        """Where the network looks."""
+        """The network's field of view."""
         return GEOMETRY[self.architecture]
 
     @property
     def styles(self) -> list[Style]:
-        """Of each of the CNNs, the last one's last."""
+        """The styles of all CNNs, the last CNN's at the end."""
         return [self.style] if self.cnn1_style is None else [self.cnn1_style, self.style]
 
     @property
     def shape(self) -> dict[str, int]:
-        """What `build_model` takes beside the style."""
+        """The arguments of `build_model` other than the style."""
         return {"modalities": len(self.modalities), "classes": len(self.classes)}
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The content of model.json."""
         return asdict(self)
 
     @classmethod
@@ -103,7 +103,7 @@ class Contract:
         """The inverse of `as_dict`.
 
         Raises:
-            ValueError: A key too many or too few, or a value that no training writes; the message names it.
+            ValueError: A key is missing or unknown, or a value is out of range; the message names it.
         """
         try:
             return TypeAdapter(cls).validate_json(json.dumps(values))

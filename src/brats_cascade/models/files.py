@@ -1,4 +1,4 @@
-"""A trained network on disk: model.keras beside model.json, which says all that the weights do not."""
+"""A trained network on disk: model.keras, and model.json with everything that the weights do not say."""
 
 import contextlib
 import hashlib
@@ -17,11 +17,11 @@ from brats_cascade.models.two_path import Style
 from brats_cascade.shared import write_json, written_whole
 
 NETWORK, CONTRACT = "model.keras", "model.json"
-METADATA = "metadata.json"  # in the archive, by Keras
+METADATA = "metadata.json"  # Keras's name for it in the archive
 
 
 def save_trained(folder: Path, *, network: keras.Model, contract: Contract) -> None:
-    """Writes model.keras and model.json into a folder; equal weights give equal files."""
+    """Writes model.keras and model.json to a folder; equal weights give equal files."""
     with written_whole(folder / NETWORK) as draft:
         network.save(draft)
         _without_dates(draft)
@@ -29,7 +29,7 @@ def save_trained(folder: Path, *, network: keras.Model, contract: Contract) -> N
 
 
 def _without_dates(path: Path) -> None:
-    """Writes a Keras archive again without the time at which it was written, in its members' order by name."""
+    """Rewrites a Keras archive without time stamps, with its members sorted by name."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in sorted(archive.namelist())}
     metadata = json.loads(members[METADATA])
@@ -37,16 +37,16 @@ def _without_dates(path: Path) -> None:
     members[METADATA] = json.dumps(metadata).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980, the first day that an archive knows
+            archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980, the earliest date of the format
 
 
 def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Model, Contract]:
     """Reads a trained network and its contract from its folder, or from the model.keras in it.
 
-    `precision` is "float32" or "bfloat16" to compute in; None: as it was trained.
+    `precision` is "float32" or "bfloat16"; None keeps the precision of the training.
 
     Raises:
-        UserError: A file is missing or damaged; names it.
+        UserError: A file is missing or damaged; the message names it.
     """
     record = (path if path.is_dir() else path.parent) / CONTRACT
     try:
@@ -70,7 +70,7 @@ def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Mod
 
 @contextlib.contextmanager
 def describing(file: Path, *, contract: Contract) -> Iterator[None]:
-    """A block in which a network from a file is taken for what its contract describes; a UserError if it is another one."""
+    """A block that uses a network from a file as its contract describes it; errors become a UserError that names both files."""
     try:
         yield
     except ValueError as error:
@@ -81,14 +81,14 @@ def describing(file: Path, *, contract: Contract) -> Iterator[None]:
 
 
 def in_precision(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
-    """The same weights in a network that computes in another precision ("float32" or "bfloat16")."""
+    """A network with the same weights that computes in a different precision ("float32" or "bfloat16")."""
     twin = build_described(contract, styles=[replace(style, precision=precision) for style in contract.styles])
     twin.set_weights(network.get_weights())
     return twin
 
 
 def build_described(contract: Contract, *, styles: Sequence[Style]) -> keras.Model:
-    """A new network as a contract describes it, but in other styles, one for each of its CNNs."""
+    """A new network as a contract describes it, with other styles, one for each of its CNNs."""
     architecture, cnn1 = contract.architecture, None
     if len(styles) > 1:
         cnn1 = build_model(CNN1_OF[architecture], style=styles[0], **contract.shape)
@@ -96,7 +96,7 @@ def build_described(contract: Contract, *, styles: Sequence[Style]) -> keras.Mod
 
 
 def weights_digest(network: keras.Model) -> str:
-    """A hash of a network's weights, in the network's own order; 64 hexadecimal digits."""
+    """A hash of a network's weights in the network's own order, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for value in network.get_weights():
         digest.update(value.tobytes())

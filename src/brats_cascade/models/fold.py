@@ -1,9 +1,9 @@
-"""Batch normalisation folded into the convolutions before it: the same outputs with fewer passes over memory.
+"""Folds batch normalisation into the preceding convolutions: the same outputs with fewer passes over memory.
 
-After a trained batch normalisation a map is scale * maxout + shift. Where the scale is positive that is the maxout of scale *
-map + shift, so it goes into the convolution's kernel and bias. A network with a scale that is not positive keeps its
-normalisation. A U-Net normalises its convolutions themselves, and the same arithmetic holds. A wide output layer leaves class 0
-out of its sums, as the softmax sees differences alone; not where a ReLU sees its scores.
+A trained batch normalisation computes scale * maxout + shift. If the scale is positive, this equals the maxout of
+scale * map + shift, so it can be moved into the convolution's kernel and bias. A network with any scale that is not positive
+keeps its normalisation. A U-Net normalises its convolutions directly, and the same arithmetic applies. A wide output layer
+leaves out class 0, because the softmax depends only on differences; this is not done if a ReLU uses the scores.
 """
 
 from dataclasses import replace
@@ -21,9 +21,9 @@ from brats_cascade.models.two_path import Style
 
 
 def for_inference(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
-    """A new network to predict with: same outputs, computed in a precision, without normalisation layers.
+    """A new network for prediction: the same outputs, computed in a given precision, without normalisation layers.
 
-    `network` is a trained one, which `contract` describes; it is left as it is.
+    `network` is a trained network that `contract` describes; it is not changed.
     """
     parts = _cnns(network, contract=contract)
     styles = [replace(style, precision=precision) for style in contract.styles]
@@ -35,7 +35,7 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
 
 
 def fold_cnn1(network: keras.Model, *, style: Style) -> keras.Model:
-    """A new network of a trained CNN 1 alone, to probabilities, folded and in the precision of its style."""
+    """A new network of a trained CNN 1 alone, up to its probabilities, folded, in the precision of its style."""
     modalities, classes = network.input_shape[-1], network.output_shape[-1]
     if network.name == COARSE_CNN1:
         modalities = modalities // (2 * SLABS + 1) - 1
@@ -45,7 +45,7 @@ def fold_cnn1(network: keras.Model, *, style: Style) -> keras.Model:
 
 
 def load_for_inference(path: Path, *, precision: str) -> tuple[keras.Model, Contract]:
-    """`load_trained`, then `for_inference`: what prediction and evaluation use."""
+    """`load_trained` followed by `for_inference`; used by prediction and evaluation."""
     network, contract = load_trained(path)
     with describing(path, contract=contract):
         return for_inference(network, contract=contract, precision=precision), contract
@@ -56,7 +56,7 @@ def _cnns(network: keras.Model, *, contract: Contract) -> list[keras.Model]:
 
 
 def _lean(part: keras.Model, *, style: Style) -> Style:
-    """The style of a network's folded form: without batch normalisation if all its scales are positive."""
+    """The style of a network's folded form: without batch normalisation if all scales are positive."""
     if style.normalisation != "batch":
         return style
     positive = all(bool((_scale_and_shift(part, block=block)[0] > 0).all()) for block in _normalised(part))
@@ -64,12 +64,12 @@ def _lean(part: keras.Model, *, style: Style) -> Style:
 
 
 def _normalised(part: keras.Model) -> set[str]:
-    """Names of the blocks whose convolution is followed by a batch normalisation."""
+    """Names of the blocks whose convolution is followed by batch normalisation."""
     return {layer.name.removesuffix("_norm") for layer in part.layers if layer.name.endswith("_norm")}
 
 
 def _scale_and_shift(part: keras.Model, *, block: str) -> tuple[np.ndarray, np.ndarray]:
-    """What a block's normalisation does to each map at inference: scale * map + shift, float64 (maps)."""
+    """A block's normalisation at inference, as scale and shift per map, float64 (maps)."""
     layer = part.get_layer(f"{block}_norm")
     gamma, beta, mean, variance = (np.asarray(weight, dtype=np.float64) for weight in layer.get_weights())
     scale = gamma / np.sqrt(variance + layer.epsilon)
@@ -77,7 +77,7 @@ def _scale_and_shift(part: keras.Model, *, block: str) -> tuple[np.ndarray, np.n
 
 
 def _copy_weights(part: keras.Model, *, target: keras.Model) -> None:
-    """Copies a network's weights; normalisations that the target lacks go into the convolutions before them."""
+    """Copies a network's weights; normalisations that the target lacks are folded into the preceding convolutions."""
     folded = _normalised(part) - _normalised(target)
     for layer in target.layers:
         weights = part.get_layer(layer.name).get_weights() if layer.weights else []

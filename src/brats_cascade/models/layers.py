@@ -1,17 +1,17 @@
-"""What Keras lacks: maxout over maps, the wide output convolution in its fast form, and the bound on kernel weights."""
+"""Layers that Keras lacks: maxout over maps, the wide output convolution in its fast form, and a bound on kernel weights."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-VECTOR = 16  # float32 numbers in the widest register of a processor
+VECTOR = 16  # float32 values in the widest vector register
 Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class AbsoluteBound(keras.constraints.Constraint):
-    """Keeps every weight of a kernel within -bound..bound (paper section 3.2: bounded kernel weights; no number printed)."""
+    """Keeps every kernel weight within -bound..bound (paper section 3.2, which gives no number)."""
 
     def __init__(self, bound: float) -> None:
         if bound <= 0:
@@ -19,11 +19,11 @@ class AbsoluteBound(keras.constraints.Constraint):
         self.bound = bound
 
     def __call__(self, w: Any) -> Any:
-        """Any shape -> the same shape, clipped."""
+        """Clips an array of any shape."""
         return ops.clip(w, -self.bound, self.bound)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of `__init__`."""
+        """The arguments of `__init__`."""
         return {"bound": self.bound}
 
 
@@ -31,9 +31,9 @@ class AbsoluteBound(keras.constraints.Constraint):
 class Maxout(keras.layers.Layer):
     """Maximum over groups of maps (paper section 3, Fig. 1: each feature map is the maximum of K kernels' maps).
 
-    The channel axis holds the K pieces one after another: maps 0..n-1 of piece 1, then of piece 2, and so on.
+    The channel axis holds the K pieces one after another: maps 0..n-1 of piece 1, then those of piece 2, and so on.
 
-    `pieces` is K, the number of maps that compete for one output map, a divisor of the channels; 1 leaves the input as it is.
+    `pieces` is K, the number of maps per output map, and must divide the channels; 1 leaves the input unchanged.
     """
 
     def __init__(self, pieces: int = 2, **kwargs: Any) -> None:
@@ -51,8 +51,8 @@ class Maxout(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """(batch, rows, columns, K * maps) -> (batch, rows, columns, maps)."""
-        # Pairwise maxima of a split: the gradients are a selection and one concatenation. Slices cost three times as much
-        # on a CPU, and a reduction's gradient compares and counts ties.
+        # Pairwise maxima of a split have cheap gradients (a selection and one concatenation). Slices take three times as long
+        # on a CPU, and the gradient of a reduction has to compare values and count ties.
         first, *others = ops.split(inputs, self.pieces, axis=-1)
         for other in others:
             first = ops.maximum(first, other)
@@ -65,7 +65,7 @@ class Maxout(keras.layers.Layer):
         return (*input_shape[:-1], channels // self.pieces)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of `__init__`."""
+        """The arguments of `__init__`."""
         return {**super().get_config(), "pieces": self.pieces}
 
 
@@ -73,19 +73,20 @@ class Maxout(keras.layers.Layer):
 class WideOutput(keras.layers.Layer):
     """A valid convolution with a large square kernel and few output maps (paper section 3: 21x21 to the classes).
 
-    One direct convolution to 5 maps leaves most of a vector unit idle, and its kernel gradient on a CPU is a hundred times
-    slower than it need be. So the kernel's columns become maps: a size x 1 convolution to size * classes maps,
-    then one sum over shifted columns. Values and gradients are those of the direct convolution; the weight is stored as the one
+    A direct convolution to 5 maps leaves most of a vector unit idle, and on a CPU its kernel gradient is a hundred times slower
+    than necessary. Therefore the kernel's columns become maps: a size x 1 convolution to size * classes maps, followed by a sum
+    over shifted columns. Values and gradients equal those of the direct convolution; the weight is stored as the single
     (size, size, maps, classes) kernel that the paper describes.
 
     Args:
         classes: Number of output maps.
         size: Side of the kernel, pixels.
         spread: Standard deviation of the initial kernel. The layer sums size * size * maps inputs (98,784 in the paper),
-            so it must be small for the first loss to be near log(classes).
-        form: "columns" (the fast form), "relative" (the same for the scores less class 0's, which have the same softmax: class
-            0 needs no arithmetic), or "direct" (one convolution), for comparison and for devices where it wins.
-        kernel_initializer: Overrides `spread`, for the paper's own uniform start.
+            so it must be small for the first loss to be close to log(classes).
+        form: "columns" (the fast form), "relative" (fast, for scores minus those of class 0, which have the same softmax
+            and need no arithmetic for class 0), or "direct" (one convolution, for comparison and for devices on which it
+            is faster).
+        kernel_initializer: Overrides `spread`, for the paper's uniform initialisation.
         kernel_regularizer: As in Keras.
         kernel_constraint: As in Keras.
     """
@@ -118,7 +119,7 @@ class WideOutput(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        """Makes the kernel (size, size, maps, classes) and the bias (classes)."""
+        """Creates the kernel (size, size, maps, classes) and the bias (classes)."""
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.size, self.size, input_shape[-1], self.classes),
@@ -143,8 +144,8 @@ class WideOutput(keras.layers.Layer):
     def _by_columns(self, inputs: Any, *, kernel: Any) -> Any:
         _, _, maps, outputs = kernel.shape
         tall = ops.reshape(ops.transpose(kernel, (0, 2, 1, 3)), (self.size, 1, maps, self.size * outputs))
-        # Zeros up to whole vectors: a convolution to 84 maps takes longer than one to 96.
-        # (Not by `pad`: TensorFlow 2.21 takes it for padding of the image, and aborts.)
+        # Padded with zeros to whole vectors, because a convolution to 84 maps takes longer than one to 96.
+        # (`pad` is not used, because TensorFlow 2.21 mistakes it for padding of the image and aborts.)
         spare = -tall.shape[-1] % VECTOR
         if spare:
             tall = ops.concatenate([tall, ops.zeros((self.size, 1, maps, spare), dtype=tall.dtype)], axis=-1)
@@ -155,17 +156,17 @@ class WideOutput(keras.layers.Layer):
         return sum(part[:, :, shift : shift + columns] for shift, part in enumerate(parts))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Shape of a valid convolution."""
+        """The shape of a valid convolution's output."""
         batch, rows, columns, _ = input_shape
         shrunk = [None if side is None else side - self.size + 1 for side in (rows, columns)]
         return (batch, *shrunk, self.classes)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """The sums are float32 whatever the layer computes in."""
+        """The output is float32 in any precision."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of `__init__`."""
+        """The arguments of `__init__`."""
         return {
             **super().get_config(),
             "classes": self.classes,

@@ -1,4 +1,4 @@
-"""What a network was trained on, kept with it: enough to tell whether a case fits."""
+"""A record of a network's training data, kept with the network, to tell whether a case fits it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class SeenCase:
         patient: Its patient's name.
         release: Key of releases.RELEASES, or "list".
         set: "train" or "validation".
-        voxels: Digest of its raw voxels, whatever the format, compression and names of its files.
+        voxels: Digest of its raw voxels, independent of file format, compression and names.
     """
 
     case: str
@@ -33,13 +33,14 @@ class SeenCase:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The cohort that a network was trained and chosen on.
+    """The cohort that was used for training and for choosing weights and post-processing.
 
     Attributes:
         source: Name of the cohort's folder or listing.
-        spacing: "slice", "row", "column" -> lowest and highest distance between voxels over the cases, mm.
-        intensities: Modality -> "p01", "p50", "p99" of the brain's raw intensities -> lowest, median, highest over the cases.
-        cases: Every case of both sets.
+        spacing: "slice", "row", "column" -> minimum and maximum voxel spacing over the cases, mm.
+        intensities: Modality -> "p01", "p50", "p99" of the brain's raw intensities -> minimum, median, maximum over the
+            cases.
+        cases: All cases of both sets.
     """
 
     source: str
@@ -49,7 +50,7 @@ class TrainingData:
 
 
 def describe_training(sets: Mapping[str, Sequence[Mapping[str, Any]]], *, source: str) -> TrainingData:
-    """The record of "train" and "validation" -> the facts of their cases, as ingest stores them."""
+    """Builds the record; for "train" and "validation" it takes the facts of their cases, as ingest stores them."""
     facts = [row for name in SETS for row in sets[name]]
 
     def spread(column: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""The two-pathway network (paper section 3.1.1, Fig. 2), as blocks that the cascades reuse."""
+"""The two-pathway network (paper section 3.1.1, Fig. 2), built from blocks that the cascades also use."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,20 +10,20 @@ from brats_cascade.models.layers import AbsoluteBound, Maxout, WideOutput
 
 @dataclass(frozen=True)
 class Style:
-    """Everything about a network but its architecture.
+    """The settings of a network other than its architecture.
 
     Attributes:
         width: Share of the paper's 64 local and 160 global maps.
         maxout: K of the maxout.
         normalisation: After each maxout: "batch" normalisation, "dropout", or "none".
-        pooling: "max" (paper), or "conv": each max-pool is a ReLU convolution of that size (earlier work).
-        dropout: Rate, with normalisation "dropout".
-        l1: Weight of the kernels' absolute sum in the loss.
-        l2: Weight of the kernels' square sum in the loss.
-        kernel_bound: Largest absolute value of a kernel's weight, enforced after every step (paper section 3.2 bounds it,
-            prints no number); 0 leaves it out.
-        cnn1_output: What of CNN 1 joins a cascade's CNN 2: its "probabilities" (paper section 3.1.2), or "relu_batch", its
-            scores through a ReLU and batch normalisation (earlier work).
+        pooling: "max" (paper), or "conv": each max-pooling is a ReLU convolution of that size (earlier work).
+        dropout: Dropout rate for normalisation "dropout".
+        l1: Weight of the sum of the kernels' absolute values in the loss.
+        l2: Weight of the sum of the kernels' squares in the loss.
+        kernel_bound: Largest absolute value of a kernel weight, enforced after every step (paper section 3.2, which gives
+            no number); 0 means no bound.
+        cnn1_output: The output of CNN 1 that a cascade's CNN 2 uses: "probabilities" (paper section 3.1.2), or
+            "relu_batch", scores through a ReLU and batch normalisation (earlier work).
         start: "he", or "paper" for kernels from U(-0.005, 0.005).
         precision: "float32", or "bfloat16": layers compute in bfloat16, weights and outputs stay float32.
     """
@@ -42,11 +42,11 @@ class Style:
 
     @classmethod
     def of(cls, settings: Any) -> "Style":
-        """The part of a training's settings that a network is built by."""
+        """The settings of a training that determine the network."""
         return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
     def maps(self, count: int) -> int:
-        """So many maps at full width."""
+        """The number of maps for a number at full width."""
         return max(1, round(count * self.width))
 
     @property
@@ -55,8 +55,8 @@ class Style:
         return "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
 
     def kernel(self, *, start: Any = "he_normal") -> dict[str, Any]:
-        """What a layer with a kernel takes from the style; `start` is its initializer where the paper's uniform one is not."""
-        paper = keras.initializers.RandomUniform(-0.005, 0.005)  # takes its seed from the stream even if it is not used
+        """The arguments for a layer with a kernel; `start` is the initializer unless the style has the paper's uniform one."""
+        paper = keras.initializers.RandomUniform(-0.005, 0.005)  # draws its seed even if it is not used
         return {
             "kernel_initializer": paper if self.start == "paper" else start,
             "kernel_regularizer": keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None,
@@ -65,7 +65,7 @@ class Style:
         }
 
     def normalise(self, maps: Any, *, name: str) -> Any:
-        """Batch normalisation or dropout of whole maps, or neither."""
+        """Batch normalisation, dropout of whole maps, or neither."""
         if self.normalisation == "batch":
             return keras.layers.BatchNormalization(momentum=0.95, dtype=self.policy, name=f"{name}_norm")(maps)
         if self.normalisation == "dropout":
@@ -77,11 +77,10 @@ FULL = Style()
 
 
 def conv_block(inputs: Any, *, maps: int, size: int, style: Style, name: str, pool: int = 1, dilation: int = 1) -> Any:
-    """Convolution, maxout, normalisation, pooling: one block of a path, whose layers' names begin with `name`.
+    """One block of a path: convolution, maxout, normalisation, pooling; the names of its layers begin with `name`.
 
-    From a Keras tensor (batch, rows, columns, channels) to one of so many maps, each side smaller by dilation * (size - 1) +
-    pool - 1. `size` is the kernel's side, `pool` that of the pooling window, of stride 1; `dilation` is the distance of the
-    kernel's neighbouring weights, pixels.
+    The output has `maps` channels, and each side is smaller by dilation * (size - 1) + pool - 1. `size` is the kernel's side,
+    `pool` the side of the pooling window (stride 1), and `dilation` the distance between neighbouring kernel weights, pixels.
     """
     convolution = keras.layers.Conv2D
     x = convolution(maps * style.maxout, size, dilation_rate=dilation, name=f"{name}_conv", **style.kernel())(inputs)
@@ -96,8 +95,8 @@ def conv_block(inputs: Any, *, maps: int, size: int, style: Style, name: str, po
 def two_path_features(inputs: Any, *, style: Style, after_first_local: Any = None, before_output: Any = None) -> Any:
     """Both paths and their concatenation: 33x33 -> 21x21 with 224 maps at full width.
 
-    From a Keras tensor (batch, rows, columns, channels) to (batch, rows - 12, columns - 12, maps). Maps of CNN 1 join the local
-    path after its first block (LocalCascadeCNN), or the concatenation before the output (MFCascadeCNN).
+    It maps a Keras tensor (batch, rows, columns, channels) to (batch, rows - 12, columns - 12, maps). CNN 1's maps join the
+    local path after its first block (LocalCascadeCNN), or the concatenation before the output (MFCascadeCNN).
     """
     join = keras.layers.Concatenate
     local = conv_block(inputs, maps=style.maps(64), size=7, pool=4, style=style, name="local1")
@@ -110,9 +109,9 @@ def two_path_features(inputs: Any, *, style: Style, after_first_local: Any = Non
 
 
 def classify(features: Any, *, classes: int, style: Style, size: int = 21, spread: float = 0.0005) -> Any:
-    """The output layer: convolution to the classes, 21x21 in the paper's networks, and a softmax over them.
+    """The output layer: a convolution to the classes (21x21 in the paper's networks) and a softmax over them.
 
-    From a Keras tensor (batch, rows, columns, maps) to float32 probabilities (batch, rows - size + 1, columns - size + 1,
+    It maps a Keras tensor (batch, rows, columns, maps) to float32 probabilities (batch, rows - size + 1, columns - size + 1,
     classes); `spread` is the standard deviation of the initial kernel.
     """
     scores = WideOutput(classes, size=size, spread=spread, name="output", **style.kernel(start=None))(features)
@@ -120,9 +119,9 @@ def classify(features: Any, *, classes: int, style: Style, size: int = 21, sprea
 
 
 def build_two_path(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
-    """TwoPathCNN (paper Fig. 2): 33x33 pixels of image per output pixel.
+    """TwoPathCNN (paper Fig. 2): 33x33 image pixels per output pixel.
 
-    From (batch, rows, columns, modalities) to probabilities (batch, rows - 32, columns - 32, classes).
+    It maps (batch, rows, columns, modalities) to probabilities (batch, rows - 32, columns - 32, classes).
     """
     image = keras.Input((None, None, modalities), name="image")
     features = two_path_features(image, style=style)

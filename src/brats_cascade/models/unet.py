@@ -1,13 +1,13 @@
-"""A plain 2-D U-Net: today's usual choice, as a yardstick for the paper's networks.
+"""A plain 2-D U-Net, the usual choice today, as a baseline for the paper's networks.
 
-Not of the paper. The usual form: two 3x3 convolutions a level, 2x2 max-pooling and transposed convolutions, maps doubled
-from level to level, four poolings. Two layers of its own let it take windows of any side: round up first, cut back at the end.
-It is trained, scored and used by the same code as the others, so it keeps their
-contract: a window in, the outputs of all but a halo out.
+It is not in the paper. It has the usual form: two 3x3 convolutions per level, four 2x2 max-poolings, transposed
+convolutions, and twice as many maps on each level as on the one above. Two extra layers, which pad the input and crop the
+output, let it take windows of any size. Like the other networks it maps a window to the outputs of all pixels except a halo,
+so the same code trains, scores and uses it.
 
-Its convolutions pad with zeros, and its pixels depend on where the window begins: dense inference and single windows do
-not give exactly the same numbers, as they do with the paper's valid convolutions. The halo of 32 pixels, of which nothing
-is put out, keeps the zeros' influence small there; a pixel still sees further than that.
+Its convolutions pad with zeros, and its pixels depend on where the window begins, so dense inference and single windows do
+not give exactly the same numbers, unlike the paper's valid convolutions. The halo of 32 pixels, which is cropped from the
+output, keeps the influence of the zeros small; the field of view is larger than the halo.
 """
 
 from typing import Any
@@ -20,12 +20,12 @@ from brats_cascade.models.layers import Shape
 from brats_cascade.models.two_path import FULL, Style
 
 POOLINGS = 4
-MAPS = 16  # of the first level at full width; 1.94 M parameters in all
+MAPS = 16  # maps of the first level at full width; 1.94 M parameters in all
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class RoundUp(keras.layers.Layer):
-    """Zeros below and to the right, so that both sides become multiples of a number; zero is what air is."""
+    """Pads below and to the right with zeros, the value of air, so that both sides are multiples of a number."""
 
     def __init__(self, multiple: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,18 +39,18 @@ class RoundUp(keras.layers.Layer):
         return ops.pad(inputs, ((0, 0), (0, -rows % self.multiple), (0, -columns % self.multiple), (0, 0)))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Shape with the sides rounded up, where they are known."""
+        """The sides are rounded up, if they are known."""
         batch, *sides, maps = input_shape
         return (batch, *(None if side is None else side + -side % self.multiple for side in sides), maps)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of `__init__`."""
+        """The arguments of `__init__`."""
         return {**super().get_config(), "multiple": self.multiple}
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class CropHalo(keras.layers.Layer):
-    """Cuts maps on a rounded-up window back to the window, less a halo of so many pixels on every side."""
+    """Crops maps of a padded window to the original window, minus a halo of the given width on every side."""
 
     def __init__(self, halo: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -64,20 +64,21 @@ class CropHalo(keras.layers.Layer):
         return inputs[:, self.halo : rows - self.halo, self.halo : columns - self.halo]
 
     def compute_output_shape(self, inputs_shape: Shape, window_shape: Shape) -> Shape:
-        """Shape of the window less the halo, with the maps' channels."""
+        """The window's shape minus the halo, with the maps' channels."""
         sides = [None if side is None else side - 2 * self.halo for side in window_shape[1:3]]
         return (inputs_shape[0], *sides, inputs_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of `__init__`."""
+        """The arguments of `__init__`."""
         return {**super().get_config(), "halo": self.halo}
 
 
 def build_unet(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
-    """U-Net: each side smaller by 64 pixels, whatever the side.
+    """U-Net: each side of the output is 64 pixels smaller than that of the input.
 
-    From (batch, rows, columns, modalities) to probabilities (batch, rows - 64, columns - 64, classes). The style's `width` is a
-    share of the 16, 32, 64, 128 and 256 maps; `maxout` and `pooling` do nothing here.
+    It maps (batch, rows, columns, modalities) to probabilities (batch, rows - 64, columns - 64, classes). The style's
+    `width` is
+    a share of the 16, 32, 64, 128 and 256 maps; `maxout` and `pooling` have no effect.
     """
     maps = [style.maps(MAPS * 2**level) for level in range(POOLINGS + 1)]
     image = keras.Input((None, None, modalities), name="image")
@@ -99,7 +100,7 @@ def build_unet(*, modalities: int = 4, classes: int = 5, style: Style = FULL) ->
 
 
 def _two_convolutions(x: Any, *, maps: int, style: Style, name: str) -> Any:
-    """Twice: 3x3 convolution, normalisation, ReLU; sides stay."""
+    """Two times 3x3 convolution, normalisation and ReLU; the sides do not change."""
     for step in ("a", "b"):
         x = keras.layers.Conv2D(maps, 3, padding="same", name=f"{name}{step}_conv", **style.kernel())(x)
         if style.normalisation == "batch":

@@ -1,1 +1,1 @@
-"""Training: samplers over the patch sets, class weights, losses, phases, checkpoints."""
+"""Training: samplers for the patch sets, class weights, losses, phases, checkpoints."""

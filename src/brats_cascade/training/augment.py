@@ -1,7 +1,8 @@
-"""Random changes of a training window: of intensities here; flips and warps are made where windows are cut.
+"""Random changes to the intensities of a training window. Flips and warps are applied where windows are cut.
 
-Tones are changes as between scanners: a bend of each modality's scale (gamma), and a smooth bias field. Standardised
-intensities have mean 0 and standard deviation 1 over the brain. A bend keeps both for normally distributed ones.
+Tones imitate differences between scanners: a nonlinear change of each modality's intensity scale (gamma), and a smooth bias
+field. Standardised intensities have mean 0 and standard deviation 1 over the brain; a bend preserves both if they are
+normally distributed.
 """
 
 from dataclasses import dataclass, field
@@ -12,21 +13,21 @@ from brats_cascade.data.grid import SLABS
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.warp import Warp, draw_warp
 
-BEND, BIAS = 0.1, 0.05  # standard deviations at strength 1: of the exponent; of each wave of the relative bias
-WAVES, LENGTHS = 2, (150.0, 300.0)  # of the bias field; wavelengths, mm
-ZERO = -3.0  # intensity 0 of the scan, about so many standard deviations below the brain's mean
+BEND, BIAS = 0.1, 0.05  # standard deviations at strength 1: exponent; each wave of the relative bias
+WAVES, LENGTHS = 2, (150.0, 300.0)  # waves of the bias field; wavelengths, mm
+ZERO = -3.0  # the scan's intensity 0 is about this many standard deviations below the brain's mean
 
 
 @dataclass(frozen=True)
 class Tones:
-    """What is drawn for one window.
+    """The random gamma and bias field of one window.
 
     Attributes:
         bends: (modalities); none is 0.
         frequencies: (modalities, waves, 2), radians per pixel.
         phases: (modalities, waves).
-        amplitudes: (modalities, waves), shares of the intensity.
-        known: The bias of windows of the sides that were asked for: slices of one window share theirs.
+        amplitudes: (modalities, waves), relative to the intensity.
+        known: Cache of bias fields by window size; the slices of one window share theirs.
     """
 
     bends: np.ndarray
@@ -36,7 +37,7 @@ class Tones:
     known: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def change(self, values: np.ndarray) -> np.ndarray:
-        """The changed intensities of a window, float32 (rows, columns, modalities), as if all of it were brain."""
+        """The changed intensities of a window, float32 (rows, columns, modalities), without regard to the brain mask."""
         bends = self.bends
         spread = np.sign(bends) * np.sqrt(np.exp(bends**2) * np.expm1(bends**2))
         bent = (np.expm1(bends * values) - np.expm1(bends**2 / 2)) / spread
@@ -50,7 +51,7 @@ class Tones:
 
 
 def draw_tones(rng: np.random.Generator, *, modalities: int, strength: float, pixel: tuple[float, float]) -> Tones:
-    """Draws the changes of one window, for a share of the standard deviations above; `pixel` is its height and width, mm."""
+    """Draws the changes of one window; `strength` scales the standard deviations, `pixel` is a pixel's height and width, mm."""
     bends = strength * BEND * rng.normal(size=modalities)
     direction = rng.uniform(0, 2 * np.pi, (modalities, WAVES))
     length = rng.uniform(*LENGTHS, (modalities, WAVES, 1))
@@ -62,14 +63,14 @@ def draw_tones(rng: np.random.Generator, *, modalities: int, strength: float, pi
 
 @dataclass(frozen=True)
 class Variation:
-    """What is drawn for one window.
+    """The random changes of one window.
 
     Attributes:
-        shift: Added to each modality, float32 (modalities), or None for no change of intensities.
-        scale: Log of the factor of each modality, likewise.
-        flipped: Left and right exchanged.
+        shift: Added to each modality, float32 (modalities); None leaves the intensities unchanged.
+        scale: Log of each modality's factor, likewise.
+        flipped: Whether left and right are exchanged.
         warp: Rotation, scaling and bending, or None.
-        tones: Bends of the intensities and bias fields, or None.
+        tones: Gamma and bias fields, or None.
     """
 
     shift: np.ndarray | None
@@ -88,10 +89,10 @@ def draw_variation(
     centre: tuple[float, float],
     pixel: tuple[float, float],
 ) -> Variation:
-    """Draws the changes of one window; nothing is drawn for those that are off.
+    """Draws the changes of one window; changes that are off draw nothing.
 
-    A `flip` has a probability of one half. A warp leaves the centre (row, column) where it is. `pixel` is a pixel's height and
-    width, mm.
+    A `flip` has probability one half. A warp leaves the centre (row, column) in place. `pixel` is a pixel's height and width,
+    mm.
     """
     shift = scale = warp = tones = None
     if settings.intensity:
@@ -105,7 +106,7 @@ def draw_variation(
 
 
 def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
-    """Changes each modality of a float32 image (rows, columns, modalities) inside the brain; zero in all of them stays zero."""
+    """Changes a float32 image (rows, columns, modalities) inside the brain; pixels with zero in all modalities stay zero."""
     inside = np.any(image != 0, axis=-1, keepdims=True)
     if variation.tones is not None:
         image = np.where(inside, variation.tones.change(image), np.float32(0))
@@ -115,10 +116,10 @@ def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
 
 
 def vary_slabs(image: np.ndarray, *, variation: Variation) -> np.ndarray:
-    """What `coarse_slabs` gives for a case whose intensities are varied: a shift acts on a cell's share of brain.
+    """Applies intensity changes to the output of `coarse_slabs`; a shift is weighted by a cell's share of brain.
 
-    Tones bend the mean of a cell's brain, which is close to the mean of the bent intensities. The image is float32 (rows,
-    columns, 5 * (modalities + 1)), the last channel of each slab the brain's share.
+    Tones act on a cell's mean over the brain, which is close to the mean of the changed intensities. The image is float32
+    (rows, columns, 5 * (modalities + 1)); the last channel of each slab is the share of brain.
     """
     modalities = image.shape[-1] // (2 * SLABS + 1) - 1
     slabs = image.reshape(*image.shape[:2], -1, modalities + 1)

@@ -1,4 +1,4 @@
-"""A moving average of the weights, which is validated and kept instead of the weights of the last step."""
+"""A moving average of the weights, which is validated and kept instead of the last step's weights."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ import numpy as np
 
 from brats_cascade.training.checkpoint import assign_values, values_of
 
-EVERY = 10  # steps from one update to the next: on a GPU, fetching all values takes longer than a step
+EVERY = 10  # steps between updates, because on a GPU fetching all values takes longer than a step
 
 
 class Average:
     """An exponential moving average of all floating-point variables of a network.
 
-    Batch normalisation's moving statistics are averaged as well: those of the last steps belong to the weights of the last
-    steps, not to averaged ones, which Keras's own averaging (`use_ema` of an optimiser) would combine them with. The average
-    starts with the first step's values and has a shorter memory at first, so that it does not hold on to the random start. One
-    step leaves `decay` of it, and EVERY steps leave its power; 0 is for no averaging.
+    The moving statistics of batch normalisation are averaged as well, because the last steps' statistics do not fit averaged
+    weights. Keras's own averaging (`use_ema` of an optimiser) does not average them. The average starts with the first step's
+    values, and its memory is shorter at first, so that the random initialisation fades quickly. One step decays it by `decay`,
+    an update after EVERY steps by the corresponding power; 0 disables averaging.
 
     Attributes:
         values: The averages, one array per variable; empty before the first step or without averaging.
@@ -29,7 +29,7 @@ class Average:
         self.values: list[np.ndarray] = []
 
     def update(self, step: int) -> None:
-        """Takes the network's values after every tenth step (counted from 0 in every phase) into the average."""
+        """Adds the network's values to the average after every tenth step (counted from 0 in every phase)."""
         if not self._decay or step % EVERY:
             return
         found = values_of(self._variables)
@@ -42,7 +42,7 @@ class Average:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside the block the network has the averages, if there are any; afterwards its own values."""
+        """Inside the block the network has the averaged values, if there are any; afterwards its own."""
         variables = self._variables if self.values else []
         own = values_of(variables)
         assign_values(variables, self.values)

@@ -1,4 +1,4 @@
-"""What the training loop is given: cases, batches, samplers, and batches made ahead in a thread."""
+"""The training loop's input: cases, batches, samplers, and batches prepared in a thread."""
 
 import functools
 import hashlib
@@ -22,12 +22,12 @@ class TrainingCase:
         image: float32 (slices, rows, columns, modalities), zero outside the brain.
         brain: bool (slices, rows, columns).
         labels: Canonical labels, uint8 (slices, rows, columns).
-        maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes), a margin of 16 pixels a side, or None. In a
-            coarse cascade (slabs, rows, columns, classes), of cells of 4 mm.
-        mirrors: Whether a flip of the columns exchanges left and right; where it does not, windows are never flipped.
-        patient: Whose case it is; "" where each case is a patient of its own.
+        maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes) with a margin of 16 pixels on each side, or
+            None. In a coarse cascade (slabs, rows, columns, classes), for cells of 4 mm.
+        mirrors: Whether reversing the columns exchanges left and right; if not, windows are never flipped.
+        patient: The case's patient; "" if each case is a patient of its own.
         group: Release and grade, over which inner folds spread the patients evenly.
-        spacing: Of the voxels (slice, row, column), mm.
+        spacing: Voxel spacing (slice, row, column), mm.
     """
 
     name: str
@@ -42,7 +42,7 @@ class TrainingCase:
 
     @functools.cached_property
     def digest(self) -> str:
-        """A hash of the voxels, brain and labels; reads them all, once."""
+        """A hash of voxels, brain and labels; reads all of them once."""
         digest = hashlib.sha256(repr(self.spacing).encode())
         for array in (self.image, self.brain, self.labels):
             digest.update(f"{array.dtype} {array.shape}".encode())
@@ -51,7 +51,7 @@ class TrainingCase:
 
     @functools.cached_property
     def on_coarse_grid(self) -> "TrainingCase":
-        """The case as CNN 1 of the coarse cascade sees it: slabs as image, and of each cell the label in its middle."""
+        """The case as the coarse cascade's CNN 1 sees it: slabs as image, and the label at the centre of each cell."""
         grid = Grid.of(self.spacing)
         image = coarse_slabs(self.image, brain=self.brain, grid=grid)
         brain, labels = (block_centres(np.asarray(part), steps=grid.coarse) for part in (self.brain, self.labels))
@@ -60,7 +60,7 @@ class TrainingCase:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a network is trained on.
+    """The data of a training.
 
     Attributes:
         train: The training cases.
@@ -77,12 +77,12 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step gets; the same for tiles and for patches, which are tiles of one pixel.
+    """The input of one training step. Patches are tiles of one pixel.
 
     Attributes:
         inputs: [image windows] or [image windows, CNN 1 windows], float32 (windows, rows, columns, channels).
         targets: Class numbers (windows, rows, columns), uint8.
-        weights: Of every pixel in the loss (windows, rows, columns), float32.
+        weights: Weight of every pixel in the loss (windows, rows, columns), float32.
     """
 
     inputs: list[np.ndarray]
@@ -91,25 +91,25 @@ class Batch:
 
     @property
     def given(self) -> Any:
-        """The inputs as Keras takes them: a list only where there are several."""
+        """The inputs in Keras's form: a list only if there are several."""
         return self.inputs if len(self.inputs) > 1 else self.inputs[0]
 
 
 class Sampler(Protocol):
-    """Where batches come from; several threads may ask at once.
+    """A source of batches, safe to call from several threads.
 
-    Batch `step` is a function of the step alone, so training can resume anywhere.
+    Batch `step` depends on the step alone, so training can resume anywhere.
     """
 
     def batch(self, step: int) -> Batch:
-        """The batch of one step."""
+        """The batch for a step."""
 
     def label_masses(self) -> np.ndarray:
-        """Share of the loss's weight on each class, float64 (classes), each at least 1e-6."""
+        """Each class's share of the total weight in the loss, float64 (classes), each at least 1e-6."""
 
 
 def prefetch(sampler: Sampler, *, first: int, last: int, threads: int = 1) -> Iterator[tuple[int, Batch]]:
-    """Yields (step, batch) for first <= step < last; each thread keeps three batches ready while the network computes."""
+    """Yields (step, batch) for first <= step < last. Each thread prepares three batches ahead while the network computes."""
     steps, ahead = range(first, last), 3 * threads
     with ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(sampler.batch, step) for step in steps[:ahead]]

@@ -1,4 +1,4 @@
-"""Where a training stands, and checkpoints: all that a killed one needs to go on, in one file that is whole or not there."""
+"""The state of a training, and checkpoints: everything needed to resume it, in one file that is written atomically."""
 
 import json
 import logging
@@ -21,19 +21,19 @@ Groups = Mapping[str, Sequence[np.ndarray]]
 
 @dataclass
 class Progress:
-    """Where a training stands; plain values only.
+    """The state of a training, in plain values.
 
     Attributes:
-        phase: Number of the phase that is being trained.
-        step: Steps done in it; the next batch is this one.
-        before: Steps done in the phases before.
+        phase: Number of the current phase.
+        step: Steps done in this phase, which is also the number of the next batch.
+        before: Steps done in earlier phases.
         pixels: Labelled pixels seen.
-        seconds: Time spent, also before a kill.
+        seconds: Time spent, including before interruptions.
         best: Best validation score of this phase so far, -1 before the first.
-        stale: Validation rounds since then.
-        ended: This phase was ended early.
+        stale: Validation rounds since the best one.
+        ended: Whether this phase was stopped early.
         loss_sum: Sum of the losses since the last validation round.
-        losses: Their number.
+        losses: Number of these losses.
         history: One row per validation round.
     """
 
@@ -50,7 +50,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def begin(self, phase: int) -> None:
-        """Goes on to the next phase."""
+        """Starts the next phase."""
         self.before += self.step
         self.phase, self.step, self.best, self.stale, self.ended = phase, 0, -1.0, 0, False
         self.loss_sum, self.losses = 0.0, 0
@@ -58,9 +58,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds: where the training stood, what stands for everything that decides its outcome, and arrays.
+    """The content of a checkpoint: the state, a fingerprint of everything that decides the outcome, and arrays.
 
-    These are in the order that they were given in: "last" (weights and optimiser), "best", "average".
+    The arrays are "last" (weights and optimiser), "best" and "average", in their original order.
     """
 
     progress: Progress
@@ -69,9 +69,9 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint (.npz): after a kill or on a full disk the earlier file is still there, whole.
+    """Writes a checkpoint (.npz) atomically: after a kill or on a full disk the previous one is intact.
 
-    A full disk costs one line and not the training.
+    A full disk causes a warning and does not stop the training.
     """
     groups, state = checkpoint.groups, {**asdict(checkpoint.progress), "fingerprint": checkpoint.fingerprint}
     arrays = {f"{name}/{index}": array for name, group in groups.items() for index, array in enumerate(group)}
@@ -88,14 +88,14 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
-    """Reads a checkpoint whole; None where there is none, or (with a line in the log) where it is damaged."""
+    """Reads a checkpoint; None if there is none, or if it is damaged (which is logged)."""
     if not path.is_file():
         return None
     try:
         with path.open("rb") as file, np.load(file) as stored:
             state = json.loads(str(stored["state"]))
             groups: dict[str, list[np.ndarray]] = {}
-            for key in stored.files:  # in the order they were written
+            for key in stored.files:  # in the order of writing
                 name, _, index = key.partition("/")
                 if index:
                     groups.setdefault(name, []).append(stored[key])
@@ -111,6 +111,6 @@ def values_of(variables: Sequence[Any]) -> list[np.ndarray]:
 
 
 def assign_values(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    """Puts values back into the same variables in the same order; their numbers must agree."""
+    """Assigns values to variables in the same order; the numbers of both must agree."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -12,8 +12,9 @@ from brats_cascade.training.batches import TrainingCase
 def balanced_weights(counts: np.ndarray, *, power: float = 1.0) -> np.ndarray:
     """Balanced class weights n / (k * n_class) over the classes that occur, as scikit-learn's "balanced".
 
-    From the pixels of each class, (..., classes), to float64 of the same shape, NaN where a class does not occur; leading axes
-    are independent sets, such as slices. The weights are raised to `power`: 0 gives 1 for every class that occurs.
+    Maps the pixel counts of the classes, (..., classes), to float64 of the same shape, NaN where a class does not
+    occur. Leading
+    axes are independent sets, such as slices. The weights are raised to `power`; 0 gives 1 for every class that occurs.
     """
     counts = np.asarray(counts, dtype=np.float64)
     present = counts > 0
@@ -25,17 +26,17 @@ def balanced_weights(counts: np.ndarray, *, power: float = 1.0) -> np.ndarray:
 
 
 def slice_counts(labels: np.ndarray, *, inside: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """Counts the pixels inside of each class (given by its label) in each slice, int64 (slices, classes).
+    """Counts the pixels of each class (given by its label) in each slice, int64 (slices, classes).
 
-    `labels` and `inside`, which says what pixels count (the brain), are (slices, rows, columns).
+    Only pixels where `inside` is true count (the brain). `labels` and `inside` are (slices, rows, columns).
     """
     return np.stack([np.count_nonzero((labels == label) & inside, axis=(1, 2)) for label in classes], axis=-1)
 
 
 def weight_table(counts: np.ndarray, *, scheme: str, power: float = 1.0) -> np.ndarray:
-    """Weight of each class in each slice, from the pixels of each: float64 (slices, classes), NaN where a class does not occur.
+    """The weight of each class in each slice, given the pixel counts: float64 (slices, classes), NaN for absent classes.
 
-    The scheme is "slice": balanced within each slice; "cohort": balanced over all slices together; or "none": 1.
+    The scheme is "slice" (balanced within each slice), "cohort" (balanced over all slices together) or "none" (1).
     """
     present = np.asarray(counts) > 0
     if scheme == "slice":
@@ -51,10 +52,10 @@ def weight_table(counts: np.ndarray, *, scheme: str, power: float = 1.0) -> np.n
 def case_weights(
     cases: Sequence[TrainingCase], *, classes: Sequence[int], scheme: str, power: float
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-    """Class weights of every slice of every training case; `classes` are canonical labels.
+    """The class weights of every slice of every training case; `classes` are canonical labels.
 
     Returns:
-        Case -> (slices, classes) weights, and the same as a table: case, slice, weight_LABEL for each class.
+        Case -> (slices, classes) weights; and the same as a table: case, slice, weight_LABEL for each class.
     """
     lookup, numbers = class_lookup(classes), range(len(classes))
     counts = [slice_counts(lookup[case.labels], inside=case.brain, classes=numbers) for case in cases]

@@ -1,4 +1,4 @@
-"""The class maps of a frozen CNN 1, computed once per slice and kept on disk while CNN 2 trains."""
+"""Computes the class maps of a frozen CNN 1 once per slice, and keeps them on disk while CNN 2 trains."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,10 @@ LIMIT = 20 * 2**30  # bytes; the maps of one case of 155 slices take up to 115 M
 
 @contextlib.contextmanager
 def with_maps(cascade: Experiment, *, cnn2: keras.Model, folder: Path) -> Iterator[TrainingData]:
-    """The data of a cascade with CNN 1's maps of every case, computed by CNN 1 in its folded form where that is possible.
+    """A cascade's data with CNN 1's maps for every case, computed with the folded CNN 1 if possible.
 
-    The kept CNN 1 makes those of the validation cases, and of the training cases that no inner one makes. They stay on disk,
-    in `folder` as `stored_maps` has it, as long as the block lasts.
+    The final CNN 1 makes the maps of the validation cases, and of the training cases that no inner CNN 1 covers. The maps stay
+    on disk in `folder` during the block, as in `stored_maps`.
     """
     data, cnn1, precision = cascade.data, cascade.cnn1, cascade.settings.precision
     assert cnn1 is not None
@@ -54,15 +54,15 @@ def with_maps(cascade: Experiment, *, cnn2: keras.Model, folder: Path) -> Iterat
 def stored_maps(
     network: keras.Model, *, cases: Sequence[TrainingCase], folder: Path, limit: int = LIMIT
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Computes and stores CNN 1's maps for whole cases; what is there already is kept.
+    """Computes and stores CNN 1's maps of whole cases; existing maps are reused.
 
-    The network is a trained CNN 1, up to its probabilities or its scores (`cnn1_map_model`). The files, one per case, go into a
-    folder of its own in the given one. They stay after the block for other trainings, until the maps of all networks exceed the
-    limit in bytes; within it nobody deletes them.
+    The network is a trained CNN 1 up to its probabilities or its scores (`cnn1_map_model`). Its files, one per case, are in a
+    subfolder of their own. After the block they remain for other trainings until the maps of all networks exceed the limit in
+    bytes; during the block nobody deletes them.
 
     Yields:
-        Case -> memory-mapped float16 (slices, rows + 32, columns + 32, classes): a margin of 16 pixels around the slice, as
-        much as any CNN 2 needs around a pixel of it. Of a coarse cascade's CNN 1 (slabs, rows, columns, classes), of cells.
+        Case -> memory-mapped float16 (slices, rows + 32, columns + 32, classes), with a margin of 16 pixels around the
+        slice, which is what CNN 2 needs. For a coarse cascade (slabs, rows, columns, classes), for cells.
 
     Raises:
         UserError: A file cannot be written.
@@ -74,7 +74,7 @@ def stored_maps(
 
 
 def _maps_of(case: TrainingCase, *, network: keras.Model, folder: Path) -> np.ndarray:
-    """One case's maps, memory-mapped; computed where the file is not there."""
+    """The maps of one case, memory-mapped; computed if the file does not exist."""
     path = folder / f"{case.name}-{case.digest[:16]}.npy"
     if path.is_file():
         return np.load(path, mmap_mode="r")
@@ -84,7 +84,7 @@ def _maps_of(case: TrainingCase, *, network: keras.Model, folder: Path) -> np.nd
     else:
         maps = predict_around(network, image=image, brain=brain, geometry=GEOMETRY["two_path"], margin=CNN2.before)
     try:
-        with written_whole(path) as draft:  # another process may be at the same case
+        with written_whole(path) as draft:  # another process may compute the same case
             np.save(draft, maps.astype(np.float16))
     except OSError as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What CNN 1 of the coarse cascade is trained on: cases and patch sets on the 4 mm grid; and how CNN 2's windows lie."""
+"""The training data of the coarse cascade's CNN 1 (cases and patch sets on the 4 mm grid), and the geometry of CNN 2."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from brats_cascade.training.batches import TrainingCase, TrainingData
 
 
 def on_coarse_grid(data: TrainingData) -> TrainingData:
-    """The same cases on their 4 mm grids: slabs as images, of each cell the label in its middle, centres as their cells."""
+    """The same cases on their 4 mm grids: slabs as images, the label at the centre of each cell, and patch centres as cells."""
     steps, axes, sets = {case.name: Grid.of(case.spacing).coarse for case in data.train}, ["slice", "row", "column"], {}
     for name, table in data.patch_sets.items():
         cells = table[axes].to_numpy() // np.array([steps[case] for case in table["case"]])
@@ -25,15 +25,15 @@ def on_coarse_grid(data: TrainingData) -> TrainingData:
 
 
 def cnn1_tiles(settings: TrainParams) -> TrainParams:
-    """The same settings with CNN 1's tiles: half as many cells of 4 mm as CNN 2 has pixels, so that they show more."""
+    """The same settings with CNN 1's tile size: half as many 4 mm cells as CNN 2 has pixels, so that tiles cover more."""
     return settings.model_copy(update={"tile": max(8, round_up(settings.tile // 2, multiple=2))})
 
 
 def cnn2_geometry(cases: Sequence[TrainingCase]) -> Geometry:
-    """Where CNN 2 looks, on the 2 mm grid that all cases have.
+    """CNN 2's field of view on the 2 mm grid, which must be the same for all cases.
 
     Raises:
-        UserError: They have different ones.
+        UserError: The cases have different grids.
     """
     found = {Grid.of(case.spacing).fine: case for case in cases}
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""How the weights move: optimiser, learning-rate schedule, momentum ramp."""
+"""How weights are updated: optimiser, learning-rate schedule, momentum ramp."""
 
 import math
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from brats_cascade.training.optimizers import RampSGD, RateShareAdam
 
 @dataclass(frozen=True)
 class Descent:
-    """How the weights move during one phase (docs/params.md explains the settings).
+    """How weights are updated in one phase (docs/params.md explains the settings).
 
-    Phase 2 has a rate of its own: its output layer alone sums 98,784 inputs, and a rate that suits all layers together shakes
-    it. So has the 21x21 output kernel: with Adam each of its weights moves by about the rate, so that a score could move by
-    tens in one step.
+    Phase 2 has its own learning rate: its output layer sums 98,784 inputs, and a rate that suits all layers together makes it
+    unstable. The 21x21 output kernel has its own rate for the same reason: with Adam each weight moves by about the rate, so
+    a score could change by tens in one step.
     """
 
     settings: TrainParams
@@ -23,11 +23,11 @@ class Descent:
 
     @property
     def first_rate(self) -> float:
-        """The learning rate at the phase's start, before any warm-up."""
+        """The learning rate at the start of the phase, before any warm-up."""
         return self.settings.learning_rate * (self.settings.phase2_rate if self.phase == 2 else 1.0)
 
     def build(self, weights: Iterable[Any], *, wide: Iterable[Any] = ()) -> RateShareAdam | RampSGD:
-        """A new optimiser of these weights; the `wide` ones among them move at `output_rate`."""
+        """A new optimiser for these weights; the `wide` weights among them move at `output_rate`."""
         own, limit = self.settings, self.settings.clip_norm or None
         made: RateShareAdam | RampSGD
         if own.optimizer == "adam":
@@ -39,25 +39,25 @@ class Descent:
         return made
 
     def rate(self, step: int, *, steps: int) -> float:
-        """Learning rate of a step of a phase: `final_rate` is the last one's share of the first one's."""
+        """The learning rate at a step of a phase; `final_rate` is the last rate relative to the first."""
         own, share = self.settings, step / max(1, steps - 1)
         if own.schedule == "cosine":
             factor = own.final_rate + (1 - own.final_rate) * 0.5 * (1 + math.cos(math.pi * share))
         elif own.schedule == "linear":
             factor = 1 + (own.final_rate - 1) * share
-        elif own.schedule == "exponential":  # the same factor each step: the paper's, taken over the whole phase
+        elif own.schedule == "exponential":  # the paper's decay, spread over the whole phase
             factor = own.final_rate**share
         else:
             factor = 1.0
         return self.first_rate * factor * min(1.0, (step + 1) / max(1.0, own.warmup * steps))
 
     def momentum(self, step: int, *, steps: int) -> float:
-        """Momentum of a step of a phase, rising linearly (the paper's ramp is 0.5 to 0.9, its shape is not stated)."""
+        """The momentum at a step of a phase, rising linearly (the paper states 0.5 to 0.9, but not the shape)."""
         first = self.settings.momentum_start
         return first + (self.settings.momentum - first) * (step / max(1, steps - 1))
 
     def set_step(self, optimizer: RateShareAdam | RampSGD, *, step: int, steps: int) -> None:
-        """Sets an optimiser that `build` made to a step's rate and momentum."""
+        """Sets an optimiser made by `build` to a step's rate and momentum."""
         optimizer.learning_rate = self.rate(step, steps=steps)
         if isinstance(optimizer, RampSGD):
             optimizer.momentum = self.momentum(step, steps=steps)

@@ -1,4 +1,4 @@
-"""What computes: one device, several devices of one host, or several hosts, data-parallel (docs/distributed.md)."""
+"""Data-parallel training on one device, all devices of one host, or several hosts (docs/distributed.md)."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ from brats_cascade.training.batches import Batch
 
 
 class Devices:
-    """One device.
+    """A single device.
 
     Attributes:
-        reduction: Of the loss over pixels.
-        writes: This process writes checkpoints and results; only one of several workers does.
+        reduction: How the loss is reduced over pixels.
+        writes: Whether this process writes checkpoints and results; only one of several workers does.
     """
 
     reduction = "mean_with_sample_weight"
@@ -25,11 +25,11 @@ class Devices:
         self.writes = writes
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Where networks and optimisers are made."""
+        """The context in which networks and optimisers are created."""
         return contextlib.nullcontext()
 
     def stepper(self, trainer: Any) -> Callable[[Batch], float]:
-        """A function that makes one step of descent and gives the loss of its batch."""
+        """A function that makes one optimiser step and returns the loss of its batch."""
 
         def step(batch: Batch) -> float:
             targets, weights = batch.targets[..., None], batch.weights
@@ -42,10 +42,10 @@ ONE_DEVICE = Devices()
 
 
 class Sharded(Devices):
-    """All devices of JAX under Keras's own distribution, which reduces losses and gradients over the whole batch.
+    """All JAX devices under Keras's distribution, which reduces losses and gradients over the whole batch.
 
-    Each process makes the whole batch and gives its own part of the windows. `devices` is their number over all processes,
-    `number` that of this process, from 0; the first one writes.
+    Each process makes the whole batch and passes its own share of the windows. `devices` is the number of devices over all
+    processes, `number` the index of this process; process 0 writes.
     """
 
     def __init__(self, *, devices: int, processes: int = 1, number: int = 0) -> None:
@@ -53,7 +53,7 @@ class Sharded(Devices):
         self._devices, self._processes, self._number = devices, processes, number
 
     def stepper(self, trainer: Any) -> Callable[[Batch], float]:
-        """A function that makes one step of descent on the windows of all processes, and gives the whole batch's loss."""
+        """A function that makes one optimiser step on the windows of all processes, and returns the whole batch's loss."""
         step_own = super().stepper(trainer)
 
         def step(batch: Batch) -> float:
@@ -65,11 +65,12 @@ class Sharded(Devices):
 
 
 class Replicas(Devices):
-    """Replicas of a TensorFlow strategy: each takes its share of every batch, and the gradients are summed.
+    """The replicas of a TensorFlow strategy: each processes its share of every batch, and the gradients are summed.
 
     The loss is the weighted mean over the pixels of the whole batch, as on one device: weights are divided by their sum
-    over the whole batch before it is cut, and each replica sums. Every process makes the whole batch and uses its part:
-    cutting windows costs little beside the convolutions, and no process has to ask another.
+    over the
+    whole batch before it is split, and each replica sums. Every process makes the whole batch and uses its share: cutting
+    windows is cheap compared with the convolutions, and the processes need not exchange batches.
     """
 
     reduction = "sum"
@@ -79,14 +80,14 @@ class Replicas(Devices):
         self._strategy, self._count = strategy, strategy.num_replicas_in_sync
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """The strategy's."""
+        """The strategy's scope."""
         return self._strategy.scope()
 
     def stepper(self, trainer: Any) -> Callable[[Batch], float]:
-        """A function that makes one step of descent, each replica on its own windows, and gives the whole batch's loss.
+        """A function that makes one optimiser step, each replica on its own windows, and returns the whole batch's loss.
 
-        Keras's own train_on_batch would give every replica the whole batch, and its optimisers clip the gradients of each
-        replica before they are summed (Keras 3.15), so the step is written out here.
+        Keras's train_on_batch would give every replica the whole batch, and its optimisers clip the gradients of each replica
+        before they are summed (Keras 3.15), so the step is written out here.
         """
         import tensorflow as tf
 
@@ -100,7 +101,7 @@ class Replicas(Devices):
             gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
             if optimizer.global_clipnorm:
                 gradients, _ = tf.clip_by_global_norm(gradients, optimizer.global_clipnorm)
-            optimizer.apply([gradient / self._count for gradient in gradients], variables)  # sums them once more
+            optimizer.apply([gradient / self._count for gradient in gradients], variables)  # would sum them again
             return loss
 
         @tf.function(reduce_retracing=True)
@@ -110,7 +111,7 @@ class Replicas(Devices):
         return lambda batch: float(run(self._share(batch)))
 
     def _share(self, batch: Batch) -> Any:
-        """Inputs, targets and weights per replica."""
+        """The inputs, targets and weights of each replica."""
         import tensorflow as tf
 
         check_share(batch, devices=self._count)
@@ -126,7 +127,7 @@ class Replicas(Devices):
 
 
 def check_share(batch: Batch, *, devices: int) -> None:
-    """Refuses a batch whose windows are no multiple of the devices."""
+    """Refuses a batch whose number of windows is not a multiple of the number of devices."""
     if len(batch.targets) % devices:
         raise UserError(
             f"train.batch: expected a multiple of the {devices} devices, received a batch of {len(batch.targets)}; "
@@ -135,10 +136,11 @@ def check_share(batch: Batch, *, devices: int) -> None:
 
 
 def open_devices(kind: str) -> Devices:
-    """Takes hold of the devices, before anything else computes.
+    """Initialises the devices; must be called before any other computation.
 
-    The kind is "one"; "local": all devices of this host; or "workers": several hosts, described by TF_CONFIG (TensorFlow),
-    without which it is refused, or by KERAS_DISTRIBUTION_* variables (JAX).
+    The kind is "one", "local" (all devices of this host) or "workers" (several hosts, described by TF_CONFIG for
+    TensorFlow, which
+    is then required, or by KERAS_DISTRIBUTION_* variables for JAX).
     """
     if kind == "one":
         return ONE_DEVICE

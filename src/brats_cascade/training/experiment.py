@@ -1,4 +1,4 @@
-"""One experiment from opened cases to a trained network: weights, samplers, CNN 1's maps, all phases."""
+"""Trains one experiment, from opened cases to the network: class weights, samplers, CNN 1's maps, all phases."""
 
 import contextlib
 import functools
@@ -35,18 +35,18 @@ OnCheck = Callable[[list[dict[str, float]]], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves.
+    """The result of a training.
 
     Attributes:
-        network: From the image alone to probabilities.
+        network: Maps the image to probabilities.
         progress: History, labelled pixels seen, seconds.
         weights: Table of class weights: case, slice, weight_LABEL.
-        style: Of the network, its CNN 2 in a cascade.
-        cnn1_style: Of a cascade's CNN 1, or None.
-        cnn1: What a CNN 1 that was trained within left, or None.
-        inner: The same of the CNN 1s that made maps of training patients unknown to them.
-        computed: Seconds that this process spent in the phases and on CNN 1's maps, those of CNN 1s within included; less
-            than `seconds` where an earlier process had done a part.
+        style: Style of the network, in a cascade that of CNN 2.
+        cnn1_style: Style of a cascade's CNN 1, or None.
+        cnn1: The result of a CNN 1 that was trained as part of this experiment, or None.
+        inner: The results of the inner CNN 1s, which made maps of training patients that they were not trained on.
+        computed: Seconds that this process spent in the phases and on CNN 1's maps, including CNN 1s trained as part of
+            this experiment; less than `seconds` if the training was resumed.
     """
 
     network: keras.Model
@@ -60,17 +60,17 @@ class Trained:
 
     @property
     def seconds(self) -> float:
-        """Of the training loops, those of CNN 1s within included."""
+        """Duration of the training loops, including those of CNN 1s."""
         return self.progress.seconds + sum(part.seconds for part in self.within)
 
     @property
     def pixels(self) -> int:
-        """Labelled pixels seen, likewise."""
+        """Labelled pixels seen, including those of CNN 1s."""
         return self.progress.pixels + sum(part.pixels for part in self.within)
 
     @property
     def within(self) -> "list[Trained]":
-        """What the CNN 1s trained within left."""
+        """The results of the CNN 1s trained as part of this experiment."""
         return [*([] if self.cnn1 is None else [self.cnn1]), *self.inner]
 
 
@@ -82,10 +82,10 @@ def train_experiment(
     on_check: OnCheck | None = None,
     devices: Devices = ONE_DEVICE,
 ) -> Trained:
-    """Trains one of the paper's four networks (section 3), or the coarse cascade or a U-Net in the same way.
+    """Trains one of the paper's four networks (section 3), the coarse cascade or a U-Net.
 
-    `folder` is for the checkpoints, `shared` for what trainings share, CNN 1's maps and finished phases 1; where it is None
-    they stay in `folder`. `on_check` is called with the history after every validation round of the last CNN.
+    `folder` holds the checkpoints. `shared` holds what trainings share, CNN 1's maps and finished phases 1; if it is None they
+    are in `folder`. `on_check` is called with the history after every validation round of the last CNN.
     """
     architecture, settings = experiment.architecture, experiment.settings
     frozen = architecture in CNN1_OF and settings.cascade == "frozen"
@@ -97,7 +97,7 @@ def train_experiment(
     keras.utils.set_random_seed(settings.seed)
     outcome, kept = fingerprint(experiment), None
     if shared is not None and devices is ONE_DEVICE and settings.procedure != "single":
-        phase1 = settings.model_copy(update={"phase2_steps": 0, "phase2_rate": 1.0})  # what decides phase 1 alone
+        phase1 = settings.model_copy(update={"phase2_steps": 0, "phase2_rate": 1.0})  # the settings that decide phase 1
         kept = shared / "phase1" / f"{fingerprint(replace(experiment, settings=phase1))[:32]}.npz"
     started = time.perf_counter()
     with devices.scope():
@@ -124,7 +124,7 @@ def train_experiment(
 
 
 def _network(experiment: Experiment, *, frozen: bool) -> tuple[keras.Model, Geometry]:
-    """What is trained, with random weights but those of a given CNN 1, and where it looks: CNN 2 alone on a frozen CNN 1."""
+    """The network to train (only CNN 2 if CNN 1 is frozen) and its geometry; weights other than a given CNN 1's are random."""
     architecture, data, style = experiment.architecture, experiment.data, Style.of(experiment.settings)
     shape = {"modalities": data.train[0].image.shape[-1], "classes": len(data.classes)}
     if frozen and architecture == COARSE:

@@ -1,4 +1,4 @@
-"""Everything that decides what a training ends with, as one hash: checkpoints and finished phases 1 are kept under it."""
+"""A hash of everything that decides a training's outcome; it identifies checkpoints and finished phases 1."""
 
 import functools
 import hashlib
@@ -15,7 +15,7 @@ from brats_cascade.models.two_path import Style
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.batches import TrainingData
 
-# What training imports of this package (a test compares).
+# The modules of this package that training imports (checked by a test).
 SOURCES = (
     "models",
     "training",
@@ -29,7 +29,7 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class Cnn1:
-    """What a cascade is built on: a trained network, its style, and the settings of its training where they are known."""
+    """A trained CNN 1: the network, its style, and its training settings if they are known."""
 
     network: keras.Model
     style: Style
@@ -42,10 +42,11 @@ class Experiment:
 
     Attributes:
         architecture: A key of GEOMETRY.
-        data: What it is trained on.
-        settings: Of the training.
-        cnn1: What a cascade is built on; None: a new one, trained by the same settings or, with `cascade` "joint", together.
-        inner: Names of training cases, and the CNN 1 that makes their maps and has not seen them.
+        data: The training data.
+        settings: The training settings.
+        cnn1: The CNN 1 that a cascade builds on. None: a new one is trained with the same settings or, with `cascade`
+            "joint", together with CNN 2.
+        inner: Pairs of training cases' names and the CNN 1, not trained on them, that makes their maps.
     """
 
     architecture: str
@@ -56,10 +57,10 @@ class Experiment:
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """A hash of everything that decides a training's outcome; 64 hexadecimal digits.
+    """A hash of everything that decides a training's outcome, 64 hexadecimal digits.
 
-    The validation cases are part of it: they decide which weights are kept. So are the code and the backend. The steps
-    between checkpoints and the devices are not.
+    It includes the validation cases, which decide which weights are kept, the code and the backend, but not the checkpoint
+    interval and the devices.
     """
     data, cnn1 = experiment.data, experiment.cnn1
     parts = {
@@ -77,7 +78,7 @@ def fingerprint(experiment: Experiment) -> str:
 
 
 def network_digest(network: keras.Model) -> str:
-    """A hash of a network's weights, its name, and what its outputs are computed with."""
+    """A hash of a network's weights, its name, and the software that computes its outputs."""
     precision = network.get_layer("output").compute_dtype
     parts = (network.name, precision, computed_with(), weights_digest(network))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -85,7 +86,7 @@ def network_digest(network: keras.Model) -> str:
 
 @functools.cache
 def computed_with() -> str:
-    """Backend, Keras's version, and a hash of the code that trains."""
+    """The backend, Keras's version, and a hash of the training code."""
     package, digest = Path(brats_cascade.__path__[0]), hashlib.sha256()
     for source in SOURCES:
         path = package / source

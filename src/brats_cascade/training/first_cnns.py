@@ -1,7 +1,7 @@
-"""The CNN 1s of a frozen cascade: the given one or one trained within, and those of inner folds.
+"""Provides the CNN 1s of a frozen cascade: the given one or one trained for it, and those of inner folds.
 
-On its own training patients CNN 1 is better than on any others, and a CNN 2 that learns from such maps trusts what it will
-never see again. With inner folds the maps of a training patient come from a CNN 1 that was not trained on this patient.
+CNN 1 is better on its own training patients than on others, so a CNN 2 trained on such maps relies on them too much. With
+inner folds, the maps of a training patient come from a CNN 1 that was not trained on this patient.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from brats_cascade.training.phases import LIMIT
 
 
 class InnerFold(NamedTuple):
-    """Names of a fold's cases, ascending, and what the CNN 1 that makes their maps is trained on: the other folds'."""
+    """The case names of a fold, ascending, and the training data of the CNN 1 that makes their maps: the other folds."""
 
     cases: tuple[str, ...]
     data: TrainingData
@@ -29,13 +29,13 @@ class InnerFold(NamedTuple):
 def train_first_cnns(
     train: Callable[..., Any], cascade: Experiment, *, folder: Path, shared: Path
 ) -> tuple[Experiment, Any, list[Any]]:
-    """Trains what a frozen cascade needs before its CNN 2; what is finished is not trained again.
+    """Trains the CNN 1s that a frozen cascade needs before its CNN 2; finished ones are reused.
 
-    The inner CNN 1s are trained as the kept one was, where that is known. Each has a folder of its own, named after all that
-    decides its outcome, where other trainings find it. `train` is `train_experiment`, `folder` for its checkpoints.
+    The inner CNN 1s are trained with the settings of the final one if these are known. Each has a folder named after everything
+    that decides its outcome, where other trainings find it. `train` is `train_experiment`, `folder` holds its checkpoints.
 
     Returns:
-        The experiment with its CNN 1s, what the training of CNN 1 left (None where it was given), and those of the folds.
+        The experiment with its CNN 1s; the result of training CNN 1 (None if it was given); and the results of the folds.
     """
     below, data, settings, within = CNN1_OF[cascade.architecture], cascade.data, cascade.settings, None
     cnn1 = cascade.cnn1
@@ -43,7 +43,7 @@ def train_first_cnns(
         within = train(Experiment(below, data, settings), folder=folder / "cnn1")
         cnn1 = Cnn1(within.network, within.style, settings)
     folds = inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed) if settings.cnn1_folds else []
-    # Keys that act on cascades alone are the same for all of them, so that they share their inner CNN 1s.
+    # Keys that affect only cascades are set to fixed values, so that cascades share their inner CNN 1s.
     apart = {"cnn1_folds": 0, "cascade": "frozen", "cnn1_output": "probabilities"}
     own, found = (cnn1.settings or settings).model_copy(update=apart), []
     for fold in folds:
@@ -56,12 +56,12 @@ def train_first_cnns(
 
 
 def inner_folds(data: TrainingData, *, folds: int, seed: int) -> list[InnerFold]:
-    """Cuts the training patients into folds of nearly equal size, each release and grade spread evenly over them.
+    """Divides the training patients into folds of nearly equal size, with each release and grade spread evenly.
 
-    The same seed and cases, in whatever order, give the same folds.
+    The same seed and cases, in any order, give the same folds.
 
     Raises:
-        UserError: Fewer training patients than folds.
+        UserError: There are fewer training patients than folds.
     """
     groups = {_patient(case): case.group for case in sorted(data.train, key=lambda case: case.name)}
     if len(groups) < folds:
@@ -71,7 +71,7 @@ def inner_folds(data: TrainingData, *, folds: int, seed: int) -> list[InnerFold]
         )
     patients = sorted(groups)
     shuffled = [patients[place] for place in np.random.default_rng(seed).permutation(len(patients))]
-    dealt = sorted(shuffled, key=lambda patient: groups[patient])  # keeps the order within a group
+    dealt = sorted(shuffled, key=lambda patient: groups[patient])  # a stable sort keeps the order within a group
     return [_fold(data, patients=set(dealt[number::folds])) for number in range(folds)]
 
 

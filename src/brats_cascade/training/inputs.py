@@ -1,4 +1,4 @@
-"""What a network is given for a window of outputs: cut from a case, with the window's random changes."""
+"""Cuts a network's input windows from a case, with the window's random changes."""
 
 import functools
 
@@ -10,7 +10,7 @@ from brats_cascade.training.augment import Variation, vary_intensities, vary_sla
 from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.warp import cut_warped
 
-Window = tuple[int, int, int, int]  # top, left, rows, columns in pixels of a slice; it may reach over the edge
+Window = tuple[int, int, int, int]  # top, left, rows, columns in pixels of a slice; may extend beyond the edge
 
 
 def cut_inputs(
@@ -23,11 +23,12 @@ def cut_inputs(
     geometry: Geometry,
     variation: Variation,
 ) -> list[np.ndarray]:
-    """Cuts what a network of this geometry needs to give a window of outputs, with the window's random changes.
+    """Cuts the input that a network of this geometry needs for a window of outputs, with the window's random changes.
 
-    The window begins at a row and a column of a slice, and `size` is its side, or its rows and columns, pixels. A flip acts as
-    if the whole slice had been flipped before cutting: where a field reaches one pixel further to one side (LocalCascadeCNN),
-    it still does so after the flip.
+    The window starts at a row and a column of a slice; `size` is its side, or its rows and columns, pixels. A flip acts
+    as if the
+    whole slice had been flipped before cutting: a field of view that extends one pixel further to one side (LocalCascadeCNN)
+    still does so after the flip.
 
     Returns:
         [image], [slabs], [image, CNN 1's maps] or [image, cells], float32 (rows, columns, channels).
@@ -39,13 +40,13 @@ def cut_inputs(
     if geometry.reads == "grid":
         parts = _pixels_and_cells(case, layer=layer, window=window, steps=geometry.step, variation=variation)
     elif geometry.reads == "slabs":
-        image = cut_warped(case.image[layer], box=window, warp=variation.warp, order=1)  # cells hold shares of brain
+        image = cut_warped(case.image[layer], box=window, warp=variation.warp, order=1)  # includes shares of brain
         parts = [vary_slabs(image, variation=variation)]
     else:
         parts = [_cut_image(case, layer=layer, window=window, variation=variation)]
     if case.maps is not None and geometry.reads == "slice":
         joined = geometry.joined
-        # The stored maps begin 16 pixels before the slice.
+        # The stored maps have a margin of 16 pixels around the slice.
         down = CNN2.before - (joined - 1) // 2
         across = CNN2.before - joined // 2 if variation.flipped else down
         maps = cut_warped(
@@ -57,7 +58,7 @@ def cut_inputs(
 
 
 def _cut_image(case: TrainingCase, *, layer: int, window: Window, variation: Variation) -> np.ndarray:
-    """A window of a slice's image with the changes; a warp leaves the brain's edge as sharp as it is."""
+    """A changed window of a slice's image; a warp keeps the edge of the brain sharp."""
     image = cut_warped(case.image[layer], box=window, warp=variation.warp, order=1)
     if variation.warp is not None:
         image *= cut_warped(case.brain[layer], box=window, warp=variation.warp)[..., None]
@@ -67,7 +68,7 @@ def _cut_image(case: TrainingCase, *, layer: int, window: Window, variation: Var
 def _pixels_and_cells(
     case: TrainingCase, *, layer: int, window: Window, steps: tuple[int, int], variation: Variation
 ) -> list[np.ndarray]:
-    """What CNN 2 of the coarse cascade sees: the slice, and on the 2 mm grid three slices' means and CNN 1's maps."""
+    """The input of the coarse cascade's CNN 2: the slice, and on the 2 mm grid the means of three slices and CNN 1's maps."""
     assert case.maps is not None
     grid = Grid.of(case.spacing)
     planes: list[np.ndarray] = []
@@ -77,7 +78,7 @@ def _pixels_and_cells(
         planes.append(cut() if inside else np.zeros_like(planes[0]))
     box = window[0] // steps[0], window[1] // steps[1], window[2] // steps[0], window[3] // steps[1]
     rows, columns = (box[0], box[0] + box[2]), (box[1], box[1] + box[3])
-    if variation.warp is not None:  # all cells of the slice, for the warp to look among
+    if variation.warp is not None:  # all cells of the slice, because a warp may need any of them
         rows, columns = ((0, -(-side // step)) for side, step in zip(case.brain.shape[1:], steps, strict=True))
     maps = maps_on_fine(case.maps, grid=grid, layers=[layer], rows=rows, columns=columns)[0]
     if variation.warp is not None:

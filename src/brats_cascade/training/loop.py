@@ -1,7 +1,7 @@
 """The training loop of one phase: steps, validation rounds, checkpoints, early stopping.
 
-Not Keras's `fit` with callbacks: a killed training goes on in the middle of an epoch, at any step, and ends with the same bits.
-`BackupAndRestore` goes on at the start of an epoch, `SwapEMAWeights` leaves out the statistics of batch normalisation.
+Keras's `fit` with callbacks is not used, because a killed training must resume at any step and end with the same bits:
+`BackupAndRestore` resumes only at the start of an epoch, and `SwapEMAWeights` omits the statistics of batch normalisation.
 """
 
 import math
@@ -28,18 +28,18 @@ from brats_cascade.training.devices import ONE_DEVICE, Devices
 
 @dataclass(frozen=True)
 class Training:
-    """One network's training, as it is in all phases.
+    """The parts of one network's training that are the same in all phases.
 
     Attributes:
-        network: What is validated and kept.
-        settings: Of the training.
-        validate: Gives validation numbers of the network as it is: "complete", "core", "enhancing" (Dice), and others.
-        checkpoint: The file.
-        fingerprint: Stands for everything that decides the outcome; kept in the checkpoint.
+        network: The network that is validated and kept.
+        settings: The training settings.
+        validate: Returns validation numbers of the network: "complete", "core", "enhancing" (Dice), and others.
+        checkpoint: The checkpoint file.
+        fingerprint: A hash of everything that decides the outcome; stored in the checkpoint.
         on_check: Called with the whole history after every validation round, once it is in the checkpoint.
-        devices: What computes.
-        kept: Where a finished phase 1 stays for a training of that phase alone, which then has nothing left to do; the file's
-            stem stands for everything that decides the phase. None: nowhere.
+        devices: The devices that compute.
+        kept: File in which a finished phase 1 is kept for trainings that consist of that phase alone; its stem is a hash
+            of everything that decides the phase. None: it is not kept.
     """
 
     network: keras.Model
@@ -54,7 +54,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Phase:
-    """Phase 1, or 2 for the output layer alone: its batches, steps and validation rounds, which are evenly spaced."""
+    """Phase 1, or phase 2 for the output layer alone: its batches, number of steps and validation rounds, evenly spaced."""
 
     number: int
     sampler: Sampler
@@ -63,7 +63,7 @@ class Phase:
 
 
 class Loop:
-    """Runs one phase; everything that a rerun needs is in `progress`, which it changes, the trainer's variables and `best`."""
+    """Runs one phase. The state to resume is in `progress`, the trainer's variables and `best`, all of which it updates."""
 
     def __init__(self, training: Training, *, phase: Phase, trainer: keras.Model, progress: Progress) -> None:
         self._training, self._phase, self._trainer, self._progress = training, phase, trainer, progress
@@ -74,12 +74,12 @@ class Loop:
         self._average = Average(training.network, decay=training.settings.ema)
 
     def restore(self, found: Checkpoint) -> None:
-        """Puts a checkpoint's weights, optimiser state, moving average and best weights back."""
+        """Restores weights, optimiser state, moving average and best weights from a checkpoint."""
         assign_values(self._variables, found.groups["last"])
         self.best, self._average.values = list(found.groups["best"]), list(found.groups.get("average", []))
 
     def run(self) -> None:
-        """Trains from where `progress` stands to the phase's last step, or until patience ends.
+        """Trains from the current `progress` to the last step of the phase, or until early stopping.
 
         Raises:
             UserError: The loss is no longer finite.
@@ -117,7 +117,7 @@ class Loop:
         progress.step += 1
 
     def _check(self, check: int, *, started: float) -> dict[str, float]:
-        """One validation round: a row of the history, the best weights, a checkpoint."""
+        """One validation round: adds a row to the history, updates the best weights, and writes a checkpoint."""
         progress, training, settings = self._progress, self._training, self._training.settings
         with self._average.in_place():
             scores, checked = training.validate(), values_of(training.network.variables)
@@ -145,7 +145,7 @@ class Loop:
         return row
 
     def save(self, path: Path | None = None) -> None:
-        """Writes the checkpoint; another file gets its own stem as its fingerprint."""
+        """Writes the checkpoint; a checkpoint in another file has that file's stem as its fingerprint."""
         training = self._training
         if training.devices.writes:
             groups = {"last": values_of(self._variables), "best": self.best, "average": self._average.values}
@@ -154,10 +154,10 @@ class Loop:
 
 
 def _threads() -> int:
-    """For batches: a GPU outruns one; on a processor they would take cores from the network."""
+    """Number of threads for batches: more for a GPU, which consumes them faster; on a CPU they would slow down the network."""
     return min(3, usable_cores()) if accelerators() else 1
 
 
 def _score(row: dict[str, float]) -> float:
-    """What decides which weights are best: mean validation Dice over the regions."""
+    """The score that selects the best weights: mean validation Dice over the regions."""
     return float(np.mean([row[f"validation_{region}"] for region in REGIONS]))

@@ -1,4 +1,4 @@
-"""What a training minimises: cross-entropy, or its sum with a soft Dice loss of the three regions."""
+"""The loss: cross-entropy, or its sum with a soft Dice loss of the three regions."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from keras import ops
 from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, NON_ENHANCING, REGIONS
 
-SMOOTH = 1.0  # pixels; a region that is neither in the truth nor found costs nothing
+SMOOTH = 1.0  # pixels; a region that is absent from both ground truth and prediction adds no loss
 
 
 def build_loss(kind: str, *, classes: int, reduction: str) -> keras.losses.Loss:
     """A new loss of scores (windows, rows, columns, classes), given class numbers and the weight of every pixel.
 
-    The kind is "cross_entropy" or "cross_entropy_dice"; there are 5 classes, or 4 where non-enhancing tumour is merged with
+    The kind is "cross_entropy" or "cross_entropy_dice". There are 5 classes, or 4 if non-enhancing tumour is merged with
     necrosis. The reduction of the cross-entropy over pixels is "mean_with_sample_weight" or "sum".
 
     Raises:
-        UserError: A Dice loss with "sum": each device would see the Dice of its own windows alone.
+        UserError: A Dice loss with "sum": each device would compute the Dice of its own windows only.
     """
     entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
     if kind == "cross_entropy":
@@ -33,10 +33,10 @@ def build_loss(kind: str, *, classes: int, reduction: str) -> keras.losses.Loss:
 
 
 class CrossEntropyDice(keras.losses.Loss):
-    """Weighted mean of the cross-entropy plus 1 less the mean soft Dice of the regions over the whole batch.
+    """Weighted mean of the cross-entropy, plus 1 minus the mean soft Dice of the regions over the whole batch.
 
-    The probability of a region is the sum of those of its classes. Every pixel with a weight above 0 counts the same in the
-    Dice: the weights balance classes, which a Dice does by itself.
+    The probability of a region is the sum of its classes' probabilities. All pixels with a weight above 0 count equally in the
+    Dice, because the weights balance classes, which a Dice does anyway.
     """
 
     def __init__(self, entropy: keras.losses.Loss, *, classes: int) -> None:
@@ -47,7 +47,7 @@ class CrossEntropyDice(keras.losses.Loss):
         self._members = np.array(inside, dtype=np.float32)  # (classes, regions)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The loss of a batch: class numbers (windows, rows, columns, 1), scores (..., classes), weights of the pixels."""
+        """The loss of a batch: class numbers (windows, rows, columns, 1), scores (..., classes), pixel weights."""
         scores = ops.cast(y_pred, "float32")
         numbers = ops.cast(ops.squeeze(y_true, axis=-1), "int32")
         true = ops.take(ops.convert_to_tensor(self._members), numbers, axis=0)

@@ -1,4 +1,4 @@
-"""Optimisers that Keras lacks: a momentum that rises during training (paper section 4), weights with a rate of their own."""
+"""Optimisers that Keras lacks: momentum that rises during training (paper section 4), and separate rates for some weights."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,36 +8,36 @@ from keras import ops
 
 
 class RateShares:
-    """Part of an optimiser: some of its weights move at a share of the learning rate. The shares are not saved with it."""
+    """Optimiser mixin: some weights move at a share of the learning rate. The shares are not saved with the optimiser."""
 
     _shares: dict[int, float] | None = None
 
     def slow_down(self, variables: Iterable[Any], *, share: float) -> None:
-        """Gives some of the weights that `build` was given a share of the learning rate from now on, the others the whole."""
+        """Sets the share of the learning rate for some of the weights passed to `build`; all others use the full rate."""
         self._shares = {self._get_variable_index(variable): share for variable in variables}  # type: ignore[attr-defined]
 
     def own_rate(self, variable: Any, *, learning_rate: Any) -> Any:
-        """The rate of one weight."""
+        """The learning rate of one weight."""
         share = (self._shares or {}).get(self._get_variable_index(variable), 1.0)  # type: ignore[attr-defined]
         return learning_rate if share == 1 else ops.multiply(learning_rate, share)
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class RateShareAdam(RateShares, keras.optimizers.Adam):
-    """Keras's Adam, with `slow_down`."""
+    """Keras's Adam with `slow_down`."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves one weight."""
+        """Updates one weight."""
         super().update_step(gradient, variable, self.own_rate(variable, learning_rate=learning_rate))
 
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class RampSGD(RateShares, keras.optimizers.Optimizer):
-    """Stochastic gradient descent with a momentum that can be set between steps.
+    """Stochastic gradient descent whose momentum can be changed between steps.
 
-    Keras's own SGD bakes `momentum` into the traced step as a number: changing it later has no effect. Here it is a
-    variable of the optimiser; set `optimizer.momentum` between steps. One step: velocity = momentum * velocity - rate *
-    gradient; weight += velocity.
+    In Keras's SGD, `momentum` is a constant of the compiled step, so changing it later has no effect. Here it is a
+    variable: set
+    `optimizer.momentum` between steps. One step: velocity = momentum * velocity - rate * gradient; weight += velocity.
     """
 
     def __init__(self, learning_rate: float = 0.005, *, momentum: float = 0.5, **kwargs: Any) -> None:
@@ -48,7 +48,7 @@ class RampSGD(RateShares, keras.optimizers.Optimizer):
         self._first_momentum = momentum
 
     def build(self, variables: Any) -> None:
-        """Makes the momentum and one velocity per weight."""
+        """Creates the momentum variable and one velocity per weight."""
         if self.built:
             return
         super().build(variables)
@@ -66,7 +66,7 @@ class RampSGD(RateShares, keras.optimizers.Optimizer):
         self._momentum.assign(value)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves one weight."""
+        """Updates one weight."""
         own = self.own_rate(variable, learning_rate=learning_rate)
         rate, momentum = (ops.cast(value, variable.dtype) for value in (own, self._momentum))
         velocity = self._velocities[self._get_variable_index(variable)]
@@ -75,5 +75,5 @@ class RampSGD(RateShares, keras.optimizers.Optimizer):
         self.assign_add(variable, step)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of `__init__`."""
+        """The arguments of `__init__`."""
         return {**super().get_config(), "momentum": self._first_momentum}

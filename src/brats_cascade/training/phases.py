@@ -16,14 +16,15 @@ from brats_cascade.training.loop import Loop, Phase, Training
 from brats_cascade.training.losses import build_loss
 
 log = logging.getLogger(__name__)
-LIMIT = 2**30  # bytes of finished phases 1; at the paper's width one takes about 15 MB
+LIMIT = 2**30  # limit for finished phases 1, bytes; at the paper's width one takes about 15 MB
 
 
 def train_phases(training: Training, phases: Sequence[Phase]) -> Progress:
-    """Trains a network through its phases; leaves it with the best weights of the last one, and gives its progress.
+    """Trains a network through its phases and returns the progress; the network has the best weights of the last phase.
 
-    The best weights have the highest mean validation Dice over the regions or, if the settings keep the last ones, are those of
-    the last validation round. It goes on from a checkpoint of its fingerprint, or from another training's finished phase 1.
+    The best weights are those with the highest mean validation Dice over the regions, or those of the last validation
+    round if the
+    settings keep the last ones. Training resumes from a checkpoint with the same fingerprint, or reuses a finished phase 1.
     """
     network, kept = training.network, training.kept
     found = _resume(training.checkpoint, fingerprint=training.fingerprint)
@@ -42,7 +43,7 @@ def train_phases(training: Training, phases: Sequence[Phase]) -> Progress:
             found = None
         elif phase.number == 2:
             shift_bias(network, masses=[part.sampler.label_masses() for part in (phases[0], phase)])
-        elif training.settings.start == "paper":  # section 4: the bias starts at the log of the label frequencies
+        elif training.settings.start == "paper":  # paper section 4: the bias starts at the log of the label frequencies
             masses = phase.sampler.label_masses()
             shift_bias(network, masses=[np.ones_like(masses), masses])
         loop.run()
@@ -54,7 +55,7 @@ def train_phases(training: Training, phases: Sequence[Phase]) -> Progress:
 
 
 def _resume(path: Path, *, fingerprint: str) -> Checkpoint | None:
-    """The checkpoint to go on from, if there is one of the same settings and data."""
+    """The checkpoint to resume from, if there is one with the same settings and data."""
     found = read_checkpoint(path)
     if found is not None and found.fingerprint != fingerprint:
         log.info("%s: of other settings or data; the training starts anew", path)
@@ -65,7 +66,7 @@ def _resume(path: Path, *, fingerprint: str) -> Checkpoint | None:
 
 
 def _compiled(training: Training, *, phase: Phase) -> keras.Model:
-    """The network up to its scores, ready to train; in phase 2 every layer but the output layer is frozen."""
+    """The network up to its scores, compiled for training; in phase 2 all layers except the output layer are frozen."""
     network, devices, jax = training.network, training.devices, keras.backend.backend() == "jax"
     last = output_layer(network)
     network.trainable = True
@@ -76,16 +77,16 @@ def _compiled(training: Training, *, phase: Phase) -> keras.Model:
         loss = build_loss(training.settings.loss, classes=trainer.output_shape[-1], reduction=devices.reduction)
         wide = [layer.kernel for layer in _layers(trainer) if isinstance(layer, WideOutput) and layer.trainable]
         optimizer = Descent(training.settings, phase.number).build(trainer.trainable_variables, wide=wide)
-        # XLA makes bfloat16 steps slower on a CPU and float32 ones no faster (benchmarks/).
+        # On a CPU, XLA slows down bfloat16 steps and does not speed up float32 steps (benchmarks/).
         trainer.compile(optimizer=optimizer, loss=loss, jit_compile=jax)
         if jax:
-            # Validation's compiled step names which variables are trained; over several devices one made in phase 1 fails now.
+            # Validation's compiled step depends on which variables are trained; on several devices phase 1's would fail here.
             network.make_predict_function(force=True)
     return trainer
 
 
 def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """The layers of a network and of the networks in it."""
+    """The layers of a network, including those of nested networks."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _layers(layer)
@@ -94,7 +95,7 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def shift_bias(network: keras.Model, *, masses: Sequence[np.ndarray]) -> None:
-    """Moves the softmax bias by log(after) - log(before): the label frequencies that the loss sees (paper section 3.2)."""
+    """Shifts the softmax bias by log(after) - log(before), given the label frequencies in the loss (paper section 3.2)."""
     before, after = (np.log(mass) for mass in masses)
     bias = output_layer(network).bias
     bias.assign(keras.ops.convert_to_numpy(bias.value) + (after - before).astype(np.float32))

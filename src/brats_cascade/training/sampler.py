@@ -1,4 +1,4 @@
-"""What both samplers share: cases, a patch set, and windows cut from them with random changes."""
+"""Common base of both samplers: cases, a patch set, and windows cut from them with random changes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,16 +16,16 @@ LEAST_MASS = 1e-6
 
 
 class CaseSampler:
-    """Cases and a patch set; batch `step` is a function of the seed and the step alone, so training can resume anywhere.
+    """Cases and a patch set. Batch `step` depends on the seed and the step alone, so training can resume anywhere.
 
     Args:
         cases: The training cases.
         centres: A patch set (columns case, slice, row, column).
         classes: Canonical label of each class of the network.
-        geometry: What the network needs around a pixel (of CNN 2 where a CNN 1 is frozen).
-        weights: Case -> (slices, classes) weights (NaN where absent), or None for 1 everywhere.
-        settings: Of the training.
-        seed: Of every random choice.
+        geometry: The network's field of view (CNN 2's if CNN 1 is frozen).
+        weights: Case -> (slices, classes) weights (NaN for absent classes), or None for 1 everywhere.
+        settings: The training settings.
+        seed: Seed for all random choices.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class CaseSampler:
         self._geometry, self._weights, self._settings, self._seed = geometry, weights, settings, seed
 
     def _stack(self, rows: np.ndarray, *, rng: np.random.Generator) -> Batch:
-        """The windows around some rows of the patch set as one batch."""
+        """The windows around some rows of the patch set, as one batch."""
         centres = self._centres.iloc[rows].itertuples(index=False, name=None)
         parts = zip(*[self._window(*centre, rng=rng) for centre in centres], strict=True)
         *inputs, targets, weights = (np.stack(part) for part in parts)
         return Batch(inputs, targets, weights)
 
     def _window(self, name: str, layer: int, row: int, column: int, *, rng: np.random.Generator) -> list[np.ndarray]:
-        """Inputs, targets and weights of the window around one row of the patch set."""
+        """The inputs, targets and weights of the window around one row of the patch set."""
         raise NotImplementedError
 
     def _vary(self, case: TrainingCase, *, rng: np.random.Generator, centre: tuple[float, float]) -> Variation:
@@ -60,7 +60,7 @@ class CaseSampler:
         flip = self._settings.flip and case.mirrors
         modalities, (_, height, width) = case.image.shape[-1], case.spacing
         if self._geometry.reads == "slabs":
-            modalities = modalities // (2 * SLABS + 1) - 1  # and the brain's share
+            modalities = modalities // (2 * SLABS + 1) - 1  # plus the share of brain
             _, rows, columns = Grid.of(case.spacing).coarse
             height, width = height * rows, width * columns
         return draw_variation(

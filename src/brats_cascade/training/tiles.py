@@ -18,8 +18,8 @@ from brats_cascade.training.warp import cut_warped
 class TileSampler(CaseSampler):
     """Draws batches of tiles, each a window around one row of the patch set.
 
-    With `loss_on` "brain" every brain pixel of a tile counts; with "centres" only those that are rows of the patch set, as
-    if each had come as a patch.
+    With `loss_on` "brain" all brain pixels of a tile count. With "centres" only those in the patch set count, as if each were a
+    separate patch.
     """
 
     def __init__(self, cases: Sequence[TrainingCase], **given: Any) -> None:
@@ -27,12 +27,12 @@ class TileSampler(CaseSampler):
         self._sampled = None if self._settings.loss_on == "brain" else _by_slice(self._centres)
 
     def batch(self, step: int) -> Batch:
-        """The batch of one step."""
+        """The batch for a step."""
         rng = np.random.default_rng([self._seed, step])
         return self._stack(rng.integers(len(self._centres), size=self._settings.batch), rng=rng)
 
     def label_masses(self, *, batches: int = 64) -> np.ndarray:
-        """Share of the loss's weight on each class over the first batches; float64 (classes), each at least 1e-6."""
+        """Each class's share of the total weight in the loss over the first batches; float64 (classes), each at least 1e-6."""
         total = np.zeros(self._classes)
         for step in range(batches):
             batch = self.batch(step)
@@ -71,7 +71,7 @@ def _by_slice(centres: pd.DataFrame) -> dict[tuple[str, int], np.ndarray]:
 
 
 def _mask(places: np.ndarray, *, shape: tuple[int, int]) -> np.ndarray:
-    """float32 of the slice's shape: 1 where a centre lies."""
+    """A mask of the slice's shape, float32, with 1 at the centres."""
     mask = np.zeros(shape, dtype=np.float32)
     mask[tuple(places.T)] = 1
     return mask

@@ -1,4 +1,4 @@
-"""Validation during training: region Dice over a sample of whole slices of the validation cases."""
+"""Validation during training: region Dice on a sample of whole slices of the validation cases."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from brats_cascade.training.inputs import cut_inputs
 
 
 def spread_slices(brain: np.ndarray, *, count: int) -> list[int]:
-    """Up to `count` evenly spread numbers of slices that hold brain (slices, rows, columns), ascending."""
+    """Up to `count` evenly spaced indices of slices that contain brain, ascending; `brain` is (slices, rows, columns)."""
     filled = np.flatnonzero(brain.any(axis=(1, 2)))
     chosen = np.unique(np.linspace(0, len(filled) - 1, min(count, len(filled))).round().astype(int))
     return [int(layer) for layer in filled[chosen]]
@@ -25,9 +25,9 @@ def spread_slices(brain: np.ndarray, *, count: int) -> list[int]:
 def predict_slices(
     network: keras.Model, *, case: TrainingCase, layers: Sequence[int], geometry: Geometry, at_once: int = 4
 ) -> np.ndarray:
-    """Class probabilities of whole slices, float32 (layers, rows, columns, classes), computed so many at once.
+    """Class probabilities of whole slices, float32 (layers, rows, columns, classes), computed in batches of slices.
 
-    The network is one as in training, or the CNN 2 of a cascade, from stored maps.
+    The network is one in training, or the CNN 2 of a cascade with stored maps.
     """
     if network.name == COARSE:
         return predict_coarse(network, image=case.image, brain=case.brain, spacing=case.spacing)[list(layers)]
@@ -38,7 +38,7 @@ def predict_slices(
         chosen = list(layers[number : number + at_once])
         windows = [
             cut_inputs(case, layer=layer, top=0, left=0, size=size, geometry=geometry, variation=still)
-            for layer in chosen + chosen[-1:] * (at_once - len(chosen))  # one shape, one traced graph
+            for layer in chosen + chosen[-1:] * (at_once - len(chosen))  # one shape: traced once
         ]
         inputs = [np.stack(part) for part in zip(*windows, strict=True)]
         scores = keras.ops.convert_to_numpy(network.predict_on_batch(inputs if len(inputs) > 1 else inputs[0]))
@@ -49,12 +49,12 @@ def predict_slices(
 def validation_scores(
     network: keras.Model, *, cases: Sequence[TrainingCase], classes: Sequence[int], geometry: Geometry, slices: int = 24
 ) -> dict[str, float]:
-    """Loss and region Dice over a sample of so many slices of each case, averaged over cases.
+    """Loss and region Dice on a sample of slices per case, averaged over cases.
 
     Returns:
-        "loss": mean negative log-likelihood of the brain's pixels, unweighted; region -> mean Dice, where a region
-        absent from truth and prediction counts as 1; "tumour_share": pixels called tumour in all slices, as a share
-        of the pixels that are tumour: 0 is a network that has collapsed to "non-tumour", 1 the right amount.
+        "loss": mean negative log-likelihood of the brain's pixels, unweighted; region -> mean Dice, which is 1 if a region
+        is absent from both ground truth and prediction; "tumour_share": predicted tumour pixels divided by true tumour
+        pixels over all slices. 0 means that the network has collapsed to background, 1 that the amount is right.
     """
     names, lookup = np.asarray(classes, dtype=np.uint8), class_lookup(classes)
     scores: dict[str, list[float]] = {name: [] for name in ("loss", *REGIONS)}

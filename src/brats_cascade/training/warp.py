@@ -1,6 +1,7 @@
-"""Random rotation, scaling and elastic bending of a slice: where each pixel of a window comes from, and windows cut so.
+"""Random rotation, scaling and elastic deformation of a slice, and windows cut from a deformed slice.
 
-A warp is a function of the place in the slice, so image, labels and CNN 1's maps of a window move together, on whatever grid.
+A warp is a function of the position in the slice, so the image, labels and CNN 1's maps of a window are deformed alike, on
+any grid.
 """
 
 import math
@@ -12,20 +13,20 @@ import numpy as np
 from brats_cascade.data.windows import cut_window
 
 ANGLE, SCALE, BEND = math.radians(10), math.log(1.12), 1.5  # standard deviations: radians, log of the factor, mm
-WAVES, LENGTHS = 3, (40.0, 120.0)  # of the elastic part, along each axis; wavelengths, mm
+WAVES, LENGTHS = 3, (40.0, 120.0)  # waves of the elastic part along each axis; wavelengths, mm
 
 
 @dataclass(frozen=True)
 class Warp:
-    """Where the pixels of a warped slice come from.
+    """The source position of each pixel in a warped slice.
 
     Attributes:
-        centre: Row and column that stay where they are.
+        centre: Row and column that stay in place.
         matrix: (2, 2), from offsets from the centre to those of the source, pixels.
         frequencies: (2, waves, 2), radians per pixel, of the displacement along rows and along columns.
         phases: (2, waves).
         amplitudes: (2), pixels.
-        known: What is added up for windows that were asked for: the slices of a window share it, and labels and brain do.
+        known: Cache of interpolation positions and weights, shared by the slices of a window and by labels and brain.
     """
 
     centre: tuple[float, float]
@@ -38,7 +39,7 @@ class Warp:
     )
 
     def sources(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Row and column of the source of each pixel of a grid, (2, rows, columns); the centre is its own source."""
+        """The source row and column of each pixel of a grid, (2, rows, columns); the centre is its own source."""
         middle = np.reshape(self.centre, (2, 1, 1))
         offsets = np.stack(np.meshgrid(rows, columns, indexing="ij")) - middle
         angles = np.einsum("awk,krc->awrc", self.frequencies, offsets) + self.phases[..., None, None]
@@ -51,8 +52,8 @@ def draw_warp(
 ) -> Warp:
     """Draws a warp.
 
-    At strength 1 rotation by 10 degrees, scaling by 12 % and displacements of 1.5 mm are a standard deviation each; smaller
-    values are shares of them. The centre (row, column) stays where it is. `pixel` is a pixel's height and width, mm.
+    At strength 1 the standard deviations are 10 degrees of rotation, 12 % of scaling and displacements of 1.5 mm; smaller
+    strengths scale them down. The centre (row, column) stays in place. `pixel` is a pixel's height and width, mm.
     """
     angle, log_scale = strength * rng.normal(size=2) * [ANGLE, SCALE]
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -74,19 +75,19 @@ def cut_warped(
     steps: Sequence[int] = (1, 1),
     margin: int = 0,
 ) -> np.ndarray:
-    """Copies a window out of a plane (rows, columns) or (rows, columns, channels), through a warp if there is one.
+    """Copies a window from a plane (rows, columns) or (rows, columns, channels), through a warp if there is one.
 
     Args:
-        plane: What is cut from.
-        box: Top, left, rows, columns of the window, in elements of the plane; it may reach over the edge.
-        warp: In pixels of the slice.
-        order: Of the interpolation: 0 takes the nearest element, 1 is linear.
-        mode: What lies outside the plane: "constant" for zeros, "edge" for the nearest value.
-        steps: Pixels of the slice in an element of the plane.
+        plane: The plane.
+        box: Top, left, rows, columns of the window, in elements of the plane; may extend beyond the edge.
+        warp: The warp, in pixels of the slice, or None.
+        order: Interpolation order: 0 takes the nearest element, 1 is linear.
+        mode: Values outside the plane: "constant" for zeros, "edge" for the nearest value.
+        steps: Pixels of the slice per element of the plane.
         margin: Elements of the plane before the slice begins.
 
     Returns:
-        New array (rows, columns, ...); float32 if it is interpolated linearly, else of the plane's type.
+        New array (rows, columns, ...); float32 if interpolated linearly, otherwise of the plane's type.
     """
     if warp is None:
         return cut_window(plane, top=box[0], left=box[1], rows=box[2], columns=box[3], mode=mode)
@@ -104,7 +105,7 @@ def cut_warped(
 
 
 def _sources(warp: Warp, *, box: tuple[int, int, int, int], steps: Sequence[int], margin: int) -> np.ndarray:
-    """Where the elements of a window come from, (2, rows, columns), in elements of the plane."""
+    """The source positions of a window's elements, (2, rows, columns), in elements of the plane."""
     step = np.asarray(steps).reshape(2, 1, 1)
     places = [
         (np.arange(start, start + count) - margin + 0.5) * side - 0.5
@@ -116,7 +117,7 @@ def _sources(warp: Warp, *, box: tuple[int, int, int, int], steps: Sequence[int]
 def _elements(
     sources: np.ndarray, *, sides: tuple[int, int], order: int, mode: str
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What is added up for a window: positions in the flat plane and their shares, float32, each (rows * columns)."""
+    """The elements that are summed for a window: flat positions in the plane and weights, float32, each (rows * columns)."""
     if mode == "edge":
         sources = np.clip(sources, 0, np.reshape(sides, (2, 1, 1)) - 1)
     low = np.floor(sources if order else sources + 0.5).astype(np.int64).reshape(2, -1)
