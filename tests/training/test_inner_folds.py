@@ -137,3 +137,17 @@ def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_p
     assert caplog.text.count("going on from phase 1, step 2") == 2
     assert len(stamps) == 2 and stamps == {path: path.stat().st_mtime_ns for path in stamps}
     assert made[3:] == makers
+
+
+def test_cnn1_steps_shorten_the_cnn1s_and_leave_cnn2_as_it_is(data, tmp_path: Path) -> None:
+    calls = []
+
+    def train(experiment, *, folder):
+        calls.append(experiment.settings)
+        return TRAINED
+
+    own = train_settings(steps=9, phase2_steps=4, cnn1_folds=2, cnn1_steps=3)
+    cascade, _, _ = train_first_cnns(train, Experiment("coarse_cascade", data, own), folder=tmp_path, shared=tmp_path)
+    assert [(one.steps, one.phase2_steps) for one in calls] == [(3, 0)] * 3
+    assert calls[1] == calls[2] and calls[1].cnn1_steps == 0
+    assert cascade.settings == own

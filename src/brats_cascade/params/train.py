@@ -45,6 +45,7 @@ class TrainParams(Stage):
     cascade: Literal["frozen", "joint"]
     cnn1_output: Literal["probabilities", "relu_batch"]
     cnn1_folds: Folds = 0
+    cnn1_steps: Count = 0
     procedure: Literal["two_phase", "single"]
     class_weights: Literal["slice", "cohort", "none"]
     weight_power: Share

@@ -38,13 +38,15 @@ def train_first_cnns(
         The experiment with its CNN 1s; the result of training CNN 1 (None if it was given); and the results of the folds.
     """
     below, data, settings, within = CNN1_OF[cascade.architecture], cascade.data, cascade.settings, None
+    if settings.cnn1_steps:
+        settings = settings.model_copy(update={"steps": settings.cnn1_steps, "phase2_steps": 0})
     cnn1 = cascade.cnn1
     if cnn1 is None:
         within = train(Experiment(below, data, settings), folder=folder / "cnn1")
         cnn1 = Cnn1(within.network, within.style, settings)
     folds = inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed) if settings.cnn1_folds else []
     # Keys that affect only cascades are set to fixed values, so that cascades share their inner CNN 1s.
-    apart = {"cnn1_folds": 0, "cascade": "frozen", "cnn1_output": "probabilities"}
+    apart = {"cnn1_folds": 0, "cnn1_steps": 0, "cascade": "frozen", "cnn1_output": "probabilities"}
     own, found = (cnn1.settings or settings).model_copy(update=apart), []
     for fold in folds:
         one = Experiment(below, fold.data, own)
