@@ -47,7 +47,7 @@ def page_parts(records: dict[str, Row]) -> dict[str, str]:
 
 
 def cohorts(records: dict[str, list[Row]]) -> list[Row]:
-    """Cost of whole cohorts: seconds per case times their number, and where these come from."""
+    """Cost of whole cohorts: seconds per case times the number of cases, and the source of the seconds."""
 
     def per_case(work: str) -> float:
         return float(_growth(records, work=work)[-1]["seconds a case"])
@@ -81,15 +81,15 @@ def cohorts(records: dict[str, list[Row]]) -> list[Row]:
 
 
 def memory(records: dict[str, list[Row]]) -> list[str]:
-    """Peaks that do not grow with the number of cases."""
+    """Peak memory, which does not grow with the number of cases."""
     ingest = [row for row in records["ingest_memory"] if row["processes"] == 1]
     last, predicted = ingest[-1], _growth(records, work="predict")
     first, most = predicted[0], predicted[-1]
     return [
-        f"- Ingest: flat. Its peak with {last['cases']} cases is {last['ratio to 10 cases']:g} times that with 10 "
+        f"- Ingest: constant. The peak with {last['cases']} cases is {last['ratio to 10 cases']:g} times that with 10 "
         "(`ingest_memory`).",
         f"- Prediction: one process goes from {first['peak MB so far']:,} MB with {first['cases']} case to "
-        f"{most['peak MB so far']:,} MB with {most['cases']}, each of another size (`growth`). It holds one case at a time.",
+        f"{most['peak MB so far']:,} MB with {most['cases']} of different sizes (`growth`). It holds one case at a time.",
     ]
 
 
