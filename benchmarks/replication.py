@@ -22,7 +22,7 @@ from brats_cascade.shared import write_text
 CLAIMS, PAGE = Path("docs/replication.yaml"), Path("docs/replication.md")
 YES, PARTLY, NO, UNDECIDED = "replicated", "partly replicated", "not replicated", "undecided"
 CANNOT = "cannot be tested"
-WITHIN = 0.05  # of a Dice that the paper prints
+WITHIN = 0.05  # tolerance for a published Dice
 NO_BREAK = "\N{NO-BREAK SPACE}"  # an interval stays on one line
 HEADER = ["claim", "tolerance", "measured", "verdict", "evidence"]
 
@@ -114,7 +114,7 @@ def _test(check: Mapping[str, Any], root: Path) -> Checked:
         raise UserError(f"{file}: expected to contain {missing[0]!r}")
     refutes = check.get("refutes", False)
     evidence = f"[{Path(file).name}](../{file}): {name.removeprefix('test_').replace('_', ' ')}"  # words wrap
-    found = "the contrary" if refutes else "as claimed"
+    found = "the opposite" if refutes else "as claimed"
     return Checked(NO if refutes else YES, "asserted by a test", found, evidence)
 
 
