@@ -120,10 +120,10 @@ def _short(said: list[str], disk: Path) -> str:
 
 DRILLS = {
     "disk": Drill(
-        "Full and read-only disk under every stage",
-        "Each stage runs on a file system of its own that leaves it between none and 1.2 times of the bytes that it writes, "
-        "then on one that takes no writes. A fault: an end in anything but one line, a success with other outputs, or that "
-        "the same command, with room again, does not give bit for bit what it should.",
+        "Full and read-only disks in every stage",
+        "Each stage runs on a file system with free space for 0 to 1.2 times the bytes that it writes, and then on a "
+        "read-only one. Faults: an error that is not a single line, a success with different outputs, or a rerun with enough "
+        "space whose outputs differ in any bit.",
         run_disk,
         namespace="mount",
     )

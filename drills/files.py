@@ -117,10 +117,10 @@ def _problem_of(place: Path) -> str:
 DRILLS = {
     "files": Drill(
         "Hostile files and names",
-        "Pipes, devices, files of gigabytes, damaged archives and headers, labels of another release, links to themselves, "
-        "names that are HTML, formulas or escapes: each in one case of a cohort, through `data check`, ingest and validate. A "
-        "fault: a traceback, a damaged case that is accepted, a sound case that is not. Then two damages at once, drawn at "
-        "random, where a fault is anything but one line or a case within 20 s of processor time.",
+        "One cohort has a case for each problem: pipes, devices, files of gigabytes, damaged archives and headers, labels of "
+        "another release, links to themselves, names that are HTML, formulas or escape sequences. It goes through `data "
+        "check`, ingest and validate. Faults: a traceback, a damaged case that is accepted, a valid case that is not. Then "
+        "cases get two random problems each; a fault is anything but an error line or a valid case within 20 s of CPU time.",
         run_files,
     )
 }

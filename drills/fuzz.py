@@ -74,24 +74,24 @@ _FAULT = (
 )
 DRILLS = {
     "fuzz_nifti": Drill(
-        "Damaged NIfTI files", f"Bytes cut, flipped, overwritten, doubled, mostly in the header. {_FAULT}.", run_nifti
+        "Damaged NIfTI files", f"Bytes are cut, flipped, overwritten or doubled, mostly in the header. {_FAULT}.", run_nifti
     ),
     "fuzz_metaimage": Drill(
         "Damaged MetaImage files",
-        "As for NIfTI; and headers with words, lines or characters changed, where what is read is compared with what "
-        f"SimpleITK reads. {_FAULT}, other voxels, another place, or a second file that was opened.",
+        "Damage as for NIfTI, and headers with changed words, lines or characters, whose volumes are compared with those that "
+        f"SimpleITK reads. {_FAULT}, different voxels or position, or a second file that was opened.",
         run_metaimage,
     ),
     "fuzz_params": Drill(
         "Damaged params.yaml",
-        "Half of them with bytes changed, half with values that are of another kind, out of range, gone or renamed. A "
-        "fault is anything but parameters or one line that names the file.",
+        "Half of the files have changed bytes; in the other half, values have another type, are out of range, missing or "
+        "renamed. A fault is anything but valid parameters or one line that names the file.",
         run_params,
     ),
     "fuzz_listings": Drill(
         "Damaged tables of cases",
-        "`cases.csv`, `cases.json` and a Decathlon `dataset.json`, as bytes. A fault is anything but cases with problems of "
-        "one line, or one line that names the table.",
+        "Bytes of `cases.csv`, `cases.json` and a Decathlon `dataset.json` are changed. A fault is anything but cases with "
+        "one-line problems, or one line that names the table.",
         run_listings,
     ),
 }

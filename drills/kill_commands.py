@@ -106,16 +106,15 @@ def _trials(project: Path) -> "Counter[str]":
 
 DRILLS = {
     "kill_sweep": Drill(
-        "A sweep killed",
-        f"`sweep --trials {TRIALS} --workers 2` is ended at random moments in the same four ways, then runs to its end. A "
-        "fault: fewer or more complete trials than asked for, one that stays open, a run of MLflow that stays open, a "
-        "checkpoint left.",
+        "Kills of a sweep",
+        f"`sweep --trials {TRIALS} --workers 2` is stopped at random times in the same four ways, then runs to its end. "
+        "Faults: a wrong number of complete trials, a trial or an MLflow run that stays open, a leftover checkpoint.",
         run_sweep,
     ),
     "kill_predict": Drill(
-        "A prediction killed",
-        "`predict` of five cases with two networks is ended at random moments in the same four ways, then runs to its end. A "
-        "fault: a segmentation that is not bit for bit that of a run that nobody disturbed, or an unfinished file left behind.",
+        "Kills of a prediction",
+        "`predict` of five cases with two networks is stopped at random times in the same four ways, then runs to its end. "
+        "Faults: a segmentation that differs in any bit from an undisturbed run, an unfinished file.",
         run_predict,
     ),
 }

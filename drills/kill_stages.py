@@ -88,13 +88,12 @@ def _add_rest(found: Findings, *, project: Path) -> None:
 
 DRILLS = {
     "kill_stages": Drill(
-        "Killed in every stage",
-        "`dvc repro STAGE` of a tiny project (5 phantoms, TwoPathCNN and InputCascadeCNN) is ended at a moment drawn over the "
-        "whole length of the stage, again and again, in four ways that take turns: SIGKILL to all its processes (a lost "
-        "machine), SIGTERM to all (a scheduler), Ctrl-C, and SIGKILL to DVC alone. A moment at which the stage has ended by "
-        "itself does not count. Then it runs to its end. A fault: an output that is not bit for bit that of a run that nobody "
-        "disturbed (of compare: but for measured times), a command that does not finish, a process that does not end, a run "
-        "of MLflow that stays open, an unfinished file left behind.",
+        "Kills in every stage",
+        "`dvc repro STAGE` of a tiny project (5 phantoms, TwoPathCNN and InputCascadeCNN) is stopped repeatedly at random "
+        "times during the stage, in four ways in turn: SIGKILL to all processes (a lost machine), SIGTERM to all (a "
+        "scheduler), Ctrl-C, and SIGKILL to DVC alone. Then it runs to its end. Faults: an output that differs in any bit from "
+        "an undisturbed run (except measured times in compare), a command that does not finish, a process that does not end, "
+        "an MLflow run that stays open, an unfinished file.",
         run_kills,
     )
 }

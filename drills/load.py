@@ -200,9 +200,9 @@ def _leavers(service: Service, found: Findings, *, times: int) -> None:
 DRILLS = {
     "load": Drill(
         "Load on the served model",
-        f"`brats-cascade serve` with TwoPathCNN, a queue of 4 and a deadline of {DEADLINE:g} s. A fault: no answer, an answer "
-        f"after more than {AT_ONCE:g} s that the queue is full, another status than the one expected, a stack trace in an "
-        "answer or in the log, or a server that is slow afterwards or does not end.",
+        f"`brats-cascade serve` runs with TwoPathCNN, a queue of 4 and a deadline of {DEADLINE:g} s. Faults: no response, more "
+        f"than {AT_ONCE:g} s to report a full queue, an unexpected status, a stack trace in a response or in the log, a "
+        "server that is slow afterwards or does not end.",
         run_load,
     )
 }

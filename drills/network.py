@@ -43,9 +43,9 @@ def _row(name: str, seconds: float | None = None) -> dict[str, object]:
 DRILLS = {
     "network": Drill(
         "No network",
-        "Every command in a network of its own, in which there is nothing but a loopback that is down; every Python process "
-        "notes the addresses that it asks for. A fault: an exit status other than 0, a traceback, any address but the "
-        "loopback's.",
+        "Every command runs in a network namespace whose only interface, the loopback, is down. Every Python process records "
+        "the addresses that it connects to. Faults: an exit status other than 0, a traceback, any address other than the "
+        "loopback.",
         run_network,
         namespace="net",
     )

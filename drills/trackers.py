@@ -83,11 +83,11 @@ def _stages(project: Path, *, port: int) -> tuple[dict[str, float], list[str]]:
 
 DRILLS = {
     "trackers": Drill(
-        "Tracking servers that hold their callers",
-        f"`train` and `evaluate` of {NAME} with `MLFLOW_TRACKING_URI` at a server on the loopback that behaves as named; then "
-        "`brats-cascade results` without it. A fault: an exit status that is not 0, a traceback, a network or score that is "
-        f"not bit for bit that of a run without a server, more than {LIMIT:g} s of waiting in a stage (and what a busy machine "
-        "takes), a stage that does not say that something is not logged, a run that is not logged afterwards in a final state.",
+        "Misbehaving tracking servers",
+        f"`train` and `evaluate` of {NAME} run with `MLFLOW_TRACKING_URI` set to a local server that behaves as listed, then "
+        "`brats-cascade results` runs without it. Faults: an exit status other than 0, a traceback, a network or score that "
+        f"differs in any bit from a run without a server, more than {LIMIT:g} s of waiting in a stage (plus the delay of a "
+        "busy machine), a stage that does not report what was not logged, a run that is not logged completely afterwards.",
         run_trackers,
     )
 }

@@ -36,7 +36,7 @@ def test_the_page_says_how_often_what_was_tried(tmp_path, results) -> None:
         common.write_record(name, task=Task(tmp_path, 7, 0.5), found=found, seconds=1.6, not_run=reason)
     text = "\n".join(page.page_lines(drills, records={name: common.read_record(name) for name in drills}))
     assert (
-        "**Faults: 1 of 10,002 attempts.**" in text
+        "**1 fault in 10,002 attempts.**" in text
         and "**0 of 10,000.** `python -m drills good`, seed 7, share 0.5" in text
     )
     assert "| Title of good (`good`) | 10,000 | 0 | 2 |" in text and "| b |  | 1,000 | 0 |" in text
