@@ -74,7 +74,9 @@ _FAULT = (
 )
 DRILLS = {
     "fuzz_nifti": Drill(
-        "Damaged NIfTI files", f"Bytes are cut, flipped, overwritten or doubled, mostly in the header. {_FAULT}.", run_nifti
+        "Damaged NIfTI files",
+        f"Bytes are cut, flipped, overwritten or doubled, mostly in the header. {_FAULT}.",
+        run_nifti,
     ),
     "fuzz_metaimage": Drill(
         "Damaged MetaImage files",

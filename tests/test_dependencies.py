@@ -121,9 +121,7 @@ def test_what_is_excepted_exists() -> None:
 
 def test_the_architecture_page_names_what_reruns_and_every_folder() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    rows = [
-        line.strip("| ").split(" | ") for line in page.split("stages that rerun |")[1].splitlines() if "`" in line
-    ]
+    rows = [line.strip("| ").split(" | ") for line in page.split("stages that rerun |")[1].splitlines() if "`" in line]
     for place, named in [row for row in rows if len(row) == 2]:
         path = f"src/brats_cascade/{place.strip('`')}"
         assert (ROOT / path).exists(), path
