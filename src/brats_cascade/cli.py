@@ -1,4 +1,4 @@
-"""The command line: brats-cascade ...; every import that takes time waits for the command that needs it."""
+"""The command line, brats-cascade. Slow imports are delayed until a command needs them."""
 
 import brats_cascade.interrupted  # noqa: F401, I001 - first
 import os
@@ -21,19 +21,19 @@ keep_quiet()
 
 
 class Interruptible(TyperGroup):
-    """Ctrl-C ends any command with one line; Typer itself would end it with none."""
+    """Ends any command with one line on Ctrl-C, on which Typer prints nothing."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command that was asked for."""
+        """Runs the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            print("stopped; finished work is kept, run the same command again to continue", file=sys.stderr)
+            print("stopped; finished work is kept, run the same command again to resume", file=sys.stderr)
             raise typer.Exit(130) from None
 
 
 app = typer.Typer(cls=Interruptible, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-data_app = typer.Typer(help="Look at data before using it.", no_args_is_help=True)
+data_app = typer.Typer(help="Inspect data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
@@ -43,7 +43,7 @@ def start(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Cascaded two-pathway CNNs (Havaei et al.) for brain tumour segmentation."""
+    """Brain tumour segmentation with cascaded two-pathway CNNs (Havaei et al.)."""
 
 
 @app.command()
@@ -51,11 +51,11 @@ def start(
 def predict(
     cases: Annotated[
         list[Path],
-        typer.Argument(help="Folders of cases, or folders that hold several.", parser=path, metavar="CASE_DIR..."),
+        typer.Argument(help="Case folders, or folders that contain cases.", parser=path, metavar="CASE_DIR..."),
     ],
     **given: Any,
 ) -> None:
-    """Segment cases: one file each, in the case's own geometry and label scheme."""
+    """Segment one or more cases."""
     from brats_cascade.commands.predict import run
 
     raise typer.Exit(min(1, run(cases, PredictOptions(**given))))
@@ -65,37 +65,35 @@ def predict(
 def evaluate(
     truth: Annotated[
         Path,
-        typer.Option(
-            help="A folder of cases of any supported release or of label files, a listing, or one file.", **PATH
-        ),
+        typer.Option(help="Ground truth: a folder of cases or of label files, a listing, or one file.", **PATH),
     ],
-    prediction: Annotated[
-        Path, typer.Option(help="A folder of segmentations, ours or anybody's, or one file.", **PATH)
+    prediction: Annotated[Path, typer.Option(help="A folder of segmentations, or one file.", **PATH)],
+    out: Annotated[
+        Path, typer.Option(help="Output file: .csv (per case) or .json (also means and intervals).", **PATH)
     ],
-    out: Annotated[Path, typer.Option(help="The table: .json (with means and intervals) or .csv.", **PATH)],
     scheme: Annotated[
         str,
         typer.Option(
-            help="How the truth numbers its labels: auto, five, edema-core, merged, merged-2023 or decathlon."
+            help="Label scheme of the ground truth: auto, five, edema-core, merged, merged-2023 or decathlon."
         ),
     ] = "auto",
     prediction_scheme: Annotated[
-        str, typer.Option(help="The same for the predictions; auto: as they name it, else as the truth.")
+        str, typer.Option(help="Label scheme of the predictions; auto: the scheme named in the files, else the same.")
     ] = "auto",
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Leave out what predict has marked as made by a model that may not fit the case."
+            "--strict", help="Leave out predictions that predict has marked as made by a model that may not fit."
         ),
     ] = False,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Another folder of predictions, to compare these with; may be repeated.", **PATH),
+        typer.Option(help="Another folder of predictions to compare with; may be repeated.", **PATH),
     ] = None,
 ) -> None:
-    """Score segmentations against their ground truth: Dice, PPV, sensitivity, specificity, HD95, volumes, lesion-wise scores.
+    """Score segmentations from any tool against the ground truth.
 
-    A region that is empty in both counts as Dice 1 and HD95 0, in one alone as Dice 0 and HD95 373.13 mm.
+    A region that is absent from both counts as Dice 1 and HD95 0, from only one as Dice 0 and HD95 373.13 mm.
     """
     from brats_cascade.commands.evaluate import run
 
@@ -109,11 +107,11 @@ def evaluate(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="A folder models/EXPERIMENT or an MLflow URI.")],
+    model: Annotated[str, typer.Option(help="A folder models/EXPERIMENT, or an MLflow URI.")],
     out: Annotated[Path, typer.Option(help="Folder for the exported network and its model.json.", **PATH)],
     form: Annotated[str, typer.Option("--format", help="keras, saved_model or onnx (extra: onnx).")] = "saved_model",
 ) -> None:
-    """Write a trained network for other programs; what was written is checked against the network."""
+    """Export a trained network (Keras, SavedModel, ONNX) and verify the export."""
     from brats_cascade.commands.export import run
 
     typer.echo(str(run(model, out=out, form=form)))
@@ -121,7 +119,7 @@ def export(
 
 @app.command()
 def doctor() -> None:
-    """Versions, devices, backend, data source, free disk; what would not work and why."""
+    """Check the installation: versions, devices, data source, disk space."""
     from brats_cascade.commands.doctor import run
 
     raise typer.Exit(min(1, run(Path.cwd())))
@@ -129,9 +127,9 @@ def doctor() -> None:
 
 @app.command(cls=ProjectCommand)
 def results(
-    costs: Annotated[bool, typer.Option("--costs", help="Time and memory of the stages instead.")] = False,
+    costs: Annotated[bool, typer.Option("--costs", help="Show the time and memory of the stages instead.")] = False,
 ) -> None:
-    """The table of results of the last `dvc repro`, and where to look next."""
+    """Show the results of the last `dvc repro`."""
     from brats_cascade.commands.results import run
 
     typer.echo(run(Path.cwd(), costs=costs))
@@ -139,7 +137,7 @@ def results(
 
 @app.command(cls=ProjectCommand)
 def repeat() -> None:
-    """Means and spreads over seeds and folds of the DVC experiments on this commit; writes reports/repeat.csv and .md."""
+    """Summarise the DVC experiments on this commit over seeds and folds, in reports/repeat.csv and .md."""
     from brats_cascade.stages.repeat import repeat as join
 
     typer.echo(join(Path.cwd()))
@@ -147,14 +145,12 @@ def repeat() -> None:
 
 @app.command(cls=ProjectCommand)
 def record(
-    name: Annotated[str, typer.Argument(help="Name of the record, docs/results/NAME.csv, .json and .md.")],
-    command: Annotated[str, typer.Option(help="The command that made the results.")] = "dvc repro",
-    readme: Annotated[bool, typer.Option("--readme", help="Also write the table in README.md.")] = False,
-    kept: Annotated[
-        bool, typer.Option("--kept", help="Only write the page again, from the results stored earlier.")
-    ] = False,
+    name: Annotated[str, typer.Argument(help="Name of the results: docs/results/NAME.csv, .json and .md.")],
+    command: Annotated[str, typer.Option(help="The command that produced the results, for the page.")] = "dvc repro",
+    readme: Annotated[bool, typer.Option("--readme", help="Also update the table in README.md.")] = False,
+    kept: Annotated[bool, typer.Option("--kept", help="Only regenerate the page, from stored results.")] = False,
 ) -> None:
-    """Store the results of the last run in docs/results/ for git, and write their page."""
+    """Store the results of the last run in docs/results/, for git, and write a page."""
     from brats_cascade.commands.record import run
 
     typer.echo(str(run(name, root=Path.cwd(), command=command, readme=readme, kept=kept)))
@@ -166,10 +162,10 @@ def fuse(
         list[Path], typer.Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER...")
     ],
     out: Out,
-    method: Annotated[str, typer.Option(help="staple (weighs each folder by its agreement) or majority.")] = "staple",
-    scheme: Annotated[str, typer.Option(help="Label numbers of files that do not name theirs, as in evaluate.")] = "",
+    method: Annotated[str, typer.Option(help="staple (weights each folder by its agreement) or majority.")] = "staple",
+    scheme: Annotated[str, typer.Option(help="Label scheme of files that do not name one, as in evaluate.")] = "",
 ) -> None:
-    """Fuse segmentations by STAPLE or majority; ties go to the most frequent label, then to the folder named first."""
+    """Fuse several segmentations of the same cases, by STAPLE or majority vote."""
     from brats_cascade.commands.fuse import run
 
     raise typer.Exit(min(1, run(folders, out=out, method=method, scheme=scheme)))
@@ -177,12 +173,14 @@ def fuse(
 
 @data_app.command("check")
 def check(
-    cohort: Annotated[Path, typer.Argument(help="A folder of any supported release.", parser=path, metavar="PATH")],
-    layout: Annotated[str, typer.Option(help="auto, or a release's name.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    cohort: Annotated[
+        Path, typer.Argument(help="A folder of any supported release, or a listing.", parser=path, metavar="PATH")
+    ],
+    layout: Annotated[str, typer.Option(help="auto, or the name of a release.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
     max_gb: MaxGb = MAX_GB,
 ) -> None:
-    """List the cases of a folder and what is wrong with them; exit 1 if any is bad."""
+    """List the cases in a folder and their problems; the exit status is 1 if any is invalid."""
     from brats_cascade.commands.check import run
 
     text, bad = run(cohort, layout=layout, workers=workers, max_gb=max_gb)
@@ -191,13 +189,13 @@ def check(
 
 
 def main() -> None:
-    """Runs the command line; a user's mistake, and trouble of the machine, ends in one line and exit status 1."""
+    """Runs the command line. User errors and lack of resources end in one line and exit status 1."""
     start_log(level=os.environ.get("BRATS_CASCADE_LOG", "WARNING"), form="%(levelname)s: %(message)s")
     with leaving(), ending_in_one_line():
         app()
 
 
-# After the others, so that help names first what is used first.
+# Registered last, so that the help lists the commands in the order of use.
 app.command("view")(view.run)
 app.command("sweep", cls=ProjectCommand)(sweep.run)
 app.command("serve")(serve.run)

@@ -1,4 +1,4 @@
-"""brats-cascade cards: the cards of a model and of its data, with what Hugging Face reads at their tops."""
+"""brats-cascade cards: writes a model card and a data card with Hugging Face front matter."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +11,11 @@ from brats_cascade.errors import UserError
 
 def run(
     experiment: Annotated[
-        str | None, typer.Option(help="The model's experiment. Default: the best on validation in this folder.")
+        str | None, typer.Option(help="The model's experiment (default: the best on validation in this folder).")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for data.md and model.md.", **PATH)] = Path("cards"),
 ) -> None:
-    """Write the cards of the data and of a trained model, in Markdown."""
+    """Write a data card and a model card, in Markdown."""
     from brats_cascade.costs import RECORD
     from brats_cascade.inference.output import open_folder
     from brats_cascade.params import load_params

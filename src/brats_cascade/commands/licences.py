@@ -1,4 +1,4 @@
-"""brats-cascade licences: the licence of everything that is installed beside this project."""
+"""brats-cascade licences: lists the licences of the installed packages."""
 
 from importlib.metadata import Distribution, distributions
 
@@ -8,7 +8,7 @@ from brats_cascade.errors import printable
 
 
 def run() -> None:
-    """List the licence of every installed package, as its own metadata states it."""
+    """List the licence of every installed package, from its metadata."""
     from brats_cascade.report.text import text_table
 
     found = {distribution.name.lower(): distribution for distribution in distributions()}
@@ -18,7 +18,7 @@ def run() -> None:
 
 
 def licence_of(distribution: Distribution) -> str:
-    """The SPDX expression, otherwise the classifiers, otherwise the first line of the licence field; "not stated" without."""
+    """The SPDX expression, else the classifiers, else the first line of the licence field, else "not stated"."""
     about = distribution.metadata
     expression, text = ("".join(about.get_all(key) or ()).strip() for key in ("License-Expression", "License"))
     kinds = [line.split(" :: ")[-1] for line in about.get_all("Classifier") or () if line.startswith("License ::")]

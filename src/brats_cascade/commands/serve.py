@@ -1,4 +1,4 @@
-"""brats-cascade serve: a network behind HTTP."""
+"""brats-cascade serve: serves a network over HTTP."""
 
 from functools import partial
 from pathlib import Path
@@ -12,17 +12,17 @@ from brats_cascade.errors import UserError
 
 def run(
     model: Annotated[
-        str | None, typer.Option(help="A folder models/EXPERIMENT or an MLflow URI. Default: the champion.")
+        str | None, typer.Option(help="A folder models/EXPERIMENT, or an MLflow URI (default: the champion).")
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option(help="Folder below which requests may name cases; without it, images only.", **PATH)
+        Path | None, typer.Option(help="Folder of the cases that requests may name; without it, only images.", **PATH)
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5001,
-    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait; any more get 503 at once.")] = 4,
-    deadline: Annotated[float, typer.Option(min=1, help="Seconds for a request, the time it waits included.")] = 120,
+    waiting: Annotated[int, typer.Option(min=0, help="Number of requests that may wait; further ones get 503.")] = 4,
+    deadline: Annotated[float, typer.Option(min=1, help="Time limit of a request including waiting, seconds.")] = 120,
 ) -> None:
-    """Answer HTTP requests with segmentations; /docs shows their two forms."""
+    """Serve a network over HTTP; the page /docs describes the requests."""
     if cases is not None and not cases.is_dir():
         raise UserError(f"--cases {cases}: expected a folder of cases, found none")
     from brats_cascade.backend import start_backend

@@ -1,4 +1,4 @@
-"""brats-cascade sweep: run or go on with a sweep, and write its best trial into params.yaml."""
+"""brats-cascade sweep: runs or resumes a sweep, and adds its best trial to params.yaml."""
 
 import logging
 import os
@@ -16,9 +16,9 @@ from brats_cascade.commands.options import PATH
 
 
 def run(
-    trials: Annotated[int, typer.Option(min=0, help="How many the study should have in all, earlier ones included.")],
+    trials: Annotated[int, typer.Option(min=0, help="Total number of trials, including earlier ones.")],
     workers: Annotated[
-        str, typer.Option(help="Processes: a number, or auto: one for each GPU, otherwise for each core.")
+        str, typer.Option(help="Number of processes, or auto: one per GPU, or without a GPU one per core.")
     ] = "auto",
     storage: Annotated[
         str | None,
@@ -27,19 +27,15 @@ def run(
             "optuna.db in the project's root)."
         ),
     ] = None,
-    study: Annotated[str, typer.Option(help="Name of the study; the same name goes on with it.")] = "sweep",
-    timeout: Annotated[
-        float | None, typer.Option(min=0, help="Seconds after which no trial begins; running ones end by themselves.")
-    ] = None,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Write the best trial into params.yaml as an experiment.")
-    ] = False,
+    study: Annotated[str, typer.Option(help="Study name; reuse it to resume.")] = "sweep",
+    timeout: Annotated[float | None, typer.Option(min=0, help="Start no new trial after this many seconds.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Add the best trial to params.yaml as an experiment.")] = False,
     page: Annotated[
         Path | None,
         typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.", **PATH),
     ] = None,
 ) -> None:
-    """Search for better training settings (params.yaml: sweep); the same command continues it."""
+    """Tune hyperparameters with Optuna (block `sweep` of params.yaml); rerun to resume."""
     from brats_cascade.backend import check_backend
     from brats_cascade.params import load_params
     from brats_cascade.sweep.plan import plan_of
@@ -67,7 +63,7 @@ def run(
 
 
 def _best(done: Any, *, plan: Any, params: Path | None) -> Iterator[str]:
-    """Says which trial is the best, and writes it into params.yaml where that is given."""
+    """Prints the best trial, and with `apply` adds it to params.yaml."""
     from brats_cascade.sweep.apply import apply_best
     from brats_cascade.sweep.trials import line_of
 
@@ -82,7 +78,7 @@ def _best(done: Any, *, plan: Any, params: Path | None) -> Iterator[str]:
 
 
 def _quiet_libraries() -> None:
-    """Leaves out what libraries say beside warnings, such as MLflow when it makes its tables."""
+    """Shows only warnings of libraries; MLflow, for example, logs when it creates its tables."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,4 +1,4 @@
-"""brats-cascade view: pages to scroll through cases, in any browser and without a network."""
+"""brats-cascade view: writes offline pages for scrolling through cases in a browser."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,15 +26,17 @@ def run(
     ],
     prediction: Annotated[
         Path | None,
-        typer.Option(help="A segmentation of the case, or a folder of segmentations named after their cases.", **PATH),
+        typer.Option(help="A segmentation of the case, or a folder of segmentations.", **PATH),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The page, .html; of several cases a folder. Default: out/CASE.html, or out/cases.", **PATH),
+        typer.Option(
+            help="Output .html file; for several cases a folder (default: out/CASE.html or out/cases).", **PATH
+        ),
     ] = None,
     max_gb: MaxGb = MAX_GB,
 ) -> None:
-    """Write a page to scroll through a case with its ground truth and a prediction; of several cases, also their list."""
+    """Write offline pages for scrolling through cases, with ground truth and predictions."""
     from brats_cascade.inference.output import open_folder
     from brats_cascade.project import Project
     from brats_cascade.report.look import find_sources, match_predictions, scene_of
@@ -80,7 +82,7 @@ def _readable(
 
 
 def _place(out: Path | None, *, names: Sequence[str]) -> Path:
-    """Where the pages go: a file for one case, a folder for several."""
+    """The output path: a file for one case, a folder for several."""
     if len(names) > 1:
         if out is not None and out.suffix == ".html":
             raise UserError(
