@@ -204,5 +204,5 @@ def _resumed(root: Path) -> int:
     """Trainings that went on from a checkpoint, as the workers' logs say."""
     logs = (Project(root).work / "sweep" / STUDY).glob("worker-*.log")
     return sum(
-        len(re.findall("going on from phase", log.read_text(encoding="utf-8", errors="replace"))) for log in logs
+        len(re.findall("resuming from phase", log.read_text(encoding="utf-8", errors="replace"))) for log in logs
     )

@@ -38,7 +38,7 @@ def _cohort(task: Task, found: Findings) -> None:
     cohort = project / "data/raw/cohort"
     names = write_cohort(cohort)
     for number, name in enumerate(HOSTILE):
-        images, labels = tiny_volumes(seed=1000 + number)  # the same voxels twice would be set aside
+        images, labels = tiny_volumes(seed=1000 + number)  # the same voxels twice would be excluded
         place = cohort / f"named{number}"
         write_layout(place, "brats2017", images=images, labels=labels)
         for path in sorted(place.rglob("*"), reverse=True):
@@ -63,7 +63,7 @@ def _cohort(task: Task, found: Findings) -> None:
         faults.append(f"{len(HOSTILE) + 1 - sound} of the sound cases were not accepted")
     if seconds > SECONDS:
         faults.append(f"took {seconds:.0f} s")
-    row = {"files": f"{len(BAD)} damages, {len(HOSTILE)} hostile names, 1 sound case", "set aside": len(BAD)}
+    row = {"files": f"{len(BAD)} damages, {len(HOSTILE)} hostile names, 1 sound case", "excluded": len(BAD)}
     found.add({**row, "accepted": sound, "seconds": round(seconds)}, tried=len(BAD) + len(HOSTILE) + 1, faults=faults)
     shutil.rmtree(project)
 
@@ -95,7 +95,7 @@ def _pairs(task: Task, found: Findings) -> None:
         if problem not in ("refused", "read"):
             faults.append(f"{first}, {second}: {problem}")
         shutil.rmtree(place)
-    row = {"files": "two damages to one case", "set aside": refused, "accepted": task.times(PAIRS) - refused}
+    row = {"files": "two damages to one case", "excluded": refused, "accepted": task.times(PAIRS) - refused}
     found.add(row, tried=task.times(PAIRS), faults=faults)
 
 

@@ -43,7 +43,7 @@ def test_a_backend_that_the_networks_do_not_run_on_is_refused_on_one_line(comman
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "error: KERAS_BACKEND=torch: expected tensorflow or jax; run `unset KERAS_BACKEND` to take tensorflow"
+        "error: KERAS_BACKEND=torch: expected tensorflow or jax; run `unset KERAS_BACKEND` to use tensorflow"
     ]
 
 

@@ -99,7 +99,7 @@ def test_ctrl_c_is_one_line(capsys):
     with pytest.raises(SystemExit) as ended, ending_in_one_line():
         raise KeyboardInterrupt
     assert ended.value.code == 130
-    assert capsys.readouterr().err == "interrupted; the same command continues\n"
+    assert capsys.readouterr().err == "interrupted; run the same command again to resume\n"
 
 
 @pytest.mark.slow
@@ -112,13 +112,13 @@ def test_ctrl_c_while_a_program_imports_is_one_line(tmp_path, program):
     done = subprocess.run(
         [sys.executable, *words], env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (-signal.SIGINT, "interrupted; the same command continues\n")
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "interrupted; run the same command again to resume\n")
 
 
 def test_so_is_one_that_a_library_makes_an_error_of_its_own(capsys):
     error = ValueError("Field `architecture`:\n  KeyboardInterrupt: \n")
     interrupted._end(type(error), error, None)
-    assert capsys.readouterr().err == "interrupted; the same command continues\n"
+    assert capsys.readouterr().err == "interrupted; run the same command again to resume\n"
     interrupted._end(ValueError, ValueError("a"), None)
     assert capsys.readouterr().err.endswith("ValueError: a\n")
 

@@ -235,7 +235,7 @@ def test_a_better_mean_by_one_patient_does_not_make_a_champion(project, monkeypa
     challenger.log_table(validation_table(0.99, *[0.45] * 15), name="validation")
     tell_mlflow(Project(project), params, names=names)
     assert registered == [("a", ALIAS), ("a", ALIAS), ("b", CHALLENGER)]
-    assert "b, 0.600, did better on average and is not champion: worse in 15 of 16 validation patients" in caplog.text
+    assert "b, 0.600, has a higher mean but is not champion: worse in 15 of 16 validation patients" in caplog.text
     outcome = contest(project, experiments=names)
     assert (outcome.champion.run_id, outcome.challenger.run_id) == (champion.id, challenger.id)
     assert contest(project, experiments=names).champion.run_id == champion.id

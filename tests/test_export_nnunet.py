@@ -138,9 +138,7 @@ def test_five_labels_keep_their_numbers_and_a_mixed_cohort_is_merged():
 
 
 def test_what_cannot_be_exported_is_one_line(written, cohort, tmp_path):
-    with pytest.raises(
-        UserError, match="Dataset501_BratsCascade: is there already; remove it, or choose another --out"
-    ):
+    with pytest.raises(UserError, match="Dataset501_BratsCascade: already exists; remove it, or choose another --out"):
         export(Project(cohort), out=written, **OPTIONS)
     shutil.copytree(cohort / "cohort", tmp_path / "cohort")
     split_into(tmp_path, {**SPLIT, "test": ["Brats18_X_1"]})

@@ -28,7 +28,7 @@ def _takes(times: float | None):
 def test_a_slow_precision_is_told_and_no_other(times: float, warned: bool, caplog, monkeypatch) -> None:
     monkeypatch.setattr(precision, "bfloat16_times", _takes(times))
     precision.warn_if_slow("bfloat16", training=True)
-    shown = ["training in bfloat16 takes 6.5 times as long as in float32 on this device; take float32 here"]
+    shown = ["training in bfloat16 takes 6.5 times as long as in float32 on this device; use float32"]
     assert caplog.messages == (shown if warned else [])
 
 

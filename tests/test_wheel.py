@@ -74,7 +74,7 @@ def test_data_are_checked_without_a_project(
 def test_doctor_says_that_there_is_no_project_and_what_works_without(installed: SimpleNamespace) -> None:
     done = run(installed, "doctor")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"brats-cascade       {__version__}\n" in done.stdout and "everything needed is here" in done.stdout
+    assert f"brats-cascade       {__version__}\n" in done.stdout and "all checks passed" in done.stdout
     [line] = [line for line in done.stdout.splitlines() if line.startswith("project ")]
     assert "no params.yaml here; predict, evaluate, data check" in line
 

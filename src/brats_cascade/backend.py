@@ -81,7 +81,7 @@ def check_backend() -> str:
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise UserError(
-            f"KERAS_BACKEND={backend}: expected {' or '.join(BACKENDS)}; run `unset KERAS_BACKEND` to take tensorflow"
+            f"KERAS_BACKEND={backend}: expected {' or '.join(BACKENDS)}; run `unset KERAS_BACKEND` to use tensorflow"
         )
     if importlib.util.find_spec(backend) is None:
         raise UserError(f"KERAS_BACKEND={backend}: {backend} is not installed; run: pip install '{BACKENDS[backend]}'")

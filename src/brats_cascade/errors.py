@@ -94,7 +94,7 @@ def ending_in_one_line() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _say("interrupted; the same command continues")
+        _say("interrupted; run the same command again to resume")
         sys.exit(130)
     except (UserError, MachineError) as error:
         message = str(error)

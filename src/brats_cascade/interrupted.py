@@ -10,7 +10,7 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
     if issubclass(kind, KeyboardInterrupt) or "KeyboardInterrupt" in str(
         error
     ):  # pydantic makes it an error of its own
-        print("interrupted; the same command continues", file=sys.stderr)
+        print("interrupted; run the same command again to resume", file=sys.stderr)
     else:
         _before(kind, error, trace)
 

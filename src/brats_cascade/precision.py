@@ -27,7 +27,7 @@ def warn_if_slow(precision: str, *, training: bool) -> None:
         return
     times = bfloat16_times(training=training)
     if times is not None and times > 1 + NOISE:
-        log.warning("%s; take float32 here", in_words(times, training=training))
+        log.warning("%s; use float32", in_words(times, training=training))
 
 
 def in_words(times: float | None, *, training: bool) -> str:

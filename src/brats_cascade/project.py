@@ -58,7 +58,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
     try:
         return read_json_if_there(path)
     except UserError as error:
-        log.warning("%s; it is left out of account", str(error).partition(":")[0])
+        log.warning("%s; it is ignored", str(error).partition(":")[0])
         return None
 
 

@@ -25,17 +25,17 @@ def nested(case):
 
 def numbered(case):
     _rename_all(case, lambda name: name.replace(".nii.gz", " (1).nii.gz"))
-    return 5, "name is that of a second copy: remove it, or rename it to Brats18_A_1_"
+    return 5, "name looks like that of a second copy: remove it, or rename it to Brats18_A_1_"
 
 
 def numbered_by_a_browser(case):
     _rename_all(case, lambda name: name.replace(".nii.gz", ".nii (1).gz"))
-    return 5, "name is that of a second copy: remove it, or rename it to Brats18_A_1_"
+    return 5, "name looks like that of a second copy: remove it, or rename it to Brats18_A_1_"
 
 
 def bare(case):
     _rename_all(case, lambda name: name.removeprefix("Brats18_A_1_"))
-    return 5, "name lacks that of the case: rename it to Brats18_A_1_"
+    return 5, "name does not contain the case name: rename it to Brats18_A_1_"
 
 
 def truth_alone(case):
@@ -49,7 +49,7 @@ def truth_alone(case):
 
 def foreign(case):
     _rename_all(case, lambda name: name.replace(".nii.gz", ".nrrd"))
-    return 5, "files of this ending are not read: convert it to .nii.gz"
+    return 5, "files with this ending are not supported: convert it to .nii.gz"
 
 
 def other_ending(case):

@@ -60,17 +60,17 @@ def test_the_table_tells_what_the_validate_stage_decides(cohort, tmp_path, monke
     verdict = validate_cases(table, docs=tmp_path / "docs")
     assert set(shown) == set(table["case"])
     aside, warned = dict(verdict.set_aside), dict(verdict.warnings)
-    assert {case for case, (word, _) in shown.items() if word in ("set aside", "predict only")} == set(aside)
+    assert {case for case, (word, _) in shown.items() if word in ("excluded", "prediction only")} == set(aside)
     assert {case for case, (word, _) in shown.items() if word == "warning"} == set(warned)
     for case, reason in {**aside, **warned}.items():
         assert shown[case][1] == reason.removeprefix(f"{case}: ")
-    assert shown["Brats18_Z_1"] == ("predict only", "no ground truth: can be segmented, but not used for training")
-    assert shown["Brats18_Y_1"][0] == "set aside" and "same voxels as Brats18_X_1" in shown["Brats18_Y_1"][1]
+    assert shown["Brats18_Z_1"] == ("prediction only", "no ground truth: can be segmented, but not used for training")
+    assert shown["Brats18_Y_1"][0] == "excluded" and "same voxels as Brats18_X_1" in shown["Brats18_Y_1"][1]
     assert "truncated" in shown["BraTS2021_00001"][1]
     assert bad == 2
     assert "Mixed labels: 3 cases tell necrosis and non-enhancing tumour apart (first LG_0001" in text
     assert text.splitlines()[-1].startswith("12 cases: 8 usable for training (")
-    assert text.splitlines()[-1].endswith("2 for predict only, 2 set aside")
+    assert text.splitlines()[-1].endswith("2 for prediction only, 2 excluded")
     (line,) = [line for line in text.splitlines() if line.startswith("Brats18_ABC_1")]
     assert line.split()[:6] == ["Brats18_ABC_1", "high", "brats2017", "10x14x12", "1x1x1", "0,1,2,4"]
 
@@ -136,7 +136,7 @@ def test_the_command_line_exits_with_1_for_a_bad_case(cohort, tmp_path):
         return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
 
     done = check(cohort)
-    assert done.returncode == 1 and "2 set aside" in done.stdout and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "2 excluded" in done.stdout and "Traceback" not in done.stderr
     none = check(tmp_path / "absent")
     assert none.returncode == 1 and none.stderr.startswith("error: ") and len(none.stderr.splitlines()) == 1
     assert json.dumps(sorted(os.listdir(tmp_path))) == "[]"  # noqa: PTH208

@@ -213,7 +213,7 @@ def test_nullable_columns_are_read_alike(tmp_path):
 
 def test_a_cohort_without_a_usable_case_is_refused_with_reasons(tmp_path):
     rows = [unreadable_case(name, f"{name}: wrong magic; replace the file") for name in "abcd"]
-    with pytest.raises(UserError, match=r"all 4 cases are set aside.*a: wrong magic.*b: wrong magic.*c: wrong magic"):
+    with pytest.raises(UserError, match=r"all 4 cases are excluded.*a: wrong magic.*b: wrong magic.*c: wrong magic"):
         validate_cases(pd.DataFrame(rows), docs=tmp_path)
     with pytest.raises(UserError, match="no cases"):
         validate_cases(pd.DataFrame([good_case("a")]).iloc[:0], docs=tmp_path)

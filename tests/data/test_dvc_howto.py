@@ -79,7 +79,7 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     checked = shell(project, "brats-cascade", "data", "check", "cohort", status=1, COLUMNS="1000").splitlines()
     assert checked[0].startswith("2 links to nothing, first cohort/notes.txt -> nowhere: dvc repro would stop")
     assert any(line.startswith("Brats18_A_1 ") and "a link to gone.nii.gz: No such file" in line for line in checked)
-    # A listing outside the folder: DVC hashes it alone, and the case is set aside with its reason.
+    # A listing outside the folder: DVC hashes it alone, and the case is excluded with its reason.
     rows = ["case,labels,flair,t1,t1c,t2"]
     for name in ("Brats18_A_1", "Brats18_B_1"):
         rows.append(",".join([name, "merged", *(f"cohort/HGG/{name}/{name}_{part}.nii.gz" for part in PARTS)]))

@@ -147,9 +147,7 @@ def test_the_memory_of_a_case_is_estimated_from_its_headers(tmp_path, write_nift
     stored = (folder / "A_t1.nii").stat().st_size
     expected = stored + VOXELS * (4 * 4 + nibabel.load(folder / "A_seg.nii").get_data_dtype().itemsize + PER_VOXEL)
     check_memory(case, max_gb=expected / 1e9)
-    with pytest.raises(
-        UserError, match=r"A_flair.nii: its case would take about 0.0 GB of memory \(12 x 14 x 10 voxels\)"
-    ):
+    with pytest.raises(UserError, match=r"A_flair.nii: its case needs about 0.0 GB of memory \(12 x 14 x 10 voxels\)"):
         check_memory(case, max_gb=(expected - 1) / 1e9)
     with_float64 = write_nifti_case(tmp_path / "64", "A", dtype="float64") and find_cases(tmp_path / "64")[0]
     assert read_header(with_float64.images["t1"])[0].memory == VOXELS * (8 + 4)  # float32 is made of it
@@ -165,7 +163,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused_unread(tmp_path, writ
     for with_truth in (True, False):  # ingest and data check; predict
         with pytest.raises(
             prepare.CaseError,
-            match=r"^A: .*A_flair.nii.gz: its case would take about 1[78]\.[05] GB of memory \(900 x 900 x 300 voxels\), "
+            match=r"^A: .*A_flair.nii.gz: its case needs about 1[78]\.[05] GB of memory \(900 x 900 x 300 voxels\), "
             r"expected 3 at most; resample it, or raise ingest.max_gb \(--max-gb\)$",
         ):
             prepare.prepare_case(case, recipe=Recipe(clip=0.01), with_truth=with_truth)

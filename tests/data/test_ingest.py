@@ -304,7 +304,7 @@ def test_an_affine_of_its_own_is_refused(tmp_path, write_nifti_case):
     moved = image.affine.copy()
     moved[0, 3] += 3
     nibabel.Nifti1Image(np.asarray(image.dataobj), moved).to_filename(folder / "A_t1ce.nii.gz")
-    with pytest.raises(CaseError, match=r"A: .*A_t1ce.nii.gz: lies 3 mm off A_flair.nii.gz"):
+    with pytest.raises(CaseError, match=r"A: .*A_t1ce.nii.gz: is shifted by 3 mm against A_flair.nii.gz"):
         prepare_case(find_cases(tmp_path)[0], recipe=Recipe(clip=0.01))
 
 

@@ -100,7 +100,7 @@ def test_four_bytes_overwritten_are_noticed_and_the_case_is_made_again(cohort, m
     run(cohort)
     assert contents(store) == before
     assert made == ([*"ABC", "B"] if shared else [*"ABC"])
-    assert ("B: what was kept of it is no longer" in caplog.text) == (shared and file != "meta.json")
+    assert ("B: its kept files have changed" in caplog.text) == (shared and file != "meta.json")
 
 
 def test_meta_that_says_something_else_is_not_believed(cohort, made):

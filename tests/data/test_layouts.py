@@ -140,7 +140,7 @@ def test_a_truth_of_2012_is_not_trained_with(tmp_path, monkeypatch):
     images, labels = tiny_volumes()
     write_layout(tmp_path / "in", "brats2012", images=images, labels=labels)
     text, bad = run(tmp_path / "in")
-    assert bad == 0 and "1 for predict only" in text
+    assert bad == 0 and "1 for prediction only" in text
     assert (
         "its ground truth does not mark enhancing tumour: can be segmented and scored, but not used for training"
         in text
@@ -335,7 +335,7 @@ def test_the_labels_column_is_told_with_the_files_own_numbers(tmp_path):
     (tmp_path / "cases.csv").write_text(listing.replace("five", "merged-2023"))
     (case,) = find_cases(tmp_path)
     words = r"0, 1, 2, 4, expected 0, 1, 2, 3 \(merged-2023\): change the labels column to five or merged"
-    with pytest.raises(UserError, match=f"holds the labels {words}"):
+    with pytest.raises(UserError, match=f"contains the labels {words}"):
         prepare_case(case, recipe=Recipe(clip=0.01))
 
 

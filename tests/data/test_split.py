@@ -290,7 +290,7 @@ def test_one_release_is_the_test_set_and_the_others_train_and_validate():
 
 @pytest.mark.parametrize(
     ("release", "validation", "message"),
-    [("brats2020", 1, "split.test_release: no usable case of 'brats2020'; the cases are of brats2017"),
+    [("brats2020", 1, "split.test_release: no usable case of 'brats2020'; found brats2017"),
      ("brats2017", 1, "0 patients found, but validation=1")],
 )  # fmt: skip
 def test_a_release_that_cannot_be_the_test_set_is_one_line(release, validation, message):

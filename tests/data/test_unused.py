@@ -1,4 +1,4 @@
-"""Every volume in a folder is accounted for: used, set aside, or seen and not used with a reason."""
+"""Every volume in a folder is accounted for: used, excluded, or listed with a reason."""
 
 import json
 import shutil
@@ -49,11 +49,11 @@ def test_the_counts_add_up_in_the_table_the_verdict_and_its_page(tmp_path, monke
     volumes = [path for path in source.rglob("*.nii*") if not path.name.startswith(".")]
     text, bad = run(source)
     assert bad == 2
-    assert "25 volumes: 5 usable for training, 4 for predict only, 10 set aside, 6 seen and not used" in text
+    assert "25 volumes: 5 usable for training, 4 for prediction only, 10 excluded, 6 belonging to no case" in text
     assert len(volumes) == 25
     (line,) = [line for line in text.splitlines() if "Brats18_A_1" in line]
     first = source / "patient 1" / "Brats18_A_1_flair.nii.gz"
-    assert line.startswith(f"seen, not used: {first} and 4 more: it is expected in a folder called Brats18_A_1")
+    assert line.startswith(f"not used: {first} and 4 more: it is expected in a folder called Brats18_A_1")
 
     found = search(source)
     table = survey(found.cases, workers=1)
@@ -65,7 +65,7 @@ def test_the_counts_add_up_in_the_table_the_verdict_and_its_page(tmp_path, monke
     assert {Path(entry["file"]) for entry in kept["not_used"]} == {one.path for one in found.unused}
     assert all(path in {*(one.path for one in found.unused), *_files(found)} for path in volumes)
     page = (tmp_path / "docs" / "index.html").read_text()
-    assert "6 volumes were seen and not used" in page and "called Brats18_A_1" in page
+    assert "6 volumes belong to no case" in page and "called Brats18_A_1" in page
 
 
 def _files(found):
@@ -79,8 +79,8 @@ def test_many_reasons_are_cut_short_in_the_terminal_alone(tmp_path, write_nifti_
         (tmp_path / f"x{number}").mkdir()
         (tmp_path / f"x{number}" / f"y{number}_t1.nii.gz").write_bytes(b"x")
     text, _ = run(tmp_path)
-    assert text.count("seen, not used: ") == 21 and "seen, not used: 3 more reasons" in text
-    assert "23 seen and not used" in text
+    assert text.count("not used: ") == 21 and "not used: 3 more reasons" in text
+    assert "23 belonging to no case" in text
 
 
 def test_another_layout_than_the_one_asked_for_is_told(tmp_path, write_nifti_case, write_mha_case):

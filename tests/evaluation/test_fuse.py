@@ -104,7 +104,7 @@ def test_a_file_of_somebody_elses_stays_and_one_of_fuse_is_written_again(tmp_pat
     drawn = (out / "X_seg.nii.gz").read_bytes()
     options = {"out": out, "method": "majority", "scheme": ""}
     assert fuse([tmp_path / "a", tmp_path / "b"], **options) == 1
-    assert "X_seg.nii.gz: was not written by fuse and stays as it is" in capsys.readouterr().err
+    assert "X_seg.nii.gz: was not written by fuse, so it is not overwritten" in capsys.readouterr().err
     assert (out / "X_seg.nii.gz").read_bytes() == drawn
     (out / "X_seg.nii.gz").unlink()
     assert [fuse([tmp_path / "a", tmp_path / "b"], **options) for _ in range(2)] == [0, 0]

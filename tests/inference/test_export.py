@@ -73,7 +73,7 @@ def test_an_exported_cascade_opens_elsewhere_as_its_readme_says_and_computes_the
     with np.load(out / "out.npz") as answers:
         assert answers["readme"].shape == (1, 1, 1, 5)
         np.testing.assert_allclose(answers["batch"], expected, atol=1e-5)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         run(str(folder), out=out, form=form)
 
 

@@ -49,17 +49,17 @@ def test_the_record_holds_ranges_and_every_case() -> None:
     [
         ({}, {}),
         ({"spacing_slice": 1.08}, {}),
-        (MM3, {"spacing": "its voxels measure 3 x 1 x 1 mm, those of the training 1 x 1 x 1 mm"}),
+        (MM3, {"spacing": "its voxels measure 3 x 1 x 1 mm, those of the training data 1 x 1 x 1 mm"}),
         ({"release": "phantom"}, {"phantom": "it is a phantom, the model was trained on real scans (cohort)"}),
-        ({"voxels_hash": "of a"}, {"patient": "these very scans are a of the model's train set"}),
+        ({"voxels_hash": "of a"}, {"patient": "these scans are a of the model's training set"}),
         ({"patient": "b"}, {"patient": "patient b is in the model's validation set"}),
         ({"patient": "b", "release": "brats2017"}, {}),  # names are numbers that other releases give anew
         (
             {**MM3, "release": "phantom", "voxels_hash": "of b"},
             {
                 "phantom": "it is a phantom, the model was trained on real scans (cohort)",
-                "spacing": "its voxels measure 3 x 1 x 1 mm, those of the training 1 x 1 x 1 mm",
-                "patient": "these very scans are b of the model's validation set",
+                "spacing": "its voxels measure 3 x 1 x 1 mm, those of the training data 1 x 1 x 1 mm",
+                "patient": "these scans are b of the model's validation set",
             },
         ),
     ],
@@ -103,8 +103,8 @@ def test_predict_warns_on_one_line_and_strict_refuses(tmp_path, model, write_nif
         write_nifti_case(tmp_path / "in", name, seed=seed, affine=coarse)
     assert run([tmp_path / "in"], models=[model], out=tmp_path / "out") == 0
     err = capsys.readouterr().err
-    patient = "may not fit the model: patient Brats18_A is in the model's train set"
-    spacing = "may not fit the model: its voxels measure 2.75 x 2.75 x 2.75 mm, those of the training 1 x 1 x 1 mm"
+    patient = "may not fit the model: patient Brats18_A is in the model's training set"
+    spacing = "may not fit the model: its voxels measure 2.75 x 2.75 x 2.75 mm, those of the training data 1 x 1 x 1 mm"
     said = [line for line in err.splitlines() if "may not fit" in line]
     assert said[0] == f"warning: Brats18_A_2: {patient}"
     assert said[1:] == [
@@ -127,7 +127,7 @@ def test_a_training_case_is_known_under_another_name_and_in_another_format(tmp_p
         nibabel.save(mirror, folder / f"Brats18_OTHER_9_{part}.nii")
     assert run([folder], models=[model], out=tmp_path / "out") == 0
     [line] = warnings(capsys)
-    assert line.endswith("these very scans are Brats18_V_1 of the model's validation set")
+    assert line.endswith("these scans are Brats18_V_1 of the model's validation set")
 
 
 @pytest.mark.slow

@@ -150,7 +150,7 @@ def _reword(folder: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"models": ["no/such/model"]}, "--model no/such/model: no such folder or file, and no MLflow URI"),
+        ({"models": ["no/such/model"]}, "--model no/such/model: no such file or folder, and not an MLflow URI"),
         (
             {"models": ["models:/nothing@champion"]},
             r"models:/nothing@champion: no MLflow database at .*mlflow\.db; run this",

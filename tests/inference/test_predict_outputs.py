@@ -119,7 +119,7 @@ def test_a_case_of_2012_is_predicted_and_scored_in_its_two_labels(tmp_path, trai
 def test_the_scans_own_folder_is_refused_as_output(overwrite, tmp_path, trained, write_nifti_case) -> None:
     case = write_nifti_case(tmp_path / "in", NAME)
     before = {path.name: path.read_bytes() for path in case.iterdir()}
-    with pytest.raises(UserError, match=f"--out .*: holds the scans of {NAME}"):
+    with pytest.raises(UserError, match=f"--out .*: contains the scans of {NAME}"):
         run([case], models=[str(trained())], out=case, overwrite=overwrite)
     assert {path.name: path.read_bytes() for path in case.iterdir()} == before
 
@@ -191,7 +191,7 @@ def test_volumes_that_belong_to_no_case_are_named(tmp_path, trained, write_nifti
     write_nifti_case(tmp_path / "in", NAME)
     write_nifti_case(tmp_path / "in", "Brats18_B_1").rename(tmp_path / "in" / "renamed")
     assert run([tmp_path / "in"], models=[str(trained())], out=tmp_path / "out") == 0
-    [line] = [line for line in capsys.readouterr().err.splitlines() if "seen, not used" in line]
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "not used" in line]
     assert "renamed/Brats18_B_1_flair.nii.gz and 4 more: it is expected in a folder called Brats18_B_1" in line
 
 

@@ -69,6 +69,6 @@ def test_the_real_cohort_through_the_check(real_data, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     text, bad = run(real_data, workers=2)
     assert bad == 1
-    (line,) = [line for line in text.splitlines() if " set aside " in line and line.startswith("HG_0006")]
+    (line,) = [line for line in text.splitlines() if " excluded " in line and line.startswith("HG_0006")]
     assert "holds the same voxels as Brats18_2013_20_1, which is kept" in line
     assert text.splitlines()[-1].startswith("25 cases: 24 usable for training")

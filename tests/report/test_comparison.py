@@ -61,7 +61,7 @@ def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path):
     for name, dice in (("one", 0.8), ("two", 0.9)):
         (tmp_path / f"metrics/{name}.json").write_text(json.dumps({"dice_complete": dice}))
     last = results(tmp_path).splitlines()[-1]
-    assert last.startswith("evaluated again since this table was made: two; ") and "dvc repro compare" in last
+    assert last.startswith("evaluated after this table was made: two; ") and "dvc repro compare" in last
     (tmp_path / "metrics/two.json").unlink()
     assert "evaluated again" not in results(tmp_path)
 

@@ -198,7 +198,7 @@ def test_a_prediction_on_another_grid_or_doubled_is_refused(tmp_path: Path, writ
     moved = BRATS_AFFINE.copy()
     moved[0, 3] = 5
     nibabel.Nifti1Image(np.zeros((12, 14, 10), "uint8"), moved).to_filename(other)
-    with pytest.raises(UserError, match=r"Brats18_A.nii.gz: lies 5 mm off"):
+    with pytest.raises(UserError, match=r"Brats18_A.nii.gz: is shifted by 5 mm"):
         scene_of("Brats18_A", sources["Brats18_A"], prediction=other)
     shutil.copy(other, other.with_name("Brats18_A_seg.nii.gz"))
     with pytest.raises(UserError, match=r"Brats18_A: 2 files, .*; keep one"):

@@ -72,7 +72,7 @@ def test_a_killed_worker_is_noticed_and_its_trial_goes_on_from_the_checkpoint(ma
     assert (first.state.name, second.state.name) == ("FAIL", "COMPLETE")
     assert second.system_attrs["retry_history"] == [0] and second.params == first.params
     assert "host was lost" in reason_of(first) and len(counted([first, second])) == 1
-    assert "checkpoint.npz: going on from phase 1, step" in (root / ".work/sweep/sweep/worker-0.log").read_text()
+    assert "checkpoint.npz: resuming from phase 1, step" in (root / ".work/sweep/sweep/worker-0.log").read_text()
     parent, child = sorted(runs_of(root), key=lambda run: "mlflow.parentRunId" in run.data.tags)
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id  # one run for both attempts, one level deep
     assert (child.data.tags["state"], child.data.tags["best"], child.info.status) == ("complete", "true", "FINISHED")

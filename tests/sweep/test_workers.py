@@ -34,9 +34,7 @@ def test_ctrl_c_leaves_no_worker(tmp_path):
 
 @pytest.mark.slow
 def test_when_no_worker_can_work_its_last_words_are_the_error(tmp_path):
-    with pytest.raises(
-        UserError, match=r"every worker ended early; the last one said: AttributeError: .*worker-0\.log"
-    ):
+    with pytest.raises(UserError, match=r"all workers failed; last error: AttributeError: .*worker-0\.log"):
         run_at(tmp_path, workers=1, watch=lambda: False, every=0.1)
     assert "Traceback" in (tmp_path / ".work/sweep/s/worker-0.log").read_text()
 
@@ -60,6 +58,6 @@ def test_a_worker_is_started_again_after_kills_as_long_as_trials_end_between_the
     if ended:
         run_at(tmp_path, workers=1, watch=lambda: True, every=0)
     else:
-        with pytest.raises(UserError, match="every worker ended early; the last one said: exit status -9"):
+        with pytest.raises(UserError, match="all workers failed; last error: exit status -9"):
             run_at(tmp_path, workers=1, watch=lambda: False, every=0)
     assert len(started) == starts

@@ -54,7 +54,7 @@ def test_a_damaged_checkpoint_starts_anew_with_a_line(tmp_path: Path, keep: floa
     with caplog.at_level(logging.WARNING):
         assert read_checkpoint(path) is None
     assert len(caplog.records) == 1
-    assert "damaged checkpoint" in caplog.text and "starts anew" in caplog.text and str(path) in caplog.text
+    assert "damaged checkpoint" in caplog.text and "starting a new training" in caplog.text and str(path) in caplog.text
 
 
 def test_one_flipped_byte_is_noticed(tmp_path: Path, caplog) -> None:

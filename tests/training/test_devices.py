@@ -90,7 +90,7 @@ def test_two_worker_processes_of_which_one_is_killed_go_on_and_train_as_one(alon
         second.communicate()
     assert first.returncode > 0, log  # it does not wait for the lost one for ever
     assert not (tmp_path / "0.npz").exists() and (tmp_path / "shared" / "checkpoint.npz").is_file()
-    assert all("going on from phase" in log for log in _end_all(start()))  # both, with the same command
+    assert all("resuming from phase" in log for log in _end_all(start()))  # both, with the same command
     _same(tmp_path / "0.npz", alone)
     assert not (tmp_path / "1.npz").exists()  # only the first worker writes
 

@@ -94,11 +94,11 @@ def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(train
     whole = train("two_path", folder="two", shared="kept")
     with caplog.at_level("INFO"):
         taken = train("two_path", folder="one", shared="kept", phase2_steps=0)
-        assert "going on from phase 1, step 3" in caplog.text
+        assert "resuming from phase 1, step 3" in caplog.text
         caplog.clear()
         train("two_path", folder="changed", shared="kept", phase2_steps=0, validation=cohort[1:])
         train("two_path", folder="two again", shared="kept")  # a training with both phases always trains
-        assert "going on" not in caplog.text
+        assert "resuming" not in caplog.text
     assert [row["phase"] for row in alone.progress.history] == [1]
     without = [{**row, "seconds": 0} for row in taken.progress.history]
     assert without == [pytest.approx({**row, "seconds": 0}, abs=1e-6) for row in alone.progress.history]
@@ -117,10 +117,10 @@ def test_other_settings_or_validation_cases_start_anew(train, cohort, caplog) ->
     train("two_path")
     with caplog.at_level("INFO"):
         train("two_path", checkpoint_steps=7)  # does not decide the outcome
-        assert "going on from phase 2, step 2" in caplog.text and "starts anew" not in caplog.text
+        assert "resuming from phase 2, step 2" in caplog.text and "starting a new training" not in caplog.text
         caplog.clear()
         train("two_path", validation=cohort[1:])  # the test patient until now: it chooses other weights
-        assert "starts anew" in caplog.text
+        assert "starting a new training" in caplog.text
 
 
 def test_all_that_decides_the_outcome_is_in_the_fingerprint(cohort, draw_centres, monkeypatch) -> None:

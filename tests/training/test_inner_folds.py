@@ -134,7 +134,7 @@ def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_p
     stamps = {path: path.stat().st_mtime_ns for path in before}
     with caplog.at_level("INFO"):
         train("two", "local_cascade")
-    assert caplog.text.count("going on from phase 1, step 2") == 2
+    assert caplog.text.count("resuming from phase 1, step 2") == 2
     assert len(stamps) == 2 and stamps == {path: path.stat().st_mtime_ns for path in stamps}
     assert made[3:] == makers
 

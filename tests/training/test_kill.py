@@ -86,7 +86,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(make_project) -> None:
     opened = json.loads((killed / ".work/train/two_path/run.json").read_text())["run_id"]
     _kill_at(killed, phase=2, step=10)
     log = _finish(killed)
-    assert "going on from phase 2, step 1" in log or "going on from phase 2, step 2" in log
+    assert "resuming from phase 2, step 1" in log or "resuming from phase 2, step 2" in log
     expected, found = (pd.read_csv(folder / "models/two_path/history.csv") for folder in (whole, killed))
     assert list(found["step"]) == [30, 60, 70, 80]
     pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-6, check_dtype=False)
@@ -118,7 +118,7 @@ def test_other_settings_after_a_kill_open_a_new_run_and_start_anew(make_project,
     yaml.dump(tree, folder / "params.yaml")
     with caplog.at_level("INFO"):
         _train_here(folder)
-    assert "of other settings or data; the training starts anew" in caplog.text
+    assert "has other settings or data; starting a new training" in caplog.text
     assert read_note("two_path", root=folder)["run_id"] not in ("", opened)
     assert {run.info.run_id: run.info.status for run in _runs(folder)} == {
         opened: "KILLED", read_note("two_path", root=folder)["run_id"]: "FINISHED"

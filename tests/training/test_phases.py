@@ -270,7 +270,7 @@ def test_other_settings_start_anew(tmp_path: Path, caplog) -> None:
     with caplog.at_level("INFO"):
         train_phases(_training(_network(), tmp_path, key="b"), [Phase(1, sampler, 3, 1)])
     assert sampler.asked == [0, 1, 2]
-    assert "of other settings or data; the training starts anew" in caplog.text
+    assert "has other settings or data; starting a new training" in caplog.text
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from brats_cascade.report.text import text_table
 SHAPE, SPACING = ("slices", "rows", "columns"), ("spacing_slice", "spacing_row", "spacing_column")
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
 _MOST_LINES = 20
-_ORDER = ("set aside", "predict only", "warning", "ok")
+_ORDER = ("excluded", "prediction only", "warning", "ok")
 
 
 def run(path: Path, *, layout: str = "auto", workers: int = 1, max_gb: float = MAX_GB) -> tuple[str, int]:
@@ -48,7 +48,7 @@ def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
         name = str(fact["case"])
         word = "warning" if name in warned else "ok"
         if name in aside:
-            word = "predict only" if name in untrainable else "set aside"
+            word = "prediction only" if name in untrainable else "excluded"
         reason = aside.get(name) or warned.get(name) or ""
         shape, spacing = _sizes(fact, SHAPE, form=""), _sizes(fact, SPACING, form=".3g")
         cells = (name, fact["grade"], fact["release"], shape, spacing, fact["labels"] or "-", word)
@@ -56,7 +56,7 @@ def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
     rows.sort(key=lambda row: (_ORDER.index(row[6]), row[0]))
     summary = (
         f"{_number(len(facts), 'case')}: {len(facts) - len(aside)} usable for training ({len(warned)} with a warning), "
-        f"{len(untrainable)} for predict only, {len(aside) - len(untrainable)} set aside"
+        f"{len(untrainable)} for prediction only, {len(aside) - len(untrainable)} excluded"
     )
     mixed = mixed_labels(facts[facts["case"].isin(verdict.accepted)])
     notes = [f"Mixed labels: {mixed}; data.labels: merge trains on four classes, refuse stops."] if mixed else []
@@ -70,8 +70,8 @@ def _seen_not_used(verdict: Verdict) -> list[str]:
     """The volumes of no case, by reason."""
     lines = by_reason(verdict.unused)
     left = len(lines) - _MOST_LINES
-    shown = [f"seen, not used: {line}" for line in lines[:_MOST_LINES]]
-    return [*shown, f"seen, not used: {left} more reasons"] if left > 0 else shown
+    shown = [f"not used: {line}" for line in lines[:_MOST_LINES]]
+    return [*shown, f"not used: {left} more reasons"] if left > 0 else shown
 
 
 def _volumes(facts: pd.DataFrame, *, verdict: Verdict, untrainable: set[str]) -> str:
@@ -79,8 +79,8 @@ def _volumes(facts: pd.DataFrame, *, verdict: Verdict, untrainable: set[str]) ->
     predict_only = int(facts.loc[facts["case"].isin(untrainable), "volumes"].sum())
     counts = verdict.volumes
     return (
-        f"{_number(sum(counts.values()), 'volume')}: {counts['used']} usable for training, {predict_only} for predict only, "
-        f"{counts['set_aside'] - predict_only} set aside, {counts['not_used']} seen and not used"
+        f"{_number(sum(counts.values()), 'volume')}: {counts['used']} usable for training, {predict_only} for prediction only, "
+        f"{counts['set_aside'] - predict_only} excluded, {counts['not_used']} belonging to no case"
     )
 
 

@@ -1,4 +1,4 @@
-"""brats-cascade doctor: what is here, and what would not work and why."""
+"""brats-cascade doctor: reports what is installed, and problems with the installation and the project."""
 
 import configparser
 import os
@@ -18,7 +18,7 @@ NO_BACKEND = "none"
 
 
 def run(root: Path) -> int:
-    """Prints what is here and what would not work, and gives the number of problems."""
+    """Prints the installation and its problems; returns the number of problems."""
     problems: list[str] = []
     print(f"brats-cascade       {version()}")
     print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
@@ -40,7 +40,7 @@ def run(root: Path) -> int:
         problems.append(str(error))
     for problem in problems:
         print(f"problem: {problem}")
-    print("everything needed is here" if not problems else f"{len(problems)} problem(s)")
+    print(f"{len(problems)} problem{'' if len(problems) == 1 else 's'} found" if problems else "all checks passed")
     return len(problems)
 
 
@@ -70,16 +70,16 @@ def _backend(problems: list[str]) -> str:
 
 
 def _precision() -> list[str]:
-    """What bfloat16 costs or saves here, in training and in prediction."""
+    """The speed of bfloat16 relative to float32, for training and prediction."""
     from brats_cascade.precision import bfloat16_times, in_words
 
     if cards := sorted(set(provenance.accelerators())):
-        return [f"{', '.join(cards)}: made for bfloat16, not measured"]
+        return [f"{', '.join(cards)}: native bfloat16, not measured"]
     return [in_words(bfloat16_times(training=training), training=training) for training in (True, False)]
 
 
 def versioning(root: Path, problems: list[str]) -> str:
-    """Whether git keeps the project's versions, on one line; a problem where it does not and DVC was not told so."""
+    """Whether git versions the project, on one line. It is a problem if not, unless DVC is configured for this."""
     if (root / ".git").exists():
         return f"git, commit {provenance.git_commit(root)}"
     config = configparser.ConfigParser(interpolation=None)
@@ -87,7 +87,7 @@ def versioning(root: Path, problems: list[str]) -> str:
     if config.get("core", "no_scm", fallback="false").lower() == "true":
         return "no git: `dvc repro` works; `dvc exp`, `dvc metrics diff` and `dvc plots diff` do not"
     problems.append(
-        f"{root}: no git repository (a ZIP download?), so DVC runs nothing; run `git init && git add -A && "
+        f"{root}: no git repository (a ZIP download?), so DVC does not work; run `git init && git add -A && "
         "git commit -m start`, or `dvc config --local core.no_scm true` to work without versions and without `dvc exp`"
     )
     return "none"
@@ -104,7 +104,7 @@ def _project(root: Path, problems: list[str]) -> None:
     print(f"versions            {versioning(root, problems)}")
     source = root / params.data.source
     if params.data.source == "data/raw/phantom" and not source.exists():
-        print(f"data source         {params.data.source} (the embedded phantom cohort; `dvc repro` makes it)")
+        print(f"data source         {params.data.source} (the built-in phantom cohort; created by `dvc repro`)")
         return
     cases = find_cases(source, layout=params.data.layout, from_params=True)
     releases = sorted({case.release for case in cases})

@@ -70,7 +70,7 @@ def fuse_labels(raters: Sequence[np.ndarray], *, method: str) -> tuple[np.ndarra
 
 def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -> str:
     if path.exists() and not header_texts(path).get("descrip", "").startswith(NOTE):
-        raise UserError(f"{path}: was not written by fuse and stays as it is; move it or choose another --out")
+        raise UserError(f"{path}: was not written by fuse, so it is not overwritten; move it or choose another --out")
     schemes = [read_scheme(file) or scheme for file in files]
     if not all(schemes):
         raise UserError(f"{files[schemes.index('')]}: does not name its label numbers; give them with --scheme")

@@ -39,7 +39,7 @@ def champion() -> str:
         _check_store(reference)
         version = MlflowClient(tracking_uri=tracking_uri()).get_model_version_by_alias(NAME, ALIAS)
     except UserError:
-        raise UserError(f"no --model given, and no MLflow database here that could name the champion; {cure}") from None
+        raise UserError(f"no --model given, and no MLflow database here to look up the champion; {cure}") from None
     except Exception as error:
         raise UserError(
             f"no --model given, and MLflow at {tracking_uri()} names no champion ({one_line(error)}); {cure}, or run "
@@ -62,8 +62,8 @@ def _open(reference: str, *, precision: str) -> tuple[Member, Chosen | None]:
         path = Path(reference)
         if not path.exists():
             raise UserError(
-                f"--model {reference}: no such folder or file, and no MLflow URI ({', '.join(SCHEMES)}...); "
-                "after `dvc repro` models/ holds one folder per experiment"
+                f"--model {reference}: no such file or folder, and not an MLflow URI ({', '.join(SCHEMES)}...); "
+                "after `dvc repro`, models/ has one folder per experiment"
             )
         folder = path if path.is_dir() else path.parent
         return Member(*load_for_inference(path, precision=precision)), read_chosen(folder.resolve())

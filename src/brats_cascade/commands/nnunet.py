@@ -65,7 +65,7 @@ def export(project: Project, *, data: DataParams, out: Path, dataset: int, regio
     place = f"Dataset{dataset:03d}_BratsCascade"
     folder = out / "nnUNet_raw" / place
     if folder.exists():
-        raise UserError(f"{folder}: is there already; remove it, or choose another --out or --dataset")
+        raise UserError(f"{folder}: already exists; remove it, or choose another --out or --dataset")
     open_folder(out)
     trained = sets["train"] + sets["validation"]
     # First, so that no dataset is ever without it: nnU-Net would draw folds of its own, and no line would say so.

@@ -65,9 +65,9 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
     for case in finished:
         write_formats(case, options=options)
     if finished:
-        checked = "without a look at how they fit the model; " if options.strict else ""
+        checked = "fit to the model not checked; " if options.strict else ""
         print(
-            f"{len(finished)} of {len(cases)} cases are in {options.out} already ({checked}--overwrite redoes them)",
+            f"{len(finished)} of {len(cases)} cases are finished in {options.out} ({checked}--overwrite segments them again)",
             file=sys.stderr,
         )
     rows = run_cases(
@@ -88,7 +88,10 @@ def _settle(options: PredictOptions) -> Settled:
     if flips is None:
         flips = chosen is not None and chosen.flips
         if flips:
-            print("averages with the mirror image, as in the model's evaluation (--no-flips)", file=sys.stderr)
+            print(
+                "averaging with the mirrored image, as in the model's evaluation (--no-flips turns it off)",
+                file=sys.stderr,
+            )
     source = "as given" if given else "chosen on validation" if chosen else "no choice is recorded for this model"
     print(f"post-processing {thresholds} ({source})", file=sys.stderr)
     numbers = {name: float(value) for name, value in sorted(thresholds.as_dict().items())}
@@ -186,7 +189,7 @@ def _cases(folders: Sequence[Path], *, scheme: str, converted: Path) -> list[Cas
     searched = [search_any(folder, out=converted) for folder in folders]
     lines = by_reason(volume for found in searched for volume in found.unused)
     for line in lines[:3]:
-        print(f"warning: seen, not used: {line}", file=sys.stderr)
+        print(f"warning: not used: {line}", file=sys.stderr)
     if len(lines) > 3:
         print(f"warning: {len(lines) - 3} more reasons: see `brats-cascade data check`", file=sys.stderr)
     cases = [case for found in searched for case in found.cases]

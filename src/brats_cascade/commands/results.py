@@ -26,9 +26,7 @@ def run(root: Path, *, costs: bool = False) -> str:
     text = results_text(compared, champion=_champion(root, compared=compared))
     changed = [name for name, scores in compared["experiments"].items() if _has_changed(root, name, scores=scores)]
     if changed:
-        text += (
-            f"\nevaluated again since this table was made: {', '.join(changed)}; run `dvc repro compare` for a new one"
-        )
+        text += f"\nevaluated after this table was made: {', '.join(changed)}; run `dvc repro compare` to update it"
     return text
 
 

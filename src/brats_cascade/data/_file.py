@@ -61,7 +61,7 @@ def read_file(path: Path, *, most: int) -> bytes:
 def _check_kind(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "of a kind that cannot be read")
-        raise ImageError(path, f"is {kind}, expected a file; put the file there, or remove it")
+        raise ImageError(path, f"is {kind}, expected a file; replace or remove it")
 
 
 def _without_waiting(path: str, flags: int) -> int:

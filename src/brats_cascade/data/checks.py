@@ -40,10 +40,10 @@ def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") ->
     for note in verdict.notes:
         LOGGER.warning("%s", note)
     for _, reason in verdict.set_aside:
-        LOGGER.warning("set aside: %s", reason)
+        LOGGER.warning("excluded: %s", reason)
     if not verdict.accepted:
         first = " | ".join(reason for _, reason in verdict.set_aside[:3])
-        raise UserError(f"all {len(cases)} cases are set aside; see {docs / 'index.html'}; the first reasons: {first}")
+        raise UserError(f"all {len(cases)} cases are excluded; see {docs / 'index.html'}; the first reasons: {first}")
     mixed = mixed_labels(cases[cases["case"].isin(verdict.accepted)])
     if mixed and labels == "refuse":
         raise UserError(

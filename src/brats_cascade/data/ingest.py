@@ -151,7 +151,7 @@ class _Ingest:
                 with contextlib.suppress(OSError):
                     os.utime(folder)  # records the last use
                 return {**meta["facts"], **identity, "stored": True, "taken": True}
-            log.warning("%s: what was kept of it is no longer as it was written; it is made again", case.name)
+            log.warning("%s: its kept files have changed; it is processed again", case.name)
             delete_case(folder.parent, name=folder.name)
         return None
 

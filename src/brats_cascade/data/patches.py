@@ -164,5 +164,7 @@ def _notes(counts: Mapping[str, Mapping[str, int]], *, asked: Mapping[str, int],
     for label, available in zip(census.classes, census.eligible.sum(axis=0).tolist(), strict=True):
         taken = phase1.get(str(label), 0)
         if phase1 and taken == available < max(phase1.values()):
-            notes.append(f"phase1: {LABELS[label]} has only {available} eligible voxels, all taken; the others fill up")
+            notes.append(
+                f"phase1: {LABELS[label]} has only {available} eligible voxels; the other labels get more centres"
+            )
     return notes

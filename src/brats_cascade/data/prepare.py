@@ -44,7 +44,7 @@ def check_memory(case: Case, *, max_gb: float, with_truth: bool = True) -> None:
     if needed > max_gb * 1e9:
         size = " x ".join(map(str, shape))
         raise UserError(
-            f"{path}: its case would take about {needed / 1e9:.1f} GB of memory ({size} voxels), expected {max_gb:g} at most; "
+            f"{path}: its case needs about {needed / 1e9:.1f} GB of memory ({size} voxels), the limit is {max_gb:g} GB; "
             "resample it, or raise ingest.max_gb (--max-gb)"
         )
 
@@ -99,7 +99,7 @@ def _check_grid(images: Mapping[str, Image], *, facts: dict[str, Any]) -> None:
         apart = np.abs(corners @ (image.affine - first.affine).T).max()
         if apart > 0.1 * spacing:
             raise UserError(
-                f"{image.path}: lies {apart:.3g} mm off {first.path.name}, or is turned against it; "
+                f"{image.path}: is shifted by {apart:.3g} mm against {first.path.name}, or rotated; "
                 "resample all files of the case to one grid"
             )
     facts["same_grid"] = True

@@ -147,7 +147,7 @@ TRUTH_RULES = (
         "unknown_labels",
         "",
         text="The ground truth holds only labels that the release knows.",
-        reason="its ground truth holds the labels {unknown_labels}, unknown to the scheme {scheme!r}: correct the ground "
+        reason="its ground truth contains the labels {unknown_labels}, unknown to the scheme {scheme!r}: correct the ground "
         "truth, or name the case in a listing with another scheme",
     ),
     _equals("has_truth", "yes", text="The case has a ground truth (training needs one).", reason=NO_TRUTH),

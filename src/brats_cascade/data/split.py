@@ -59,7 +59,7 @@ def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequ
         for member in members:
             if member not in patients:
                 near = difflib.get_close_matches(member, patients, n=1)
-                hint = f"did you mean {near[0]}?" if near else "it may be set aside, see data/verdict.json"
+                hint = f"did you mean {near[0]}?" if near else "it may be excluded, see data/verdict.json"
                 raise UserError(f"split: {member} of the {name} list is no patient and no usable case; {hint}")
         chosen[name] = {patients[member] for member in members}
     both = sorted(chosen["validation"] & chosen["test"])
@@ -79,7 +79,7 @@ def release_split(cases: pd.DataFrame, *, release: str, validation: int, seed: i
     test = sorted(set(cases.loc[cases["release"] == release, "patient"]))
     if not test:
         known = ", ".join(sorted(set(cases["release"])))
-        raise UserError(f"split.test_release: no usable case of {release!r}; the cases are of {known}")
+        raise UserError(f"split.test_release: no usable case of {release!r}; found {known}")
     others = split_patients(cases[~cases["patient"].isin(test)], validation=validation, test=0, seed=seed)
     return _build(cases, validation=others.patients["validation"], test=test, seed=seed)
 

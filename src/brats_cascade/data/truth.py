@@ -54,7 +54,7 @@ def count_labels(truth: np.ndarray, *, path: Path, case: Case, facts: dict[str, 
     unknown = sorted(set(found) - set(known))
     if unknown:
         facts["unknown_labels"] = ",".join(str(label) for label in unknown)
-        raise UserError(f"{path}: holds the labels {in_words(found)}, {_cure(case, found=found)}")
+        raise UserError(f"{path}: contains the labels {in_words(found)}, {_cure(case, found=found)}")
     return found
 
 
@@ -63,7 +63,7 @@ def _cure(case: Case, *, found: Iterable[int]) -> str:
     expected = f"expected {in_words(SCHEMES[case.scheme].to_canonical)} ({case.scheme})"
     fitting = schemes_with(found)
     if not fitting:
-        return f"{expected}: no numbering that is known has these; correct the ground truth"
+        return f"{expected}: no known scheme has these; correct the ground truth"
     if case.release == "list":
         return f"{expected}: change the labels column to {' or '.join(fitting)}, or correct the ground truth"
     listing = f"name the case in a listing with labels {' or '.join(fitting)} (docs/data.md)"

@@ -52,18 +52,18 @@ def explain(path: Path, *, layout: str) -> str:
         return f"it is laid out as {other.name}, but only {layout} is looked for: set the layout to auto"
     original = _COPY.sub("", name)
     if original != name and _release_of(path.with_name(original)) is not None:
-        return f"its name is that of a second copy: remove it, or rename it to {original}"
+        return f"its name looks like that of a second copy: remove it, or rename it to {original}"
     if _release_of(path.parent.parent / name) is not None:
-        return "it lies one folder too deep: move it to the folder above"
+        return "it is one folder too deep: move it to the folder above"
     if not name.lower().endswith(READ):
-        return f"files of this ending are not read: convert it to {READ[0]}"
+        return f"files with this ending are not supported: convert it to {READ[0]}"
     expected = _expected_folder(path)
     if expected:
         return f"it is expected in a folder called {expected}, not {folder}: rename the folder, or {_LISTING}"
     for joint in ("_", "-"):
         full = f"{folder}{joint}{name}"
         if _release_of(path.with_name(full)) is not None:
-            return f"its name lacks that of the case: rename it to {full}, or {_LISTING}"
+            return f"its name does not contain the case name: rename it to {full}, or {_LISTING}"
     stem = name[: -len(next(end for end in READ if name.lower().endswith(end)))]
     for end in (".mha", ".nii.gz") if name.lower().endswith((".mha", ".mhd")) else (".nii.gz", ".mha"):
         release = _release_of(path.with_name(stem + end))

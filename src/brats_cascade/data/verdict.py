@@ -12,7 +12,7 @@ from brats_cascade.data.unused import Unused, by_reason
 from brats_cascade.pages import render
 from brats_cascade.shared import write_text
 
-WORDS = {"aside": "set aside", "warned": "used, with a warning", "good": "used"}
+WORDS = {"aside": "excluded", "warned": "used, with a warning", "good": "used"}
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ def check_place(found: Place, *, expected: Place, path: Path) -> None:
     apart = float(np.abs(expected.ends - found.ends).max())
     if apart > 0.5 * min(expected.spacing):
         raise UserError(
-            f"{path}: lies {apart:.3g} mm off the ground truth; write it with the header of the case's own files"
+            f"{path}: is shifted by {apart:.3g} mm against the ground truth; write it with the header of the case's own files"
         )
 
 
@@ -181,7 +181,7 @@ def read_labels(path: Path, *, scheme: str) -> tuple[np.ndarray, Place]:
     wrong = [value for value in np.unique(voxels).tolist() if value not in known]
     if wrong:
         raise UserError(
-            f"{path}: expected labels {sorted(known)} ({scheme}), found also {wrong[:5]}; give the right scheme or mend "
+            f"{path}: expected labels {sorted(known)} ({scheme}), found also {wrong[:5]}; give the right scheme or correct "
             "the file"
         )
     labels = recode(to_canonical(voxels, affine=image.affine), table=known)

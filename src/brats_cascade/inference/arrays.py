@@ -31,7 +31,7 @@ def segment_array(
         Canonical labels, uint8 (slices, rows, columns).
 
     Raises:
-        UserError: Another shape, a network of other modalities, or an image that the data check would set aside.
+        UserError: Another shape, a network of other modalities, or an image that the data check would excluded.
     """
     brain = _brain_of(image, name=name)
     check_modalities(member.contract, name=name)

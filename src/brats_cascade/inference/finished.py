@@ -34,13 +34,13 @@ def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, ov
     for path, by in made.items():
         if by is None:
             raise UserError(
-                f"{case.name}: {path} was not written by predict, or was changed since, and stays as it is; move it or "
+                f"{case.name}: {path} was not written by predict or was changed since, so it is not overwritten; move it or "
                 "choose another --out"
             )
         if by != options and not overwrite:
             raise UserError(
-                f"{case.name}: {path} was predicted with another model or other options; --overwrite redoes it, or choose "
-                "another --out"
+                f"{case.name}: {path} was predicted with another model or other options; use --overwrite to replace it, or "
+                "choose another --out"
             )
     return len(made) == len(paths) and not overwrite
 
@@ -74,6 +74,6 @@ def refuse_input_folders(cases: Sequence[Case], *, out: Path) -> None:
         files = (*case.images.values(), *filter(None, [case.truth]))
         if any(path.resolve().parent == out.resolve() for path in files):
             raise UserError(
-                f"--out {out}: holds the scans of {case.name}, where a segmentation would be taken for its ground truth; "
+                f"--out {out}: contains the scans of {case.name}; a segmentation there would be mistaken for its ground truth; "
                 "choose another folder"
             )

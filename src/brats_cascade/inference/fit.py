@@ -1,4 +1,4 @@
-"""In what a case differs from those that a network was trained on."""
+"""Compares a case with the training data of a network."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,13 +9,14 @@ from brats_cascade.models.training_data import AXES, TrainingData
 if TYPE_CHECKING:
     from brats_cascade.models.files import Contract
 
-CLOSE = 1.1  # spacings whose ratio is below this are taken for equal: releases round theirs
+CLOSE = 1.1  # spacings with a smaller ratio count as equal, because releases round them
+SETS = {"train": "training", "validation": "validation"}
 
 
 class Misfit(NamedTuple):
-    """One way in which a case differs from what a network was trained on, also in words without the case's name.
+    """A difference between a case and a network's training data, with a text that does not name the case.
 
-    `kind` is a key of writeback.MISFITS, or "unknown" where the model does not say what it was trained on.
+    `kind` is a key of writeback.MISFITS, or "unknown" if the model does not record its training data.
     """
 
     kind: str
@@ -23,9 +24,9 @@ class Misfit(NamedTuple):
 
 
 def find_misfits(data: TrainingData | None, *, facts: Mapping[str, Any]) -> list[Misfit]:
-    """In what a case, with the facts that `prepare_case` measures, differs from what a network was trained on."""
+    """The differences between a case, given the facts from `prepare_case`, and a network's training data."""
     if data is None:
-        return [Misfit("unknown", "the model does not say what it was trained on")]
+        return [Misfit("unknown", "the model does not record its training data")]
     found = []
     if (facts["release"] == PHANTOM) not in {seen.release == PHANTOM for seen in data.cases}:
         mine, theirs = ("a phantom", "real scans") if facts["release"] == PHANTOM else ("a real scan", "phantoms")
@@ -35,7 +36,7 @@ def find_misfits(data: TrainingData | None, *, facts: Mapping[str, Any]) -> list
     if not all(low / CLOSE < size < high * CLOSE for size, (low, high) in zip(spacing, limits, strict=True)):
         mine = " x ".join(f"{size:.3g}" for size in spacing)
         theirs = " x ".join(f"{low:.3g}" if low == high else f"{low:.3g}-{high:.3g}" for low, high in limits)
-        found.append(Misfit("spacing", f"its voxels measure {mine} mm, those of the training {theirs} mm"))
+        found.append(Misfit("spacing", f"its voxels measure {mine} mm, those of the training data {theirs} mm"))
     return [*found, *_acquaintance(data, facts=facts)]
 
 
@@ -54,8 +55,8 @@ def _acquaintance(data: TrainingData, *, facts: Mapping[str, Any]) -> list[Misfi
     """Whether the network knows this scan, or another one of this patient."""
     for seen in data.cases:
         if seen.voxels and seen.voxels == facts["voxels_hash"]:
-            return [Misfit("patient", f"these very scans are {seen.case} of the model's {seen.set} set")]
+            return [Misfit("patient", f"these scans are {seen.case} of the model's {SETS[seen.set]} set")]
     for seen in data.cases:
         if (seen.release, seen.patient) == (facts["release"], facts["patient"]):
-            return [Misfit("patient", f"patient {seen.patient} is in the model's {seen.set} set")]
+            return [Misfit("patient", f"patient {seen.patient} is in the model's {SETS[seen.set]} set")]
     return []

@@ -49,7 +49,7 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
         )
     path = out / FORMATS[form]
     if path.exists():
-        raise UserError(f"{path}: is there already; remove it or choose another --out")
+        raise UserError(f"{path}: already exists; remove it or choose another --out")
     absent = [name for name in ONNX_NEEDS if importlib.util.find_spec(name) is None]
     if form == "onnx" and absent:
         raise UserError(

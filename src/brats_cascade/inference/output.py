@@ -62,7 +62,7 @@ def write_prediction(
         except OSError as error:
             raise WriteError(
                 f"{path}: cannot be written ({error.strerror or error}); choose another --out or free some space, then run "
-                "the same command again: finished cases stay"
+                "the same command again; finished cases are kept"
             ) from None
     return path
 

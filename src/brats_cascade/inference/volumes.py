@@ -62,7 +62,7 @@ def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
     except OSError as error:
         raise UserError(
             f"{out / NAME}: cannot be written ({error.strerror or error}); free some space or choose another folder, then "
-            "run the same command again: finished cases are kept"
+            "run the same command again; finished cases are kept"
         ) from None
 
 

@@ -40,7 +40,7 @@ def front_matter(record: Mapping[str, Any], *, summary: Mapping[str, Any], phant
 def data_card(found: Mapping[str, Any], *, name: str, sets: Mapping[str, int], excluded: int, phantom: bool) -> str:
     """The card of a cohort of this name, Markdown with the front matter of a Hugging Face data set.
 
-    `found` is data/fingerprint.json; `sets` and `excluded` are the numbers of cases in each set and set aside by the check.
+    `found` is data/fingerprint.json; `sets` and `excluded` are the numbers of cases in each set and excluded by the check.
     """
     context = {"found": found, "name": name, "sets": sets, "excluded": excluded, "phantom": phantom}
     return render("data_card.md.j2", not_a_device=NOT_A_DEVICE, **context).lstrip()

@@ -29,7 +29,7 @@ def tell_mlflow(project: Project, params: Params, *, names: list[str]) -> None:
     done = _give(project, params, found.champion, names=names, alias=ALIAS) if found.champion else True
     if found.challenger:
         log.warning(
-            "%s, %.3f, did better on average and is not champion: %s (alias %s)",
+            "%s, %.3f, has a higher mean but is not champion: %s (alias %s)",
             found.challenger.experiment, found.challenger.dice, found.reason, CHALLENGER,
         )  # fmt: skip
         _give(project, params, found.challenger, names=names, alias=CHALLENGER)
@@ -50,12 +50,12 @@ def _give(project: Project, params: Params, candidate: Candidate, *, names: list
     }:
         if point_to(run_id, root=project.root, alias=alias) is None:
             what = f"{name}, {candidate.dice:.3f}"
-            log.warning("the %s, %s, lies elsewhere and is not registered: %s", alias, what, cure(candidate))
+            log.warning("the %s, %s, is not in this folder and was not registered: %s", alias, what, cure(candidate))
         return True
     if not run_id:
         later = read_pending(name, root=project.root) is not None
         mends = "the next `brats-cascade results`" if later else f"`dvc repro -f -s evaluate@{name} compare`"
-        log.warning("%s is in no run of MLflow: not registered; %s mends it", name, mends)
+        log.warning("%s is in no MLflow run, so it was not registered; %s corrects this", name, mends)
         return not later
     record = facts_of_training(project, name, run_id=run_id)
     version = register_champion(

@@ -40,7 +40,7 @@ def ingest(project: Project, params: Params) -> None:
     with written_whole(project.cases) as draft:
         table.to_parquet(draft, index=False)
     for line in by_reason(found.unused):
-        logging.warning("seen, not used: %s", line)
+        logging.warning("not used: %s", line)
     for line in dvc_overlooks(source):
         logging.warning("%s", line)
     for case, traces in table.loc[table["traces"] != "", ["case", "traces"]].itertuples(index=False):

@@ -88,7 +88,7 @@ def _run(study: Study, *, orders: Orders, environments: list[dict[str, str]], te
         made = {"commit": provenance.git_commit(root), "machine": provenance.machine(), "workers": len(environments)}
         study.set_user_attr(WHERE, made)
     if known:
-        tell(f"going on with study {orders.study}: {len(known)} trials so far")
+        tell(f"resuming study {orders.study}: {len(known)} trials so far")
 
     def watch() -> bool:
         """Tells of the trials that have ended since the last call, and says whether there are any."""

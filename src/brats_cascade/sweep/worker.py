@@ -52,7 +52,10 @@ def run_trials(study: optuna.Study, objective: Objective) -> int:
             except (optuna.exceptions.UpdateFinishedTrialError, ValueError) as error:
                 if isinstance(error, ValueError) and "Cannot tell" not in str(error):
                     raise
-                log.warning("a trial was given up elsewhere while it ran here (%s); going on with the next one", error)
+                log.warning(
+                    "another process marked this trial as failed (%s); continuing with the next one",
+                    error,
+                )
         if len(objective.failures) >= FAILURES_IN_A_ROW:
             last = objective.failures[-1]
             raise UserError(f"{FAILURES_IN_A_ROW} trials failed one after another; the last one: {last}")

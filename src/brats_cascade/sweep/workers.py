@@ -120,9 +120,9 @@ def run_workers(
                 worker.process.kill()
                 worker.process.wait()
     if problems and len(problems) == len(environments):
-        raise UserError(f"{orders.folder}: every worker ended early; the last one said: {problems[-1]}")
+        raise UserError(f"{orders.folder}: all workers failed; last error: {problems[-1]}")
     for problem in problems:
-        log.warning("a worker ended early: %s", problem)
+        log.warning("a worker failed: %s", problem)
 
 
 def _restarted(worker: _Worker, *, status: int, orders: Orders) -> bool:

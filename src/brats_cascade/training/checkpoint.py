@@ -82,8 +82,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         log.warning(
-            "%s: checkpoint not written (%s); training goes on and tries again, but a kill now would go back to the "
-            "last one: free some space", path, error.strerror or error,
+            "%s: checkpoint not written (%s); training continues, but would resume from the previous checkpoint: free some "
+            "space", path, error.strerror or error,
         )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
                     groups.setdefault(name, []).append(stored[key])
         return Checkpoint(fingerprint=state.pop("fingerprint"), progress=Progress(**state), groups=groups)
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        log.warning("%s: damaged checkpoint (%s: %s); the training starts anew", path, type(error).__name__, error)
+        log.warning("%s: damaged checkpoint (%s: %s); starting a new training", path, type(error).__name__, error)
         return None
 
 

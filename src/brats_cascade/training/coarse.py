@@ -40,7 +40,7 @@ def cnn2_geometry(cases: Sequence[TrainingCase]) -> Geometry:
         (_, first), (_, other) = sorted(found.items())[:2]
         sizes = [" x ".join(f"{size:.3g}" for size in case.spacing[1:]) for case in (first, other)]
         raise UserError(
-            f"coarse_cascade: expected pixels of about one size in all cases, received {sizes[0]} mm ({first.name}) and "
+            f"coarse_cascade: expected about the same pixel size in all cases, found {sizes[0]} mm ({first.name}) and "
             f"{sizes[1]} mm ({other.name}); resample some, leave them out, or train another architecture"
         )
     return coarse_geometry(next(iter(found)))

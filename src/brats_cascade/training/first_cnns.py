@@ -68,8 +68,8 @@ def inner_folds(data: TrainingData, *, folds: int, seed: int) -> list[InnerFold]
     groups = {_patient(case): case.group for case in sorted(data.train, key=lambda case: case.name)}
     if len(groups) < folds:
         raise UserError(
-            f"train.cnn1_folds: {folds} folds of {len(groups)} training patients: expected a patient for each; lower "
-            "train.cnn1_folds or add patients"
+            f"train.cnn1_folds: {folds} folds of {len(groups)} training patients: expected at least one patient per fold; "
+            "lower train.cnn1_folds or add patients"
         )
     patients = sorted(groups)
     shuffled = [patients[place] for place in np.random.default_rng(seed).permutation(len(patients))]

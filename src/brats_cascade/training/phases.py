@@ -58,10 +58,10 @@ def _resume(path: Path, *, fingerprint: str) -> Checkpoint | None:
     """The checkpoint to resume from, if there is one with the same settings and data."""
     found = read_checkpoint(path)
     if found is not None and found.fingerprint != fingerprint:
-        log.info("%s: of other settings or data; the training starts anew", path)
+        log.info("%s: has other settings or data; starting a new training", path)
         return None
     if found is not None:
-        log.info("%s: going on from phase %d, step %d", path, found.progress.phase, found.progress.step)
+        log.info("%s: resuming from phase %d, step %d", path, found.progress.phase, found.progress.step)
     return found
 
 
