@@ -179,14 +179,14 @@ def test_the_whole_page(tmp_path):
     assert sum("paper, " in row for row in rows) == 5
     assert any(row.startswith("InputCascade|pixel agreement|0.925") for row in rows)
     assert any(row.startswith("|pixel agreement|0.987") for row in rows)
-    assert "a rough reference, not a ranking" in page and "embedded phantom" in page
+    assert "a rough reference, not a ranking" in page and "built-in phantom" in page
     assert "<b>third</b> has not been evaluated" in page
     assert "those of <b>second</b>" in page  # chosen by validation
     assert [row.split("champion")[0].split() for row in rows if "champion" in row] == [["second"]]
     assert re.findall(r'<details class="run" id="run-([^"]*)">\n<summary><h3>\1</h3>(?:.*>(champion)<)?', page) == [
         ("first", ""), ("second", "champion"),
     ]  # fmt: skip
-    assert page.count("too few to tell") == 1 and "Wilcoxon" not in page  # three patients
+    assert page.count("too few to compare") == 1 and "Wilcoxon" not in page  # three patients
     assert any(row.startswith("case_x|cut short|") for row in rows)
     for text in ("c0ffeec0ffee", "feedbeef0011", "12,345", "3.3 min", "1.8 GB", "0.3125", "4 s"):
         assert text in page
@@ -233,4 +233,4 @@ def test_missing_files_leave_gaps_not_errors(tmp_path, evaluated):
     page = build_report(tmp_path, experiments=["only"])
     read(page)
     assert ("has not been evaluated" in page) is not evaluated
-    assert "embedded phantom" not in page and "intensity threshold" not in page
+    assert "built-in phantom" not in page and "intensity threshold" not in page

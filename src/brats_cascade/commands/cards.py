@@ -30,7 +30,7 @@ def run(
     splits, verdict = read_json_if_there(project.splits) or {}, read_json_if_there(project.verdict) or {}
     card = data_card(
         read_json(project.fingerprint),
-        name="the embedded phantom" if phantom else Path(params.data.source).name,
+        name="the built-in phantom" if phantom else Path(params.data.source).name,
         sets={part: len(splits[part]) for part in ("train", "validation", "test") if part in splits},
         excluded=len(verdict.get("set_aside", ())),
         phantom=phantom,

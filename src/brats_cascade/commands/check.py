@@ -18,7 +18,7 @@ from brats_cascade.data.verdict import Verdict
 from brats_cascade.report.text import text_table
 
 SHAPE, SPACING = ("slices", "rows", "columns"), ("spacing_slice", "spacing_row", "spacing_column")
-HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and cure")
+HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and fix")
 _MOST_LINES = 20
 _ORDER = ("excluded", "prediction only", "warning", "ok")
 

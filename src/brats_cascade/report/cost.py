@@ -1,4 +1,4 @@
-"""What a Dice costs: time, processor time, memory and energy of segmenting a test case, beside the score."""
+"""The cost of segmenting a test case (time, CPU time, memory, energy) next to its score."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +17,8 @@ COLUMNS = {
     "training, CPU s": ("training_cpu_seconds", 1, ".0f"),
 }
 NOTE = (
-    "Mean over the test cases of segmenting one, without reading and writing its files. CPU s: seconds of all cores together; "
-    "memory: peak of the process; Dice per min: complete Dice per minute of segmentation. What was not measured is left out."
+    "Mean cost of segmenting a test case, without reading and writing files. CPU s: sum over all cores; memory: peak of the "
+    "process; Dice per min: complete Dice per minute of segmentation. Values that were not measured are omitted."
 )
 
 

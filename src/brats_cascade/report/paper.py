@@ -1,14 +1,14 @@
-"""Results that the paper and a Keras notebook of it report, for comparison with ours."""
+"""Results reported by the paper and by a Keras notebook, for comparison."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One line of the paper's Tables 1 and 2: values for complete, core, enhancing.
+    """One row of the paper's Tables 1 and 2: values for complete, core, enhancing.
 
-    What the paper calls specificity is here the PPV: its harmonic mean with the sensitivity gives the Dice. The seconds are
-    those for one brain on a Titan Black GPU, where printed.
+    What the paper calls specificity is the PPV: its harmonic mean with the sensitivity is the Dice. The seconds are for one
+    brain on a Titan Black GPU, if reported.
     """
 
     method: str
@@ -47,8 +47,8 @@ EARLIER_WORK = {
 PAPER_NOTE = (
     "The paper's rows are the scores it reports on the BRATS 2013 test set (10 patients, ground truth not public), after "
     "training on 30 patients. The patients differ, so the numbers are a rough reference, not a ranking. What the paper calls "
-    "specificity is the PPV. For orientation, too: human raters agree with each other with a Dice of 0.74 to 0.85, depending "
-    "on the region (Menze et al. 2015, on other patients)."
+    "specificity is the PPV. For comparison, human raters agree with each other with a Dice of 0.74 to 0.85, depending on the "
+    "region (Menze et al. 2015, on other patients)."
 )
 EARLIER_WORK_NOTE = (
     f"The Keras notebook {EARLIER_WORK_NAME} reports an F1 score (complete) per slice of case {EARLIER_WORK_CASE}. It rounds "
@@ -57,6 +57,6 @@ EARLIER_WORK_NOTE = (
     "The F1 of the complete tumour (labels 1 to 4) on the same slices is given above it."
 )
 PHANTOM_NOTE = (
-    "This cohort is the embedded phantom: synthetic tumours grown in average anatomy. Its scores show that the pipeline "
-    "works from raw volumes to scores; they do not tell how well a network segments patients."
+    "This cohort is the built-in phantom: synthetic tumours in average anatomy. Its scores show that the pipeline works; they "
+    "do not show how well a network segments patients."
 )

@@ -24,13 +24,13 @@ def _section(rows: pd.DataFrame, *, folds: int) -> str:
         means.append([name, *map(str, counts), *(_mean(own, region=region) for region in REGIONS)])
     parts = [
         f"## {f'Cross-validation, {folds} folds' if folds else 'Hold-out split'}",
-        "Mean Dice over the unseen cases ± standard deviation over seeds [95 % interval over patients].",
+        "Mean Dice over the test cases ± standard deviation over seeds [95 % interval over patients].",
         markdown_table(means, padding=" "),
     ]
     if len(names) > 1:
         pairs = [[f"{a} - {b}", *_differences(rows, a, b)] for a, b in itertools.combinations(names, 2)]
         parts += [
-            "Difference of two experiments over common cases and seeds, and whether its sign is the same for every seed.",
+            "Difference between two experiments over common cases and seeds, and whether the sign is the same for all seeds.",
             markdown_table([["experiments", "common seeds", *REGIONS], *pairs], padding=" "),
         ]
     return "\n\n".join(parts) + "\n"

@@ -20,7 +20,7 @@ FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "class_weights": (("class_weights", "weight_power"), "Do class weights help, and which?"),
     "procedure": (("procedure", "phase2_steps", "steps"), "One phase or two?"),
     "steps": (("steps",), "How many training steps?"),
-    "pooling": (("pooling",), "Max-pooling, or convolutions in its place?"),
+    "pooling": (("pooling",), "Max-pooling or convolutions?"),
     "cascade": (("cascade",), "CNN 1 frozen, or both trained together?"),
     "cnn1_output": (("cnn1_output",), "Which output of CNN 1 does CNN 2 see?"),
     "start": (("start",), "Which initialisation?"),

@@ -13,11 +13,11 @@ from brats_cascade.report.render import short, with_interval
 
 COMPARED = ("dice", "dice_low", "dice_high", "ppv", "sensitivity", "hd95")
 NEXT = (
-    "Where to look next:",
-    "  reports/index.html       scores, curves and pictures of every experiment, on one page",
-    "  reports/data/            the checks of the data",
-    "  make ui                  all runs in MLflow, on this machine only",
-    "  dvc metrics show         the same numbers; dvc exp run -S ... tries different settings",
+    "Next:",
+    "  reports/index.html       scores, curves and images of all experiments",
+    "  reports/data/            the data check",
+    "  make ui                  all runs in MLflow",
+    "  dvc metrics show         the same scores; dvc exp run -S ... tries other settings",
 )
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]\d+)?|nan|inf)?")  # or empty, or a dash
 PIPED = 10_000  # columns: no cell is cut or wrapped

@@ -56,7 +56,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     logging.info("%s: post-processing chosen on validation %s", name, choice.thresholds)
     _warn_of_misfits(project, splits["test"], contract=member.contract)
     scored, spent = _score(
-        _open(project, splits["test"], title=f"{name}: unseen cases"),
+        _open(project, splits["test"], title=f"{name}: test cases"),
         segment=segment,
         thresholds=choice.thresholds,
         folder=project.segmentations / name,
@@ -84,7 +84,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     costs.keep_costs(project.root, name=name, what="evaluation", result=scores, costs=spent)
     note_evaluation(project, params, name, seconds=time.perf_counter() - began)
     log_evaluation(project, name)
-    logging.info("%s: mean complete Dice %.3f over %d unseen cases", name, summary["complete"]["dice"], len(cases))
+    logging.info("%s: mean complete Dice %.3f over %d test cases", name, summary["complete"]["dice"], len(cases))
 
 
 def _warn_of_misfits(project: Project, names: Sequence[str], *, contract: Any) -> None:
