@@ -81,4 +81,4 @@ def test_a_case_that_would_take_more_memory_than_the_limit_is_refused(
 ) -> None:
     case = write_nifti_case(tmp_path / "in", NAME)
     assert run([case], models=[str(trained())], out=tmp_path / "out", max_gb=1e-5) == 1
-    assert "GB of memory (12 x 14 x 10 voxels), expected 1e-05 at most; resample it" in capsys.readouterr().err
+    assert "GB of memory (12 x 14 x 10 voxels), the limit is 1e-05 GB; resample it" in capsys.readouterr().err
