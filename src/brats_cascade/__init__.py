@@ -4,6 +4,6 @@ __version__ = "0.1.0"
 
 # Channel order of every image in this project (paper section 1).
 MODALITIES = ("flair", "t1", "t1c", "t2")
-# The release of the synthetic patients, by which they are told from real ones.
+# The release of the synthetic patients, which distinguishes them from real ones.
 PHANTOM = "phantom"
-MAX_GB = 3.0  # memory that reading and preprocessing one case may take, where nobody sets another limit
+MAX_GB = 3.0  # default memory limit for reading and preprocessing one case

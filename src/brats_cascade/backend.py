@@ -1,4 +1,4 @@
-"""Starting Keras: its backend, its settings whatever the user's own are, no chatter; and every dependency's telemetry off."""
+"""Starts Keras with the chosen backend and fixed settings, silences libraries, and disables all telemetry."""
 
 import contextlib
 import importlib.util
@@ -20,24 +20,24 @@ QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-# What TensorFlow's and Keras's packages import where they find it, two seconds at every start, and need for nothing here.
+# Packages that TensorFlow and Keras import if they are installed. They are not needed here and delay every start by 2 s.
 NOT_NEEDED = ("jax", "sklearn")
-# KERAS_BACKEND -> what of this project brings it.
+# KERAS_BACKEND -> the extra of this project that installs it.
 BACKENDS = {"tensorflow": "brats-cascade", "jax": "brats-cascade[jax]"}
-# One of these is set for each of several processes that train together.
+# One of these is set in each of several processes that train together.
 CLUSTER = ("TF_CONFIG", "KERAS_DISTRIBUTION_PROCESS_ID")
 
 
 def keep_quiet() -> None:
-    """Switches telemetry off and logs down, for this process and its children; what the user has set stays."""
+    """Disables telemetry and reduces logging in this process and its children; settings made by the user are kept."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
 
 
 def start_backend() -> None:
-    """Imports Keras and its backend (KERAS_BACKEND, by default TensorFlow) and lets it look for devices."""
+    """Imports Keras and its backend (KERAS_BACKEND, by default TensorFlow) and initialises the devices."""
     import_backend()
-    if not any(name in os.environ for name in CLUSTER):  # a cluster is joined before anything computes
+    if not any(name in os.environ for name in CLUSTER):  # join a cluster before any computation
         _look_for_devices()
 
 
@@ -50,12 +50,12 @@ def _look_for_devices() -> None:
 
 
 def import_backend() -> None:
-    """Imports Keras and its backend, and touches no device.
+    """Imports Keras and its backend without initialising a device.
 
-    The user's keras.json may name another backend, image layout or number format for other work of theirs: none counts here.
+    The user's keras.json is ignored; it may name another backend, image layout or number format.
 
     Raises:
-        UserError: KERAS_BACKEND names none that these networks run on, or one that is not installed.
+        UserError: KERAS_BACKEND is not supported or not installed.
     """
     keep_quiet()
     if "keras" not in sys.modules:
@@ -70,14 +70,14 @@ def import_backend() -> None:
 
 
 def _allow_open_files() -> None:
-    """Raises this process's limit as far as its user may: a training keeps three files of each case open."""
+    """Raises this process's limit of open files to the hard limit, because a training keeps three files per case open."""
     with contextlib.suppress(OSError, ValueError):  # refused
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def check_backend() -> str:
-    """The backend that KERAS_BACKEND names, by default TensorFlow; imports nothing, and raises what `import_backend` does."""
+    """The backend named by KERAS_BACKEND, by default TensorFlow; imports nothing, and raises as `import_backend` does."""
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise UserError(
@@ -89,7 +89,7 @@ def check_backend() -> str:
 
 
 def _import_keras(*, backend: str) -> None:
-    os.environ["KERAS_BACKEND"] = backend  # goes before keras.json
+    os.environ["KERAS_BACKEND"] = backend  # overrides keras.json
     hidden = [name for name in NOT_NEEDED if backend == "tensorflow" and name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import finds no such package
     try:
@@ -98,12 +98,12 @@ def _import_keras(*, backend: str) -> None:
     finally:
         for name in hidden:
             del sys.modules[name]
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # says where it writes a SavedModel
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # prints where it writes a SavedModel
 
 
 @contextlib.contextmanager
 def _chatter_kept_back() -> Iterator[None]:
-    """TensorFlow's C++ code writes to file descriptor 2 before it reads any setting: shown only if something fails."""
+    """Holds back what TensorFlow's C++ code writes to stderr before it reads its settings; shown only after a failure."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as chatter:
         screen = os.dup(2)

@@ -1,1 +1,1 @@
-"""What the commands of the command line do; cli.py only names them and their options."""
+"""The implementation of the commands; cli.py defines only their names and options."""

@@ -1,4 +1,4 @@
-"""Several sets of predictions of the same cases: paired differences of the Dice, and ranks as in the BraTS challenge."""
+"""Compares several sets of predictions of the same cases: paired Dice differences, and ranks as in the BraTS challenge."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ from brats_cascade.labels import REGIONS
 from brats_cascade.report.render import paired_text
 from brats_cascade.report.text import text_table
 
-RANKED = {"dice": False, "hd95": True}  # score -> whether a lower one is better
-DIGITS = 6  # scores that differ by less share a rank
+RANKED = {"dice": False, "hd95": True}  # score -> whether lower is better
+DIGITS = 6  # scores with a smaller difference share a rank
 
 
 def compare_sets(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Compares the first set with each of the others, and ranks all of them, on the cases that all have.
+    """Compares the first set with each of the others, and ranks all sets, on the cases that all of them have.
 
     Returns:
-        "cases": their number; "minus": another set -> region -> `paired_difference` of the first minus the other; "ranks":
+        "cases": their number; "minus": other set -> region -> `paired_difference` of the first minus the other; "ranks":
         region -> set -> `mean_ranks`, and under "all" the means over the regions.
 
     Raises:
@@ -39,7 +39,7 @@ def compare_sets(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 
 def mean_ranks(tables: Mapping[str, pd.DataFrame], *, region: str) -> dict[str, float]:
-    """Each set's rank, 1 the best, in a region: the mean over cases and the scores of RANKED; equal scores share ranks."""
+    """Each set's mean rank in a region over cases and the scores of RANKED; 1 is best, equal scores share ranks."""
     places = []
     for score, lower_is_better in RANKED.items():
         columns = {name: table.set_index("case")[f"{region}_{score}"] for name, table in tables.items()}
@@ -48,7 +48,7 @@ def mean_ranks(tables: Mapping[str, pd.DataFrame], *, region: str) -> dict[str, 
 
 
 def text_of(compared: Mapping[str, Any]) -> str:
-    """The comparison as a table for the terminal."""
+    """The comparison as a text table."""
     names = list(compared["ranks"]["all"])
     rows = []
     for region, ranks in compared["ranks"].items():

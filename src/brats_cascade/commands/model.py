@@ -1,4 +1,4 @@
-"""Models by folder, file or MLflow URI, and the post-processing that was chosen for them."""
+"""Opens models by folder, file or MLflow URI, with the post-processing that was chosen for them."""
 
 import sys
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ SCHEMES = ("models:/", "runs:/")
 
 
 def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Member], Chosen | None]:
-    """Opens trained networks, each a folder models/EXPERIMENT, the model.keras in it, or an MLflow URI.
+    """Opens trained networks, each given as a folder models/EXPERIMENT, the model.keras in it, or an MLflow URI.
 
     Returns:
-        The networks, and how the first one was evaluated; None where there is no record of it.
+        The networks, and how the first one was evaluated; None if there is no record of it.
     """
     opened = [_open(reference, precision=precision) for reference in references]
     members = [member for member, _ in opened]
@@ -26,7 +26,7 @@ def open_models(references: Sequence[str], *, precision: str) -> tuple[list[Memb
 
 
 def champion() -> str:
-    """The URI of the registered champion, for a prediction without --model; stderr tells which experiment it is."""
+    """The URI of the registered champion, for a prediction without --model; prints the experiment to stderr."""
     from mlflow import MlflowClient
 
     from brats_cascade.tracking.champion import contest
@@ -77,7 +77,7 @@ def _open(reference: str, *, precision: str) -> tuple[Member, Chosen | None]:
 
 
 def _check_store(reference: str) -> None:
-    """Refuses to look in a local MLflow database that is not there; MLflow itself would make an empty one."""
+    """Raises an error if there is no local MLflow database; MLflow would create an empty one."""
     from brats_cascade.tracking.store import tracking_uri
 
     uri = tracking_uri()

@@ -1,4 +1,4 @@
-"""brats-cascade record: the results of the last run, kept for git as a table, a page and small pictures."""
+"""brats-cascade record: stores the results of the last run for git as a table, a page and small images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from brats_cascade.report.render import put_between
 from brats_cascade.report.results import RANKS, best_on_validation, readme_table, results_page
 from brats_cascade.shared import write_text
 
-WIDTH = 900  # of a picture, pixels
+WIDTH = 900  # side of an image, pixels
 
 
 def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False) -> Path:
     """Adds the experiments of the last run to docs/results/NAME.{csv,json}, and writes the page docs/results/NAME.md.
 
-    `command` made the results; `readme`: also write the table between README's marks; `kept`: only write the page again.
+    `command` produced the results. `readme` also updates the table in README.md. `kept` only regenerates the page.
     """
     if safe_id(name) != name:
         raise UserError(
@@ -44,7 +44,7 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
 
 
 def _copy_pictures(root: Path, *, experiment: str, page: Path) -> None:
-    """Small JPEG copies of the overlays of the best, the median and the worst case."""
+    """Makes small JPEG copies of the overlays of the best, the median and the worst case."""
     for rank in RANKS:
         source = root / f"reports/figures/{experiment}/{rank}_overlay.png"
         if source.is_file():
@@ -55,7 +55,7 @@ def _copy_pictures(root: Path, *, experiment: str, page: Path) -> None:
 
 
 def _pictures(record: Record, *, page: Path) -> Sequence[Path]:
-    """The pictures beside the page, in the order of the experiments."""
+    """The images for the page, in the order of the experiments."""
     names = dict.fromkeys(facts["experiment"] for facts in record.experiments)
     paths = [page.with_name(f"{page.stem}_{name}_{rank}.jpg") for name in names for rank in RANKS]
     return [path for path in paths if path.is_file()]

@@ -1,4 +1,4 @@
-"""brats-cascade results: the last comparison as a table, and what the stages cost."""
+"""brats-cascade results: shows the last comparison as a table, or the costs of the stages."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from brats_cascade.report.text import results_text, text_table
 
 
 def run(root: Path, *, costs: bool = False) -> str:
-    """The table of reports/comparison.json and where to look next; with `costs` time and memory of the stages instead."""
+    """The table of reports/comparison.json with hints for further steps; with `costs`, time and memory of the stages."""
     if costs:
         return _costs(Project(root).costs)
     path = Project(root).reports / "comparison.json"
@@ -21,7 +21,7 @@ def run(root: Path, *, costs: bool = False) -> str:
 
     compared = read_json(path)
     names = list(compared["experiments"])
-    if is_behind(Project(root), names=names):  # what an earlier stage could not tell MLflow
+    if is_behind(Project(root), names=names):  # log what an earlier stage could not log to MLflow
         tell_mlflow(Project(root), load_params(root / "params.yaml"), names=names)
     text = results_text(compared, champion=_champion(root, compared=compared))
     changed = [name for name, scores in compared["experiments"].items() if _has_changed(root, name, scores=scores)]
@@ -31,13 +31,13 @@ def run(root: Path, *, costs: bool = False) -> str:
 
 
 def _has_changed(root: Path, name: str, *, scores: dict[str, Any]) -> bool:
-    """Whether the experiment's scores in metrics/ are others than those that were compared."""
+    """Whether the experiment's scores in metrics/ differ from those in the comparison."""
     found = read_json_if_there(Project(root).metrics / f"{name}.json") or {}
     return found.get("dice_complete", scores["complete"]["dice"]) != scores["complete"]["dice"]
 
 
 def _champion(root: Path, *, compared: dict[str, Any]) -> str:
-    """The champion of all finished runs on this data and split, by the rule that the registry follows; one that was refused."""
+    """The champion of all finished runs on this data and split, by the registry's rule, and the challenger if there is one."""
     from brats_cascade.tracking.champion import Candidate, candidates_here, contest, cure
     from brats_cascade.tracking.registry import alias_run
 
@@ -62,7 +62,7 @@ def _champion(root: Path, *, compared: dict[str, Any]) -> str:
 
 
 def _costs(folder: Path) -> str:
-    """Time and memory of every stage's last run on this machine, in the pipeline's order, from the notes of `noted`."""
+    """Time and memory of the last run of every stage on this machine, in the pipeline's order, from the notes of `noted`."""
     found = [read_state(path) for path in sorted(folder.glob("*.json"))]
     notes = [note for note in found if note and note["stage"] in STAGES]
     if not notes:

@@ -1,4 +1,4 @@
-"""What an installed wheel knows of itself: its version, and which commands need a project's folder to work in."""
+"""The version, and which commands need a project's folder, which an installed wheel does not have."""
 
 import subprocess
 from pathlib import Path
@@ -15,34 +15,34 @@ ANYWHERE = ("predict", "evaluate", "data check", "view", "export", "serve", "fus
 
 
 def version() -> str:
-    """What git calls a checkout after its last release tag (v0.1.0, v0.1.0-3-g2de120a); otherwise the package's version."""
+    """The output of `git describe` in a checkout with release tags (v0.1.0-3-g2de120a), otherwise the package's version."""
     root = Path(__file__).parents[3]
     if (root / ".git").exists() and (root / "pyproject.toml").is_file():
         words = ["git", "-C", str(root), "describe", "--tags", "--match", "v[0-9]*", "--dirty"]
         try:
             return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip().removeprefix("v")
         except (OSError, subprocess.CalledProcessError):
-            pass  # no git, or no such tag
+            pass  # no git, or no release tag
     return brats_cascade.__version__
 
 
 def elsewhere() -> str:
-    """Which commands need no project."""
+    """A sentence with the commands that need no project."""
     return f"{', '.join(ANYWHERE)} work in any folder"
 
 
 def show_version(wanted: bool) -> None:
-    """Ends the command line with the version, where it was asked for."""
+    """Prints the version and exits, if the option was given."""
     if wanted:
         typer.echo(f"brats-cascade {version()}")
         raise typer.Exit
 
 
 class ProjectCommand(TyperCommand):
-    """A command of the project: anywhere else, one line says so."""
+    """A command that needs a project; in any other folder it fails with one line."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command in a folder that has params.yaml."""
+        """Runs the command if the folder has a params.yaml."""
         if not Path(PARAMS).is_file():
             raise UserError(
                 f"no {PARAMS} here: `brats-cascade {self.name}` works in a project's folder, a clone of the repository; "

@@ -1,1 +1,1 @@
-"""Arrays and tables as pictures."""
+"""Draws arrays and tables as images."""

@@ -1,6 +1,6 @@
-"""Charts of training and scores. Every function returns a matplotlib Figure and touches no global state.
+"""Charts of training and scores. Every function returns a matplotlib Figure and changes no global state.
 
-Colours are fixed and told apart by colour-blind readers (IBM's palette), on white paper and over grey images alike.
+The colours are fixed and distinguishable for colour-blind readers (IBM's palette), on white and over grey images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ INK, PALE = "#333333", "#d9d9d9"
 
 
 def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws losses and validation Dice of history.csv over the steps, side by side, with a line where phase 2 begins."""
+    """Draws losses and validation Dice of history.csv over the steps, side by side, with a line at the start of phase 2."""
     figure = new_figure(9, 3.1)
     left, right = figure.subplots(1, 2)
     marker = "o" if len(history) < 40 else ""
@@ -46,7 +46,7 @@ def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
 
 
 def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws the F1 of every region from slice to slice of one case's slice table, over the amount of tumour there."""
+    """Draws the F1 of every region over the slices of one case's slice table, above the amount of tumour."""
     figure = new_figure(9, 2.8)
     axes = figure.subplots()
     held = slices[(slices["truth_pixels"] > 0) | (slices["predicted_pixels"] > 0)]
@@ -67,9 +67,9 @@ def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
 
 
 def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws class_weights.csv: the weight of each label over the slices it occurs in, and how many slices hold it.
+    """Draws class_weights.csv: the weight of each label over its slices, and the number of slices that contain it.
 
-    Weights are on a log scale, one dot a slice with the median marked.
+    Weights are on a log scale, with one dot per slice and the median marked.
     """
     columns = [name for name in weights.columns if name.startswith("weight_")]
     names = [LABELS[int(name.removeprefix("weight_"))].replace("everything else", "background") for name in columns]
@@ -92,7 +92,7 @@ def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure"
 
 
 def dice_strip(tables: Mapping[str, "pd.DataFrame"]) -> "Figure":
-    """Draws the Dice of every unseen case, one panel a region and one line an experiment, so that many names stay legible.
+    """Draws the Dice of every test case, one panel per region and one line per experiment, so that many names stay legible.
 
     `tables` are cases.csv by experiment. Filled dots are high grade, hollow ones low or unknown; a bar marks the mean.
     """
@@ -113,7 +113,7 @@ def dice_strip(tables: Mapping[str, "pd.DataFrame"]) -> "Figure":
 def bland_altman(cases: "pd.DataFrame", *, agreement: Mapping[str, Mapping[str, float]], title: str = "") -> "Figure":
     """Draws predicted minus true volume of cases.csv over their mean, one panel per region and one dot per case.
 
-    `agreement` is region -> bias and limits, from `summary.volume_agreement`: a line, and dashed ones.
+    `agreement` is region -> bias and limits, from `summary.volume_agreement`, drawn as a solid and two dashed lines.
     """
     figure = new_figure(9, 2.9)
     for axes, region in zip(figure.subplots(1, len(REGIONS)), REGIONS, strict=True):
@@ -130,9 +130,9 @@ def bland_altman(cases: "pd.DataFrame", *, agreement: Mapping[str, Mapping[str, 
 
 
 def reliability_diagram(curves: Mapping[str, Sequence[np.ndarray]], *, title: str = "") -> "Figure":
-    """Draws the share of right voxels over the mean probability of each bin; on the diagonal probabilities are true.
+    """Draws the share of correct voxels over the mean probability of each bin; perfect calibration is the diagonal.
 
-    `curves` is name -> voxels, sum of probabilities and number of right voxels per bin. Names that begin alike before a
+    `curves` is name -> voxels, sum of probabilities and number of correct voxels per bin. Names with the same text before a
     comma share a panel.
     """
     panels = list(dict.fromkeys(name.partition(", ")[0] for name in curves))
@@ -152,7 +152,7 @@ def reliability_diagram(curves: Mapping[str, Sequence[np.ndarray]], *, title: st
 
 
 def write_figures(folder: Path, *, figures: Mapping[str, "Figure"], dpi: int = 130) -> dict[str, Path]:
-    """Writes figures as NAME.png into a folder, made if it is not there; returns name -> path."""
+    """Writes figures as NAME.png to a folder, which is created if necessary; returns name -> path."""
     paths = {name: folder / f"{name}.png" for name in figures}
     for name, figure in figures.items():
         with written_whole(paths[name]) as draft:
@@ -161,7 +161,7 @@ def write_figures(folder: Path, *, figures: Mapping[str, "Figure"], dpi: int = 1
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Makes a Figure (inches) that lays itself out and draws without a screen."""
+    """A Figure (inches) with automatic layout that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -179,7 +179,7 @@ def _strip(axes: "Axes", *, place: int, values: "pd.Series", high: "pd.Series", 
 
 
 def titled(figure: "Figure", title: str = "") -> "Figure":
-    """Gives every chart the same plain axes, and a title where there is one."""
+    """Gives a chart plain axes, and a title if there is one."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)

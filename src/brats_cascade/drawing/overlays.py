@@ -1,4 +1,4 @@
-"""Pictures of one case with outlines: a slice in its four modalities with truth and prediction, or a page of slices."""
+"""Images of one case with outlines: a slice in four modalities with ground truth and prediction, or a page of slices."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMES = {"flair": "FLAIR", "t1": "T1", "t1c": "T1c", "t2": "T2"}
-MARGIN = 4  # pixels around the brain
+MARGIN = 4  # margin around the brain, pixels
 # What lies left and right in the picture, as radiologists expect it: the patient as seen from the feet or from the front, or
 # from his left.
 SIDES = {"axial": "RL", "coronal": "RL", "sagittal": "AP"}
@@ -28,17 +28,17 @@ def overlay(
     axis: str = "axial",
     title: str = "",
 ) -> "Figure":
-    """Draws the `best_slice` of a case: a row for the truth, a row for the prediction, a column per modality.
+    """Draws the `best_slice` of a case: one row for the ground truth, one for the prediction, one column per modality.
 
-    The patient's left is on the right, and letters say so.
+    The patient's left is on the right, marked by letters.
 
     Args:
         image: float32 (slices, rows, columns, modalities), exactly 0 outside the brain.
-        truth: Canonical labels (slices, rows, columns); its row is left out if there is none.
-        prediction: The same for the prediction.
+        truth: Canonical labels (slices, rows, columns); if None, its row is omitted.
+        prediction: Likewise, for the prediction.
         first_slice: Number of the first slice given, as in `slice_table`; only for the heading.
-        axis: How the slices are cut: "axial", "coronal" or "sagittal"; for the heading and the letters.
-        title: Above the figure, such as the case's name and scores.
+        axis: Slicing axis: "axial", "coronal" or "sagittal"; for the heading and the letters.
+        title: Title of the figure, such as the case's name and scores.
     """
     rows = {name: labels for name, labels in (("truth", truth), ("prediction", prediction)) if labels is not None}
     index = best_slice(truth, prediction, slices=len(image))
@@ -61,7 +61,7 @@ def overlay(
 
 
 def best_slice(truth: np.ndarray | None, prediction: np.ndarray | None, *, slices: int) -> int:
-    """The slice with the largest tumour: in the truth, else in the prediction, else the middle one of `slices`."""
+    """The slice with the largest tumour in the ground truth, else in the prediction, else the middle one of `slices`."""
     for labels in (truth, prediction):
         if labels is not None and labels.any():
             return int(np.argmax((labels > 0).sum(axis=(1, 2))))
@@ -90,7 +90,7 @@ def _draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None, 
 
 
 def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
-    """The slice's box around everything that is not exactly 0, with a margin."""
+    """The bounding box, with a margin, of everything in the slice that is not exactly 0."""
     filled = (pixels != 0).any(axis=-1)
     if not filled.any():
         return slice(None), slice(None)
@@ -102,7 +102,7 @@ def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
 
 
 def _on_black(width: float, height: float, *, heading: str) -> "Figure":
-    """A black figure with a heading, and below it the outlines' colours by name."""
+    """A black figure with a heading, and a legend of the outlines' colours below."""
     from matplotlib.lines import Line2D
 
     figure = new_figure(width, height)
@@ -125,9 +125,9 @@ def montage(
     axis: str = "axial",
     title: str = "",
 ) -> "Figure":
-    """Draws slices spread evenly over the tumour, or over the brain where there is none, inferior ones first.
+    """Draws slices spread evenly over the tumour, or over the brain if there is none, from inferior to superior.
 
-    As `overlay`, with `panels` rows and columns of slices in one modality.
+    The arguments are as in `overlay`; `panels` is the number of rows and columns of slices, in one modality.
     """
     channel = image[..., MODALITIES.index(modality)]
     shown = montage_slices(channel, labels=labels, count=panels[0] * panels[1])

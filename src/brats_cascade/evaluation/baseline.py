@@ -1,4 +1,4 @@
-"""The baseline that every network must beat: one threshold on one modality, chosen on the training cases."""
+"""The baseline for all networks: a single threshold on one modality, chosen on the training cases."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ GRID = np.linspace(0.02, 0.98, 49)
 
 @dataclass(frozen=True)
 class Threshold:
-    """Call complete tumour every voxel of the brain on one side of a value of one modality."""
+    """Labels every brain voxel on one side of a value of one modality as complete tumour."""
 
     modality: str
-    side: Literal["above", "below"]  # which side is tumour
+    side: Literal["above", "below"]  # side that is tumour
     value: float  # in standard deviations from the brain's mean
-    training_dice: float  # mean complete Dice over the cases it was chosen on
+    training_dice: float  # mean complete Dice over the training cases
 
     def segment(self, case: StoredCase) -> np.ndarray:
-        """Returns the complete tumour it finds in a case, bool (slices, rows, columns)."""
+        """The complete tumour in a case, bool (slices, rows, columns)."""
         channel = np.asarray(case.image[..., MODALITIES.index(self.modality)])
         return (channel > self.value if self.side == "above" else channel < self.value) & np.asarray(case.brain)
 
@@ -33,9 +33,9 @@ class Threshold:
 
 
 def fit_threshold(cases: Sequence[StoredCase]) -> Threshold:
-    """Chooses modality, side and value that maximise the mean complete Dice over the training cases, at least one.
+    """Chooses the modality, side and value that maximise the mean complete Dice over the training cases, at least one.
 
-    The values tried are the mean quantiles (2 % to 98 %) of the cases' brains, the same for every case.
+    The candidate values are the mean quantiles (2 % to 98 %) of the cases' brains, the same for every case.
     """
     found: list[Threshold] = []
     for number, modality in enumerate(MODALITIES):
@@ -53,9 +53,9 @@ def fit_threshold(cases: Sequence[StoredCase]) -> Threshold:
 
 
 def score_threshold(threshold: Threshold, *, cases: Iterable[StoredCase]) -> pd.DataFrame:
-    """Applies a threshold to unseen cases with truth: one row per case, scores of the complete tumour.
+    """Applies a threshold to test cases with ground truth: one row per case, with scores of the complete tumour.
 
-    Specificity is left out: it would be over the cropped volume.
+    Specificity is omitted, because it would refer to the cropped volume.
     """
     rows = []
     for case in cases:
@@ -66,14 +66,14 @@ def score_threshold(threshold: Threshold, *, cases: Iterable[StoredCase]) -> pd.
 
 
 def baseline_summary(threshold: Threshold, *, scores: pd.DataFrame) -> dict[str, Any]:
-    """The baseline in reports/comparison.json, from `score_threshold`: its rule, training_dice, and the means of its scores."""
+    """The baseline in reports/comparison.json, from `score_threshold`: its rule, training_dice and mean scores."""
     names = [str(name) for name in scores.columns if name != "case"]
     means = {name.removeprefix("complete_"): float(scores[name].mean()) for name in names}
     return {"rule": str(threshold), "training_dice": threshold.training_dice, "complete": means}
 
 
 def _sorted_values(case: StoredCase, *, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """One modality's values over the brain and over the tumour inside it, each ascending."""
+    """The values of one modality over the brain, and over the tumour in it, each ascending."""
     brain = np.asarray(case.brain)
     values = np.asarray(case.image[..., number])[brain]
     inside = np.asarray(case.labels)[brain] > 0

@@ -1,9 +1,9 @@
-"""Whether probabilities mean what they say: expected calibration error, reliability, and temperature scaling.
+"""Calibration of the probabilities: expected calibration error, reliability and temperature scaling.
 
 The confidence of a voxel is the probability of its most probable label. Voxels of the brain are counted in 15 bins of equal
-width; the expected calibration error is the mean over voxels of the gap between a bin's accuracy and its mean confidence
-(Guo et al., arXiv 1706.04599, from whom the temperature is, too). Most of a brain is certainly no tumour, so the voxels that
-are called tumour are counted apart as well. Post-processing and operating point play no part.
+width; the expected calibration error is the mean over voxels of the difference between a bin's accuracy and its mean
+confidence (Guo et al., arXiv 1706.04599, who also introduced the temperature). Most of a brain is clearly not tumour, so
+voxels predicted as tumour are also counted separately. Post-processing and operating point are not included.
 """
 
 from typing import Any, NamedTuple
@@ -14,11 +14,11 @@ from brats_cascade.data.store import StoredCase
 from brats_cascade.inference.segment import scaled
 
 BINS = 15
-SAMPLED = 20_000  # voxels of a validation case that the temperature is fitted on
+SAMPLED = 20_000  # voxels per validation case on which the temperature is fitted
 
 
 class Reliability(NamedTuple):
-    """Per bin the number of voxels, the sum of their confidences, and how many are right; float (BINS)."""
+    """Per bin, the number of voxels, the sum of their confidences, and the number of correct ones; float (BINS)."""
 
     voxels: np.ndarray
     confidence: np.ndarray
@@ -32,7 +32,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(probabilities: np.ndarray, *, truth: np.ndarray) -> Reliability:
-    """Counts voxels: probabilities (voxels, labels) and their canonical labels (voxels)."""
+    """Counts voxels, given probabilities (voxels, labels) and their canonical labels (voxels)."""
     confidence = probabilities.max(axis=-1).astype(np.float64)
     right = probabilities.argmax(axis=-1) == truth
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -46,7 +46,7 @@ def joined(first: Reliability, second: Reliability) -> Reliability:
 
 
 def fit_temperature(probabilities: np.ndarray, *, truth: np.ndarray) -> float:
-    """The temperature, 0.1 to 10, at which the true labels are most likely; arguments as in `reliability`."""
+    """The temperature, 0.1 to 10, that maximises the likelihood of the true labels; arguments as in `reliability`."""
     from scipy.optimize import minimize_scalar
 
     def loss(exponent: float) -> float:
@@ -59,7 +59,7 @@ def fit_temperature(probabilities: np.ndarray, *, truth: np.ndarray) -> float:
 
 
 class Calibration:
-    """Collects voxels case by case: of validation cases for the temperature, if it is asked for, of test cases the counts."""
+    """Collects voxels case by case: from validation cases for the temperature, if wanted, and from test cases to count."""
 
     def __init__(self, *, fitted: bool) -> None:
         self.fitted, self.temperature = fitted, 1.0
@@ -67,14 +67,14 @@ class Calibration:
         self._samples: list[tuple[np.ndarray, np.ndarray]] = []
 
     def sample(self, case: StoredCase, probabilities: np.ndarray) -> None:
-        """Keeps some voxels of a validation case's brain, the same in every run."""
+        """Samples voxels of a validation case's brain, the same ones in every run."""
         if self.fitted:
             found, truth = _of_brain(case, probabilities)
             chosen = np.random.default_rng(0).permutation(len(truth))[:SAMPLED]
             self._samples.append((found[chosen], truth[chosen]))
 
     def fit(self) -> None:
-        """Fits the temperature on what was sampled."""
+        """Fits the temperature on the sampled voxels."""
         if self._samples:
             probabilities, truth = (np.concatenate(parts) for parts in zip(*self._samples, strict=True))
             self.temperature = fit_temperature(probabilities, truth=truth)
@@ -90,7 +90,7 @@ class Calibration:
                 self.counts[key] = joined(self.counts[key], counted) if key in self.counts else counted
 
     def summary(self) -> dict[str, Any]:
-        """For metrics/E/summary.json: `ece`, `ece_tumour` (NaN: null), and if fitted `temperature` and both `_scaled`."""
+        """For metrics/E/summary.json: `ece`, `ece_tumour` (NaN: null); if fitted, `temperature` and both `_scaled` errors."""
         names = {"ece": "brain", "ece_tumour": "called tumour"}
         errors = {key: self.counts[name].error for key, name in names.items() if name in self.counts}
         if self.fitted:

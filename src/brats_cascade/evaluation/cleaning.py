@@ -1,4 +1,4 @@
-"""Choosing the post-processing: on the validation patients, from every combination of the candidates."""
+"""Chooses the post-processing on the validation patients, from all combinations of the candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from brats_cascade.labels import REGIONS, region_mask
 
 @dataclass(frozen=True)
 class Tally:
-    """One validation case at one operating point, counted: enough to score any thresholds without its voxels."""
+    """Counts of one validation case at one operating point, sufficient to score any thresholds without its voxels."""
 
     components: Components
-    truth: Mapping[str, int]  # region -> voxels in the truth
+    truth: Mapping[str, int]  # region -> voxels in the ground truth
     found: Mapping[str, np.ndarray]  # region -> voxels in each component
-    hits: Mapping[str, np.ndarray]  # region -> voxels in each component that the truth has too
+    hits: Mapping[str, np.ndarray]  # region -> voxels of each component that are also in the ground truth
 
     def dice(self, thresholds: Thresholds) -> dict[str, float]:
-        """Dice of every region after post-processing; 1 where truth and prediction are empty."""
+        """The Dice of every region after post-processing; 1 if ground truth and prediction are empty."""
         kept = ~self.components.removed(thresholds)
         scores = {}
         for region, size in self.truth.items():
@@ -30,7 +30,7 @@ class Tally:
 
 
 def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> Tally:
-    """Counts a validation case from the canonical labels that the network gave, its truth and brain (slices, rows, columns)."""
+    """Counts a validation case, given the network's labels, the ground truth and the brain, all (slices, rows, columns)."""
     components = find_components(labels, brain=brain, spacing=spacing)
     parts, count = components.parts, len(components.volumes)
     true = {region: region_mask(truth, region=region) for region in REGIONS}
@@ -49,13 +49,13 @@ def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: 
 
 @dataclass(frozen=True)
 class Choice:
-    """The thresholds that did best on validation."""
+    """The thresholds with the best validation score."""
 
     thresholds: Thresholds
     scores: Mapping[str, float]  # region -> mean validation Dice with them
-    without: Mapping[str, float]  # region -> mean validation Dice of the bare segmentation
-    tried: int  # combinations
-    each: Sequence[Mapping[str, float]] = ()  # region -> Dice with them, of every case in the order given
+    without: Mapping[str, float]  # region -> mean validation Dice without post-processing
+    tried: int  # number of combinations
+    each: Sequence[Mapping[str, float]] = ()  # region -> Dice with them for every case, in the given order
 
     def as_dict(self, *, cases: int) -> dict[str, Any]:
         """For metrics/E/summary.json, under `validation`: `dice` and `dice_without` are the means over the regions."""
@@ -69,14 +69,15 @@ class Choice:
 
 
 def choose_thresholds(cases: Mapping[float, Sequence[Tally]], *, candidates: Sequence[Thresholds]) -> Choice:
-    """Takes the candidate with the highest mean Dice over regions and cases; of equal ones the first.
+    """Selects the candidate with the highest mean Dice over regions and cases; ties go to the first one.
 
-    `cases` are the validation cases by the candidates' operating points and 0; there must be some of both.
+    `cases` are the validation cases at the candidates' operating points and at 0. There must be at least one case and
+    candidate.
     """
     if not cases.get(0) or not candidates:
         raise ValueError(f"expected validation cases and candidates, received {cases} and {candidates}")
     scored = [(thresholds, *_scores(cases, thresholds)) for thresholds in candidates]
-    best, scores, each = max(scored, key=lambda found: round(mean_of(found[1]), 9))  # max keeps the first of equal ones
+    best, scores, each = max(scored, key=lambda found: round(mean_of(found[1]), 9))  # ties: the first
     return Choice(best, scores, _scores(cases, OFF)[0], len(candidates), each)
 
 
@@ -88,6 +89,6 @@ def mean_of(scores: Mapping[str, float]) -> float:
 def _scores(
     cases: Mapping[float, Sequence[Tally]], thresholds: Thresholds
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """The Dice of every region, as the mean over the cases and of each case."""
+    """The Dice of every region: the mean over the cases, and for each case."""
     each = [case.dice(thresholds) for case in cases[thresholds.operating_point]]
     return {region: float(np.mean([scores[region] for scores in each])) for region in REGIONS}, each

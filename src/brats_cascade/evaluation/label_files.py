@@ -1,4 +1,4 @@
-"""Files of labels in a folder, whoever wrote them, by the case that their names tell."""
+"""Finds label files in a folder, from any tool, and the case that their names state."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from pathlib import Path
 from brats_cascade.data.names import safe_id
 from brats_cascade.data.unused import READ, walk
 
-# Formats in which other tools write segmentations and which are not read here.
+# Formats in which other tools write segmentations, which are not supported here.
 FOREIGN = (
     ".nrrd", ".seg.nrrd", ".nhdr", ".hdr", ".img", ".mgz", ".mgh", ".npy", ".npz", ".h5", ".tif", ".tiff", ".dcm",
 )  # fmt: skip
-# What people put behind a case's name: BraTS's own, ours, nnU-Net's and others'.
+# Common suffixes after a case's name: those of BraTS, this project, nnU-Net and others.
 _WORDS = r"seg|segmentation|truth|gt|label|labels|pred|prediction|mask|ot"
 TAIL = re.compile(rf"[._-]({_WORDS})$", re.IGNORECASE)
 BARE = re.compile(rf"({_WORDS}|output)", re.IGNORECASE)
@@ -23,7 +23,7 @@ NOT_LABELS = re.compile(
 
 @dataclass(frozen=True)
 class Labelled:
-    """One file of labels: its case, patient (the case where nothing else is known), grade, and label scheme if it is known."""
+    """A label file: its case, patient (the case if unknown), grade, and label scheme if known."""
 
     case: str
     patient: str
@@ -33,18 +33,18 @@ class Labelled:
 
     @classmethod
     def from_file(cls, path: Path) -> "Labelled":
-        """All that a file's name tells."""
+        """The information in a file's name."""
         name = case_of(path)
         return cls(name, name, "unknown", None, path)
 
 
 @dataclass
 class LabelFiles:
-    """The files of labels in one place."""
+    """The label files of a folder."""
 
     found: dict[str, list[Labelled]] = field(default_factory=dict)  # case -> its files
-    unusable: dict[str, str] = field(default_factory=dict)  # case, file or folder -> why it cannot be used, one line
-    images: dict[str, Path] = field(default_factory=dict)  # case -> a scan or a map of probabilities, by its name
+    unusable: dict[str, str] = field(default_factory=dict)  # case, file or folder -> one-line reason
+    images: dict[str, Path] = field(default_factory=dict)  # case -> a scan or probability map, recognised by its name
 
     def add(self, labelled: Labelled) -> None:
         """Adds a file to those of its case."""
@@ -52,20 +52,20 @@ class LabelFiles:
 
 
 def case_of(path: Path) -> str:
-    """A file's name without its ending and without what people add; of a bare `seg.nii.gz` the folder's name."""
+    """A file's name without its ending and common suffixes; for `seg.nii.gz` the folder's name."""
     stem = _stem(path)
     return safe_id(path.absolute().parent.name if BARE.fullmatch(stem) else TAIL.sub("", stem))
 
 
 def is_prediction_by_name(path: Path) -> bool:
-    """Whether the name itself says that the file is a prediction."""
+    """Whether the name marks the file as a prediction."""
     return bool(PREDICTED.search(_stem(path)))
 
 
 def list_label_files(place: Path) -> LabelFiles:
-    """Accounts for every file below a folder, at any depth, that could hold labels; links are followed.
+    """Accounts for every file in a folder, at any depth, that could hold labels; links are followed.
 
-    Files of formats that are not read here count only where their case has no other file.
+    Files of unsupported formats are reported only if their case has no other file.
     """
     files = LabelFiles()
     foreign: dict[str, Path] = {}

@@ -1,15 +1,16 @@
-"""Lesion-wise Dice and HD95 as the BraTS 2023 challenge defines them for gliomas, and the normalised surface Dice.
+"""Lesion-wise Dice and HD95 as defined by the BraTS 2023 challenge for gliomas, and the normalised surface Dice.
 
 The definition is that of https://github.com/rachitsaluja/BraTS-2023-Metrics (commit 43c9052, BraTS-GLI), per region:
 
-1. The ground truth is dilated three times with the 18-neighbourhood; what a 26-connected component of that contains is one
-   lesion, its voxels as they were. Lesions of up to 50 mm3 are left out.
-2. The prediction's 26-connected components that reach into a lesion's dilated component belong to it, all of them together;
-   the lesion's Dice and HD95 are between these and the lesion. A component may belong to several lesions.
-3. A lesion without any is missed: Dice 0, HD95 374 mm. So is a component that belongs to no lesion, small ones too: false.
-4. Both scores are means over lesions and false components; 1 and 0 mm where there are neither.
+1. The ground truth is dilated three times with the 18-neighbourhood. A lesion is the part of the original ground truth
+   within one 26-connected component of the dilation. Lesions of up to 50 mm3 are ignored.
+2. All 26-connected components of the prediction that overlap a lesion's dilated component are assigned to the lesion; its
+   Dice and HD95 compare them with the lesion. A component may be assigned to several lesions.
+3. A lesion without components is missed: Dice 0, HD95 374 mm. A component without a lesion, however small, is false and
+   counts the same.
+4. Both scores are means over lesions and false components; they are 1 and 0 mm if there are neither.
 
-The dilation counts voxels, which are 1 mm in BraTS; volumes and distances follow the voxel size.
+The dilation counts voxels, which are 1 mm in BraTS; volumes and distances use the voxel size.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from brats_cascade.evaluation.surfaces import Surfaces, box_of, measure_surfaces
 from brats_cascade.labels import REGIONS, region_mask
 
 LESION_NO_MATCH_MM = 374.0
-# Kept beside the scores that `evaluate` writes.
+# Written next to the scores by `evaluate`.
 LESION_DEFINITION = "BraTS 2023 (BraTS-GLI), https://github.com/rachitsaluja/BraTS-2023-Metrics at 43c9052"
 DILATIONS = 3
 SMALLEST_MM3 = 50.0
@@ -36,8 +37,8 @@ def score_lesions(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequenc
 
     Returns:
         `{region}_{score}` for every region and every name in `LESION_SCORES`: `lesion_dice` and `lesion_hd95` (mm) as
-        above, `nsd`, the surface Dice of the whole region at a tolerance of 1 mm, and how many lesions there are, were
-        missed, and how many components are false.
+        above; `nsd`, the surface Dice of the whole region at a tolerance of 1 mm; and the numbers of lesions, missed
+        lesions and false components.
     """
     box = box_of((truth > 0) | (prediction > 0), margin=DILATIONS)
     truth, prediction = truth[box], prediction[box]
@@ -50,7 +51,7 @@ def score_lesions(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequenc
 
 
 def score_lesion_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
-    """Scores one region, two bool masks (slices, rows, columns): one value for every name in `LESION_SCORES`."""
+    """Scores one region, given two bool masks (slices, rows, columns): one value for every name in `LESION_SCORES`."""
     box = box_of(truth | prediction, margin=DILATIONS)
     truth, prediction = truth[box], prediction[box]
     whole = measure_surfaces(truth, prediction, spacing=spacing)
@@ -70,10 +71,10 @@ def score_lesion_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Se
 def _lesions(
     truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float], whole: Surfaces
 ) -> tuple[list[tuple[float, float]], int, int]:
-    """Dice and HD95 of every lesion, the number of those missed, and the number of false components."""
+    """Dice and HD95 of every lesion, the number of missed lesions, and the number of false components."""
     touching = np.ones((3, 3, 3))
     grown = ndimage.binary_dilation(truth, ndimage.generate_binary_structure(3, 2), iterations=DILATIONS)
-    zones, count = ndimage.label(grown, touching)  # equal to each lesion's own dilation
+    zones, count = ndimage.label(grown, touching)  # equal to the dilation of each lesion
     parts, found = ndimage.label(prediction, touching)
     belongs = np.zeros((count + 1, found + 1), bool)
     both = grown & prediction

@@ -1,4 +1,4 @@
-"""Pairs each segmentation with the ground truth of its case; every case that was seen is paired, or listed with a reason."""
+"""Pairs each segmentation with the ground truth of its case; every case is paired, or listed with a reason."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -13,26 +13,25 @@ from brats_cascade.evaluation.label_files import READ, LabelFiles, Labelled, is_
 
 @dataclass(frozen=True)
 class Pairs:
-    """What is compared with what."""
+    """The pairs to score, and what cannot be scored."""
 
-    truths: Mapping[str, Labelled]  # case -> its ground truth, for the cases that can be scored
-    predictions: Mapping[str, Labelled]  # case -> its segmentation, for the same cases
-    reasons: Mapping[str, str]  # case (or file) -> why it cannot be scored, one line
-    failed: Set[str]  # those of `reasons` for which there is a prediction: the others have just not been predicted
+    truths: Mapping[str, Labelled]  # case -> ground truth, for the cases that can be scored
+    predictions: Mapping[str, Labelled]  # case -> segmentation, for the same cases
+    reasons: Mapping[str, str]  # case (or file) -> one-line reason why it cannot be scored
+    failed: Set[str]  # those of `reasons` that have a prediction
 
 
 def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
-    """Pairs by the case's name; a single file on each side is paired whatever it is called.
+    """Pairs files by the case's name; a single file on each side is paired whatever its name.
 
-    A file is never compared with itself: what was taken for a ground truth is no prediction.
+    A file is never compared with itself: a ground truth is never used as a prediction.
 
     Args:
-        truth: A file; a folder of cases of any supported release, of which the ground truths are taken; or a folder of
-            label files.
-        prediction: A file, or a folder of label files. May be the folder of the ground truths.
+        truth: A file; a folder of cases of any supported release, whose ground truths are used; or a folder of label files.
+        prediction: A file, or a folder of label files, which may be the folder of the ground truths.
 
     Raises:
-        UserError: There is no such place, nothing is in it, or both are one file.
+        UserError: A path does not exist or contains nothing to score, or both are the same file.
     """
     truths, without = _truths(truth)
     if truth.is_file() and prediction.is_file() and len(truths) == 1:
@@ -54,7 +53,7 @@ def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
 
 
 def _truths(place: Path) -> tuple[dict[str, Labelled], dict[str, str]]:
-    """The ground truths of cases with their scans beside them, or else a folder's label files; and why others are none."""
+    """The ground truths of cases that also have scans, or else the label files of a folder; and what cannot be used."""
     cases = _cases(place, listing=True)
     if cases:
         labels = {
@@ -67,7 +66,7 @@ def _truths(place: Path) -> tuple[dict[str, Labelled], dict[str, str]]:
         file = Labelled.from_file(place)
         return {file.case: file}, {}
     files = _listed(place)
-    for case, several in files.found.items():  # where predictions lie beside the truths, names tell them apart
+    for case, several in files.found.items():  # predictions in the same folder are recognised by their names
         others = [file for file in several if not is_prediction_by_name(file.path)]
         files.found[case] = others or several
     return _single(files)
@@ -76,10 +75,10 @@ def _truths(place: Path) -> tuple[dict[str, Labelled], dict[str, str]]:
 def predictions_in(
     place: Path, *, truths: Mapping[str, Labelled]
 ) -> tuple[dict[str, Labelled], dict[str, str], dict[str, str]]:
-    """A folder's label files that are neither a scan of a case nor one of the ground truths compared with.
+    """The label files in a folder that are neither scans of a case nor ground truths in the comparison.
 
     Returns:
-        Case -> its file; case or file -> why it cannot be used; case -> what there is in place of its prediction.
+        Case -> its file; case or file -> why it cannot be used; case -> what was found instead of its prediction.
     """
     if place.is_file():
         file = Labelled.from_file(place)
@@ -108,7 +107,7 @@ def predictions_in(
 
 
 def refuse_same(prediction: Path, *, truth: Path) -> None:
-    """Raises a UserError for a prediction that is the file of the ground truth."""
+    """Raises a UserError if a prediction is the same file as the ground truth."""
     if truth.exists() and prediction.samefile(truth):
         raise UserError(f"{prediction}: is the ground truth itself; give the file of the prediction")
 
@@ -124,7 +123,7 @@ def _listed(place: Path) -> LabelFiles:
 
 
 def _single(files: LabelFiles) -> tuple[dict[str, Labelled], dict[str, str]]:
-    """The cases with one file, and what cannot be used: also the cases with several."""
+    """The cases with exactly one file, and what cannot be used, including the cases with several."""
     unusable = dict(files.unusable)
     for case, several in files.found.items():
         if len(several) > 1:
@@ -134,7 +133,7 @@ def _single(files: LabelFiles) -> tuple[dict[str, Labelled], dict[str, str]]:
 
 
 def _cases(place: Path, *, listing: bool) -> Sequence[Case]:
-    """The cases of a folder, or of a listing, which with `listing` must be readable; none where there are labels alone."""
+    """The cases of a folder, or of a listing, which with `listing` must be readable; none if there are only labels."""
     if not place.is_dir() and find_listing(place) is None:
         return ()
     try:
@@ -151,7 +150,7 @@ def _without_truth(case: Case) -> str:
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
-    """What two names of one file share, through links too."""
+    """A value that is equal for two names of one file, also through links."""
     try:
         status = path.stat()
     except OSError:

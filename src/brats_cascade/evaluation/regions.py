@@ -1,8 +1,8 @@
-"""Scores of one segmented case against its truth, per tumour region.
+"""Scores of one segmented case against its ground truth, per tumour region.
 
-Rules for empty regions, as in the BraTS challenge's evaluation: where truth and prediction are both empty every score
-is perfect (Dice, PPV and sensitivity 1, Hausdorff distance 0); where only one of them is, Dice, PPV and sensitivity are
-0 and the Hausdorff distance is `NO_MATCH_MM`.
+Rules for empty regions, as in the BraTS challenge's evaluation: if ground truth and prediction are both empty, all scores
+are perfect (Dice, PPV and sensitivity 1, Hausdorff distance 0). If only one is empty, Dice, PPV and sensitivity are 0 and the
+Hausdorff distance is `NO_MATCH_MM`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from brats_cascade.labels import LABELS, REGIONS, region_mask
 
 # The challenge's distance for a missed region: the diagonal of a volume, sqrt(240^2 + 240^2 + 155^2) mm.
 NO_MATCH_MM = 373.1287
-# Kept beside the scores that `evaluate` writes.
+# Written next to the scores by `evaluate`.
 EMPTY_REGIONS = {
     "in both": "Dice, PPV, sensitivity 1; HD95 0 mm",
     "in one alone": f"Dice, PPV, sensitivity 0; HD95 {NO_MATCH_MM} mm",
@@ -26,23 +26,23 @@ SCORES = ("dice", "ppv", "sensitivity", "specificity", "hd95", "truth_cm3", "pre
 def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
     """Scores a segmentation over the regions complete, core and enhancing.
 
-    Specificity counts every voxel of the volume given, so it depends on how much air that volume holds; Dice, PPV and
-    sensitivity do not. What the paper calls specificity is the PPV (REFERENCE.md section 5).
+    Specificity counts every voxel of the given volume, so it depends on the amount of air; Dice, PPV and sensitivity do not.
+    What the paper calls specificity is the PPV (REFERENCE.md section 5).
 
     Args:
         truth: Canonical labels (slices, rows, columns).
-        prediction: The same.
+        prediction: Likewise.
         spacing: mm along slices, rows, columns.
 
     Returns:
         `{region}_{score}` for every region and every name in `SCORES`; hd95 in mm, volumes in cm3.
 
     Raises:
-        ValueError: The shapes differ, are not three-dimensional, or a label is not canonical.
+        ValueError: The shapes differ or are not three-dimensional, or a label is not canonical.
     """
     _check(truth, prediction=prediction, spacing=spacing)
     scores: dict[str, float] = {}
-    for region in REGIONS:  # the masks of one region at a time: a volume may be large
+    for region in REGIONS:  # the masks of one region at a time, because a volume may be large
         true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
         of_region = score_masks(true, found, spacing=spacing)
         scores |= {f"{region}_{name}": value for name, value in of_region.items()}
@@ -50,7 +50,7 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
 
 
 def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
-    """Scores one region, two bool masks (slices, rows, columns): one value for every name in `SCORES`."""
+    """Scores one region, given two bool masks (slices, rows, columns): one value for every name in `SCORES`."""
     n_truth, n_found = int(truth.sum()), int(prediction.sum())
     hits = int((truth & prediction).sum())
     negatives = truth.size - n_truth
@@ -70,9 +70,9 @@ def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[
 def hausdorff95(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> float:
     """The 95th percentile Hausdorff distance, mm: the larger of the two directed 95th percentiles.
 
-    A surface voxel is a voxel of the region with a face neighbour outside it (or at the volume's edge); its distance is
-    that to the other region's nearest surface voxel, centre to centre. 0 where both masks are empty, `NO_MATCH_MM` where
-    one is.
+    A surface voxel is a voxel of the region with a face neighbour outside it (or at the volume's edge). Its distance is that to
+    the nearest surface voxel of the other region, centre to centre. The result is 0 if both masks are empty, and `NO_MATCH_MM`
+    if only one is.
     """
     if not truth.any() and not prediction.any():
         return 0.0

@@ -1,4 +1,4 @@
-"""Scores a file of labels against another: how both are numbered, whether both lie on one grid, and how well they agree."""
+"""Scores a label file against another one, with checks of their label schemes and grids."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,18 +16,18 @@ from brats_cascade.evaluation.lesions import LESION_SCORES, score_lesions
 from brats_cascade.evaluation.regions import NO_MATCH_MM, SCORES, score_case
 from brats_cascade.labels import REGIONS, SCHEMES, recode
 
-MISFITS_SEEN = "misfits"  # column: what `predict` noted in the file, keys of writeback.MISFITS
-SAME = "same_as_truth"  # column: prediction and ground truth are equal voxel for voxel, and hold tumour
+MISFITS_SEEN = "misfits"  # column: the notes of `predict` in the file, keys of writeback.MISFITS
+SAME = "same_as_truth"  # column: whether prediction and ground truth are identical and contain tumour
 
 
 def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The label scheme of every ground truth; those of an unknown release are judged together, by the numbers that occur.
+    """The label scheme of every ground truth; those of an unknown release are judged together, from their values.
 
     Returns:
-        Case -> key of labels.SCHEMES; and, for each case left out of it, what is wrong with its file.
+        Case -> key of labels.SCHEMES; and for each case that is left out, the problem with its file.
 
     Raises:
-        UserError: The numbers fit several schemes, and the scheme given is "auto".
+        UserError: The values fit several schemes, and the given scheme is "auto".
     """
     found: dict[str, str] = {}
     numbers: dict[str, set[int]] = {}
@@ -48,14 +48,14 @@ def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str
 
 
 def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str]) -> dict[str, Any]:
-    """One row of scores; `schemes` are keys of labels.SCHEMES, the truth's and the prediction's.
+    """One row of scores; `schemes` are keys of labels.SCHEMES for the ground truth and the prediction.
 
     Returns:
         case, patient, grade, the columns of `regions.score_case` and `lesions.score_lesions` (NaN for a region that one of
-        the schemes cannot tell), `SAME` and `MISFITS_SEEN`.
+        the schemes does not define), `SAME` and `MISFITS_SEEN`.
 
     Raises:
-        UserError: A file cannot be read, holds labels that its scheme does not know, or both do not lie on one grid.
+        UserError: A file cannot be read or contains labels that its scheme does not define, or the grids differ.
     """
     (true, place), (found, other) = (
         read_labels(file.path, scheme=scheme) for file, scheme in zip((truth, prediction), schemes, strict=True)
@@ -69,7 +69,7 @@ def score_pair(truth: Labelled, prediction: Labelled, *, schemes: tuple[str, str
 
 
 def _not_available(truth: str, prediction: str) -> dict[str, float]:
-    """NaN for every score of a region that one of the two schemes cannot tell, and for the volume that it lacks."""
+    """NaN for all scores of a region that one of the schemes does not define, and for its volume there."""
     true, predicted = (SCHEMES[name].regions for name in (truth, prediction))
     kept = [
         {"truth_cm3"} if region in true else {"predicted_cm3"} if region in predicted else set() for region in REGIONS
@@ -84,7 +84,7 @@ def _not_available(truth: str, prediction: str) -> dict[str, float]:
 
 
 def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader of the scores must know: empty regions, predictions that equal the truth, models that may not fit."""
+    """Notes for the reader of the scores: empty regions, predictions equal to the ground truth, models that may not fit."""
     said = []
     for region in REGIONS:
         scored = [row for row in rows if not math.isnan(row[f"{region}_dice"])]
@@ -120,7 +120,7 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def first_of(cases: Sequence[str], *, shown: int = 3) -> str:
-    """The first cases by name, and how many more there are."""
+    """The first cases by name, and the number of others."""
     return ", ".join(cases[:shown]) + (f" and {len(cases) - shown} more" if len(cases) > shown else "")
 
 
@@ -137,7 +137,7 @@ def _scheme_with(numbers: set[int]) -> str:
 
 
 class Place(NamedTuple):
-    """Where a volume lies: its shape and voxel sizes (slices, rows, columns), and the corners of its box, mm."""
+    """The grid of a volume: its shape and voxel sizes (slices, rows, columns), and the corners of its box, mm."""
 
     shape: tuple[int, ...]
     spacing: tuple[float, float, float]
@@ -145,14 +145,14 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, affine: np.ndarray, *, shape: Sequence[int]) -> "Place":
-        """The place of a file with this affine and this shape (x, y, z)."""
+        """The grid of a file with this affine and shape (x, y, z)."""
         ends = np.array([[0, 0, 0, 1], [*(np.array(shape) - 1), 1]]) @ affine.T
         upright = to_canonical(np.broadcast_to(np.uint8(0), shape), affine=affine).shape
         return cls(upright, canonical_spacing(affine), np.sort(ends[:, :3], axis=0))
 
 
 def check_place(found: Place, *, expected: Place, path: Path) -> None:
-    """Raises a UserError for labels of another shape, other voxel sizes or other corners than expected."""
+    """Raises a UserError if labels have another shape, voxel size or position than expected."""
     cure = "bring the segmentation onto the case's own grid"
     if found.shape != expected.shape:
         raise UserError(
@@ -170,10 +170,10 @@ def check_place(found: Place, *, expected: Place, path: Path) -> None:
 
 
 def read_labels(path: Path, *, scheme: str) -> tuple[np.ndarray, Place]:
-    """Canonical labels (slices, rows, columns) of a file in the numbers of a scheme, and where they lie.
+    """The canonical labels (slices, rows, columns) of a file with a given scheme, and their grid.
 
     Raises:
-        UserError: The file cannot be read, or holds labels that the scheme does not know.
+        UserError: The file cannot be read, or contains labels that the scheme does not define.
     """
     image = read_image(path)
     voxels = whole_labels(image.array, path=path)

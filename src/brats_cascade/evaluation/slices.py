@@ -1,9 +1,9 @@
-"""The per-slice table: the true F1 of every region, and the earlier work's score under a name that says what it is.
+"""The per-slice table: the F1 of every region, and the earlier work's score under a name that describes it.
 
-The earlier work reports, slice by slice, an "F1-Score (complete)" that is no F1 of the complete tumour: probabilities
-rounded, columns 1 to 3 kept (enhancing tumour is lost), argmax, then micro-averaged F1 over every pixel, which is the
-share of pixels that agree, background included (REFERENCE.md section 5). `earlier_work_score` computes exactly that, so
-that its table and ours can be laid side by side.
+The earlier work reports an "F1-Score (complete)" per slice that is not the F1 of the complete tumour. It rounds the
+probabilities, keeps columns 1 to 3 (which loses enhancing tumour), takes the argmax, and micro-averages the F1 over all pixels,
+which is the share of pixels that agree, including background (REFERENCE.md section 5). `earlier_work_score` computes exactly
+this score, so that both tables can be compared.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,16 @@ EARLIER_WORK_COLUMN = "earlier_work_pixel_agreement"
 
 
 def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int = 0) -> pd.DataFrame:
-    """Scores every axial slice on its own.
+    """Scores every axial slice separately.
 
-    The F1 of a region on a slice (equal to its Dice) is NaN where neither truth nor prediction holds any of it: there
-    is nothing to score. Where only one of the two does, it is 0.
+    The F1 of a region on a slice (equal to its Dice) is NaN if neither ground truth nor prediction contains the region,
+    and 0 if
+    only one of them does.
 
     Args:
         truth: Canonical labels (slices, rows, columns).
-        prediction: The same.
-        first_slice: Number of the first slice given, when the volumes are a part of a larger one.
+        prediction: Likewise.
+        first_slice: Number of the first slice given, if the volumes are parts of larger ones.
 
     Returns:
         One row per slice, inferior to superior: slice, F1 of every region, and the complete tumour's pixels.
@@ -42,16 +43,17 @@ def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int =
 
 
 def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int = 0) -> float:
-    """Computes the earlier work's "F1-Score (complete)" of one slice: a share of agreeing pixels, not an F1.
+    """The earlier work's "F1-Score (complete)" of one slice, which is a share of agreeing pixels and not an F1.
 
-    Both sides are reduced to columns 1 to 3 of five; a pixel whose three columns are all zero (background, enhancing
-    tumour, or no probability above one half) becomes class 0, the same class as necrosis.
+    Both sides are reduced to columns 1 to 3 of five. A pixel whose three columns are all zero (background, enhancing
+    tumour, or no
+    probability above one half) becomes class 0, which is also the class of necrosis.
 
     Args:
         truth: Canonical labels (rows, columns).
         probabilities: (rows, columns, 5), one column per canonical label.
-        air: Pixels of the slice around the part given, background on both sides with certainty; the notebook counts
-            every pixel of the slice, so the share depends on how much air there is.
+        air: Number of pixels of the slice outside the given part, which are certain background on both sides. The notebook
+            counts all pixels of the slice, so its score depends on the amount of air.
     """
     true_class = np.argmax(np.eye(5)[truth][..., 1:4], axis=-1)
     found_class = np.argmax(np.round(probabilities)[..., 1:4], axis=-1)
@@ -59,7 +61,7 @@ def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int
 
 
 def largest_run(pixels: Sequence[int], *, n: int) -> list[int]:
-    """The `n` consecutive positions with the largest sum, of equal ones the first; all positions if there are fewer."""
+    """The `n` consecutive positions with the largest sum; ties go to the first, and all positions if there are fewer."""
     counts = np.asarray(pixels, dtype=np.int64)
     if len(counts) <= n:
         return list(range(len(counts)))
@@ -68,7 +70,7 @@ def largest_run(pixels: Sequence[int], *, n: int) -> list[int]:
 
 
 def nine_slices(slices: pd.DataFrame, *, case: str) -> pd.DataFrame:
-    """The earlier work's table: nine consecutive slices of a case through its tumour, from the slice table of all cases."""
+    """The earlier work's table: nine consecutive slices through the tumour of a case, from the slice table of all cases."""
     own = slices[slices["case"] == case].sort_values("slice")
     chosen = own.iloc[largest_run(own["truth_pixels"].tolist(), n=9)]
     return chosen[["case", "slice", "complete_f1", EARLIER_WORK_COLUMN]].reset_index(drop=True)

@@ -1,8 +1,8 @@
-"""Surfaces of two masks as elements with an area each, and what is measured between them: HD95 and surface Dice.
+"""Distances between the surfaces of two masks: HD95 and surface Dice, from surface elements with an area.
 
-A surface element lies at the corner of eight voxels of which some, not all, are in the mask; its area is that of the
-marching-cubes triangles there, in voxels of the given size. Defined by Nikolov et al., arXiv 1809.04430, and their package
-surface-distance, whose table of areas is used (its own functions call names that NumPy 2 has dropped).
+A surface element lies at the corner of eight voxels if some, but not all, are in the mask. Its area is that of the
+marching-cubes triangles there, for voxels of the given size. The definition is that of Nikolov et al., arXiv 1809.04430, and
+their package surface-distance, whose table of areas is used (its functions call names that NumPy 2 has removed).
 """
 
 from collections.abc import Sequence
@@ -21,27 +21,27 @@ _ROUNDING_MM = 1e-6
 
 @dataclass(frozen=True)
 class Surfaces:
-    """Two surfaces, each as the distance of every element to the other surface (mm), and its area (mm2).
+    """Two surfaces, each given by the distance of every element to the other surface (mm) and its area (mm2).
 
-    An element of a surface has the distance infinity if the other surface is empty.
+    Distances are infinite if the other surface is empty.
     """
 
     truth: tuple[np.ndarray, np.ndarray]
     prediction: tuple[np.ndarray, np.ndarray]
 
     def hd95(self) -> float:
-        """The larger of the two directed 95th percentiles, elements weighted by area, mm; infinity if one is empty."""
+        """The larger directed 95th percentile, with elements weighted by area, mm; infinite if one surface is empty."""
         return max(_percentile95(*self.truth), _percentile95(*self.prediction))
 
     def dice(self, *, tolerance: float) -> float:
-        """Share of both surfaces' area that lies within `tolerance` mm of the other; 1 if both are empty."""
+        """The share of both surfaces' area within `tolerance` mm of the other; 1 if both are empty."""
         distances, areas = (np.concatenate(pair) for pair in zip(self.truth, self.prediction, strict=True))
         whole = float(areas.sum())
         return float(areas[distances <= tolerance + _ROUNDING_MM].sum()) / whole if whole else 1.0
 
 
 def measure_surfaces(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> Surfaces:
-    """Measures two bool masks (slices, rows, columns) of one shape; `spacing` is mm along each axis."""
+    """Measures two bool masks (slices, rows, columns) of the same shape; `spacing` is mm along each axis."""
     sizes = tuple(map(float, spacing))
     (first, first_areas), (second, second_areas) = (_elements(mask, spacing=sizes) for mask in (truth, prediction))
     there, back = np.full(len(first), np.inf), np.full(len(second), np.inf)
@@ -52,7 +52,7 @@ def measure_surfaces(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequ
 
 
 def _elements(mask: np.ndarray, *, spacing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Places (mm) and areas (mm2) of a mask's surface elements."""
+    """Positions (mm) and areas (mm2) of a mask's surface elements."""
     box = box_of(mask)
     mask = mask[box]
     padded = np.pad(mask, 1).astype(np.uint8)
@@ -66,7 +66,7 @@ def _elements(mask: np.ndarray, *, spacing: tuple[float, ...]) -> tuple[np.ndarr
 
 
 def box_of(mask: np.ndarray, *, margin: int = 0) -> tuple[slice, ...]:
-    """The smallest box that holds a mask, with a margin as far as the volume reaches; of an empty mask an empty one."""
+    """The bounding box of a mask, with a margin within the volume; for an empty mask an empty box."""
     if not mask.any():
         return (slice(0, 0),) * mask.ndim
     return tuple(slice(max(int(side.start) - margin, 0), int(side.stop) + margin) for side in bounding_box(mask))
@@ -74,7 +74,7 @@ def box_of(mask: np.ndarray, *, margin: int = 0) -> tuple[slice, ...]:
 
 @cache
 def _areas(spacing: tuple[float, ...]) -> np.ndarray:
-    """Area of an element, mm2, by the eight voxels around it as the bits of a number."""
+    """The area of an element, mm2, indexed by the eight surrounding voxels as the bits of a number."""
     return np.asarray(create_table_neighbour_code_to_surface_area(spacing))
 
 

@@ -1,4 +1,4 @@
-"""Everything that is computed of one unseen case of the volume store: scores, per-slice table, the slice that is drawn."""
+"""Everything computed for one test case of the volume store: scores, per-slice table, and the slice to draw."""
 
 import gzip
 import math
@@ -26,9 +26,9 @@ from brats_cascade.shared import written_whole
 
 
 def keep_segmentation(folder: Path, *, labels: np.ndarray, meta: Mapping[str, Any]) -> Path:
-    """Writes <case>_seg.nii.gz (uint8, on the scans' grid, in the release's numbers) and its row of volumes.csv.
+    """Writes <case>_seg.nii.gz (uint8, on the scans' grid, with the release's values) and its row of volumes.csv.
 
-    It needs the volume store alone; equal labels give equal bytes.
+    It needs only the volume store; equal labels give equal bytes.
     """
     name, affine = str(meta["case"]), np.array(meta["affine"])
     voxels = recode(restore_labels(labels, meta), table=SCHEMES[meta["scheme"]].from_canonical).astype(np.uint8)
@@ -53,14 +53,14 @@ if TYPE_CHECKING:
 class Unseen:
     """One scored case, without its volumes."""
 
-    row: dict[str, Any]  # case, patient, grade, release, and the scores of the whole volume, lesion-wise ones too
-    bare: dict[str, Any]  # the same without post-processing and without lesion-wise scores
-    slices: pd.DataFrame  # the slice table, numbered in the whole volume, with the earlier work's score
+    row: dict[str, Any]  # case, patient, grade, release, and the scores of the whole volume, including lesion-wise ones
+    bare: dict[str, Any]  # the same without post-processing and lesion-wise scores
+    slices: pd.DataFrame  # the slice table, with slice numbers of the whole volume and the earlier work's score
     drawn: int  # index of the slice with the largest tumour, in the stored box
-    outline: np.ndarray  # the prediction there
+    outline: np.ndarray  # the prediction on that slice
 
     def draw(self, case: StoredCase, *, title: str) -> "Figure":
-        """The overlay of truth and prediction; `case` is the one that was scored."""
+        """The overlay of ground truth and prediction; `case` is the case that was scored."""
         here = slice(self.drawn, self.drawn + 1)
         assert case.labels is not None
         return overlay(
@@ -81,16 +81,16 @@ def score_unseen(
     thresholds: Thresholds,
     folder: Path | None = None,
 ) -> Unseen:
-    """Scores a segmented case that has a truth.
+    """Scores a segmented case with ground truth.
 
-    Specificity and the earlier work's score count every voxel of the whole volume, air included.
+    Specificity and the earlier work's score count every voxel of the whole volume, including air.
 
     Args:
-        case: With truth.
-        labels: Canonical labels as the network gave them, uint8 (slices, rows, columns) of the stored box.
+        case: A case with ground truth.
+        labels: The network's canonical labels, uint8 (slices, rows, columns) of the stored box.
         probabilities: float32 (slices, rows, columns, 5).
         thresholds: The post-processing.
-        folder: Where to leave the segmentation as a file, or None.
+        folder: Folder for the segmentation file, or None.
     """
     assert case.labels is not None
     truth, spacing = np.asarray(case.labels), case.meta["spacing"]

@@ -1,1 +1,1 @@
-"""Inference: whole volumes at once, post-processing, a case folder to a segmentation file."""
+"""Inference: dense prediction of whole volumes, post-processing, and segmentation files for case folders."""

@@ -1,4 +1,4 @@
-"""How evaluation used a model, as files beside it say."""
+"""Reads how a model was evaluated, from files next to it."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,14 @@ SCORES = "scores.json"
 
 
 class Chosen(NamedTuple):
-    """How a model was evaluated: the post-processing chosen on the validation cases, and whether it averaged mirror images."""
+    """How a model was evaluated: the post-processing chosen on validation, and whether it averaged mirrored images."""
 
     thresholds: Thresholds
     flips: bool
 
 
 def read_chosen(folder: Path) -> Chosen | None:
-    """Reads it from the model's own folder (a registered model) or from metrics/E/summary.json of its project; None without."""
+    """Reads it from the model's folder (a registered model) or its project's metrics/E/summary.json; None without either."""
     for path in (folder / SCORES, folder.parent.parent / "metrics" / folder.name / "summary.json"):
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))

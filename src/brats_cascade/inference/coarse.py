@@ -11,15 +11,15 @@ from brats_cascade.inference.dense import brain_windows, free_of_sizes, rounding
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.coarse import coarse_geometry, with_steps
 
-AT_ONCE = 8  # slabs
+AT_ONCE = 8  # slabs per batch per batch
 
 
 def predict_coarse(
     network: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float], slices: int = 4
 ) -> np.ndarray:
-    """Class probabilities of a coarse cascade for every pixel of a volume, as `predict_volume` takes and gives them.
+    """A coarse cascade's class probabilities for every pixel of a volume, with arguments and result as in `predict_volume`.
 
-    `spacing` is that of the voxels (slice, row, column), mm.
+    `spacing` is the voxel spacing (slice, row, column), mm.
     """
     grid = Grid.of(spacing)
     maps = coarse_maps(network.get_layer("cnn1"), image=image, brain=brain, spacing=spacing)
@@ -42,20 +42,20 @@ def predict_coarse(
         target = found[start:stop, top : top + rows, left : left + columns]
         inside = brain[start:stop, top : top + rows, left : left + columns, None]
         np.multiply(outputs[: stop - start, : target.shape[1], : target.shape[2]], inside, out=target)
-    found[..., 0] += ~brain  # outside it class 0 is certain
+    found[..., 0] += ~brain  # class 0 is certain outside it
     return found
 
 
 def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """A coarse cascade's CNN 1's class probabilities of every cell of 4 mm, float32 (slabs, rows, columns, classes).
+    """CNN 1's class probabilities for every 4 mm cell, float32 (slabs, rows, columns, classes).
 
-    Image and brain are as `predict_coarse` takes them; class 0 is certain where a cell has no brain.
+    Image and brain are as in `predict_coarse`; class 0 is certain in cells without brain.
     """
     slabs = coarse_slabs(image, brain=brain, grid=Grid.of(spacing))
     count, rows, columns, channels = slabs.shape
     halo = GEOMETRY["coarse_cnn1"].before
     found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
-    unit = max(2, rounding() // 4)  # cases of nearly the same size share a compiled network
+    unit = max(2, rounding() // 4)  # cases of similar size share a compiled network
     sides = [round_up(side, multiple=unit) + 2 * halo for side in (rows, columns)]
     wide = np.zeros((AT_ONCE, *sides, channels), np.float32)
     side = 2 * halo + 2
@@ -65,13 +65,13 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
         wide[: len(part), halo : halo + rows, halo : halo + columns] = part
         outputs = keras.ops.convert_to_numpy(cnn1.predict_on_batch(wide))
         found[start : start + AT_ONCE] = outputs[: len(part), :rows, :columns]
-    brain_share = slabs[..., 3 * channels // 5 - 1]  # the last channel of the middle one of five slabs
+    brain_share = slabs[..., 3 * channels // 5 - 1]  # the last channel of the middle slab of five
     found[brain_share == 0] = np.eye(found.shape[-1], dtype=np.float32)[0]
     return found
 
 
 def _empty(cnn2: keras.Model, count: int, *, grid: Grid, rows: int, columns: int) -> list[np.ndarray]:
-    """CNN 2's two inputs for so many outputs, all 0: pixels of the image, and cells."""
+    """CNN 2's two inputs, all 0, for a number of outputs: pixels of the image, and cells."""
     halo = coarse_geometry(grid.fine).before
     size = rows + 2 * halo, columns + 2 * halo
     cells = tuple(-(-side // unit) for side, unit in zip(size, grid.fine, strict=True))

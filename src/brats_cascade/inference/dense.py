@@ -1,7 +1,7 @@
-"""Dense inference: a label distribution for every pixel of a volume, one pass per batch of slices.
+"""Dense inference: class probabilities for every pixel of a volume, with one pass per batch of slices.
 
-Every convolution of these networks is valid, so a slice padded by the network's halo gives one output per pixel, the same
-as cutting that pixel's own patch (paper section 4; it reports 40 to 45 times the speed of patches).
+All convolutions of these networks use valid padding, so a slice that is padded by the network's halo gives one output per
+pixel, equal to that of the pixel's own patch (paper section 4, which reports 40 to 45 times the speed of patches).
 """
 
 import math
@@ -15,8 +15,8 @@ import numpy as np
 from brats_cascade.data.windows import cut_window
 from brats_cascade.models.cascade import Geometry
 
-# Window sides are rounded up to these where every new shape is compiled: JAX, on a CPU and on others. There pixels cost
-# little and a compilation seconds. TensorFlow traces a network once for all.
+# Window sides are rounded up to multiples of these under JAX (on a CPU, on other devices), which compiles every new shape in
+# seconds, while additional pixels cost little. TensorFlow traces a network once for all shapes.
 STEP, ACCELERATOR_STEP = 16, 64
 
 _traced: "weakref.WeakSet[keras.Model]" = weakref.WeakSet()
@@ -25,7 +25,7 @@ _traced: "weakref.WeakSet[keras.Model]" = weakref.WeakSet()
 def predict_volume(
     network: keras.Model, *, image: np.ndarray, brain: np.ndarray, geometry: Geometry, slices: int = 4
 ) -> np.ndarray:
-    """Class probabilities for every pixel of a volume, as `predict_around` takes it; outside the brain class 0 is certain.
+    """Class probabilities for every pixel of a volume, given as in `predict_around`; class 0 is certain outside the brain.
 
     Returns:
         float32 (slices, rows, columns, classes).
@@ -38,19 +38,19 @@ def predict_volume(
 def predict_around(
     network: keras.Model, *, image: np.ndarray, brain: np.ndarray, geometry: Geometry, margin: int, slices: int = 4
 ) -> np.ndarray:
-    """Class probabilities of the brain's box in every slice and of a margin around it: what a cascade's CNN 2 is given.
+    """Class probabilities of the brain's box in every slice and of a margin around it, as a cascade's CNN 2 needs them.
 
     Args:
-        network: From (batch, rows, columns, modalities) to probabilities.
+        network: Maps (batch, rows, columns, modalities) to probabilities.
         image: float32 (slices, rows, columns, modalities), zero outside the brain.
         brain: bool (slices, rows, columns).
-        geometry: The network's.
-        margin: Pixels around the slice that get outputs too.
-        slices: Computed at once; bounds the memory.
+        geometry: The network's geometry.
+        margin: Pixels around the slice that also get outputs.
+        slices: Slices per batch, which limits the memory.
 
     Returns:
-        float32 (slices, rows + 2 * margin, columns + 2 * margin, classes), exact within `margin` pixels of the brain; where
-        nothing was computed class 0 is certain.
+        float32 (slices, rows + 2 * margin, columns + 2 * margin, classes), exact within `margin` pixels of the brain; class
+        0 is certain where nothing was computed.
     """
     classes = int(network.output_shape[-1])
     count, height, width = brain.shape
@@ -70,22 +70,24 @@ def predict_around(
 
 
 def rounding() -> int:
-    """What the sides of windows are rounded up to in this process, pixels."""
+    """The number of pixels to whose multiples the sides of windows are rounded up in this process."""
     return window_step(keras.backend.backend(), devices=keras.distribution.list_devices())
 
 
 def window_step(backend: str, *, devices: Sequence[str]) -> int:
-    """The same for a backend that computes on these devices, as Keras names them: "cpu:0", "gpu:0"."""
+    """Likewise, for a backend that computes on these devices, as Keras names them: "cpu:0", "gpu:0"."""
     if backend == "tensorflow":
         return 1
     return STEP if all(device.lower().startswith("cpu") for device in devices) else ACCELERATOR_STEP
 
 
 def free_of_sizes(network: keras.Model, *, windows: Callable[[int], Any]) -> None:
-    """Has TensorFlow trace a network for windows of every size before the first one is computed, once per network.
+    """Makes TensorFlow trace a network for windows of any size before the first one is computed, once per network.
 
-    TensorFlow traces a network for the size that it meets first and, when it meets another, for all sizes; the two graphs
-    round differently. What a case gives would depend on whether it is the first in its process. `windows` gives inputs of the
+    TensorFlow first traces a network for the first size, and retraces it for all sizes when it meets another. The two
+    graphs round
+    differently, so the result for a case would depend on whether it is the first in its process. `windows` returns
+    inputs of the
     sizes 1 and 2, which differ in every side.
     """
     if keras.backend.backend() == "tensorflow" and network not in _traced:
@@ -97,14 +99,14 @@ def free_of_sizes(network: keras.Model, *, windows: Callable[[int], Any]) -> Non
 def brain_windows(
     brain: np.ndarray, *, slices: int, margin: int = 0, step: int = STEP, align: tuple[int, int] = (1, 1)
 ) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """The windows that cover the brain: batches of so many consecutive slices, each cut to the brain's box in them.
+    """The windows that cover the brain: batches of consecutive slices, each cut to the brain's box in them.
 
-    The margin, pixels, is added to the box on each side; sides are rounded up to a multiple of `step`. Windows begin at
-    multiples of `align` (rows, columns), and their sides are multiples too.
+    The margin, pixels, is added to the box on each side, and sides are rounded up to a multiple of `step`. Windows start at
+    multiples of `align` (rows, columns), and their sides are multiples of it, too.
 
     Yields:
-        (first slice, last slice + 1, top, left, rows, columns) with sides rounded up, so a window may reach over
-        the edge; batches without brain are left out.
+        (first slice, last slice + 1, top, left, rows, columns) with rounded sides, so a window may extend beyond the edge;
+        batches without brain are skipped.
     """
     for start in range(0, len(brain), slices):
         stop = min(start + slices, len(brain))

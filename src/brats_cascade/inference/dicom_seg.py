@@ -1,4 +1,4 @@
-"""A segmentation as DICOM-SEG (highdicom, extra `dicom`), on the series of T1c that its case was read from."""
+"""Writes a segmentation as DICOM-SEG (highdicom, extra `dicom`), on the T1c series of its case."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ CODES: Mapping[int, tuple[str, str]] = {
 
 
 def check_dicom(cases: Sequence[Case]) -> None:
-    """Refuses, before hours of work, cases that were not read from DICOM, and a missing highdicom."""
+    """Raises an error at the start if cases were not read from DICOM, or highdicom is missing."""
     if importlib.util.find_spec("highdicom") is None:
         raise UserError("--format dicom-seg: highdicom is not installed; run: pip install 'brats-cascade[dicom]'")
     others = [case.name for case in cases if not _source(case).is_file()]
@@ -39,7 +39,7 @@ def check_dicom(cases: Sequence[Case]) -> None:
 
 
 def write_dicom_seg(path: Path, *, segmentation: Path, case: Case) -> None:
-    """Writes the NIfTI that predict wrote for the case: a binary segment for every number of its label scheme."""
+    """Writes the case's segmentation, read from its NIfTI file, with a binary segment for every value of its label scheme."""
     import highdicom
     import nibabel
     import pydicom
@@ -47,7 +47,7 @@ def write_dicom_seg(path: Path, *, segmentation: Path, case: Case) -> None:
     image: Any = nibabel.load(segmentation)
     told = labels_of_scheme(case.scheme)
     segments = {0: 0} | {label.number: place for place, label in enumerate(told, start=1)}
-    # (slices, rows, columns) of the series
+    # (slices, rows, columns) in the order of the series
     voxels = recode(np.asarray(image.dataobj), table=segments).transpose(2, 1, 0)
     written = highdicom.seg.Segmentation(
         source_images=[pydicom.dcmread(file) for file in json.loads(_source(case).read_text(encoding="utf-8"))],

@@ -41,18 +41,18 @@ def find_misfits(data: TrainingData | None, *, facts: Mapping[str, Any]) -> list
 
 
 def all_misfits(contracts: Iterable["Contract"], *, facts: Mapping[str, Any]) -> tuple[Misfit, ...]:
-    """`find_misfits` of several networks, each misfit once."""
+    """`find_misfits` for several networks, without duplicates."""
     found = [misfit for contract in contracts for misfit in find_misfits(contract.data, facts=facts)]
     return tuple(dict.fromkeys(found))
 
 
 def describe_misfits(misfits: Sequence[Misfit]) -> str:
-    """The misfits as one line, to be put behind the case's name."""
+    """The misfits as one line, to be appended to the case's name."""
     return f"may not fit the model: {'; '.join(misfit.text for misfit in misfits)}"
 
 
 def _acquaintance(data: TrainingData, *, facts: Mapping[str, Any]) -> list[Misfit]:
-    """Whether the network knows this scan, or another one of this patient."""
+    """Whether the network was trained on this scan, or on another scan of this patient."""
     for seen in data.cases:
         if seen.voxels and seen.voxels == facts["voxels_hash"]:
             return [Misfit("patient", f"these scans are {seen.case} of the model's {SETS[seen.set]} set")]

@@ -1,4 +1,4 @@
-"""What other programs need beside a segmentation: label colours for ITK-SNAP and 3D Slicer, BIDS derivatives, DICOM-SEG."""
+"""Files for other programs: label colours for ITK-SNAP and 3D Slicer, and BIDS derivatives."""
 
 import re
 import shutil
@@ -13,11 +13,11 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import EDEMA, ENHANCING, LABELS, NECROSIS, NON_ENHANCING, SCHEMES
 from brats_cascade.shared import write_json, write_text, written_whole
 
-ABBREVIATIONS = {NECROSIS: "NCR", EDEMA: "ED", NON_ENHANCING: "NET", ENHANCING: "ET"}  # of the BraTS papers
+ABBREVIATIONS = {NECROSIS: "NCR", EDEMA: "ED", NON_ENHANCING: "NET", ENHANCING: "ET"}  # colours of the BraTS papers
 
 
 class Label(NamedTuple):
-    """A number of a label file: what it stands for, and the first canonical label that it holds."""
+    """A label value of a file: its meaning, and the first canonical label that it includes."""
 
     number: int
     name: str
@@ -26,12 +26,12 @@ class Label(NamedTuple):
 
     @property
     def colour(self) -> str:
-        """That of the first label."""
+        """The colour of the first label."""
         return LABEL_COLOURS[self.first]
 
 
 def labels_of_scheme(scheme: str) -> list[Label]:
-    """The tumour labels of a scheme, by number; one that holds several labels names them all."""
+    """The tumour labels of a scheme, by value; a value that includes several labels names all of them."""
     held: dict[int, list[int]] = {}
     for label in ABBREVIATIONS:
         held.setdefault(SCHEMES[scheme].from_canonical[label], []).append(label)
@@ -56,7 +56,7 @@ def write_colours(out: Path, *, schemes: Iterable[str]) -> None:
 
 
 def start_bids(out: Path, *, cases: Iterable[Case]) -> None:
-    """Makes a folder of BIDS derivatives; refuses cases that would share a name of letters and digits, as BIDS wants it."""
+    """Creates a folder of BIDS derivatives; refuses cases whose BIDS names (letters and digits only) would be equal."""
     taken: dict[str, str] = {}
     for case in cases:
         if _subject(case) == "sub-":
@@ -71,7 +71,7 @@ def start_bids(out: Path, *, cases: Iterable[Case]) -> None:
 
 
 def put_bids(out: Path, *, segmentation: Path, case: Case) -> None:
-    """Copies a segmentation to sub-<case>/anat/sub-<case>_dseg.nii.gz, with what its numbers mean in _dseg.tsv."""
+    """Copies a segmentation to sub-<case>/anat/sub-<case>_dseg.nii.gz, and describes its label values in _dseg.tsv."""
     place = out / _subject(case) / "anat" / f"{_subject(case)}_dseg"
     with written_whole(place.with_suffix(".nii.gz")) as draft:
         shutil.copyfile(segmentation, draft)

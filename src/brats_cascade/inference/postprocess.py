@@ -1,9 +1,9 @@
-"""Removing what cannot be tumour: small detached blobs, and flat ones near the skull.
+"""Removes components that cannot be tumour: small detached ones, and flat ones near the skull.
 
-The paper removes flat blobs near the skull by connected components (section 4) and prints no rule. Ours: a connected
-component (26 neighbours) of the complete tumour goes if it is smaller than `min_component`, or if it is at once near the
-brain's edge, flat, and smaller than `skull_volume`. The largest component always stays. The evaluate stage chooses these
-thresholds and the operating point on the validation patients.
+The paper removes flat blobs near the skull by connected components (section 4) but gives no rule. Here a connected component
+(26 neighbours) of the complete tumour is removed if it is smaller than `min_component`, or if it is close to the brain's edge,
+flat, and smaller than `skull_volume`. The largest component is always kept. The evaluate stage chooses these thresholds and
+the operating point on the validation patients.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,15 +18,16 @@ TOUCHING = np.ones((3, 3, 3))
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a voxel must reach to be tumour, and when a component goes.
+    """The operating point, and the rule by which components are removed.
 
     Attributes:
-        min_component: mm3, or below 1 a share of the largest component; a smaller one goes wherever it lies. 0 leaves this
-            part out.
-        skull_distance: mm; nearer to the brain's edge than this, on average over its voxels. 0 leaves the skull's part out.
-        flatness: Thickness over width (see `Components`); flatter than this.
-        skull_volume: mm3; smaller than this.
-        operating_point: Added to the score of non-tumour before the most probable label is taken; below 0 more is tumour.
+        min_component: Smaller components are removed, mm3; below 1 it is a share of the largest component. 0 disables this.
+        skull_distance: Components whose mean distance to the brain's edge is smaller are removed if they are also flat and
+            small, mm. 0 disables this.
+        flatness: Thickness over width (see `Components`) below which a component is flat.
+        skull_volume: Volume below which it is small, mm3.
+        operating_point: Added to the score of non-tumour before the most probable label is chosen; below 0, more voxels
+            become tumour.
     """
 
     min_component: float = 0.0
@@ -36,11 +37,11 @@ class Thresholds:
     operating_point: float = 0.0
 
     def smallest(self, volumes: np.ndarray) -> float:
-        """Volume that one of these components must have to stay, mm3."""
+        """The volume that a component must have to be kept, mm3."""
         return self.min_component * (float(volumes.max(initial=0)) if self.min_component < 1 else 1.0)
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON; thresholds that do the same give the same numbers."""
+        """For JSON; thresholds with the same effect give the same numbers."""
         near = asdict(self) if self.skull_distance else {**asdict(self), "flatness": 0.0, "skull_volume": 0.0}
         return {name: float(value) for name, value in near.items()}
 
@@ -62,14 +63,14 @@ OFF = Thresholds()
 
 @dataclass(frozen=True)
 class Components:
-    """The connected components of a complete tumour, numbered from 1; each measure is one number a component.
+    """The connected components of a complete tumour, numbered from 1; each measure has one value per component.
 
     Attributes:
         parts: int (slices, rows, columns), 0 outside.
         volumes: mm3.
-        distances: mm, mean distance of its voxels to the nearest point outside the brain.
-        flatness: Thickness over width: the smallest principal extent over the middle one; a plate has about 0, a ball or
-            a rod 1.
+        distances: Mean distance of the voxels to the nearest point outside the brain, mm.
+        flatness: Thickness over width: the smallest principal extent over the middle one; about 0 for a plate, 1 for a
+            ball or a rod.
     """
 
     parts: np.ndarray
@@ -78,7 +79,7 @@ class Components:
     flatness: np.ndarray
 
     def removed(self, thresholds: Thresholds) -> np.ndarray:
-        """Says for every component whether it goes, bool; the largest never does."""
+        """Whether each component is removed, bool; the largest never is."""
         near = (self.distances < thresholds.skull_distance) & (self.flatness < thresholds.flatness)
         gone = (self.volumes < thresholds.smallest(self.volumes)) | (near & (self.volumes < thresholds.skull_volume))
         if len(gone):
@@ -89,8 +90,8 @@ class Components:
 def find_components(labels: np.ndarray, *, brain: np.ndarray | None, spacing: Sequence[float]) -> Components:
     """Finds the components of canonical labels (slices, rows, columns), and measures what the thresholds are compared with.
 
-    `brain` is bool of the same shape; beyond the volume's edge is outside. Without it volumes alone are measured, and no
-    component is near the skull.
+    `brain` is bool of the same shape; everything beyond the volume's edge is outside the brain. If it is None, only volumes are
+    measured, and no component is near the skull.
     """
     parts, count = ndimage.label(labels > 0, structure=TOUCHING)
     volumes = np.bincount(parts.ravel(), minlength=count + 1)[1:] * float(np.prod(spacing))
@@ -103,7 +104,7 @@ def find_components(labels: np.ndarray, *, brain: np.ndarray | None, spacing: Se
 
 
 def brain_depth(brain: np.ndarray, *, spacing: Sequence[float]) -> np.ndarray:
-    """Distance of every voxel to the nearest one outside the brain, mm; 0 outside; holes in the brain count as brain."""
+    """Distance of every voxel to the nearest one outside the brain, mm; 0 outside. Holes in the brain count as brain."""
     empty = np.pad(~brain, 1, constant_values=True)
     regions, _ = ndimage.label(empty)
     inside = regions != regions[0, 0, 0]
@@ -113,9 +114,9 @@ def brain_depth(brain: np.ndarray, *, spacing: Sequence[float]) -> np.ndarray:
 def remove_components(
     labels: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float], thresholds: Thresholds
 ) -> np.ndarray:
-    """A uint8 copy of canonical labels (slices, rows, columns) with background where the thresholds remove a component.
+    """A uint8 copy of canonical labels (slices, rows, columns) without the components that the thresholds remove.
 
-    `brain` is bool of the same shape, `spacing` that of the voxels, mm.
+    `brain` is bool of the same shape, `spacing` the voxel spacing, mm.
     """
     cleaned = labels.astype(np.uint8, copy=True)
     if thresholds.min_component or thresholds.skull_distance:
@@ -125,7 +126,7 @@ def remove_components(
 
 
 def all_thresholds(candidates: Mapping[str, Iterable[float]]) -> list[Thresholds]:
-    """Every combination of the candidates (attribute -> values to try), without doubles, the one that changes least first."""
+    """All combinations of the candidates (attribute -> values) without duplicates, those that change least first."""
     combinations = [
         Thresholds(**dict(zip(candidates, values, strict=True))) for values in product(*candidates.values())
     ]
@@ -134,7 +135,7 @@ def all_thresholds(candidates: Mapping[str, Iterable[float]]) -> list[Thresholds
 
 
 def _flatness(part: np.ndarray, spacing: Sequence[float]) -> float:
-    """Square root of the smallest over the middle principal variance of a mask, each voxel being a brick, not a point."""
+    """Square root of the smallest over the middle principal variance of a mask; voxels count as boxes, not as points."""
     points = np.argwhere(part) * np.asarray(spacing)
     spread = np.cov(points.T, bias=True) if len(points) > 1 else np.zeros((3, 3))
     low, middle, _ = np.linalg.eigvalsh(spread + np.diag(np.square(spacing) / 12.0))

@@ -1,6 +1,6 @@
-"""An HTTP server for a network: POST /invocations as MLflow's own server takes it, with a bounded queue and a deadline.
+"""An HTTP server for a network: POST /invocations as in MLflow's server, with a bounded queue and a deadline.
 
-One request is computed at a time, a few more wait, and any other is told at once to come again. Nobody waits longer than the
+One request is computed at a time, a few more wait, and any other is refused at once. No request waits longer than the
 deadline. Errors are one line of JSON.
 """
 
@@ -22,7 +22,7 @@ from starlette.routing import Route
 from brats_cascade.errors import UserError
 from brats_cascade.pages import render
 
-LARGEST = 512 * 2**20  # bytes of a request; a whole volume as text takes up to 400 MB
+LARGEST = 512 * 2**20  # size limit of a request; a whole volume as text has up to 400 MB
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ class Server:
     """The queue and its handlers.
 
     Args:
-        answer: A row and its number in, its answer out; raises UserError.
-        waiting: Requests that may wait while one is computed.
-        deadline: Seconds from a request's arrival to its answer.
-        largest: Bytes of a request.
+        answer: Maps a row and its number to the response; raises UserError.
+        waiting: Number of requests that may wait while one is computed.
+        deadline: Seconds from a request's arrival to its response.
+        largest: Size limit of a request, bytes.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Server:
         self._inside, self._seconds, self._began = 0, 1.0, math.inf
 
     async def invocations(self, request: Request) -> Response:
-        """Answers a request, or says at once that the queue is full."""
+        """Handles a request, or refuses it if the queue is full."""
         if self._inside >= self._places:
             again = str(math.ceil(self._seconds * self._inside))
             return _error(503, f"busy: try again in {again} s", headers={"Retry-After": again})
@@ -69,14 +69,14 @@ class Server:
             log.exception("a request failed")
             return _error(500, "the server failed; its log says why")
         finally:
-            # What waits is dropped; what is being computed keeps its place to its end.
+            # A waiting request is dropped; one being computed keeps its place until it is finished.
             if job is None or job.cancel():
                 self._leave()
             else:
                 job.add_done_callback(lambda _: self._leave_from(loop))
 
     async def ping(self, request: Request) -> Response:
-        """Tells whether requests are answered: not while one is computed for longer than the deadline."""
+        """Whether requests are handled; not if a computation has exceeded the deadline."""
         stuck = time.monotonic() - self._began > self._deadline
         return _error(503, "a request is stuck; restart the server") if stuck else Response("\n")
 
@@ -89,7 +89,7 @@ class Server:
         return bytes(body)
 
     def _work(self, body: bytes, *, ends: float) -> bytes:
-        """Computes in the one thread; stops between two rows once nobody waits for the answer any more."""
+        """Computes in the only worker thread; stops between two rows if nobody waits for the response."""
         self._began = began = time.monotonic()
         try:
             answers = []
@@ -105,7 +105,7 @@ class Server:
         self._inside -= 1
 
     def _leave_from(self, loop: asyncio.AbstractEventLoop) -> None:
-        with contextlib.suppress(RuntimeError):  # the server has ended meanwhile, and its loop is closed
+        with contextlib.suppress(RuntimeError):  # the server has stopped meanwhile, and its loop is closed
             loop.call_soon_threadsafe(self._leave)
 
     @contextlib.asynccontextmanager
@@ -120,7 +120,7 @@ class Server:
 
 
 async def _result(job: "Future[bytes]", request: Request) -> bytes | None:
-    """Waits for a job; None if its client left first."""
+    """Waits for a job; None if its client disconnects first."""
     done, gone = asyncio.wrap_future(job), asyncio.create_task(_gone(request))
     done.add_done_callback(_seen)
     both: set[asyncio.Future[Any]] = {done, gone}
@@ -132,7 +132,7 @@ async def _result(job: "Future[bytes]", request: Request) -> bytes | None:
 
 
 def _seen(done: "asyncio.Future[bytes]") -> None:
-    """Takes note of an error, also once nobody waits any more; asyncio would log it with a stack trace."""
+    """Retrieves an error even if nobody waits for it; otherwise asyncio would log it with a stack trace."""
     if not done.cancelled():
         done.exception()
 
