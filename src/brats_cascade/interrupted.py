@@ -1,4 +1,4 @@
-"""Ctrl-C while a program imports, which takes seconds, ends it in one line. Every program imports this module first."""
+"""Ends a program in one line if Ctrl-C is pressed during slow imports. Every program imports this module first."""
 
 import sys
 from types import TracebackType
@@ -9,7 +9,7 @@ _before = sys.excepthook
 def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt) or "KeyboardInterrupt" in str(
         error
-    ):  # pydantic makes it an error of its own
+    ):  # pydantic wraps it in an error of its own
         print("interrupted; run the same command again to resume", file=sys.stderr)
     else:
         _before(kind, error, trace)

@@ -1,7 +1,7 @@
-"""The five labels, the three regions, and how each release numbers its labels (REFERENCE.md sections 1 and 6).
+"""The five labels, the three regions, and the label scheme of each release (REFERENCE.md sections 1 and 6).
 
-Inside the project a label volume is always canonical: uint8 with the paper's five labels. Each release's own numbers
-exist only at the edge, where files are read and written.
+Inside the project, label volumes are always canonical: uint8 with the paper's five labels. The values of a release are used
+only where files are read and written.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,20 +33,20 @@ REGIONS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class LabelScheme:
-    """How a release numbers its labels."""
+    """The label values of a release."""
 
-    name: str  # written into every case's record
-    to_canonical: Mapping[int, int]  # the release's number -> canonical label; other numbers are unknown labels
-    from_canonical: Mapping[int, int]  # every canonical label -> the release's number, that of a merged one too
+    name: str  # recorded for every case
+    to_canonical: Mapping[int, int]  # the release's value -> canonical label; other values are unknown
+    from_canonical: Mapping[int, int]  # every canonical label -> the release's value, which merged labels share
 
     @property
     def canonical_labels(self) -> tuple[int, ...]:
-        """The canonical labels that this scheme can tell apart, ascending."""
+        """The canonical labels that this scheme distinguishes, ascending."""
         return tuple(sorted(set(self.to_canonical.values())))
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The regions that this scheme can tell: none of their numbers stands for a label outside the region too."""
+        """The regions that this scheme defines: none of their values also stands for a label outside the region."""
 
         def own(labels: Iterable[int]) -> set[int]:
             return {self.from_canonical[label] for label in labels}
@@ -54,10 +54,10 @@ class LabelScheme:
         return tuple(name for name, labels in REGIONS.items() if not own(labels) & own(set(LABELS) - set(labels)))
 
 
-# BRATS 2012: 1 edema, 2 core. Of the core it is not known which part enhances, so it is kept as necrosis: that scores
-# complete and core rightly, and the region enhancing is not available (`regions`).
+# BRATS 2012: 1 edema, 2 core. It is unknown which part of the core enhances, so the core is stored as necrosis: scores of
+# complete and core are then correct, and the region enhancing is not available (`regions`).
 EDEMA_CORE = LabelScheme("edema-core", {0: 0, 1: 2, 2: 1}, {0: 0, 1: 2, 2: 1, 3: 2, 4: 2})
-# BRATS 2013 and 2015 use the paper's own five labels.
+# BRATS 2013 and 2015 use the paper's five labels.
 FIVE = LabelScheme("five", {i: i for i in range(5)}, {i: i for i in range(5)})
 # BraTS 2017-2021: necrosis and non-enhancing tumour are one label, 1; 3 does not occur.
 MERGED = LabelScheme("merged", {0: 0, 1: 1, 2: 2, 4: 4}, {0: 0, 1: 1, 2: 2, 3: 1, 4: 4})
@@ -72,7 +72,7 @@ SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
 
 
 def recode(labels: np.ndarray, *, table: Mapping[int, int]) -> np.ndarray:
-    """Replaces every label (integers in 0..255, any shape) by what the table says, uint8; a ValueError for one it lacks."""
+    """Maps every label (integers in 0..255, any shape) through a table, uint8; a ValueError for a label without an entry."""
     present = np.unique(labels)
     unknown = [value for value in present.tolist() if value not in table]  # 2.9 is not 2
     if unknown:
@@ -84,18 +84,19 @@ def recode(labels: np.ndarray, *, table: Mapping[int, int]) -> np.ndarray:
 
 
 def region_mask(labels: np.ndarray, *, region: str) -> np.ndarray:
-    """Says where a region, a key of REGIONS, is in canonical labels of any shape."""
+    """Where a region, a key of REGIONS, is in canonical labels of any shape."""
     return np.isin(labels, REGIONS[region])
 
 
 def class_lookup(classes: Sequence[int]) -> np.ndarray:
-    """Table from canonical label to the class number of a network that knows only some of the labels.
+    """Table from canonical labels to class numbers of a network, which may have only some of the labels.
 
-    A cohort of a merged release holds no label 3, so its network has four outputs; `classes` names them in order: the
-    canonical labels, of which 3 may be missing. Non-enhancing tumour then joins necrosis, as it did in the release.
+    A cohort of a merged release has no label 3, so its network has four outputs. `classes` are their canonical labels
+    in order, of
+    which 3 may be missing. Non-enhancing tumour is then mapped to necrosis, as in the release.
 
     Returns:
-        uint8 array (256): index it with labels. Numbers that are no label give 0.
+        uint8 array (256), to be indexed with labels. Values that are no label give 0.
     """
     if tuple(classes) not in {(0, 1, 2, 3, 4), (0, 1, 2, 4)}:
         raise ValueError(f"expected classes (0, 1, 2, 3, 4) or (0, 1, 2, 4), received {tuple(classes)}")

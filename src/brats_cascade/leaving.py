@@ -1,7 +1,8 @@
-"""The end of a process in which a thread still computes what nobody waits for any more.
+"""Ends a process in which a background thread still runs, when its result is no longer needed.
 
-Python ends such a thread where it next returns from code in C++, which aborts the whole process (up to Python 3.13): a stage
-whose work is done would end with SIGABRT.
+Python ends such a thread when it next returns from C++ code, which aborts the whole process (up to Python 3.13), so a
+stage that
+has finished its work would end with SIGABRT.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ def leave_behind(thread: threading.Thread) -> None:
 
 @contextlib.contextmanager
 def leaving() -> Iterator[None]:
-    """Ends the process after the block, with the exit status that it would have, where such a thread is still at work."""
+    """After the block, ends the process at once with its regular exit status if such a thread is still running."""
     status: object = 0
     try:
         yield
@@ -44,7 +45,7 @@ def _is_left() -> bool:
 
 
 def _leave(status: object) -> None:
-    if not isinstance(status, int | None):  # sys.exit takes a message, too
+    if not isinstance(status, int | None):  # sys.exit may also get a message
         print(status, file=sys.stderr)
         status = 1
     logging.shutdown()

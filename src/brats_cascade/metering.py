@@ -1,7 +1,7 @@
-"""What a piece of work takes: wall time, processor time, time on a GPU, and energy where the machine tells it.
+"""Measures wall time, CPU time, GPU time and, if the machine provides it, energy.
 
-Energy is that of the whole machine's processors (Linux's powercap, which often only root may read) and NVIDIA's GPUs (with
-`nvidia-ml-py`), whatever else they were doing meanwhile.
+Energy is that of all CPUs of the machine (Linux's powercap, which often only root may read) and of NVIDIA GPUs (with
+`nvidia-ml-py`), including other work at the same time.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ from brats_cascade.provenance import accelerators
 
 POWERCAP = Path("/sys/class/powercap")
 SECONDS, CPU, GPU, ENERGY = "seconds", "cpu_seconds", "gpu_seconds", "energy_j"
-MOST_WATTS = 1000  # of a processor; a counter that may have gone round more than once meanwhile tells nothing
+MOST_WATTS = 1000  # power of a CPU; a counter that may have wrapped around more than once is not used
 
 
 class Meter:
-    """Reads what was taken since it was made; `powercap` is where the counters of the processors' energy are."""
+    """Measures since its creation; `powercap` is the folder of the CPUs' energy counters."""
 
     def __init__(self, powercap: Path = POWERCAP) -> None:
         self._powercap, self._gpu = powercap, bool(accelerators())
@@ -25,7 +25,7 @@ class Meter:
         self._started, self._cpu = time.perf_counter(), time.process_time()
 
     def read(self) -> dict[str, float]:
-        """`seconds` and `cpu_seconds` of this process, `gpu_seconds` if it computes on a GPU, `energy_j` where it is told."""
+        """`seconds` and `cpu_seconds` of this process, `gpu_seconds` if it computes on a GPU, `energy_j` if available."""
         spent = {SECONDS: time.perf_counter() - self._started, CPU: time.process_time() - self._cpu}
         if self._gpu:
             spent[GPU] = spent[SECONDS]
@@ -41,17 +41,17 @@ class Meter:
 
 
 def by_case(spent: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Case -> what it took, turned to what it took -> case -> number."""
+    """Turns case -> measurements into measurement -> case -> number."""
     names = dict.fromkeys(name for one in spent.values() for name in one)
     return {name: {case: one[name] for case, one in spent.items() if name in one} for name in names}
 
 
 def _packages(powercap: Path) -> dict[str, tuple[float, float]]:
-    """Processor -> joules so far and where the counter starts again, of the counters that may be read."""
+    """CPU -> joules so far and the value at which the counter wraps around, for readable counters."""
     found = {}
-    for folder in sorted(powercap.glob("intel-rapl:*")):  # AMD's, too
+    for folder in sorted(powercap.glob("intel-rapl:*")):  # also AMD's
         with contextlib.suppress(OSError, ValueError):
-            if folder.name.count(":") == 1:  # what lies below a processor is part of it
+            if folder.name.count(":") == 1:  # subzones are part of their CPU
                 used, most = ((folder / name).read_text() for name in ("energy_uj", "max_energy_range_uj"))
                 found[folder.name] = (int(used) / 1e6, int(most) / 1e6)
     return found
@@ -65,7 +65,7 @@ def _difference(before: tuple[float, float], after: tuple[float, float], *, seco
 
 
 def _cards() -> list[float]:
-    """Joules so far of every GPU that this process computes on; none without nvidia-ml-py, which is not waited for."""
+    """Joules so far of every GPU that this process uses; none without nvidia-ml-py."""
     if not accelerators():
         return []
     try:

@@ -1,4 +1,4 @@
-"""A process ends with the one that started it, also when that one is killed by SIGKILL and can tell nobody."""
+"""Ends a process when its parent has ended, even if the parent was killed by SIGKILL."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from collections.abc import Callable
 import psutil
 
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
-GRACE = 30.0  # seconds between SIGTERM and the end
+GRACE = 30.0  # seconds between SIGTERM and a forced end
 
 
 def end_with_dvc() -> None:
-    """Ends this stage when the DVC that runs it is gone, so that DVC's next run does not meet it; elsewhere does nothing."""
+    """Ends this stage when the DVC process that runs it is gone, so that it does not interfere with DVC's next run."""
     if "DVC_STAGE" not in os.environ:
         return
     above = [process for process in psutil.Process().parents() if process.name() not in SHELLS]
@@ -22,7 +22,7 @@ def end_with_dvc() -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether a process still runs; one that was killed and that nobody has waited for does not."""
+    """Whether a process still runs; a zombie does not count."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -30,7 +30,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def watch(alive: Callable[[], bool], *, end: Callable[[], None], every: float = 1.0) -> None:
-    """Calls `end` in a thread of its own as soon as something is no longer alive."""
+    """Calls `end` in a separate thread as soon as something is no longer alive."""
 
     def look() -> None:
         while alive():
@@ -41,7 +41,7 @@ def watch(alive: Callable[[], bool], *, end: Callable[[], None], every: float = 
 
 
 def _end() -> None:
-    """Ends this process as `kill` does, which closes its run; at once if that does not help."""
+    """Ends this process with SIGTERM, which closes its MLflow run, and by force if that does not help."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os._exit(128 + signal.SIGTERM)

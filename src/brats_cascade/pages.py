@@ -1,4 +1,4 @@
-"""Text from a template: pages, cards and the README of an export."""
+"""Renders text from templates: pages, cards and the README of an export."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,9 +7,9 @@ from typing import Any
 def render(
     template: str, *, package: str, filters: Mapping[str, Callable[..., str]] | None = None, **context: Any
 ) -> str:
-    """Renders a file of a package's folder `templates`.
+    """Renders a file from a package's folder `templates`.
 
-    Values are escaped in HTML, and a name that the context lacks is an error.
+    Values are escaped in HTML. A name that is missing in the context is an error.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 

@@ -1,10 +1,9 @@
-"""Whether bfloat16 is worth its while: a processor without instructions for it emulates it, many times slower in training.
+"""Measures whether bfloat16 is faster than float32. A CPU without native bfloat16 emulates it, many times slower in training.
 
-Other programs on the same machine must not decide this: CPU time is compared, not time on the clock; both precisions run in
-turn; and where the repeats contradict one another nothing is claimed.
+To be independent of other programs, CPU time is compared, not wall time; both precisions run alternately; and if repeats
+contradict each other, no result is given.
 
-A GPU has such instructions, and computes the small layers that are timed here in less than their start takes: there nothing
-is measured.
+GPUs have native bfloat16 and compute the small test layers faster than they can be started, so nothing is measured there.
 """
 
 import logging
@@ -16,13 +15,13 @@ from functools import cache
 from brats_cascade.provenance import accelerators
 
 log = logging.getLogger(__name__)
-NOISE = 0.1  # of a measurement that must take no time
+NOISE = 0.1  # tolerance of a short measurement
 REPEATS = 7
 SPREAD = 1.5  # largest ratio of two repeats that agree
 
 
 def warn_if_slow(precision: str, *, training: bool) -> None:
-    """Logs a warning if this processor computes more slowly in `precision` than in float32."""
+    """Logs a warning if this CPU computes more slowly in `precision` than in float32."""
     if precision != "bfloat16" or accelerators():
         return
     times = bfloat16_times(training=training)
@@ -31,7 +30,7 @@ def warn_if_slow(precision: str, *, training: bool) -> None:
 
 
 def in_words(times: float | None, *, training: bool) -> str:
-    """What bfloat16 costs or saves, by `bfloat16_times`."""
+    """The result of `bfloat16_times` as a sentence."""
     work = "training" if training else "prediction"
     if times is None:
         return f"cannot tell whether {work} is faster in bfloat16: repeats disagree; try again when the machine is idle"
@@ -42,9 +41,9 @@ def in_words(times: float | None, *, training: bool) -> str:
 
 
 def agreed_ratio(seconds: Sequence[float], *, reference: Sequence[float]) -> float | None:
-    """How many times as long as the reference something takes: the median ratio of at least three repeats side by side.
+    """The median ratio of at least three pairs of measurements to their references.
 
-    None if, apart from the lowest and the highest, the ratios differ by more than SPREAD, or some say slower and some faster.
+    None if the ratios, except the lowest and the highest, differ by more than SPREAD, or some are above and some below 1.
     """
     kept = sorted(mine / theirs for mine, theirs in zip(seconds, reference, strict=True))[1:-1]
     low, high = kept[0], kept[-1]
@@ -55,9 +54,9 @@ def agreed_ratio(seconds: Sequence[float], *, reference: Sequence[float]) -> flo
 
 @cache
 def bfloat16_times(*, training: bool) -> float | None:
-    """How many times as long as in float32 layers as in the local pathway take; measured once a process, in a second or two.
+    """The time of layers like those of the local pathway in bfloat16 relative to float32; measured once, in 1 to 2 s.
 
-    None where repeats disagree. Forward and backward in training, otherwise forward alone.
+    None if repeats disagree. Training measures forward and backward pass, otherwise only the forward pass.
     """
     steps = [_step(policy, training=training) for policy in ("mixed_bfloat16", "float32")]
     for step in steps:
@@ -67,18 +66,18 @@ def bfloat16_times(*, training: bool) -> float | None:
 
 
 def _cpu_seconds(step: Callable[[], object]) -> float:
-    """CPU time of all threads of this process, so that waiting for a core that others use does not count."""
+    """CPU time over all threads of this process, which excludes waiting for cores used by others."""
     start = time.process_time()
     step()
     return time.process_time() - start
 
 
 def _step(policy: str, *, training: bool) -> Callable[[], object]:
-    """One step of two layers, so that gradients by the input are taken too."""
+    """One step of two layers; two, so that gradients with respect to the input are computed."""
     import keras
     import numpy as np
 
-    # Names of their own: Keras numbers unnamed layers through the whole process.
+    # Layers are named, because Keras numbers unnamed layers across the whole process.
     layers = [keras.layers.Conv2D(64, 7, dtype=policy, name=f"probe_{number}") for number in (1, 2)]
     network = keras.Sequential([keras.layers.Input((24, 24, 64), name="probe"), *layers], name="probe_network")
     network.compile(optimizer="sgd", loss="mse")

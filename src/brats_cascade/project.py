@@ -1,4 +1,4 @@
-"""Where everything of a project lies."""
+"""The paths of a project, and readers for its files."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of one of the project's JSON files, which holds a mapping, without the version of its form.
+    """The content of one of the project's JSON files, a mapping, without its format version.
 
     Raises:
         UserError: The file is missing or damaged.
@@ -49,12 +49,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_json_if_there(path: Path) -> dict[str, Any] | None:
-    """As `read_json`; None if there is no such file."""
+    """As `read_json`; None if the file does not exist."""
     return read_json(path) if path.is_file() else None
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """A note that can be done without: None if it is missing, or damaged, as after a power cut; then it is written anew."""
+    """Reads an optional note; None if it is missing or damaged (by a power cut, for example). It is then rewritten."""
     try:
         return read_json_if_there(path)
     except UserError as error:
@@ -63,19 +63,19 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def read_table(path: Path, *, columns: Sequence[str] = ()) -> "pd.DataFrame":
-    """One of the project's tables, .parquet or .csv; names of cases and patients are text.
+    """Reads one of the project's tables, .parquet or .csv; names of cases and patients are text.
 
     Raises:
-        UserError: The file is missing, damaged, or without one of the columns.
+        UserError: The file is missing, damaged, or lacks a column.
     """
     import pandas as pd
 
-    form: dict[str, Any] = {"dtype": {"case": str, "patient": str}}  # numbers to the last digit, from pandas 3.1 on
+    form: dict[str, Any] = {"dtype": {"case": str, "patient": str}}  # exact numbers, from pandas 3.1 on
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, **form)
     except FileNotFoundError:
         raise _missing(path) from None
-    except Exception as error:  # of pandas, its parsers or pyarrow: each names damage in its own way
+    except Exception as error:  # pandas, its parsers and pyarrow each raise their own errors
         if is_trouble(error):
             raise
         raise damaged(path, error) from None
@@ -86,12 +86,12 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> "pd.DataFrame":
 
 
 def read_table_if_there(path: Path, *, columns: Sequence[str] = ()) -> "pd.DataFrame | None":
-    """As `read_table`; None if there is no such file."""
+    """As `read_table`; None if the file does not exist."""
     return read_table(path, columns=columns) if path.is_file() else None
 
 
 def damaged(path: Path, error: Exception) -> UserError:
-    """What to say of one of the project's files that cannot be read."""
+    """The error for one of the project's files that cannot be read."""
     cure = f"delete it and run `dvc repro {stage}` again" if (stage := maker_of(path)) else "delete it"
     return UserError(f"{path} is damaged ({one_line(error)[:120]}): {cure}")
 
@@ -101,7 +101,7 @@ def _missing(path: Path) -> UserError:
 
 
 def maker_of(path: Path) -> str:
-    """The stage that makes one of the project's files, as DVC calls it; empty if none does."""
+    """The DVC stage that writes one of the project's files; "" if none does."""
     for pattern, stage in MAKERS.items():
         if path.match(pattern):
             return stage.format(folder=path.parent.name, file=path.stem)
@@ -109,21 +109,21 @@ def maker_of(path: Path) -> str:
 
 
 class Project:
-    """The folders and files of a project below `root`, the folder with params.yaml; everything shared is named here once."""
+    """The folders and files of a project in `root`, the folder with params.yaml; all shared paths are defined here."""
 
     def __init__(self, root: Path = Path()) -> None:
         self.root = root
-        self.phantom = root / "data/raw/phantom"  # the synthetic patients
-        self.volumes = root / "data/volumes"  # the volume store, a folder per case
-        self.cases = root / "data/cases.parquet"  # the per-case table
-        self.verdict = root / "data/verdict.json"  # which cases are used, and why others are not
-        self.fingerprint = root / "data/fingerprint.json"  # what the used cases are like
-        self.splits = root / "data/splits.json"  # the cases of the training, validation and test sets
-        self.patches = root / "data/patches"  # the patch sets
-        self.models = root / "models"  # the trained networks, a folder per experiment
-        self.metrics = root / "metrics"  # the scores, a folder and a short file per experiment
-        self.reports = root / "reports"  # the report and its figures
-        self.segmentations = root / "segmentations"  # of the test patients, a folder per experiment
-        self.work = root / ".work"  # what survives a kill: checkpoints, caches; in neither git nor DVC
+        self.phantom = root / "data/raw/phantom"  # synthetic patients
+        self.volumes = root / "data/volumes"  # volume store, a folder per case
+        self.cases = root / "data/cases.parquet"  # per-case table
+        self.verdict = root / "data/verdict.json"  # accepted and excluded cases, with reasons
+        self.fingerprint = root / "data/fingerprint.json"  # statistics of the accepted cases
+        self.splits = root / "data/splits.json"  # cases of the training, validation and test sets
+        self.patches = root / "data/patches"  # patch sets
+        self.models = root / "models"  # trained networks, a folder per experiment
+        self.metrics = root / "metrics"  # scores, a folder and a short file per experiment
+        self.reports = root / "reports"  # report and figures
+        self.segmentations = root / "segmentations"  # segmentations of the test patients, a folder per experiment
+        self.work = root / ".work"  # checkpoints and caches; in neither git nor DVC
         self.ingested = self.work / "ingest"  # finished cases of the ingest stage
-        self.costs = self.work / "cost"  # notes of the time and memory of every stage's last run
+        self.costs = self.work / "cost"  # time and memory of the last run of every stage

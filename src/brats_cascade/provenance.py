@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, data, machine, software; no name of a host or a user, and no path."""
+"""Records the origin of a number: commit, data, machine and software, without names of hosts or users and without paths."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ import psutil
 from brats_cascade.errors import UserError, one_line
 
 UNKNOWN = "unknown"
-# Flags in /proc/cpuinfo, the widest first; `bf16` and `asimd` are Arm's.
+# Flags in /proc/cpuinfo, widest first; `bf16` and `asimd` are for Arm.
 ARITHMETIC = {
     "amx_bf16": "AMX bfloat16", "avx512_bf16": "AVX-512 bfloat16", "avx512f": "AVX-512", "avx2": "AVX2",
     "bf16": "Neon bfloat16", "asimd": "Neon",
@@ -31,10 +31,10 @@ PACKAGES = (
 
 
 def git_commit(root: Path) -> str:
-    """The checked-out commit, with `+changes` where tracked files differ from it that could change what is computed."""
+    """The checked-out commit, with `+changes` if tracked files that may affect results were changed."""
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        # dvc.lock and docs/results are products, and `dvc exp run -S` edits params.yaml: every run logs its parameters.
+        # dvc.lock and docs/results are outputs, and `dvc exp run -S` edits params.yaml, whose parameters every run logs.
         ours = [f":(top,exclude){name}" for name in ("dvc.lock", "params.yaml", "docs/results")]
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", *ours)
     except (OSError, subprocess.CalledProcessError):
@@ -48,7 +48,7 @@ def _git(root: Path, *words: str) -> str:
 
 
 def machine() -> str:
-    """Processor with the widest arithmetic it offers, cores, memory, and the GPUs in use, in one line."""
+    """The CPU with its widest arithmetic, cores, memory, and the GPUs in use, on one line."""
     info = Path("/proc/cpuinfo")
     named = processor_of(info.read_text()) if info.is_file() else ""
     gib = psutil.virtual_memory().total / 2**30
@@ -57,7 +57,7 @@ def machine() -> str:
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:
-    """The versions of those packages that are installed."""
+    """The versions of the given packages, if installed."""
     found = {}
     for name in names:
         with contextlib.suppress(PackageNotFoundError):
@@ -66,7 +66,7 @@ def versions(names: Iterable[str]) -> dict[str, str]:
 
 
 def environment(*, backend: str, precision: str, commit: str) -> dict[str, Any]:
-    """The versions of Python and of the packages that matter, processor and GPUs, Keras's backend, precision and commit."""
+    """The versions of Python and the main packages, CPU and GPUs, Keras's backend, precision and commit."""
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
@@ -79,12 +79,12 @@ def environment(*, backend: str, precision: str, commit: str) -> dict[str, Any]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def accelerators() -> list[str]:
-    """The GPUs on which Keras computes in this process, by their makers' names; a backend that is not in use is not asked."""
+    """The names of the GPUs on which Keras computes in this process; a backend that is not loaded is not asked."""
     jax, tensorflow = (sys.modules.get(name) for name in ("jax", "tensorflow"))
     if os.environ.get("KERAS_BACKEND") == "jax" and jax:
         return [str(device.device_kind) for device in jax.local_devices() if device.platform != "cpu"]
@@ -96,14 +96,14 @@ def accelerators() -> list[str]:
 
 
 def card_of(machine: str) -> str:
-    """The GPUs in a line of `machine`; empty where it names none."""
+    """The GPUs in the output of `machine`, or ""."""
     return machine.partition(" GiB, ")[2]
 
 
 def processor_of(cpuinfo: str) -> str:
-    """The first processor's name in /proc/cpuinfo, and the widest arithmetic of ARITHMETIC that it offers; empty without name.
+    """The name of the first CPU in /proc/cpuinfo, and its widest arithmetic in ARITHMETIC; "" without a name.
 
-    One name covers processors of very different speed: without instructions for it, bfloat16 is many times slower.
+    CPUs with the same name may differ greatly in speed: without native bfloat16, it is many times slower.
     """
     fields: dict[str, str] = {}
     for key, _, value in (line.partition(":") for line in cpuinfo.splitlines()):
@@ -115,13 +115,13 @@ def processor_of(cpuinfo: str) -> str:
 
 
 def peak_memory_mb() -> float:
-    """The largest resident memory that this process had so far, MB."""
+    """The largest resident memory of this process so far, MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def data_hashes(root: Path) -> dict[str, str]:
-    """DVC's hashes of the stages' data outputs as dvc.lock has them: path -> md5; empty without a lock file."""
+    """DVC's hashes of the stages' data outputs in dvc.lock: path -> md5; empty without a lock file."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -139,7 +139,7 @@ def data_hashes(root: Path) -> dict[str, str]:
 
 
 def is_current(stage: str, *, stages: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    """Whether dvc.lock has a stage with these parameters, and with what the stages before it wrote with these parameters."""
+    """Whether dvc.lock has a stage with these parameters, based on outputs of earlier stages with these parameters."""
     noted = stages.get(stage, {}).get("params", {}).get("params.yaml", {})
     now = {key: reduce(_get, key.split("."), params) for key in noted}
     makers = {out["path"]: (name, out["md5"]) for name, made in stages.items() for out in made.get("outs", [])}

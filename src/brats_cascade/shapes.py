@@ -1,4 +1,4 @@
-"""What the project's own JSON files must hold to be used, and the version of their form; keys beyond these are left alone."""
+"""The required keys and format versions of the project's JSON files; additional keys are ignored."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
-    version: Literal[1] = 1  # of the form; files from before there were versions have none
+    version: Literal[1] = 1  # format version; the oldest files have none
 
 
 def _shape(**fields: Any) -> type[_Shape]:
-    """A mapping with these keys: a type, or a type and what counts where the key is missing."""
+    """A mapping with these keys, each with a type, or with a type and a default for a missing key."""
     given: dict[str, Any] = {
         name: field if isinstance(field, tuple) else (field, ...) for name, field in fields.items()
     }
@@ -24,7 +24,7 @@ _REGION = _shape(dice=float | None)
 _COMPARED = _shape(complete=_REGION, core=_REGION, enhancing=_REGION, patients=int)
 _CHOSEN = _shape(dice=float)
 _FACTS = _shape(case=str, patient=str, release=str, grade=str | None)
-_RUN = _shape(run_id=(str, ""))  # the MLflow run of a training, while it trains and of its network
+_RUN = _shape(run_id=(str, ""))  # the MLflow run of a training and its network
 
 SHAPES: dict[str, type[_Shape]] = {
     "data/splits.json": _shape(train=list[str], validation=list[str], test=list[str]),
@@ -39,7 +39,7 @@ SHAPES: dict[str, type[_Shape]] = {
     ),
     "reports/comparison.json": _shape(experiments=dict[str, _COMPARED]),  # type: ignore[valid-type]
     "models/*/record.json": _shape(params=(dict[str, Any], {}), data_hashes=(dict[str, str], {})),
-    # With the version of its preprocessing (data/prepare.py); ingest redoes another's.
+    # Includes the version of the preprocessing (data/prepare.py); ingest processes cases of other versions again.
     "data/volumes/*/meta.json": _shape(version=(int, 0), facts=_FACTS, spacing=list[float]),
     ".work/cost/*.json": _shape(stage=str, argument=str, seconds=float, peak_memory_mb=float, when=str),
     ".work/train/*/run.json": _RUN,
@@ -52,13 +52,13 @@ def _shape_of(path: Path) -> type[_Shape] | None:
 
 
 def versioned(path: Path, content: Any) -> Any:
-    """The content with the version of its form as first key, where files of this path have one."""
+    """The content with the format version as its first key, if files at this path have one."""
     shape = _shape_of(path)
     return {"version": shape.model_fields["version"].default, **content} if shape else content
 
 
 def problem_of(path: Path, content: dict[str, Any]) -> str:
-    """What is wrong with the content of a file of this path, in a few words; empty if nothing is."""
+    """The problem with the content of a file at this path, in a few words, or ""."""
     shape = _shape_of(path)
     if shape is None:
         return ""

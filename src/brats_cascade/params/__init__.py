@@ -1,4 +1,4 @@
-"""params.yaml: its blocks, the sweep's space, reading and writing."""
+"""Reads, checks and writes params.yaml: its blocks, and the search space of a sweep."""
 
 from brats_cascade.params.blocks import (
     EvaluateParams,

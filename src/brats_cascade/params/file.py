@@ -1,4 +1,4 @@
-"""params.yaml as text: read, and written back in the form that it has."""
+"""Reads params.yaml, and writes it back in its own form."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,16 +7,17 @@ from typing import Any
 from brats_cascade.errors import UserError
 from brats_cascade.shared import written_whole
 
-MOST = 10**6  # characters of the file, and values in it with its aliases written out
+MOST = 10**6  # limits: characters of the file, and values after its aliases are expanded
 
 
 def read_tree(path: Path, *, editable: bool = False) -> dict[str, Any]:
     """Reads the blocks of params.yaml without checking their keys.
 
-    Where it is `editable`, changed and given to `write_params`, the tree leaves every other line as it is, comments included.
+    If `editable`, the tree may be changed and passed to `write_params`, which leaves all other lines unchanged,
+    including comments.
 
     Raises:
-        UserError: It is missing, no YAML, or no mapping; on one line.
+        UserError: The file is missing, not YAML, or not a mapping.
     """
     from ruamel.yaml import YAML, YAMLError
 
@@ -47,27 +48,27 @@ def _read(path: Path) -> str:
 
 
 def _size(node: Any, *, sizes: dict[int, int]) -> int:
-    """How many values a YAML node stands for with its aliases written out; `sizes` keeps those of nodes seen before."""
+    """The number of values that a YAML node stands for after its aliases are expanded; `sizes` caches known nodes."""
     if id(node) not in sizes:
-        sizes[id(node)] = MOST + 1  # a node that contains itself has no end
-        entries = node.value if isinstance(node.value, list) else ()  # else a scalar
+        sizes[id(node)] = MOST + 1  # a node that contains itself is infinite
+        entries = node.value if isinstance(node.value, list) else ()  # otherwise a scalar
         parts = (part for entry in entries for part in (entry if isinstance(entry, tuple) else (entry,)))
         sizes[id(node)] = 1 + sum(_size(part, sizes=sizes) for part in parts)
     return sizes[id(node)]
 
 
 def write_params(path: Path, tree: Mapping[str, Any]) -> None:
-    """Writes params.yaml whole or not at all, one key per line."""
+    """Writes params.yaml atomically, one key per line."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
-    yaml.width = 4096  # a long value stays on its line
+    yaml.width = 4096  # do not wrap long values
     with written_whole(path) as draft:
         yaml.dump(tree, draft)
 
 
 def _one_line(error: Exception) -> str:
-    """What a YAML error says, and in which line of the file; ruamel's own text has several lines."""
+    """A YAML error and its line in the file, on one line; ruamel's own message has several."""
     mark = getattr(error, "problem_mark", None)
     text = getattr(error, "problem", None) or str(error)
     return " ".join(text.split()) + (f" (line {mark.line + 1})" if mark is not None else "")

@@ -1,4 +1,4 @@
-"""params.yaml read and checked; a mistake gets one line with the nearest name."""
+"""Reads and checks params.yaml; an error is one line with the nearest known name."""
 
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from brats_cascade.params.train import TrainParams, apply_overrides, nearest
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Reads and checks params.yaml; every experiment holds the `train` defaults with its own overrides applied.
+    """Reads and checks params.yaml; every experiment gets the `train` defaults with its own overrides applied.
 
     Raises:
-        UserError: The file is missing or no YAML, an experiment's name cannot be used, or a key is unknown, missing or of
-            the wrong kind; the message names the key and, for an unknown one, the nearest known name.
+        UserError: The file is missing or not YAML, the name of an experiment is not allowed, or a key is unknown, missing or
+            has an invalid value. The message names the key, and for an unknown one the nearest known name.
     """
     tree = read_tree(path)
     check_experiment_names(tree.get("experiments"), path=path)
@@ -61,7 +61,7 @@ def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) 
 
 
 def _check_coarse(entry: ExperimentParams, *, where: str) -> None:
-    """Refuses settings that the coarse cascade does not have."""
+    """Refuses settings that the coarse cascade does not support."""
     needed = {"sampler": "tiles", "cascade": "frozen", "cnn1_output": "probabilities"}
     for key, value in needed.items():
         if getattr(entry.train, key) != value:
@@ -82,7 +82,7 @@ def _check_sweep(params: Params, *, path: Path) -> None:
 
 
 def swept_experiment(params: Params) -> ExperimentParams:
-    """The experiment that a sweep varies, with `sweep.fixed` applied; a UserError names the key that is wrong."""
+    """The experiment that a sweep varies, with `sweep.fixed` applied; a UserError names an invalid key."""
     sweep = params.sweep
     if sweep.experiment not in params.experiments:
         raise UserError(f"sweep.experiment: no experiment {sweep.experiment!r}; known: {', '.join(params.experiments)}")
@@ -91,7 +91,7 @@ def swept_experiment(params: Params) -> ExperimentParams:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first thing wrong with params.yaml, on one line: where, what was expected, what was found."""
+    """The first error in params.yaml, on one line: the key, what was expected, and what was found."""
     first = error.errors()[0]
     keys = [str(part) for part in first["loc"]]
     where = ".".join(keys)
@@ -104,7 +104,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _known_keys(parents: list[str]) -> list[str]:
-    """The keys that the block at this place knows; an experiment also takes those of `train`."""
+    """The known keys of the block at this place; an experiment also accepts those of `train`."""
     if not parents:
         return list(Params.model_fields)
     if parents[0] == "experiments":

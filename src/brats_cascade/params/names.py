@@ -1,4 +1,4 @@
-"""Names of experiments and studies: each is a DVC stage, a folder on every system and a key of Hydra's overrides."""
+"""Names of experiments and studies, which are used for DVC stages, folders on any system and keys of Hydra overrides."""
 
 import re
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from typing import Any
 from brats_cascade.errors import UserError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
-# Words that YAML 1.1, which Hydra reads, takes for something else than text.
+# Words that YAML 1.1, which Hydra uses, does not read as text.
 YAML_WORDS = ("yes", "no", "on", "off", "true", "false", "null")
-TAKEN = ("data", "costs")  # metrics/data.json is the validate stage's, metrics/costs the folder of all trainings' costs
+TAKEN = ("data", "costs")  # metrics/data.json and metrics/costs have other uses
 
 
 def check_experiment_names(experiments: Any, *, path: Path) -> None:
-    """Refuses a block `experiments` that is no mapping or empty, and names that not everything takes (`problem_of_name`)."""
+    """Checks that `experiments` is a mapping with at least one entry, and its names with `problem_of_name`."""
     if not isinstance(experiments, Mapping) or not experiments:
         found = "nothing" if not experiments else repr(experiments)[:60]
         raise UserError(f"{path}: experiments: expected a mapping of names to settings, found {found}")
@@ -38,7 +38,7 @@ def check_experiment_names(experiments: Any, *, path: Path) -> None:
 
 
 def problem_of_name(name: Any) -> str:
-    """What is wrong with the name of an experiment or a study, on one line, or ""."""
+    """The problem with the name of an experiment or a study, on one line, or ""."""
     if isinstance(name, str) and NAME.fullmatch(name) and name.lower() not in (*YAML_WORDS, *TAKEN):
         return ""
     if not isinstance(name, str):

@@ -1,13 +1,13 @@
-"""The search space (params.yaml: sweep.space): which keys of `train` a trial may change, and to what.
+"""The search space (params.yaml: sweep.space): the keys of `train` that a trial may change, and their values.
 
     learning_rate: {low: 0.0001, high: 0.005, log: true}   # a range
     batch: {choices: [2, 4, 8]}                            # a list
-    optimizer:                                             # branches: keys that only count with one of the values
+    optimizer:                                             # branches: keys that apply only to one of the values
       choices:
         adam: {}
         sgd: {momentum: {low: 0.5, high: 0.99}}
 
-A key inside a branch is called `optimizer.sgd.momentum` in Optuna, so that branches never share a distribution.
+In Optuna a key inside a branch is called `optimizer.sgd.momentum`, so that branches never share a distribution.
 """
 
 import json
@@ -32,12 +32,12 @@ class Range:
 
     low: float
     high: float
-    log: bool = False  # evenly over the logarithm
-    step: float | None = None  # between neighbouring values; None for all of them (1 for whole numbers)
-    whole: bool = False  # whole numbers only
+    log: bool = False  # uniform in the logarithm
+    step: float | None = None  # distance between neighbouring values; None: no grid (1 for integers)
+    whole: bool = False  # integers only
 
     def holds(self, value: Any) -> bool:
-        """Says whether a value is one of these."""
+        """Whether a value is in the range."""
         if not self.low <= value <= self.high:
             return False
         return self.step is None or _is_multiple(value - self.low, self.step)
@@ -45,12 +45,12 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """Named values, each with the keys that count only with it."""
+    """Named values, each with the keys that apply only to it."""
 
     branches: tuple[tuple[Value, "Space"], ...]
 
     def branch(self, value: Value) -> "Space | None":
-        """The keys that count with a value; None for a value that is none of these."""
+        """The keys that apply to a value; None if the value is not a choice."""
         return next((space for known, space in self.branches if known == value), None)
 
 
@@ -58,11 +58,11 @@ Space = Mapping[str, Range | Choices]
 
 
 def parse_space(tree: Mapping[str, Any], *, train: TrainParams, where: str = "sweep.space") -> Space:
-    """Checks a search space; every value that a trial could get is checked as the same key of `train` is.
+    """Checks a search space; every value that a trial could get is checked like the same key of `train`.
 
     Raises:
-        UserError: An unknown key (with the nearest known one), a value that `train` refuses, or a block that is neither a
-            range nor choices; the message names the key.
+        UserError: A key is unknown (the message gives the nearest known one), `train` does not accept a value, or a block is
+            neither a range nor choices. The message names the key.
     """
     if not isinstance(tree, Mapping):
         raise UserError(f"{where}: expected a mapping of keys of train, received {tree!r}")
@@ -81,7 +81,7 @@ def parse_space(tree: Mapping[str, Any], *, train: TrainParams, where: str = "sw
 
 
 def suggest(trial: "Trial", space: Space, *, prefix: str = "") -> dict[str, Value]:
-    """Asks Optuna for the values of one trial: key of `train` -> value, of the branches only those taken."""
+    """Asks Optuna for the values of one trial: key of `train` -> value, including the keys of the chosen branches."""
     found: dict[str, Value] = {}
     for key, entry in space.items():
         name = prefix + key
@@ -97,7 +97,7 @@ def suggest(trial: "Trial", space: Space, *, prefix: str = "") -> dict[str, Valu
 
 
 def point_of(space: Space, *, train: TrainParams, prefix: str = "") -> dict[str, Value] | None:
-    """Optuna's parameters that stand for given settings, or None if they lie outside the space."""
+    """Optuna's parameters for given settings, or None if they are outside the space."""
     values: dict[str, Value] = {}
     for key, entry in space.items():
         value = getattr(train, key)
@@ -172,12 +172,12 @@ def _checked(key: str, value: Any, *, train: TrainParams, where: str) -> Any:
 
 
 def _inner_keys(entry: Range | Choices) -> set[str]:
-    """Keys inside the branches of an entry."""
+    """The keys inside the branches of an entry."""
     if isinstance(entry, Range):
         return set()
     return {name for _, space in entry.branches for key in space for name in {key} | _inner_keys(space[key])}
 
 
 def _is_multiple(distance: float, step: float) -> bool:
-    """Says whether a number of steps covers a distance, but for rounding."""
+    """Whether a whole number of steps covers a distance, up to rounding."""
     return abs(distance / step - round(distance / step)) < 1e-9

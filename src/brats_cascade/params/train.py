@@ -1,4 +1,4 @@
-"""The settings of one training, and the base of every block of params.yaml."""
+"""The settings of a training, and the base class of all blocks of params.yaml."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ Folds = Annotated[int, Field(ge=0), AfterValidator(_not_one)]
 
 
 class Stage(BaseModel):
-    """A block of params.yaml: frozen, strict about its keys."""
+    """A block of params.yaml: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,10 +92,10 @@ class TrainParams(Stage):
 
 
 def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: str) -> TrainParams:
-    """Settings with some of them replaced; `where` says in messages what the values belong to.
+    """Settings with some values replaced; `where` names the values' place in messages.
 
     Raises:
-        UserError: An unknown key, with the nearest known one, or a value that is refused.
+        UserError: A key is unknown (the message gives the nearest known one), or a value is invalid.
     """
     for key in overrides:
         if key not in TrainParams.model_fields:
@@ -108,7 +108,7 @@ def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: 
 
 
 def nearest(key: object, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown key: the nearest known one, or all of them."""
+    """A hint for an unknown key: the nearest known one, or all known ones."""
     names = list(known)
     near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"

@@ -1,1 +1,1 @@
-"""Pages and tables: what the pipeline wrote, for readers; one context per page, rendered by a template."""
+"""Pages and tables of the pipeline's results; each page is rendered by a template from one context."""

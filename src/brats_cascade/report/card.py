@@ -1,4 +1,4 @@
-"""Descriptions of a trained network: the note on its MLflow run, and the cards of a model and of its data."""
+"""Descriptions of trained networks: the note on an MLflow run, and model and data cards."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ NOT_A_DEVICE = (
 
 
 def run_note(record: Mapping[str, Any], *, summary: Mapping[str, Any]) -> str:
-    """A run's description in MLflow, from `costs.read_facts` and metrics/E/summary.json: its scores in one small table."""
+    """A run's description in MLflow, a small table of scores, from `costs.read_facts` and metrics/E/summary.json."""
     return _render("note.md.j2", record=record, summary=summary).strip()
 
 
@@ -27,20 +27,20 @@ def model_card(
 ) -> str:
     """The card of a registered model, Markdown, from `costs.read_facts` with `run_id`, metrics/E/summary.json and model.json.
 
-    `sets` are the numbers of cases of train, validation and test; `phantom`: it was trained on the embedded synthetic cohort.
+    `sets` are the numbers of training, validation and test cases; `phantom`: it was trained on the built-in synthetic cohort.
     """
     return _render("card.md.j2", record=record, summary=summary, contract=contract, sets=sets, phantom=phantom)
 
 
 def front_matter(record: Mapping[str, Any], *, summary: Mapping[str, Any], phantom: bool) -> str:
-    """What Hugging Face reads at the top of a model's README.md: licence, task, test scores; arguments as in `model_card`."""
+    """The Hugging Face front matter of a model's README.md: licence, task, test scores; arguments as in `model_card`."""
     return _render("front.yaml.j2", record=record, summary=summary, phantom=phantom)
 
 
 def data_card(found: Mapping[str, Any], *, name: str, sets: Mapping[str, int], excluded: int, phantom: bool) -> str:
-    """The card of a cohort of this name, Markdown with the front matter of a Hugging Face data set.
+    """The card of a cohort, Markdown with the front matter of a Hugging Face data set.
 
-    `found` is data/fingerprint.json; `sets` and `excluded` are the numbers of cases in each set and excluded by the check.
+    `found` is data/fingerprint.json; `sets` and `excluded` are the numbers of cases in each set and of excluded cases.
     """
     context = {"found": found, "name": name, "sets": sets, "excluded": excluded, "phantom": phantom}
     return render("data_card.md.j2", not_a_device=NOT_A_DEVICE, **context).lstrip()

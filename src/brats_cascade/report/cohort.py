@@ -1,4 +1,4 @@
-"""The report's account of the data: cases, sets, verdict, fingerprint, patch sets; the template puts them into words."""
+"""Collects the report's data section: cases, sets, verdict, fingerprint and patch sets."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from brats_cascade.report.cohort_figure import PERCENTILES, cohort_figure, inten
 from brats_cascade.report.embed import picture
 
 SETS = ("train", "validation", "test")
-# Of data/fingerprint.json, per modality.
+# Statistics per modality in data/fingerprint.json.
 STATISTICS = {"mean": "mean", "std": "standard deviation", **PERCENTILES}
 
 
 def describe_data(root: Path) -> dict[str, Any]:
-    """What `data.html.j2` shows of a project; every file may be missing."""
+    """The context for `data.html.j2`; every file may be missing."""
     project = Project(root)
     verdict, splits = read_json_if_there(project.verdict) or {}, read_json_if_there(project.splits) or {}
     fingerprint, patches = read_json_if_there(project.fingerprint), read_json_if_there(project.patches / "summary.json")
@@ -29,7 +29,7 @@ def describe_data(root: Path) -> dict[str, Any]:
         "numbers": read_json_if_there(project.metrics / "data.json") or {},
         "sets": {name: len(splits.get(name, [])) for name in SETS} if splits else {},
         "seed": splits.get("seed"),
-        "rows": [] if cases is None else json.loads(cases.to_json(orient="records")),  # None for what is not known
+        "rows": [] if cases is None else json.loads(cases.to_json(orient="records")),  # None: not known
         "set_aside": _reasons(verdict.get("set_aside", [])),
         "warnings": _reasons(verdict.get("warnings", [])),
         "fingerprint": fingerprint,
@@ -43,9 +43,9 @@ def describe_data(root: Path) -> dict[str, Any]:
 
 
 def _reasons(entries: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Every reason once, with its case, or the number of its cases and their names.
+    """Every reason once, with its case, or with the number and names of its cases.
 
-    A case's name, which stands in a cell of its own, is taken off the reason's front.
+    The case's name, which has its own cell, is removed from the start of the reason.
     """
     cases: dict[str, list[str]] = {}
     for entry in entries:

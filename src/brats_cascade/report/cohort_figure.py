@@ -1,4 +1,4 @@
-"""Charts of the data: the tumours of all cases, the modalities' intensities, the labels of the patch sets."""
+"""Charts of the data: tumours of all cases, intensities of the modalities, labels of the patch sets."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ PERCENTILES = {"p01": "1st percentile", "p50": "median", "p99": "99th percentile
 
 
 def cohort_figure(cases: pd.DataFrame) -> "Figure":
-    """Draws how much of each tumour label every case holds: one bar per case, largest tumour first, the 60 largest at most."""
+    """Draws the amount of each tumour label per case: one bar per case, largest tumour first, at most 60 cases."""
     shown = cases.sort_values("tumour_cm3", ascending=False).head(60)
     figure = new_figure(9, 0.9 + 0.2 * len(shown))
     axes = figure.subplots()
@@ -36,9 +36,9 @@ def cohort_figure(cases: pd.DataFrame) -> "Figure":
 
 
 def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]]) -> "Figure":
-    """Draws how raw intensities in the brain spread over the cases.
+    """Draws the spread of raw brain intensities over the cases.
 
-    A row per modality; a line from the lowest to the highest case and a dot at the median case for each percentile.
+    There is one row per modality, with a line from minimum to maximum and a dot at the median over cases for each percentile.
     `intensities`: modality -> key of PERCENTILES -> "min", "median", "max" over the cases.
     """
     figure = new_figure(9, 0.7 + 0.5 * len(intensities))
@@ -62,7 +62,7 @@ def intensity_figure(intensities: Mapping[str, Mapping[str, Mapping[str, float]]
 
 
 def patch_figure(counts: Mapping[str, Mapping[str, int]]) -> "Figure":
-    """Draws the share of each label in each patch set (set -> label, as text, -> centres): one bar per set."""
+    """Draws the share of each label in each patch set (set -> label, as text, -> number of centres): one bar per set."""
     figure = new_figure(9, 0.9 + 0.35 * len(counts))
     axes = figure.subplots()
     colours = {0: PALE, **LABEL_COLOURS}

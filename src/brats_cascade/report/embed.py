@@ -1,4 +1,4 @@
-"""Pictures of a self-contained page as data URIs."""
+"""Embeds images in self-contained pages, as data URIs."""
 
 import base64
 import io
@@ -25,12 +25,12 @@ def drawn(path: Path) -> str | None:
 
 
 def photograph(path: Path) -> str:
-    """A picture file as a data URI; with losses that no eye sees, which takes a tenth of the room."""
+    """An image file as a data URI, compressed with invisible losses to a tenth of its size."""
     return _of_file(path, quality=82)
 
 
 def lazily(page: str) -> str:
-    """A page whose pictures are decoded when they come into view, and have their room before."""
+    """Makes a page's images load when they come into view, with their space reserved."""
 
     def sized(found: re.Match[str]) -> str:
         with Image.open(io.BytesIO(base64.b64decode(found[2]))) as image:
@@ -46,7 +46,7 @@ def _of_file(source: Path | io.BytesIO, **options: Any) -> str:
 
 
 def webp(image: Image.Image, **options: Any) -> str:
-    """A picture as a data URI of WebP, which every browser shows and which is smaller than PNG and JPEG."""
+    """An image as a WebP data URI, which all browsers support and which is smaller than PNG and JPEG."""
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", **options)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

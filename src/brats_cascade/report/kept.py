@@ -1,4 +1,4 @@
-"""Results kept in git: per record one table of scores, NAME.csv, and one file of facts, NAME.json."""
+"""Results kept in git: per record a table of scores, NAME.csv, and a file of facts, NAME.json."""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from brats_cascade.shared import write_text
 SPLIT, CROSS_VALIDATION = "split", "cross-validation"
 KEY = ["experiment", "protocol"]
 CASE = ["patient", "case", "grade"]
-DECIMALS = 6  # of a score in NAME.csv
+DECIMALS = 6  # decimals of a score in NAME.csv
 
 
 @dataclass(frozen=True)
 class Record:
-    """Results of experiments on the same scans."""
+    """Results of several experiments on the same scans."""
 
     scores: (
         pd.DataFrame
@@ -40,10 +40,10 @@ class Record:
         return pd.concat(tables, axis=1).reset_index()
 
     def joined(self, newer: "Record") -> "Record":
-        """This record with the experiments of a newer one added, or replaced where both have them.
+        """This record with the experiments of a newer record added or, if both have them, replaced.
 
         Raises:
-            UserError: The newer one is of other scans, or its split has other test cases.
+            UserError: The newer record is of other scans, or its split has other test cases.
         """
         where = "choose another name for the record"
         scans = [record.data.get("scans") for record in (self, newer)]
@@ -61,7 +61,7 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """The record in docs/results/NAME.json and the NAME.csv beside it.
+    """The record in docs/results/NAME.json and NAME.csv.
 
     Raises:
         UserError: There is no such record.
@@ -86,7 +86,7 @@ def write_record(record: Record, *, path: Path) -> None:
 
 
 def score_rows(cases: pd.DataFrame, *, experiment: str, protocol: str) -> pd.DataFrame:
-    """The rows of NAME.csv from a table of cases as metrics/E/cases.csv; the protocol is SPLIT or CROSS_VALIDATION."""
+    """The rows of NAME.csv for a table of cases as in metrics/E/cases.csv; the protocol is SPLIT or CROSS_VALIDATION."""
 
     parts = []
     for region in REGIONS:

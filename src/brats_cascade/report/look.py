@@ -1,4 +1,4 @@
-"""From a case's files, or its folder in the volume store, to the scene that a viewer page shows."""
+"""Prepares a case, from its files or from the volume store, as a scene for a viewer page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +18,13 @@ from brats_cascade.evaluation.score_files import Place, check_place, first_of, r
 from brats_cascade.params import Recipe
 from brats_cascade.report.scene import Scene, make_scene, place_of, whole
 
-Source = Case | Path  # a case's files, or its folder in a volume store
+Source = Case | Path  # the files of a case, or its folder in a volume store
 
 
 def find_sources(place: Path, *, store: Path) -> dict[str, Source]:
-    """The cases, by name, of a folder or listing of any release, of a volume store or of a case's folder in one.
+    """The cases, by name, of a folder or listing of any release, of a volume store, or of a case's folder in a store.
 
-    `place` may also be the name of a case in `store`, the project's own, which may be missing.
+    `place` may also be the name of a case in `store`, the project's volume store, which may be missing.
     """
     folder = place if place.exists() else store / place
     known = list_cases(store)
@@ -37,7 +37,7 @@ def find_sources(place: Path, *, store: Path) -> dict[str, Source]:
 
 
 def match_predictions(place: Path, *, sources: Mapping[str, Source]) -> dict[str, Path]:
-    """The segmentation of each case: a file for a single case, whatever it is called, or those of a folder, by name."""
+    """The segmentation of each case: a file for a single case, whatever its name, or files of a folder, matched by name."""
     truths = {
         name: Labelled.from_file(source.truth)
         for name, source in sources.items()
@@ -64,7 +64,7 @@ def match_predictions(place: Path, *, sources: Mapping[str, Source]) -> dict[str
 
 
 def scene_of(name: str, source: Source, *, prediction: Path | None = None, max_gb: float = MAX_GB) -> Scene:
-    """Reads a case with its ground truth, where there is one, and a segmentation; all must lie on one grid."""
+    """Reads a case with its ground truth, if any, and a segmentation; all must be on the same grid."""
     truth = found = None
     if isinstance(source, Path):
         stored = open_case(source)

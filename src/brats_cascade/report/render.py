@@ -1,4 +1,4 @@
-"""Templates of this package's folder `templates`, rendered with one context each, and the parts of README that they fill."""
+"""Renders this package's templates, and fills the generated parts of README."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,10 @@ from brats_cascade.shared import write_text
 
 
 def put_between(readme: Path, *, part: str, text: str) -> None:
-    """Replaces what stands between the marks of a part of README, such as `<!-- results:start -->` and `<!-- results:end -->`.
+    """Replaces the text between the marks of a part of README, such as `<!-- results:start -->` and `<!-- results:end -->`.
 
     Raises:
-        UserError: The file has no such marks, or not in this order.
+        UserError: The marks are missing or in the wrong order.
     """
     start, end = (f"<!-- {part}:{edge} -->" for edge in ("start", "end"))
     before, _, rest = readme.read_text(encoding="utf-8").partition(start)
@@ -25,7 +25,7 @@ def put_between(readme: Path, *, part: str, text: str) -> None:
 
 
 def render(template: str, **context: Any) -> str:
-    """Renders a file of this package's folder `templates`."""
+    """Renders a file from this package's folder `templates`."""
     filters: dict[str, Callable[..., str]] = {
         **{"table": markdown_table, "paired": paired_text, "interval": with_interval, "short": short},
         "agreement": agreement_text,
@@ -34,19 +34,19 @@ def render(template: str, **context: Any) -> str:
 
 
 def short(value: float | None, form: str = ".3g", factor: float = 1) -> str:
-    """A number with three digits, or as `form` says; nothing where it is not known (None, NaN)."""
+    """A number with three digits, or in the format `form`; "" if it is unknown (None, NaN)."""
     return "" if value is None or math.isnan(value) else format(factor * value, form)
 
 
 def markdown_table(rows: Sequence[Sequence[str]], *, padding: str = "") -> str:
-    """A Markdown table; the first row is the header, and `padding` stands on either side of a cell."""
+    """A Markdown table; the first row is the header, and `padding` surrounds the content of each cell."""
     head, *body = rows
     bar = f"{padding}|{padding}"
     return "\n".join(f"|{padding}{bar.join(row)}{padding}|" for row in (head, ["---"] * len(head), *body))
 
 
 def paired_text(numbers: Mapping[str, float]) -> str:
-    """A `paired.paired_difference` for a cell, with its interval and p where it has them."""
+    """A cell with a `paired_difference`, its interval and p, as far as it has them."""
     if "difference" not in numbers:
         return ""
     text = f"{numbers['difference']:+.3f}"
@@ -58,13 +58,13 @@ def paired_text(numbers: Mapping[str, float]) -> str:
 
 
 def with_interval(scores: Mapping[str, float]) -> str:
-    """The mean Dice, with its 95 % interval where there is one."""
+    """A cell with the mean Dice and its 95 % interval, if there is one."""
     text = f"{scores['dice']:.3f}"
     return f"{text} [{scores['dice_low']:.2f}, {scores['dice_high']:.2f}]" if "dice_low" in scores else text
 
 
 def agreement_text(numbers: Mapping[str, float]) -> str:
-    """The bias of a region's volumes with its limits of agreement, cm3, where there are any."""
+    """A cell with the bias of a region's volumes and its limits of agreement, cm3, if there are any."""
     if "volume_bias" not in numbers:
         return "-"
     text = f"{numbers['volume_bias']:+.1f}"

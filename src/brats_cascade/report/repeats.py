@@ -1,4 +1,4 @@
-"""What repeats of experiments with other seeds and folds say, in Markdown."""
+"""Summarises repeats of experiments with other seeds and folds, in Markdown."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from brats_cascade.report.render import markdown_table
 
 
 def describe(rows: pd.DataFrame) -> str:
-    """A section per split: the hold-out split, and each number of folds; `rows` are those of reports/repeat.csv."""
+    """One section for the hold-out split and one for each number of folds; `rows` are those of reports/repeat.csv."""
     return "\n".join(_section(part, folds=int(str(folds))) for folds, part in rows.groupby("folds"))
 
 
@@ -37,7 +37,7 @@ def _section(rows: pd.DataFrame, *, folds: int) -> str:
 
 
 def _by_seed(rows: pd.DataFrame, *, region: str) -> pd.DataFrame:
-    """Dice of every case (rows) with every seed (columns), of the cases that have a score with every seed."""
+    """The Dice of every case (rows) for every seed (columns), for cases that have a score for every seed."""
     return rows.pivot_table(index=["patient", "case"], columns="seed", values=f"{region}_dice").dropna()
 
 
@@ -55,7 +55,7 @@ def _mean(rows: pd.DataFrame, *, region: str) -> str:
 
 
 def _differences(rows: pd.DataFrame, first: str, second: str) -> list[str]:
-    """The number of seeds that two experiments have in common, and the difference in each region."""
+    """The number of seeds that two experiments have in common, and their difference in each region."""
     cells, seeds = [], 0
     for region in REGIONS:
         minuend, subtrahend = (_by_seed(rows[rows["experiment"] == name], region=region) for name in (first, second))

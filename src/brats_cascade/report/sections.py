@@ -13,7 +13,7 @@ from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.render import short
 
-# Factor -> its parameters and the question. A parameter that is named nowhere here is a factor of its own.
+# Factor -> its parameters, and a question. A parameter that is not listed here is a factor of its own.
 FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "architecture": (("architecture", "builds_on"), "Which architecture?"),
     "normalisation": (("normalisation", "dropout"), "Batch normalisation, dropout or neither?"),
@@ -27,7 +27,7 @@ FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "width": (("width",), "Which width?"),
     "sampler": (("sampler", "tile", "batch", "patch_order", "slice_epochs", "loss_on"), "Which sampling of pixels?"),
 }
-# Settings that say where a run was computed, not what was computed.
+# Settings that do not affect what is learned.
 IGNORED = ("precision", "devices", "checkpoint_steps", "checks")
 REGULARISERS = {"class_weights": "class weights", "normalisation": "batch normalisation or dropout"}
 COLLAPSED = 0.1  # predicted over true tumour volume
@@ -35,7 +35,7 @@ COLLAPSED = 0.1  # predicted over true tumour volume
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment to compare: its name, its settings (architecture, builds_on and those of its training), its cases.csv."""
+    """An experiment to compare: its name, settings (architecture, builds_on and training settings) and cases.csv."""
 
     name: str
     settings: Mapping[str, Any]
@@ -43,7 +43,7 @@ class Experiment:
 
 
 def settled(part: Mapping[str, Any]) -> Experiment:
-    """From what `report.index` knows of an experiment."""
+    """Makes an Experiment from the entry of `report.index`."""
     run = part["run"]
     train = {key.removeprefix("train."): value for key, value in run.get("params", {}).items() if "train." in key}
     own = {key: run[key] for key in ("architecture", "builds_on") if key in run}
@@ -51,7 +51,7 @@ def settled(part: Mapping[str, Any]) -> Experiment:
 
 
 def comparisons(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
-    """Compares every two experiments that differ in one factor alone.
+    """Compares all pairs of experiments that differ in exactly one factor.
 
     Returns:
         Per factor "question" and "rows": "first" and "second" (name and differing settings), and per region the
@@ -75,19 +75,19 @@ def comparisons(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
 
 
 def differing_factors(first: Experiment, second: Experiment) -> list[str]:
-    """Names the factors in which two experiments differ."""
+    """The factors in which two experiments differ."""
     of_key = {key: factor for factor, (keys, _) in FACTORS.items() for key in keys}
     keys = [key for key in {**first.settings, **second.settings} if key not in IGNORED]
     if first.settings.get("normalisation") != "dropout" != second.settings.get("normalisation"):
         keys = [key for key in keys if key != "dropout"]  # without dropout its rate has no effect
     differing = [key for key in keys if first.settings.get(key) != second.settings.get(key)]
     if any(of_key.get(key) == "procedure" for key in differing):
-        of_key["steps"] = "procedure"  # another procedure has its own number of steps
+        of_key["steps"] = "procedure"  # the number of steps belongs to the procedure
     return list(dict.fromkeys(of_key.get(key, key) for key in differing))
 
 
 def collapses(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
-    """Tests whether training without class weights or without normalisation collapses to background.
+    """Checks whether training without class weights or without normalisation collapses to background.
 
     Returns:
         For each such experiment its name, "without", "ratio" (predicted over true tumour volume), "dice" (complete) and
@@ -107,7 +107,7 @@ def collapses(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
 
 
 def _described(experiment: Experiment, *, against: Experiment, factor: str) -> str:
-    """An experiment's name with the settings of a factor in which it differs from another."""
+    """An experiment's name with those settings of a factor in which it differs from another."""
     keys = FACTORS[factor][0] if factor in FACTORS else (factor,)
     mine, theirs = experiment.settings, against.settings
     different = [f"{key} {mine[key]}" for key in keys if key in mine and theirs.get(key) != mine[key]]
@@ -137,13 +137,13 @@ def ablation_section(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def paired_section(name: str | None, *, done: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """The experiment that did best on validation against each of the others."""
+    """The experiment with the best validation score compared with each of the others."""
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
     return against(name, tables=tables) if name is not None and name in tables else {}
 
 
 def postprocess_section(done: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Scores without and with the rule chosen on validation, there and on the test cases."""
+    """Scores with and without the rule chosen on validation, for validation and test cases."""
     rows = []
     for part in done:
         summary = part["summary"]
@@ -163,5 +163,5 @@ def postprocess_section(done: Iterable[Mapping[str, Any]]) -> list[dict[str, str
 
 
 def duration(seconds: float) -> str:
-    """Seconds, or minutes from two of them on."""
+    """A duration in seconds or, from two minutes, in minutes."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

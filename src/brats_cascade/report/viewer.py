@@ -1,4 +1,4 @@
-"""Pages to look at cases: one that scrolls through a case, drawn by NiiVue, and one that lists cases; they load nothing."""
+"""Writes viewer pages: one that scrolls through a case with NiiVue, and one that lists cases. They load nothing."""
 
 import base64
 import gzip
@@ -17,7 +17,7 @@ from brats_cascade.shared import write_text
 
 NIIVUE = Path(__file__).parent / "niivue"
 INDEX = "index.html"
-# Where prediction and ground truth differ: number in the difference volume -> colour and meaning.
+# Values in the difference volume of prediction and ground truth -> colour and meaning.
 DIFFERENCES = {
     5: ("#FE6100", "missed: tumour in the ground truth alone"),
     6: ("#00C2D1", "extra: tumour in the prediction alone"),
@@ -27,7 +27,7 @@ KINDS = {"truth": "Ground truth", "prediction": "Prediction", "difference": "Dif
 
 
 def viewer_page(scene: Scene, *, back: str | None = None) -> str:
-    """One self-contained page to scroll through a case; `back` is the address of the page that lists the cases."""
+    """A self-contained page for scrolling through a case; `back` is the address of the page that lists the cases."""
     kinds = [kind for kind in ("truth", "prediction") if kind in scene.volumes]
     kinds += ["difference"] if len(kinds) == 2 else []
     data = {
@@ -52,11 +52,11 @@ def viewer_page(scene: Scene, *, back: str | None = None) -> str:
 
 
 def write_cases(folder: Path, scenes: Iterable[Scene], *, title: str, note: str = "") -> Path:
-    """Writes a page per case and the page that lists them, lowest Dice first, whose path it returns."""
+    """Writes a page per case and the page that lists them, lowest Dice first; returns the path of the latter."""
     rows: list[dict[str, Any]] = []
     for scene in scenes:
         page = f"{scene.name}.html"
-        if page.casefold() == INDEX:  # the list's own
+        if page.casefold() == INDEX:  # reserved for the list
             page = f"{scene.name}_case.html"
         write_text(folder / page, viewer_page(scene, back=INDEX))
         rows.append({"name": scene.name, "page": page, "picture": thumbnail(scene), "regions": scene.regions})

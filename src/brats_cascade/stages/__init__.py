@@ -1,1 +1,1 @@
-"""The steps of the pipeline as functions of a project's folder and its parameters."""
+"""The stages of the pipeline as functions of a project and its parameters."""

@@ -1,4 +1,4 @@
-"""What MLflow is told of all experiments: evaluations that it has not got yet, and the champion in its registry."""
+"""Logs missing evaluations to MLflow, and registers the champion."""
 
 import logging
 from typing import Any
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def is_behind(project: Project, *, names: list[str]) -> bool:
-    """Whether an earlier stage could not tell MLflow all about evaluated experiments or the champion."""
+    """Whether an earlier stage could not log all evaluated experiments or the champion to MLflow."""
     return any(read_pending(name, root=project.root) is not None for name in (*names, CHAMPION))
 
 
 def tell_mlflow(project: Project, params: Params, *, names: list[str]) -> None:
-    """Logs what was not logged, and registers the champion; noted first, so that what fails is tried again."""
+    """Logs missing evaluations and registers the champion; notes the work first, so that it is retried after a failure."""
     keep_pending(CHAMPION, {}, root=project.root)
     for name in names:
         log_evaluation(project, name)
@@ -40,9 +40,9 @@ def tell_mlflow(project: Project, params: Params, *, names: list[str]) -> None:
 
 
 def _give(project: Project, params: Params, candidate: Candidate, *, names: list[str], alias: str) -> bool:
-    """Gives a candidate the alias, and says whether there is nothing left to do; without MLflow that costs one line.
+    """Gives a candidate the alias; returns whether nothing is left to do. An unreachable MLflow only causes a warning.
 
-    One that lies in this folder is registered, of any other the version that there is gets the alias.
+    A candidate in this folder is registered; for any other, its existing version gets the alias.
     """
     name, run_id = candidate.experiment, candidate.run_id
     if (name, candidate.dice) not in {
@@ -73,7 +73,7 @@ def _give(project: Project, params: Params, candidate: Candidate, *, names: list
 
 
 def facts_of_training(project: Project, name: str, *, run_id: str) -> dict[str, Any]:
-    """What a card says of a training."""
+    """The facts of a training for a card."""
     return {"git_commit": "unknown", **read_facts(project.root, name=name), "run_id": run_id}
 
 

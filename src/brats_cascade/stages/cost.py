@@ -1,4 +1,4 @@
-"""A note of what a stage cost, for the report's table: .work/cost/, not in git and not in DVC."""
+"""Notes the time and memory of a stage for the report, in .work/cost/, which is in neither git nor DVC."""
 
 import contextlib
 import time
@@ -9,12 +9,12 @@ from pathlib import Path
 from brats_cascade.provenance import peak_memory_mb
 from brats_cascade.shared import write_json
 
-_arithmetic = 0.0  # seconds of this process in training loops and in networks
+_arithmetic = 0.0  # seconds that this process spent in training loops and networks
 
 
 @contextlib.contextmanager
 def computing() -> Iterator[None]:
-    """Counts the time of what runs inside as arithmetic: it is a network that learns or segments."""
+    """Counts the time inside the block as arithmetic: a network trains or segments."""
     started = time.perf_counter()
     try:
         yield
@@ -23,16 +23,16 @@ def computing() -> Iterator[None]:
 
 
 def count_arithmetic(seconds: float) -> None:
-    """Adds seconds that somebody else measured."""
+    """Adds seconds that were measured elsewhere."""
     global _arithmetic
     _arithmetic += seconds
 
 
 @contextlib.contextmanager
 def noted(folder: Path, *, stage: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Writes seconds, those in arithmetic, and peak memory of what runs inside, if it ends well.
+    """Records seconds, seconds in arithmetic, and peak memory of the block if it succeeds.
 
-    A note that cannot be written is none.
+    A note that cannot be written is skipped.
     """
     started = time.perf_counter()
     yield

@@ -1,4 +1,4 @@
-"""Segments and scores the unseen patients with one trained experiment: metrics/E.json, metrics/E and its figures."""
+"""Segments and scores the test patients with one trained experiment: metrics/E.json, metrics/E and its figures."""
 
 import logging
 import time
@@ -40,7 +40,7 @@ THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume", "op
 
 
 def evaluate(project: Project, params: Params, name: str) -> None:
-    """Chooses the post-processing on validation, scores every test case once, and logs what it writes to MLflow."""
+    """Chooses the post-processing on validation, scores every test case once, and logs the results to MLflow."""
     began = time.perf_counter()
     start_backend()
     from brats_cascade.evaluation.calibration import Calibration
@@ -88,7 +88,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
 
 
 def _warn_of_misfits(project: Project, names: Sequence[str], *, contract: Any) -> None:
-    """Says which test cases the network was not made for, or was trained on: models/E may come from elsewhere."""
+    """Warns of test cases that do not fit the network's training data or were part of it; models/E may come from elsewhere."""
     for name in names:
         misfits = all_misfits([contract], facts=open_case(project.volumes / name).meta["facts"])
         if misfits:
@@ -113,14 +113,14 @@ def _segmenter(member: Any, *, options: EvaluateParams) -> Callable[[StoredCase]
 
 
 def _open(project: Project, names: Sequence[str], *, title: str) -> Iterator[StoredCase]:
-    """Opens one case after the other, with a bar of progress."""
+    """Opens the cases one at a time, with a progress bar."""
     return (open_case(project.volumes / name) for name in tqdm(names, desc=title, unit="case"))
 
 
 def _choose(
     cases: Iterable[StoredCase], *, segment: Any, options: EvaluateParams, calibration: Any
 ) -> tuple[Any, pd.DataFrame]:
-    """The thresholds that do best on the validation cases, which are segmented once for all combinations; their Dice."""
+    """The thresholds with the best Dice on the validation cases, which are segmented once; and that Dice."""
     from brats_cascade.inference.segment import most_probable
 
     tallies: dict[float, list[Any]] = {point: [] for point in (0.0, *options.operating_point)}
@@ -141,7 +141,7 @@ def _choose(
 def _score(
     cases: Iterable[StoredCase], *, segment: Any, thresholds: Any, folder: Path, calibration: Any
 ) -> tuple[list[Any], dict[str, Any]]:
-    """The unseen cases scored, and what the segmentation of each took."""
+    """The scored test cases, and the cost of segmenting each."""
     from brats_cascade.evaluation.unseen import score_unseen
     from brats_cascade.inference.segment import most_probable
 

@@ -14,7 +14,7 @@ from brats_cascade.shared import written_whole
 
 
 def ingest(project: Project, params: Params) -> None:
-    """Ingests every case found and writes the per-case table."""
+    """Ingests all cases and writes the per-case table."""
     source = project.root / params.data.source
     found = search(source, layout=params.data.layout, from_params=True)
     if params.data.pseudonyms:

@@ -14,8 +14,8 @@ from brats_cascade.shared import write_json, written_whole
 
 
 def patches(project: Project, params: Params) -> None:
-    """Draws the centres of both training sets."""
-    share_with_dvc(project.ingested, cache=project.root / CACHE)  # DVC has put what ingest made into its cache by now
+    """Draws the patch centres of both training sets."""
+    share_with_dvc(project.ingested, cache=project.root / CACHE)  # DVC has cached the store by now
     splits = read_json(project.splits)
     folders = {name: [project.volumes / case for case in splits[name]] for name in SETS}
     classes = classes_of([folder for name in SETS for folder in folders[name]])

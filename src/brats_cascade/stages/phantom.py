@@ -1,4 +1,4 @@
-"""Makes the embedded default cohort: data/raw/phantom."""
+"""Generates the built-in default cohort: data/raw/phantom."""
 
 import logging
 
@@ -8,7 +8,7 @@ from brats_cascade.project import Project
 
 
 def phantom(project: Project, params: Params) -> None:
-    """Writes the synthetic patients in the file layout of BRATS 2013."""
+    """Writes the synthetic patients in the BRATS 2013 file layout."""
     options = params.phantom
     written = make_cohort(
         project.phantom,

@@ -1,6 +1,7 @@
-"""Repeats of the same experiments with other seeds and folds, run by DVC: their scores in one table, and what they say.
+"""Collects repeats of experiments with other seeds and folds, run by DVC, in one table with a summary.
 
-`dvc exp run --queue -S 'train.seed=1,2,3'` and `-S 'split.fold=range(0,7)'` make the DVC experiments; nothing is trained here.
+`dvc exp run --queue -S 'train.seed=1,2,3'` and `-S 'split.fold=range(0,7)'` create the DVC experiments; this module trains
+nothing.
 """
 
 import json
@@ -22,7 +23,7 @@ RUN = ["experiment", "folds", "fold", "seed"]
 
 
 def repeat(root: Path) -> str:
-    """Writes reports/repeat.csv, a row per experiment, fold, seed and case, and reports/repeat.md, which it returns."""
+    """Writes reports/repeat.csv, one row per experiment, fold, seed and case, and reports/repeat.md, which it also returns."""
     from dvc.api import DVCFileSystem, exp_show
     from dvc.exceptions import DvcException
 
@@ -49,7 +50,7 @@ def repeat(root: Path) -> str:
 
 
 def _scores(files: Any, *, wanted: dict[str, Any]) -> list[pd.DataFrame]:
-    """The scored cases of one DVC experiment, a table per experiment of params.yaml that was evaluated with its settings."""
+    """The scored cases of one DVC experiment: a table per experiment of params.yaml that was evaluated with its settings."""
     if not (files.isfile("params.yaml") and files.isfile("dvc.lock")):
         return []
     params, lock = (YAML(typ="safe").load(files.read_text(name)) for name in ("params.yaml", "dvc.lock"))
@@ -65,7 +66,7 @@ def _scores(files: Any, *, wanted: dict[str, Any]) -> list[pd.DataFrame]:
 
 
 def _spent(files: Any, *, name: str, builds_on: str, cases: pd.DataFrame) -> dict[str, Any]:
-    """What a DVC experiment cost, as columns: training_seconds, with those of the CNN 1 it builds on, machine, seconds."""
+    """The cost of a DVC experiment as columns: training_seconds (including the CNN 1 it builds on), machine, seconds."""
     place, _, cnn1 = builds_on.partition("/")
     read = [_costs(files, name=one) for one in ([name, cnn1] if place == "models" else [name])]
     seconds = [one.get("training", {}).get("seconds") for one in read]
@@ -78,12 +79,12 @@ def _spent(files: Any, *, name: str, builds_on: str, cases: pd.DataFrame) -> dic
 
 
 def _costs(files: Any, *, name: str) -> dict[str, Any]:
-    """metrics/costs/NAME.json of a DVC experiment; empty without the file."""
+    """metrics/costs/NAME.json of a DVC experiment; empty if there is none."""
     path = f"metrics/costs/{name}.json"
     return by_process(json.loads(files.read_text(path))) if files.isfile(path) else {}
 
 
 def _settings(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters but for the fold and the seed of the training."""
+    """The parameters except the fold and the training seed."""
     split = {key: value for key, value in params["split"].items() if key not in ("folds", "fold")}
     return {**params, "split": split, "train": {**params["train"], "seed": None}}

@@ -20,7 +20,7 @@ from brats_cascade.shared import write_json
 
 
 def split(project: Project, params: Params) -> None:
-    """Draws the validation and test patients and refuses a leak."""
+    """Draws validation and test patients, and refuses a leak."""
     accepted = read_json(project.verdict)["accepted"]
     cases = read_table(project.cases, columns=("case", "patient"))
     cases = cases[cases["case"].isin(accepted)]
@@ -31,7 +31,7 @@ def split(project: Project, params: Params) -> None:
 
 
 def _split(cases: pd.DataFrame, *, options: SplitParams) -> Split:
-    """Lists that a person wrote come first, then a release, then a fold, then the plain hold-out."""
+    """Applies, in this order: lists of names, a test release, a fold, or a random hold-out split."""
     lists = options.lists
     if lists.validation or lists.test:
         if not (lists.validation and lists.test):

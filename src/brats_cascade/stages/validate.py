@@ -11,7 +11,7 @@ from brats_cascade.shared import write_json
 
 
 def validate(project: Project, params: Params) -> None:
-    """Writes which cases are used, which are excluded and why, and what the used ones are like."""
+    """Writes which cases are used or excluded, with reasons, and the statistics of the accepted cases."""
     docs = project.reports / "data"
     cases = read_table(project.cases, columns=("case", "patient"))
     verdict = validate_cases(cases, docs=docs, labels=params.data.labels)

@@ -1,1 +1,1 @@
-"""Searches for better training settings: Optuna studies whose trials are trainings of one experiment."""
+"""Hyperparameter tuning: Optuna studies whose trials train one experiment."""

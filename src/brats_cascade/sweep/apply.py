@@ -1,4 +1,4 @@
-"""Writing a trial into params.yaml as an experiment of its own."""
+"""Adds the best trial to params.yaml as an experiment."""
 
 from pathlib import Path
 
@@ -15,23 +15,24 @@ from brats_cascade.sweep.trials import score_of, unchanged
 
 
 def apply_best(path: Path, *, study: Study, best: FrozenTrial, plan: Plan) -> str:
-    """Writes the best trial into params.yaml; `dvc repro` then trains, evaluates and compares it.
+    """Adds the best trial to params.yaml; `dvc repro` then trains, evaluates and compares it.
 
-    The experiment is called `<study>_best` and replaces an earlier one of that name. Nothing is written where no trial is
-    better than the experiment's own settings, or where an experiment has the trial's settings already.
+    The experiment is called `<study>_best` and replaces an existing one of that name. Nothing is written if no trial is
+    better than
+    the experiment's own settings, or if an experiment already has the trial's settings.
 
     Returns:
-        What was done, for the user.
+        A message for the user.
 
     Raises:
-        UserError: The result would not be read back; the file stays as it was.
+        UserError: The result could not be read back; the file is unchanged.
     """
     own = unchanged(study.get_trials(deepcopy=False))
     if own is not None and score_of(best) <= score_of(own):
         reason = f"no trial is better than trial {own.number}, the settings of {plan.sweep.experiment}"
         return f"{path.name}: left as it is; {reason}"
     name, tree = f"{study.study_name}_best", read_tree(path, editable=True)
-    found = {  # without the digits that decide nothing
+    found = {  # without insignificant digits
         key: float(f"{value:.6g}") if isinstance(value, float) else value
         for key, value in overrides_of(best.params).items()
     }

@@ -1,4 +1,4 @@
-"""Optuna's figures of a study: interactive for the page, still pictures for MLflow."""
+"""Optuna's figures of a study: interactive ones for the page, images for MLflow."""
 
 import logging
 import warnings
@@ -26,14 +26,14 @@ CAPTIONS = {
 
 
 def interactive(study: Study, *, plan: Plan) -> dict[str, str]:
-    """The figures that a study has enough trials for: a key of CAPTIONS -> HTML, without plotly's code."""
+    """The figures for which a study has enough trials: key of CAPTIONS -> HTML, without plotly's code."""
     import optuna.visualization as charts
 
     found = _draw(study, plan=plan, charts=charts)
     if "validation" in found:
         found["validation"].update_layout(xaxis_title="validation round", yaxis_title=LABEL)
     for figure in found.values():
-        figure.update_layout(title_text="", margin={"t": 30})  # the page has a title for it
+        figure.update_layout(title_text="", margin={"t": 30})  # the page has its own title
     config = {"displaylogo": False, "responsive": True}
     return {
         name: str(figure.to_html(full_html=False, include_plotlyjs=False, config=config))
@@ -61,7 +61,7 @@ def pictures(study: Study, *, plan: Plan, folder: Path) -> dict[str, Path]:
 
 
 def _draw(study: Study, *, plan: Plan, charts: Any) -> dict[str, Any]:
-    """Draws with one of Optuna's two modules of figures, which have the same functions."""
+    """Draws with one of Optuna's two figure modules, which have the same functions."""
     done = complete(study.get_trials(deepcopy=False))
     if not done:
         return {}
@@ -85,6 +85,6 @@ def _draw(study: Study, *, plan: Plan, charts: Any) -> dict[str, Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found[name] = jobs[name]()
-        except Exception as error:  # a picture less; the study has all numbers
+        except Exception as error:  # a missing figure is acceptable, because the study has all numbers
             log.warning("figure %s not drawn: %s: %s", name, type(error).__name__, error)
     return found

@@ -1,4 +1,4 @@
-"""What trials train on and are scored on: training and validation cases, never a test patient."""
+"""The data of trials: training and validation cases, never a test patient."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_material(root: Path) -> "TrainingData":
-    """Opens what the stages `ingest`, `split` and `patches` have left; workers share the voxels, which are memory-mapped.
+    """Opens the output of the stages `ingest`, `split` and `patches`; workers share the memory-mapped voxels.
 
     Raises:
         UserError: A file is missing, there is no validation patient, or a test patient is among the others.
@@ -27,7 +27,7 @@ def open_material(root: Path) -> "TrainingData":
 
 
 def refuse_missing(root: Path, *, cnn1: str | None) -> None:
-    """Looks for the files of the stages before, which takes no time, before processes are started; a UserError names one."""
+    """Checks, before processes are started, that the files of earlier stages exist; a UserError names a missing one."""
     needed = {root / "data" / name: "patches" for name in ("splits.json", "volumes", "patches/summary.json")}
     if cnn1 is not None:
         needed[root / "models" / cnn1 / "model.json"] = f"train@{cnn1}"
@@ -37,7 +37,7 @@ def refuse_missing(root: Path, *, cnn1: str | None) -> None:
 
 
 def refuse_test(splits: Mapping[str, Any], *, cases: "Iterable[TrainingCase]") -> None:
-    """Makes sure that no trial sees a test patient of data/splits.json: a score chosen on them would be no test any more."""
+    """Makes sure that no trial uses a test patient of data/splits.json, because test scores would then be biased."""
     test, held = set(splits.get("test", [])), set(splits.get("patients", {}).get("test", []))
     used = sorted(case.name for case in cases if case.name in test or case.patient in held)
     if used:

@@ -1,4 +1,4 @@
-"""What Optuna calls for every trial: settings, training, pruning, bookkeeping; a failure is recorded with its reason."""
+"""Optuna's objective: settings, training, pruning and tracking of a trial; a failure is recorded with its reason."""
 
 import logging
 import math
@@ -32,13 +32,13 @@ OnCheck = Callable[[list[dict[str, float]]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished training is judged by."""
+    """The result of a finished training."""
 
-    complete: float  # mean complete Dice over the validation patients, each on all slices of all their cases
+    complete: float  # mean complete Dice over the validation patients, on all slices of all their cases
     cases: dict[str, float]  # validation case -> complete Dice
-    seconds: float  # in training
-    parameters: int  # of the network, CNN 1 included
-    pixels: int  # labelled pixels seen, those of CNN 1s trained within included
+    seconds: float  # training time
+    parameters: int  # parameters of the network, including CNN 1
+    pixels: int  # labelled pixels seen, including those of CNN 1s
 
 
 def train_trial(
@@ -46,8 +46,8 @@ def train_trial(
 ) -> Outcome:
     """Trains the plan's experiment with the settings of one trial and scores the result.
 
-    `folder` is for the checkpoints, from which a training that was killed goes on. `on_check` is called with the history after
-    every validation round and may raise to end the training.
+    `folder` holds the checkpoints, from which a killed training resumes. `on_check` is called with the history after every
+    validation round and may raise to end the training.
 
     Raises:
         UserError: The loss is no longer finite, or the CNN 1 that the experiment builds on is missing or does not fit.
@@ -66,7 +66,7 @@ def train_trial(
 
 
 def mean_over_patients(scores: Mapping[str, float], *, patients: Mapping[str, str]) -> float:
-    """Mean over patients of the mean over each patient's cases: case -> score, case -> patient."""
+    """Mean over patients of the mean over each patient's cases, given case -> score and case -> patient."""
     of_patient: dict[str, list[float]] = {}
     for case, score in scores.items():
         of_patient.setdefault(patients[case], []).append(score)
@@ -74,19 +74,19 @@ def mean_over_patients(scores: Mapping[str, float], *, patients: Mapping[str, st
 
 
 class TrialFailed(Exception):  # noqa: N818
-    """A trial that cannot be scored; its reason is in the study, and the study goes on."""
+    """A trial that cannot be scored; its reason is in the study, and the study continues."""
 
 
 @dataclass
 class Objective:
-    """Runs one trial after another in one process.
+    """Runs trials in one process.
 
     Attributes:
-        orders: The study, and where it is run.
-        data: What to train on.
-        train: The training; another one in tests and benchmarks.
+        orders: The study, and where it runs.
+        data: The training data.
+        train: The training function; tests and benchmarks replace it.
         begun: Called once a trial's number is known.
-        failures: Trials that failed in a row, and why the last one did.
+        failures: Number of consecutive failed trials, and the last reason.
     """
 
     orders: Orders
@@ -96,21 +96,21 @@ class Objective:
     failures: list[str] = field(default_factory=list)
 
     def __call__(self, trial: optuna.Trial) -> tuple[float, ...]:
-        """One trial: its score, and with two objectives the second.
+        """Runs one trial; returns its score, and with two objectives the second one.
 
         Raises:
-            TrialFailed: It cannot be scored.
-            optuna.TrialPruned: It fell behind.
+            TrialFailed: The trial cannot be scored.
+            optuna.TrialPruned: The trial was pruned.
         """
         self.begun()
         stored = trial.study.get_trials(deepcopy=False)[trial.number]
-        folder = self.orders.folder / f"{stored.system_attrs.get('failed_trial', trial.number):04d}"  # of the first try
+        folder = self.orders.folder / f"{stored.system_attrs.get('failed_trial', trial.number):04d}"  # first try
         for key, value in {"host": host_name(), "pid": os.getpid()}.items():
             trial.set_user_attr(key, value)
         try:
             outcome = self._tracked(trial, folder=folder)
         except optuna.exceptions.UpdateFinishedTrialError:
-            raise  # another worker gave this one up; its copy goes on from the checkpoint
+            raise  # another worker marked this trial as lost; its copy resumes from the checkpoint
         except optuna.TrialPruned:
             self._over(folder)
             raise
@@ -124,7 +124,7 @@ class Objective:
         return tuple(float(getattr(outcome, name)) for name in self.orders.plan.objectives)
 
     def _tracked(self, trial: optuna.Trial, *, folder: Path) -> Outcome:
-        """The trial inside its MLflow run, which a pruned trial finishes, too."""
+        """Runs the trial inside its MLflow run, which a pruned trial also finishes."""
         train = self.orders.plan.train_with(suggest(trial, self.orders.plan.space))
         pruned = None
         with open_trial(trial, orders=self.orders, train=train) as run, watching(run):
@@ -166,7 +166,7 @@ class Objective:
         return outcome
 
     def _over(self, folder: Path, *, failure: str = "") -> None:
-        """Keeps no checkpoint of a trial that will not go on, and counts failures in a row."""
+        """Deletes the checkpoint of a trial that will not resume, and counts consecutive failures."""
         shutil.rmtree(folder, ignore_errors=True)
         self.failures = [*self.failures, failure] if failure else []
 
@@ -184,7 +184,7 @@ def _expected(error: BaseException) -> bool:
 
 
 def memory() -> dict[str, Any]:
-    """Memory of this process, MB: at most so far, its own, and its share of what several processes map (Linux)."""
+    """Memory of this process, MB: peak, private, and its share of memory mapped by several processes (Linux)."""
     import psutil
 
     parts = psutil.Process().memory_full_info()

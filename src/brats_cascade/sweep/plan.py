@@ -1,4 +1,4 @@
-"""What a sweep searches: an experiment of params.yaml, what is fixed for all its trials, and the space."""
+"""The plan of a sweep: an experiment of params.yaml, the settings fixed for all trials, and the search space."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from brats_cascade.params.space import Space, parse_space
 from brats_cascade.params.train import apply_overrides
 from brats_cascade.project import Project
 
-_MACHINE = ("checkpoint_steps", "devices")  # settings of no consequence for the score
+_MACHINE = ("checkpoint_steps", "devices")  # settings that do not affect the score
 
 
 @dataclass(frozen=True)
@@ -24,44 +24,44 @@ class Plan:
 
     @property
     def objectives(self) -> list[str]:
-        """The Dice, and what else is wanted of a trial."""
+        """The Dice, and the second objective if there is one."""
         return ["complete"] if self.sweep.second == "none" else ["complete", self.sweep.second]
 
     @property
     def directions(self) -> list[Literal["maximize", "minimize"]]:
-        """Of the objectives."""
+        """The directions of the objectives."""
         return ["maximize"] if self.sweep.second == "none" else ["maximize", "minimize"]
 
     def train_with(self, overrides: Mapping[str, Any]) -> TrainParams:
-        """The settings of one trial; a UserError for a value that `train` refuses."""
+        """The settings of one trial; a UserError for a value that `train` does not accept."""
         return apply_overrides(self.entry.train, overrides, where="trial")
 
     def identity(self) -> str:
-        """What trials of one study must have in common, as JSON: other settings make scores that do not compare."""
+        """The settings that all trials of a study share, as JSON; scores with other settings are not comparable."""
         train = {key: value for key, value in self.entry.train.model_dump().items() if key not in _MACHINE}
         own = {"second": self.sweep.second, "space": self.sweep.space, "experiment": self.sweep.experiment}
         return json.dumps({**own, "train": train, "builds_on": self.entry.builds_on}, sort_keys=True)
 
 
 def plan_of(params: Params) -> Plan:
-    """The plan in params.yaml; a UserError names the key that is wrong."""
+    """The plan in params.yaml; a UserError names an invalid key."""
     entry = swept_experiment(params)
     return Plan(entry, params.sweep, parse_space(params.sweep.space, train=entry.train))
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What a worker process is told."""
+    """The orders for a worker process."""
 
-    study: str  # name
-    storage: str  # address, with the password if there is one
+    study: str  # name of the study of the study
+    storage: str  # address, including a password
     plan: Plan
-    root: Path  # the project's folder
-    trials: int  # how many the study should have in all, those of other processes included
-    deadline: float | None = None  # epoch seconds after which none begins
-    parent: str = ""  # MLflow's run of the study, "" for none
+    root: Path  # project folder
+    trials: int  # total number of trials, including those of other processes
+    deadline: float | None = None  # no trial starts after this time, seconds since the epoch
+    parent: str = ""  # the study's MLflow run, "" for none
 
     @property
     def folder(self) -> Path:
-        """For the checkpoints of the trials and the logs of the workers."""
+        """The folder for the trials' checkpoints and the workers' logs."""
         return Project(self.root).work / "sweep" / self.study

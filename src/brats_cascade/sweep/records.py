@@ -1,4 +1,4 @@
-"""A sweep in MLflow: one run for the study, one child run for every trial, one level deep."""
+"""Logs a sweep to MLflow: one run for the study, and one child run for every trial."""
 
 import contextlib
 import json
@@ -17,13 +17,13 @@ from brats_cascade.sweep.trials import LOST, reason_of, score_of
 from brats_cascade.tracking.quiet import ask
 from brats_cascade.tracking.waiting import renew
 
-RUN = "mlflow_run"  # user attribute of a study or a trial
-SETTLES = 1.0  # seconds; between a look into the study's storage and a write there lie milliseconds
+RUN = "mlflow_run"  # user attribute of a study or trial
+SETTLES = 1.0  # seconds; reading and writing the study's storage takes only milliseconds
 
 
 @contextlib.contextmanager
 def open_study_run(study: Study, *, plan: Plan, storage: str, root: Path) -> Iterator[tracking.Run]:
-    """The run of the study: a new one, or that of an earlier command; finished at the end. `storage` is without a password."""
+    """Opens the study's run, a new one or that of an earlier command, and finishes it at the end; `storage` has no password."""
     sweep = plan.sweep.model_dump(include={"experiment", "seed", "sampler", "pruner", "startup", "second"})
     sweep |= {"space": json.dumps(plan.sweep.space), "fixed": json.dumps(plan.sweep.fixed)}
     params = {"storage": storage, "objectives": ", ".join(plan.objectives)}
@@ -36,10 +36,11 @@ def open_study_run(study: Study, *, plan: Plan, storage: str, root: Path) -> Ite
 
 
 def _agreed(study: Study, *, settings: Mapping[str, Any]) -> str:
-    """Makes the run of a new study: one, however many hosts begin at once; "" if MLflow cannot be reached.
+    """Creates the run of a new study, only one even if several hosts start at once; "" if MLflow cannot be reached.
 
-    The study's storage decides. What was written last counts, so each host reads again after a while in which any other that
-    had read nothing has written, too; a host whose run is not the one that counts deletes its own.
+    The study's storage decides: the last value written counts. Each host therefore reads again after a delay in which
+    all others
+    that read nothing have written, too. A host whose run does not count deletes it.
     """
     with tracking.start_run(**settings) as run:
         pass
@@ -56,7 +57,7 @@ def _agreed(study: Study, *, settings: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[tracking.Run]:
-    """The run of a trial, a child of the study's; a trial that is tried again goes on in the same run."""
+    """Opens the run of a trial, a child of the study's run; a repeated trial resumes the same run."""
     tags = {
         **_tags(orders.study, plan=orders.plan, kind="trial"),
         "trial": trial.number,
@@ -77,7 +78,7 @@ def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[
 
 
 def settle(run: tracking.Run, *, best: FrozenTrial | None, trials: Sequence[FrozenTrial]) -> None:
-    """Tags the best trial's run and no other, ends the runs of trials that were lost, and sums up on the study's run."""
+    """Tags only the best trial's run, ends the runs of lost trials, and summarises the study on its run."""
     if not run.online:
         return
     renew()
@@ -97,10 +98,10 @@ def settle(run: tracking.Run, *, best: FrozenTrial | None, trials: Sequence[Froz
 
 
 def _mark(run: tracking.Run, child: str, *, best: bool, lost: bool) -> None:
-    """Tags a trial's run as the best or not, and ends that of a lost one."""
+    """Tags a trial's run as the best or not, and ends the run of a lost trial."""
     from mlflow.exceptions import MlflowException
 
-    with contextlib.suppress(MlflowException):  # a run that someone deleted
+    with contextlib.suppress(MlflowException):  # the run was deleted
         stored = run.client.get_run(child)
         value = str(best).lower()
         if stored.data.tags.get("best", "false") != value:

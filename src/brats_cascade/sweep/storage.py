@@ -1,4 +1,4 @@
-"""Where a study is kept: a database, a journal file, or a gRPC proxy in front of one."""
+"""Opens the storage of a study: a database, a journal file, or a gRPC proxy for a database."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from brats_cascade.sweep.trials import experimental
 
 FORMS = "sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT"
 PROXY_PATIENCE = 60  # seconds
-GRACE = 3  # heartbeats that may be missing before a trial counts as lost
+GRACE = 3  # missed heartbeats after which a trial counts as lost
 
 
 def shown(url: str) -> str:
@@ -26,13 +26,13 @@ def shown(url: str) -> str:
 
 @experimental()
 def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> storages.BaseStorage:
-    """Opens a storage, one of FORMS, and makes its tables if there are none.
+    """Opens a storage, one of FORMS, and creates its tables if necessary.
 
-    In databases a running trial gives a sign of life every `heartbeat` seconds; one whose process was killed is tried again,
-    `retries` times at most.
+    In databases, a running trial sends a heartbeat every `heartbeat` seconds; if its process was killed, it is repeated at most
+    `retries` times.
 
     Raises:
-        UserError: The address is none of these, cannot be reached, or its driver is not installed.
+        UserError: The address has none of these forms or cannot be reached, or its driver is not installed.
     """
     if url.startswith("journal:"):
         path = Path(url.removeprefix("journal:"))
@@ -74,7 +74,7 @@ def _open_database(url: str, *, heartbeat: int, retries: int) -> storages.BaseSt
         except ImportError as error:
             driver = "pip install 'brats-cascade[postgres]'" if "psycopg" in url else "install its driver"
             raise UserError(f"--storage {shown(url)}: {error}; {driver}") from None
-        except SQLAlchemyError as error:  # also: two processes that make the tables at once, of which one loses
+        except SQLAlchemyError as error:  # also if two processes create the tables at once
             if attempt == 2 or not isinstance(error, DBAPIError):
                 raise UserError(f"--storage {shown(url)}: cannot be opened: {error}") from None
             time.sleep(1)

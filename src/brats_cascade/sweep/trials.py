@@ -1,4 +1,4 @@
-"""What the trials of a study say: which count, which is best, which were lost and are tried again."""
+"""Evaluates the trials of a study: which count, which is best, and which were lost and are repeated."""
 
 import contextlib
 import socket
@@ -17,25 +17,25 @@ LOST = "the process that ran it was killed (by a full memory, say), or its host 
 
 @contextlib.contextmanager
 def experimental() -> Iterator[None]:
-    """Optuna warns of each feature that it may still change; those used here are held by tests."""
+    """Silences Optuna's warnings about experimental features; tests cover the ones used here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
 
 
 def retried(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Numbers of the trials that another trial repeats, because their process was killed."""
+    """Numbers of the trials that another trial repeats because their process was killed."""
     return {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that count towards `--trials`: begun, and not repeated by another one."""
+    """The trials that count towards `--trials`: started, and not repeated by another one."""
     repeated = retried(trials)
     return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in repeated]
 
 
 def reason_of(trial: FrozenTrial) -> str:
-    """Why a trial failed, or ""."""
+    """The reason why a trial failed, or ""."""
     return str(trial.user_attrs.get("reason") or LOST) if trial.state.name == "FAIL" else ""
 
 
@@ -50,7 +50,7 @@ def score_of(trial: FrozenTrial) -> float:
 
 
 def best(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """The trial with the best Dice; of several equal ones the first."""
+    """The trial with the best Dice; ties go to the first."""
     return max(complete(trials), key=lambda trial: (score_of(trial), -trial.number), default=None)
 
 
@@ -60,12 +60,12 @@ def unchanged(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
 
 
 def settings_of(trial: FrozenTrial) -> dict[str, str]:
-    """Its settings as text."""
+    """The trial's settings as text."""
     return {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()}
 
 
 def line_of(trial: FrozenTrial) -> str:
-    """A trial that has ended, on one line: how, its score, its settings; and which lost trial it repeats."""
+    """A finished trial on one line: state, score, settings, and the lost trial that it repeats."""
     settings = ", ".join(f"{key}={value}" for key, value in settings_of(trial).items())
     score = " ".join(f"{value:.4g}" for value in trial.values) if trial.values else reason_of(trial)
     repeated = trial.system_attrs.get("retry_history", [])
@@ -74,9 +74,9 @@ def line_of(trial: FrozenTrial) -> str:
 
 
 def stale_for(trials: Sequence[FrozenTrial]) -> int:
-    """Finished trials since the last one that improved the best Dice, or with two objectives the Pareto front.
+    """The number of finished trials since the last improvement of the best Dice or, with two objectives, of the Pareto front.
 
-    The first objective is maximised, a second one minimised.
+    The first objective is maximised, the second one minimised.
     """
     ended = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
     ended.sort(key=lambda trial: (trial.datetime_complete is None, trial.datetime_complete, trial.number))
@@ -93,16 +93,16 @@ def stale_for(trials: Sequence[FrozenTrial]) -> int:
 
 
 def host_name() -> str:
-    """This host, and since when it runs: after a restart none of its processes is left."""
+    """This host and its boot time: after a restart none of its processes is left."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{socket.gethostname()} {boot.read_text().strip()[:8] if boot.is_file() else ''}".strip()
 
 
 @experimental()
 def give_up_lost(study: Study, *, retries: int) -> None:
-    """Marks lost trials as failed and queues each again: by Optuna's heartbeat, or on the host that ran them.
+    """Marks lost trials as failed and requeues them, using Optuna's heartbeat, or on the host that ran them.
 
-    `retries` is how often a trial is tried again, for storages without heartbeat; the others were given it when opened.
+    `retries` limits the repeats for storages without heartbeat; other storages got the limit when they were opened.
     """
     storage = study._storage
     if isinstance(getattr(storage, "_backend", storage), storages.RDBStorage):

@@ -1,4 +1,4 @@
-"""The worker processes of a sweep on this host: each on its GPU or its cores, watched, and restarted after a kill."""
+"""Worker processes of a sweep on this host: each has its GPU or cores, is monitored, and restarted after a kill."""
 
 import logging
 import os
@@ -16,13 +16,13 @@ from brats_cascade.sweep.plan import Orders
 from brats_cascade.sweep.worker import UNFINISHED
 
 log = logging.getLogger(__name__)
-GRACE = 10.0  # seconds in which a worker that is ended closes its run
-RESTARTS = 5  # of one worker, after kills between which no trial has ended: something else than a trial is wrong
-MEMORY_PER_WORKER = 2.5  # GiB; a full-width training stays below
-MOST = 8  # with more workers Optuna's sampler learns little between trials
+GRACE = 10.0  # seconds that a worker has to close its run
+RESTARTS = 5  # restarts of a worker without a finished trial in between; after that the problem is not the trial
+MEMORY_PER_WORKER = 2.5  # GiB; enough for a full-width training
+MOST = 8  # with more workers, Optuna's sampler learns little between trials
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC")
 
-# JAX's own limits leave out what compiled fast, and the networks start with many small steps; 2 GiB at most, the latest used.
+# By default JAX does not cache fast compilations, but the networks start with many small ones. 2 GiB, least recently used.
 KEEP_ALL = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -31,7 +31,7 @@ KEEP_ALL = {
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; no library is loaded for it."""
+    """The GPUs that this process may use, by CUDA_VISIBLE_DEVICES; no library is loaded for this."""
     named = environment.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name for name in named.split(",") if name.strip() not in ("", "-1")]
@@ -45,10 +45,11 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 
 def count_workers(wanted: str, *, gpus: int, cores: int, memory: float) -> int:
-    """Number of workers, at least 1: as `wanted`, or for "auto" one for each GPU.
+    """Number of workers, at least 1: `wanted`, or for "auto" one per GPU.
 
-    Without a GPU "auto" is one for each core, because small networks gain little from a second thread, as far as the free
-    memory (GiB) goes, at most 8. A UserError for anything else.
+    Without a GPU "auto" is one per core, because small networks gain little from a second thread, at most 8 and as far
+    as the free
+    memory (GiB) allows. A UserError for anything else.
     """
     if wanted == "auto":
         return gpus or max(1, min(cores, int(memory / MEMORY_PER_WORKER), MOST))
@@ -60,11 +61,10 @@ def count_workers(wanted: str, *, gpus: int, cores: int, memory: float) -> int:
 def worker_environments(
     workers: int, *, gpus: Sequence[str], cores: int, compiled: Path, environment: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """Each worker's environment, with its devices and threads; TensorFlow and JAX read it when they are imported.
+    """The environment of each worker with its devices and threads, which TensorFlow and JAX read on import.
 
-    Workers beyond the number of GPUs share them, and all share the cores; thread counts that `environment` sets stay. JAX keeps
-    in the folder `compiled` what it has compiled, so that no trial compiles what another one has, unless `environment` names
-    another folder.
+    Workers share GPUs if there are fewer GPUs, and all share the cores; thread counts set in `environment` are kept. JAX keeps
+    compiled code in the folder `compiled`, so that trials share it, unless `environment` names another folder.
     """
     own = dict.fromkeys(THREADS, str(max(1, cores // workers))) if workers else {}
     shared = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -75,7 +75,7 @@ def worker_environments(
 
 @dataclass
 class _Worker:
-    """One process, and the kills of its predecessors between which no trial has ended."""
+    """A worker process, and the number of kills since the last finished trial."""
 
     environment: Mapping[str, str]
     log: Path
@@ -86,12 +86,12 @@ class _Worker:
 def run_workers(
     orders: Orders, *, environments: Sequence[Mapping[str, str]], watch: Callable[[], bool], every: float = 1.0
 ) -> None:
-    """Starts a worker in each environment and returns when all have ended; on the way out none is left, whatever happens.
+    """Starts a worker in each environment and returns when all have ended; no worker outlives this function.
 
-    `watch` is called every so many seconds; it says whether a trial has ended since the last call.
+    `watch` is called at regular intervals and returns whether a trial has ended since the last call.
 
     Raises:
-        UserError: No worker could go on.
+        UserError: All workers failed.
     """
     orders.folder.mkdir(parents=True, exist_ok=True)
     workers: list[_Worker] = []
@@ -112,7 +112,7 @@ def run_workers(
                         problems.append(_last_line(worker.log, status=status))
     finally:
         for worker in workers:
-            worker.process.terminate()  # closes the trial's MLflow run; the trial goes on when the sweep does
+            worker.process.terminate()  # closes the trial's MLflow run; the trial resumes with the sweep
         for worker in workers:
             try:
                 worker.process.wait(timeout=GRACE)
@@ -126,7 +126,7 @@ def run_workers(
 
 
 def _restarted(worker: _Worker, *, status: int, orders: Orders) -> bool:
-    """Starts a worker again that wants fresh memory, or that was killed (by a full memory, say)."""
+    """Restarts a worker that needs fresh memory, or that was killed (when memory ran out, for example)."""
     if status < 0:
         worker.kills += 1
         log.warning("%s was killed by signal %d", worker.log.stem.replace("-", " "), -status)
@@ -144,10 +144,10 @@ def _start(orders: Orders, *, environment: Mapping[str, str], path: Path) -> "su
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
-            start_new_session=True,  # Ctrl-C reaches the sweep alone, which ends its workers
+            start_new_session=True,  # only the sweep gets Ctrl-C, and ends its workers
         )
     assert process.stdin is not None
-    with process.stdin as pipe:  # the storage's password is in it, and command lines are for all to see
+    with process.stdin as pipe:  # not on the command line: the orders contain the password
         pickle.dump((os.getpid(), orders), pipe)
     return process
 

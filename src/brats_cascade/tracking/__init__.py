@@ -1,11 +1,11 @@
-"""The only part that talks to MLflow.
+"""The only package that talks to MLflow.
 
-Everything logged here lies in files already (models/, metrics/, reports/), so a tracking server that cannot be reached
-costs nothing but the entry: the first failed call is reported on one line, the run goes quiet, and work goes on. A stage
-waits 20 s in all for the store (BRATS_CASCADE_LOGGING_SECONDS, if set), and not at all for curves while it trains.
+Everything that is logged here is in files first (models/, metrics/, reports/), so an unreachable tracking server costs only
+the log entry: the first failed call is reported on one line, the run goes offline, and work continues. A stage waits at most
+20 s in total for the store (BRATS_CASCADE_LOGGING_SECONDS, if set), and not at all for curves during training.
 
-Runs go to MLflow's own default store, `mlflow.db` and `mlruns/` in the project's root, so a bare `mlflow ui` there
-shows them; also from DVC's temporary folders, which name the root in DVC_ROOT. MLFLOW_TRACKING_URI, if set, goes first.
+Runs go to MLflow's default store, `mlflow.db` and `mlruns/` in the project's root, where a plain `mlflow ui` shows them; this
+includes runs from DVC's temporary folders, for which DVC_ROOT names the root. MLFLOW_TRACKING_URI, if set, overrides this.
 """
 
 import contextlib
@@ -25,16 +25,16 @@ from brats_cascade.tracking.store import ask_store, tracking_uri
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Facts of a training (`costs.read_facts`) that are a run's tags, to search by.
+# Facts of a training (`costs.read_facts`) that become tags, for searching.
 TAGS = (
     "experiment", "architecture", "builds_on", "normalisation", "class_weights", "procedure", "release", "fold", "seed",
     "git_commit",
 )  # fmt: skip
-# Tags that are parameters, too: MLflow's compare page draws the first three, by the alphabet, in which its runs differ.
+# Tags that are also parameters: MLflow's compare page draws the first three, alphabetically, in which runs differ.
 COMPARED = ("architecture", "class_weights", "normalisation", "procedure")
-# Tag of a run that took the place of one that is gone: that one's id.
+# Tag of a run that replaces a deleted one: the id of that run.
 REPLACES = "replaces"
-# MLflow's own tag of a run below another one.
+# MLflow's tag for a child run.
 PARENT = "mlflow.parentRunId"
 
 log = logging.getLogger(__name__)
@@ -56,13 +56,13 @@ def start_run(
 
     Args:
         name: The run's name, such as the experiment's.
-        run_id: Of an earlier run, which goes on; if the store has no such run, a new one takes its place. "" for a new one.
-        tags: Plain values to search by; `git_commit` also fills MLflow's own version column.
+        run_id: Id of an earlier run to resume; if the store does not have it, a new run replaces it. "" for a new run.
+        tags: Plain values for searching; `git_commit` also fills MLflow's version column.
         params: Flat parameters.
         root: The project's folder.
-        finish: Mark it finished at the end; otherwise that is left to `Run.finish`.
-        reopen: Set an earlier run to running meanwhile; otherwise it keeps its state and its duration.
-        seconds: How long what a new run tells of took, if that is over; its duration.
+        finish: Mark the run finished at the end; otherwise `Run.finish` does this.
+        reopen: Set an earlier run to running meanwhile; otherwise its state and duration are kept.
+        seconds: Duration of a new run that describes finished work.
     """
     own = {key: str(value) for key, value in (tags or {}).items()}
     run = _find(run_id, root=root, reopen=reopen) if run_id else None
@@ -77,14 +77,14 @@ def start_run(
         run.settle()
         return
     else:
-        run.log_tags(owner_tags() | _dvc_tags(name))  # a rerun after a kill is another experiment of DVC's
+        run.log_tags(owner_tags() | _dvc_tags(name))  # a rerun after a kill is a new DVC experiment
     run.log_params(params or {})
     with _closing(run, finish=finish, seconds=seconds):
         yield run
 
 
 def _create(name: str, *, tags: Mapping[str, str], root: Path | None, seconds: float | None) -> Run:
-    """A new run, begun so many seconds ago; a silent one if the store is away."""
+    """Creates a run that began a number of seconds ago; an offline one if the store cannot be reached."""
     own = {"mlflow.source.type": "LOCAL", "mlflow.source.name": Path(sys.argv[0]).name, **tags}
     if "git_commit" in own:
         own["mlflow.source.git.commit"] = own["git_commit"]
@@ -102,13 +102,13 @@ def _create(name: str, *, tags: Mapping[str, str], root: Path | None, seconds: f
 
 
 def _dvc_tags(name: str) -> dict[str, str]:
-    """Tags of a run that is made by an experiment of DVC's: its name, also behind the run's own."""
+    """The tags of a run made by a DVC experiment, whose name also follows the run's name."""
     made = os.environ.get("DVC_EXP_NAME")
     return {DVC_EXPERIMENT: made, "mlflow.runName": f"{name} [{made}]"} if made else {}
 
 
 def _find(run_id: str, *, root: Path | None, reopen: bool) -> Run | None:
-    """An earlier run, or the one opened in its place; None if there is neither; a silent one if the store is away."""
+    """An earlier run, or the one that replaced it; None if there is neither; an offline one if the store cannot be reached."""
     run = Run(run_id, uri=tracking_uri(root))
 
     def find(client: "MlflowClient", experiment: str) -> "tuple[str, MlflowClient]":

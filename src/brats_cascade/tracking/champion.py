@@ -1,10 +1,9 @@
-"""The champion: one rule, `best`, behind the table of results, the report and `models:/brats-cascade@champion`.
+"""The champion: one rule, `best`, for the table of results, the report and `models:/brats-cascade@champion`.
 
-The champion has the highest validation Dice of all finished runs on the same data and the same split: those of `dvc repro`
-and those of DVC experiments. One that would take the place of the registered champion must also not be worse than it
-patient by patient: a mean can rise by one patient while most get worse (`contest`). Only the evaluate stage makes a run a
-candidate, so trials of a sweep and the seeds of an ablation never are; folds of a cross-validation and experiments trained in
-phase 1 alone are barred by a tag.
+The champion has the highest validation Dice of all finished runs on the same data and split, from `dvc repro` and from DVC
+experiments. To replace the registered champion, it must also not be worse patient by patient, because a mean can rise through a
+single patient while most get worse (`contest`). Only the evaluate stage makes a run a candidate, so trials of a sweep never
+are. Folds of a cross-validation and experiments with phase 1 alone are excluded by a tag.
 """
 
 import functools
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
 CANDIDATE, VOLUMES, SPLIT, DVC_EXPERIMENT = "candidate", "volumes", "split", "dvc.exp_name"
 SCORE = "validation/dice"
-VALIDATION = "tables/validation.json"  # of a run: metrics/E/validation.csv
-SIGNIFICANT, MOST = 0.05, 1000  # MOST: candidates looked at
+VALIDATION = "tables/validation.json"  # table of a run: metrics/E/validation.csv
+SIGNIFICANT, MOST = 0.05, 1000  # MOST: number of candidates considered
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,25 @@ class Candidate:
     """An evaluated network."""
 
     experiment: str
-    dice: float  # mean on validation over the regions; the test score has no say
-    run_id: str = ""  # in MLflow; "" where it is known from files alone
-    dvc_experiment: str = ""  # in which it was made; "" for `dvc repro`
+    dice: float  # mean over the regions on validation; the test score is not used
+    run_id: str = ""  # run id in MLflow; "" if known only from files
+    dvc_experiment: str = ""  # the DVC experiment, "" for `dvc repro`
 
 
 def best(candidates: Iterable[Candidate]) -> Candidate | None:
-    """The rule: the highest validation Dice, of equal ones the first; None without candidates."""
+    """The highest validation Dice; ties go to the first, and None without candidates."""
     return max(candidates, key=lambda candidate: candidate.dice, default=None)
 
 
 def barred(facts: Mapping[str, Any]) -> str:
-    """Why an experiment cannot be champion, by the facts of models/E/record.json; empty if it can."""
+    """The reason why an experiment cannot be champion, from the facts in models/E/record.json; "" if it can."""
     if facts.get("fold", "none") != "none":
         return f"fold {facts['fold']}"
     return "phase 1 only" if facts.get("procedure") == "one_phase" else ""
 
 
 def candidates_here(root: Path, *, experiments: Sequence[str]) -> list[Candidate]:
-    """The candidates among the evaluated experiments that lie in a project's folder, in the order given."""
+    """The candidates among the evaluated experiments in a project's folder, in the given order."""
     found = []
     for name in experiments:
         path = Project(root).metrics / name / "summary.json"
@@ -67,13 +66,13 @@ def candidates_here(root: Path, *, experiments: Sequence[str]) -> list[Candidate
 
 
 def candidate_tags(root: Path, *, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of an evaluated run: whether it is a candidate, and on which data and split it competes."""
+    """Tags of an evaluated run: whether it is a candidate, and its data and split."""
     reason = barred(facts)
     return {CANDIDATE: f"no: {reason}" if reason else "yes", **data_tags(root)}
 
 
 def data_tags(root: Path) -> dict[str, str]:
-    """What stands for the data and the split in a project's folder."""
+    """Tags that identify the data and the split in a project's folder."""
     path = Project(root).splits
     sets = read_json_if_there(path) or {}
     plain = json.dumps({part: sorted(sets.get(part, [])) for part in ("train", "validation", "test")})
@@ -83,7 +82,7 @@ def data_tags(root: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Contest:
-    """The champion, if there are candidates; the best refused one, if any did better on the mean, and why in a few words."""
+    """The champion, if there are candidates; the best rejected candidate with a higher mean, if any; and the reason."""
 
     champion: Candidate | None
     challenger: Candidate | None = None
@@ -91,9 +90,9 @@ class Contest:
 
 
 def contest(root: Path, *, experiments: Sequence[str]) -> Contest:
-    """Goes through the candidates from the best mean down to the first that is not worse than the registered champion.
+    """Goes through the candidates by decreasing mean, up to the first that is not worse than the registered champion.
 
-    Candidates are all finished runs on a project's data and split, and of its experiments those that no run holds.
+    Candidates are all finished runs on a project's data and split, and those of its experiments that have no run.
     """
     stored = _candidates_in_mlflow(root)
     known = {(candidate.experiment, candidate.dice) for candidate in stored}
@@ -112,9 +111,9 @@ def contest(root: Path, *, experiments: Sequence[str]) -> Contest:
 
 
 def why_worse(challenger: "pd.DataFrame", champion: "pd.DataFrame") -> str:
-    """Why one is worse than the other by a one-sided paired test on the validation patients, in a few words; else empty.
+    """The reason why one model is worse than another by a one-sided paired test on the validation patients, or "".
 
-    Each table is a metrics/E/validation.csv; the challenger did better on the mean.
+    Each table is a metrics/E/validation.csv; the challenger has the higher mean.
     """
     change = patient_differences(challenger, champion, region="mean")
     if len(change) < ENOUGH or (p := wilcoxon_p(change, alternative="less")) >= SIGNIFICANT:
@@ -123,7 +122,7 @@ def why_worse(challenger: "pd.DataFrame", champion: "pd.DataFrame") -> str:
 
 
 def _worse_in_mlflow(root: Path, run_id: str, *, than: str) -> str:
-    """`why_worse` of two runs; empty if one of them has no table, or MLflow cannot be reached."""
+    """`why_worse` for two runs; "" if one of them has no table, or MLflow cannot be reached."""
     import pandas as pd
 
     def table(run: str, client: "MlflowClient", _: str) -> "pd.DataFrame | None":
@@ -138,13 +137,13 @@ def _worse_in_mlflow(root: Path, run_id: str, *, than: str) -> str:
 
 
 def cure(champion: Candidate) -> str:
-    """What registers a champion that is not: its stage `compare`, where its files lie."""
+    """The command that registers a champion: its stage `compare`, in the folder with its files."""
     first = f"`dvc exp apply {champion.dvc_experiment}`, then " if champion.dvc_experiment else ""
     return f"{first}`dvc repro --force --single-item compare`"
 
 
 def _candidates_in_mlflow(root: Path) -> list[Candidate]:
-    """The best finished runs in MLflow, in that order; of equal ones the oldest first."""
+    """The best finished runs in MLflow, best first; ties are sorted by age, oldest first."""
     if own_database(root) and not (project_root(root) / "mlflow.db").is_file():
         return []
     wanted = [f"tags.{key} = '{value}'" for key, value in {CANDIDATE: "yes", **data_tags(root)}.items()]

@@ -1,4 +1,4 @@
-"""A project that was moved or copied: its database says where artifacts lie, in absolute paths, and is told the new ones."""
+"""Updates the absolute artifact paths in the database of a project that was moved or copied."""
 
 import contextlib
 import logging
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brats_cascade.shared import turn
 
-# Where MLflow keeps places of artifacts; what a release of it does not have is left out.
+# The columns in which MLflow stores artifact paths; those missing in a release are skipped.
 PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -18,17 +18,16 @@ PLACES = (
     ("workspaces", "default_artifact_root"),
 )
 
-EXPERIMENT = "brats-cascade"  # its artifacts are meant to lie in `mlruns/<its name>` beside the database
-LOCK = "mlruns/.lock"  # in a project's folder: held by the one process that makes or changes its store
+EXPERIMENT = "brats-cascade"  # its artifacts belong in `mlruns/<its name>` next to the database
+LOCK = "mlruns/.lock"  # lock file in a project's folder, held while the store is created or changed
 
 log = logging.getLogger(__name__)
 
 
 def follow(database: Path) -> None:
-    """Rewrites the places of artifacts in a project's mlflow.db whose folder has another path than when it was made.
+    """Updates the artifact paths in a project's mlflow.db if the project's folder has another path than when they were written.
 
-    Runs and models are then written into, and read from, the folder that one works in; a folder that this one was copied from
-    is not touched.
+    Runs and models are then written to, and read from, the current folder; a folder from which it was copied is not touched.
     """
     root = database.parent
     if not database.is_file():
@@ -37,8 +36,8 @@ def follow(database: Path) -> None:
         if _old_root(connection, root=root) is None:
             return
         with turn(root / LOCK):
-            connection.execute("BEGIN IMMEDIATE")  # one transaction: a kill leaves all old places or all new ones
-            old = _old_root(connection, root=root)  # another process may have been faster
+            connection.execute("BEGIN IMMEDIATE")  # a kill leaves either all old or all new paths
+            old = _old_root(connection, root=root)  # another process may have done it
             if old is not None:
                 _rewrite(connection, old=old, root=root)
                 log.info("the project has moved from %s: mlflow.db says so now", old)
@@ -46,10 +45,10 @@ def follow(database: Path) -> None:
 
 
 def _old_root(connection: sqlite3.Connection, *, root: Path) -> str | None:
-    """URI of the project's folder when the database was last opened; None if that is `root`, or cannot be told."""
+    """URI of the project's folder when the database was last opened; None if it is `root`, or unknown."""
     try:
         rows = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchall()
-    except sqlite3.Error:  # a database without tables yet
+    except sqlite3.Error:  # the database has no tables yet
         return None
     end = f"/mlruns/{EXPERIMENT}"
     if not rows or not str(rows[0][0]).startswith("file://") or not str(rows[0][0]).endswith(end):
@@ -62,7 +61,7 @@ def _rewrite(connection: sqlite3.Connection, *, old: str, root: Path) -> None:
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
-    # MLflow writes both, and decodes both: only a URI is safe for `a%20b`.
+    # MLflow writes and decodes both; only a URI is safe for `a%20b`.
     forms = (old, url2pathname(urlsplit(old).path))
     for table, column in PLACES:
         columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}

@@ -1,4 +1,4 @@
-"""A run and its process: SIGTERM closes the run; one whose process was killed is ended by the next process that opens a run."""
+"""Links a run to its process: SIGTERM closes the run, and the next process that opens a run ends those of killed processes."""
 
 import contextlib
 import os
@@ -16,17 +16,17 @@ from brats_cascade.orphans import is_alive
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-HOST, PROCESS = "host", "process"  # tags
-STATE = "state"  # tag of a sweep's trial
+HOST, PROCESS = "host", "process"  # tags of a run of a run
+STATE = "state"  # tag of a trial
 
 
 def owner_tags() -> dict[str, str]:
-    """Tags that name this process: its host, its number, and when it began, for numbers are given again."""
+    """Tags that identify this process: host, process id, and start time, because ids are reused."""
     return {HOST: socket.gethostname(), PROCESS: f"{os.getpid()} {psutil.Process().create_time():.0f}"}
 
 
 def end_lost(client: "MlflowClient", *, experiment: str) -> None:
-    """Ends the runs of this host whose process is gone as KILLED; a rerun of such a training goes on in its run."""
+    """Marks the runs of this host whose process is gone as KILLED; rerunning such a training resumes its run."""
     mine = f"attributes.status = 'RUNNING' and tags.{HOST} = '{socket.gethostname()}'"
     for run in client.search_runs([experiment], mine):
         if not _alive(run.data.tags.get(PROCESS, "")):
@@ -39,14 +39,14 @@ def _alive(owner: str) -> bool:
     number, _, began = owner.partition(" ")
     try:
         process = psutil.Process(int(number))
-        return is_alive(process) and abs(process.create_time() - float(began)) < 5  # seconds: clocks are set
+        return is_alive(process) and abs(process.create_time() - float(began)) < 5  # s: clocks are adjusted
     except (psutil.Error, ValueError):
         return False
 
 
 @contextlib.contextmanager
 def heeding_sigterm() -> Iterator[None]:
-    """Lets SIGTERM end the process as Ctrl-C does, through the code that closes what is open; exit status 143."""
+    """Makes SIGTERM end the process like Ctrl-C, through the code that closes the run; exit status 143."""
     heeded = (
         threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     )
@@ -55,7 +55,7 @@ def heeding_sigterm() -> Iterator[None]:
         return
 
     def end(number: int, _: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is under way
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already ending
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)

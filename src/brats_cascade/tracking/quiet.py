@@ -1,4 +1,4 @@
-"""A store that fails costs one line, and no result."""
+"""Limits the effect of a failing store to one log line."""
 
 import contextlib
 import functools
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from brats_cascade.tracking.waiting import line
 
 Answer = TypeVar("Answer")
-# Whose exceptions say that a store failed: MLflow's, its database's, and the clients' of its artifact stores.
+# Packages whose exceptions mean that a store failed: MLflow, its database, and clients of artifact stores.
 _STORES = frozenset(
     {"mlflow", "sqlalchemy", "sqlite3", "alembic", "requests", "urllib3", "psycopg", "psycopg2", "pymysql", "botocore", "boto3",
      "azure", "google", "paramiko"}
@@ -17,9 +17,9 @@ _STORES = frozenset(
 
 @contextlib.contextmanager
 def store_may_fail(report: Callable[[Exception], None] | None = None) -> Iterator[None]:
-    """A block that asks the store; if that fails, which is reported, the block ends there, and what follows it goes on.
+    """A block of calls to the store. If one fails, this is reported, the block ends, and the code after it continues.
 
-    Any other exception is a mistake in the program, which must be seen.
+    Any other exception is a programming error and is raised.
     """
     try:
         yield
@@ -34,14 +34,14 @@ def store_may_fail(report: Callable[[Exception], None] | None = None) -> Iterato
 def ask(
     call: Callable[[], Answer], *, otherwise: Any = None, report: Callable[[Exception], None] | None = None
 ) -> Answer | Any:
-    """What a call of the store gives, within the time that is left for waiting (`waiting`); `otherwise` if that fails."""
+    """The result of a call to the store within the remaining time (`waiting`), or `otherwise` if it fails."""
     with store_may_fail(report):
         return line().ask(call)
     return otherwise
 
 
 def quietly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a call of a run that a store which fails cannot stop: after its first failure each gives None and does nothing."""
+    """Decorates a method of a run: after the first failure of the store, it returns None and does nothing."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:

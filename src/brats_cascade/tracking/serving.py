@@ -1,9 +1,10 @@
-"""The registered model's code: MLflow runs this file when it loads `models:/brats-cascade@champion`.
+"""The code of the registered model; MLflow runs this file when it loads `models:/brats-cascade@champion`.
 
-A request holds rows with either `case`, the folder of a case below the one that the environment variable BRATS_CASCADE_CASES
-names (without it, no file is read), or `image`, four modalities as nested lists (slices, rows, columns, 4) of raw intensities,
-0 outside the brain. The answer holds a row for each: for a case its name and its segmentation in its own geometry and numbers,
-as base64 of a .nii.gz file; for an image the canonical labels.
+A request has rows with either `case`, the folder of a case inside the folder that the environment variable BRATS_CASCADE_CASES
+names (without it, no files are read), or `image`, four modalities as nested lists (slices, rows, columns, 4) of raw
+intensities,
+0 outside the brain. The response has one row for each: for a case its name and its segmentation on its own grid with its
+release's label values, as a base64-encoded .nii.gz file; for an image the canonical labels.
 """
 
 import os
@@ -21,7 +22,7 @@ COLUMNS = ("case", "segmentation", "labels")
 
 
 class Segmenter(PythonModel):
-    """A trained network with its preprocessing and post-processing, behind one `predict`."""
+    """A trained network with its preprocessing and post-processing."""
 
     def load_context(self, context: Any) -> None:
         """Reads the network and its thresholds from the logged folder."""
@@ -37,13 +38,13 @@ class Segmenter(PythonModel):
         self.chosen = read_chosen(folder)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Segments every row of a table with the column case or image, or both.
+        """Segments every row of a table with the columns case, image or both.
 
         Returns:
             Table with the columns case, segmentation and labels.
 
         Raises:
-            MlflowException: A row cannot be segmented; of this type MLflow's server shows the message alone.
+            MlflowException: A row cannot be segmented. For this type, MLflow's server shows only the message.
         """
         from brats_cascade.inference.requests import ROOT, answer_row
 
