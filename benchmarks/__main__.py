@@ -35,20 +35,20 @@ SHOWN = {
 }
 # Parts of gpu.json, in this order, and what each shows.
 GPU = {
-    "goals": "Goals on an H200, and what was reached",
-    "sweep": "A sweep by workers that share the card, killed once and gone on with",
-    "case": "One case; device: passes of the networks alone, their inputs on the card",
-    "step": "A training step in tiles; R is of the same precision, in float32 by TF32 products",
-    "kernels": "Where five steps of TwoPathCNN in bfloat16 go, the kernels that take longest",
-    "layer": "The 21x21 output layer alone",
-    "rate": "R, the card's own rate",
-    "losses": "Losses of the same training on the card and on the processor",
+    "goals": "Goals and results on an H200",
+    "sweep": "A sweep by workers that share the GPU, killed once and resumed",
+    "case": "One case (device: network passes only, with the inputs on the GPU)",
+    "step": "A training step with tiles (R in the same precision; float32 with TF32 products)",
+    "kernels": "The slowest kernels in five steps of TwoPathCNN in bfloat16",
+    "layer": "The 21x21 output layer",
+    "rate": "R, the GPU's peak rate",
+    "losses": "Losses of the same training on the GPU and on the CPU",
     "problems": "Not measured",
 }
 
 
 def main() -> None:
-    """Each benchmark is a process of its own, so that none inherits another's memory or threads."""
+    """Runs each benchmark in a separate process, so that they share neither memory nor threads."""
     named = [name for name in sys.argv[1:] if name != "--page"]
     if unknown := [name for name in named if name not in ALL]:
         sys.exit(f"error: no benchmark is called {', '.join(unknown)}; known: {', '.join(ALL)}")
@@ -62,11 +62,11 @@ def main() -> None:
 
 
 def page() -> list[str]:
-    """The page's lines: one table per result file."""
+    """The lines of the page: one table per result file."""
     lines = [
         "# Speed",
         "",
-        "Written by `make bench`. Ratios are measured in one process; R is that process's own rate for a",
+        "Written by `make bench`. Ratios are measured in one process; R is the rate of that process for a",
         "",
     ]
     lines[-2] += " matrix product of the same precision."
@@ -78,10 +78,10 @@ def page() -> list[str]:
 
 
 def gpu() -> list[str]:
-    """The lines of the GPU's tables; where nothing was measured yet, that they wait."""
+    """The lines with the GPU tables, or a note that nothing was measured."""
     path, lines = RESULTS / "gpu.json", ["## On a data-centre GPU", ""]
     if not path.is_file():
-        wait = "These rows wait: no GPU was at hand. `python -m benchmarks.gpu --out FOLDER` measures them"
+        wait = "Not measured yet, because no GPU was available. `python -m benchmarks.gpu --out FOLDER` measures this"
         return [*lines, f"{wait} ([profiling](../profiling.md#on-a-gpu))."]
     record = json.loads(path.read_text(encoding="utf-8"))
     lines.append(measured(record))
@@ -94,7 +94,7 @@ def gpu() -> list[str]:
 
 
 def measured(record: dict[str, Any]) -> str:
-    """By what, on what, and of which commit."""
+    """The command, machine and commit of a measurement."""
     return f"`{record['command']}` on {record['machine']}, commit {record['commit']}."
 
 
@@ -106,18 +106,18 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def in_words() -> str:
-    """The three numbers that matter to a user, in one sentence."""
+    """The three main results, for README."""
     records = {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in SHOWN}
     case, dense, tiles = (
         next(row for row in record["rows"] if SHOWN[name].items() <= row.items()) for name, record in records.items()
     )
     commits = ", ".join(dict.fromkeys(record["commit"][:7] for record in records.values()))
     return (
-        f"On {records['case']['machine']}, in bfloat16: the full-width InputCascadeCNN segments a real case "
-        f"({case['case']}), file to file, in {case['seconds']:.0f} s; dense inference is {dense['dense over patches']:.0f} "
-        f"times as fast as patch by patch; TwoPathCNN trains on {tiles['labelled pixels per second']:,} labelled pixels a "
-        f"second, {tiles['over patches']:.0f} times as many as from patches. Written by `make bench` (commit {commits}); "
-        f"all of it: [{PAGE}]({PAGE})."
+        f"In bfloat16 on {records['case']['machine']}, the full-width InputCascadeCNN segments one BraTS case in "
+        f"{case['seconds']:.0f} s, including reading and writing files. Dense inference is "
+        f"{dense['dense over patches']:.0f} times as fast as patch-by-patch inference. From tiles, TwoPathCNN trains on "
+        f"{tiles['labelled pixels per second']:,} labelled pixels per second, {tiles['over patches']:.0f} times as many as "
+        f"from single patches. Measured with `make bench` (commit {commits}); full tables: [{PAGE}]({PAGE})."
     )
 
 

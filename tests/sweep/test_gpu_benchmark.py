@@ -109,7 +109,7 @@ def test_the_page_of_speeds_waits_for_a_gpu_or_shows_its_tables(
     monkeypatch.syspath_prepend(str(ROOT))
     module = importlib.import_module("benchmarks.__main__")
     monkeypatch.setattr(module, "RESULTS", tmp_path)
-    assert "These rows wait: no GPU was at hand." in "\n".join(module.page())
+    assert "Not measured yet, because no GPU was available." in "\n".join(module.page())
     goal, sweep = {"what": "a case", "to reach": "0.5", "reached": 0.2}, {"complete": 40, "nothing lost": "yes"}
     rows = [{"part": "goals", **goal}, {"part": "sweep", **sweep}, {"part": "losses", "network": "unet"}]
     record = {"benchmark": "gpu", "command": "python -m benchmarks.gpu", "machine": "H", "commit": "abc", "rows": rows}
