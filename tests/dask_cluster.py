@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-SRC = Path(__file__).parents[1] / "src"
+from processes import SRC, unmeasured
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def dask_cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[byte
     """Address of a scheduler, and two worker processes of one thread each, started elsewhere."""
     address_file = folder / "scheduler.json"
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-    quiet["env"] = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), *sys.path])}
+    quiet["env"] = unmeasured(PYTHONPATH=os.pathsep.join([str(SRC), *sys.path]))
     local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(address_file)]
     python = [sys.executable, "-m"]
     processes = [subprocess.Popen([*python, "distributed.cli.dask_scheduler", *local, "--port", "0"], **quiet)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from processes import MEASURED
 from ruamel.yaml import YAML
 from tiny import EXPERIMENTS, LEARNING, ROOT, change, dvc, finished_project, git, shell
 
@@ -161,7 +162,7 @@ def test_a_second_run_from_nothing_repeats_every_output(project: Path, tmp_path:
     )
     clone = tmp_path / "clone"
     git(project, "clone", "-q", ".", str(clone))
-    shell(clone, sys.executable, "-c", AGAIN, *EXPERIMENTS)
+    shell(clone, sys.executable, "-c", AGAIN, *EXPERIMENTS, **MEASURED)
     assert git(clone, "status", "--porcelain") == ""
     outs = [out["path"] for stage in lock(project)["stages"].values() for out in stage["outs"]]
     files = sorted(file for out in outs for file in (project / out, *(project / out).rglob("*")) if file.is_file())

@@ -37,7 +37,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 
 def run(installed: SimpleNamespace, *words: str) -> subprocess.CompletedProcess[str]:
-    alone = {name: value for name, value in environment().items() if not name.startswith(("PYTHON", "COVERAGE"))}
+    alone = {name: value for name, value in environment().items() if not name.startswith("PYTHON")}
     return subprocess.run(
         [installed.program, *words], cwd=installed.empty, env=alone, capture_output=True, text=True, timeout=200
     )

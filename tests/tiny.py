@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from processes import unmeasured
 
 from brats_cascade.params.file import read_tree, write_params
 
@@ -35,9 +36,12 @@ WHO = {f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") f
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """The variables that a command of the project runs with: this Python first in PATH, nothing of the user's git."""
+    """The variables that a command of the project runs with: this Python first in PATH, nothing of the user's git.
+
+    Without coverage: test_pipeline.py measures all stages in one process.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    kept = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
+    kept = {name: value for name, value in unmeasured().items() if name not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
     return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "true", "GIT_CONFIG_GLOBAL": os.devnull, **WHO, **changes}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from layouts import tiny_volumes, write_layout
+from processes import SRC, unmeasured
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
@@ -54,7 +55,7 @@ def test_kills_at_any_moment_lose_and_redo_nothing(tmp_path, rng, workers):
     write_cases(tmp_path / "in")
     store, kills = tmp_path / "store", 0
     words = [sys.executable, "-c", CODE, str(tmp_path / "in"), str(store), str(workers)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    environment = unmeasured(PYTHONPATH=str(SRC))
     before: dict[Path, tuple[int, int]] = {}
     for _ in range(60):
         # a group of its own, so that the kill takes the workers along as a lost machine would

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import unmeasured
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = """
@@ -29,7 +30,7 @@ def benchmark(folder: Path, *words: str, **changes: str) -> subprocess.Completed
     path = os.pathsep.join(map(str, (folder, ROOT, ROOT / "src")))
     fast = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", *words], cwd=folder, env={**os.environ, **fast, **changes},
+        [sys.executable, "-m", "benchmarks.gpu", *words], cwd=folder, env=unmeasured(**fast, **changes),
         capture_output=True, text=True, timeout=540, check=False,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from processes import unmeasured
 
 from brats_cascade import tracking
 from brats_cascade.params import load_params
@@ -142,7 +143,7 @@ def test_an_mlflow_server_keeps_runs_in_postgresql_and_files_elsewhere(server, t
         "--port",
         address.rpartition(":")[2],
     ]
-    serving = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    serving = unmeasured(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
     project.mkdir()
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*words, "--workers", "1"], cwd=tmp_path, env=serving, stdout=log, stderr=log)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from processes import unmeasured
 
 from brats_cascade.errors import UserError
 from brats_cascade.training.batches import Batch
@@ -20,7 +21,8 @@ SCRIPT = Path(__file__).with_name("worker.py")
 
 
 def _start(kind: str, *, out: Path, **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", **variables}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", **variables}
+    environment = unmeasured(**quiet) if kind == "one" else {**os.environ, **quiet}
     shared = out.parent / "shared" if kind == "workers" else out.with_suffix("")
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), kind, str(out), str(shared)], env=environment, text=True, stdout=subprocess.PIPE,

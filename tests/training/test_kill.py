@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from processes import MEASURED, SRC, unmeasured
 from ruamel.yaml import YAML
 
 from brats_cascade.costs import weights_of
@@ -26,9 +27,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def _start(folder: Path, *, name: str = "two_path", **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = unmeasured(PYTHONPATH=str(SRC), TF_NUM_INTRAOP_THREADS="1", OMP_NUM_THREADS="1", **variables)
     environment.pop("MLFLOW_TRACKING_URI", None)
-    environment.update(variables)
     return subprocess.Popen(
         [sys.executable, str(ROOT / "pipelines/train.py"), name], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -55,7 +55,7 @@ def _kill_at(folder: Path, *, phase: int, step: int) -> None:
 
 
 def _finish(folder: Path, **variables: str) -> str:
-    process = _start(folder, **variables)
+    process = _start(folder, **MEASURED, **variables)
     try:
         log = process.communicate(timeout=400)[0]
     finally:
