@@ -1,4 +1,7 @@
-"""Random damage to sound files of every format: an ImageError or a volume, never anything else, soon and small."""
+"""Random damage to sound files of every format: an ImageError or a volume, never anything else, soon and small.
+
+More of them are tried by `python -m drills` (docs/reliability.md).
+"""
 
 import gzip
 import resource
@@ -20,14 +23,11 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-@pytest.mark.parametrize(
-    ("rounds", "seed"), [(260, 1), pytest.param(800, 2, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
-)
-def test_damaged_files_are_refused_or_read(tmp_path, capfd, rounds, seed):
+def test_damaged_files_are_refused_or_read(tmp_path, capfd):
     before = peak_megabytes()
-    tally = fuzz(tmp_path, sound=sound_files(tmp_path), rounds=rounds, seed=seed)
+    tally = fuzz(tmp_path, sound=sound_files(tmp_path), rounds=260, seed=1)
     assert not tally.faults
-    assert tally.tried == rounds * len(NIFTI + METAIMAGE) >= 2000
+    assert tally.tried == 260 * len(NIFTI + METAIMAGE) >= 2000
     assert min(tally.refused, tally.read) > 0.02 * tally.tried  # the damage is neither always nor never noticed
     assert peak_megabytes() - before < MEGABYTES
     assert capfd.readouterr() == ("", "")
@@ -42,7 +42,7 @@ def test_damage_anywhere_in_a_case_ends_in_a_case_error(tmp_path, rng, layout):
     files = sorted({*case.images.values(), case.truth})
     kept = {path: path.read_bytes() for path in files}
     refused = 0
-    for _ in range(120):
+    for _ in range(50):
         path = files[rng.integers(0, len(files))]
         whole = path.suffix == ".gz"
         broken = damaged(gzip.decompress(kept[path]) if whole else kept[path], rng=rng)
@@ -53,15 +53,15 @@ def test_damage_anywhere_in_a_case_ends_in_a_case_error(tmp_path, rng, layout):
             refused += 1
             assert case.name in str(error) and "\n" not in str(error)
         path.write_bytes(kept[path])
-    assert refused > 30
+    assert refused > 12
     prepare_case(case, recipe=Recipe(clip=0.01))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LISTINGS)
 def test_damaged_tables_are_refused_or_read(tmp_path, name):
-    tally = fuzz_listing(tmp_path, name=name, rounds=300, seed=20250505)
-    assert not tally.faults and tally.tried == 300
+    tally = fuzz_listing(tmp_path, name=name, rounds=100, seed=20250505)
+    assert not tally.faults and tally.tried == 100
 
 
 def test_damaged_parameters_are_refused_or_read(tmp_path):

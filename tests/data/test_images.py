@@ -2,7 +2,6 @@ import gzip
 import hashlib
 import itertools
 import re
-import zlib
 
 import nibabel
 import numpy as np
@@ -212,41 +211,15 @@ def mha_bytes(folder, *, compressed, shape=(6, 7, 8)):
 
 NIFTI = nifti_bytes()
 GZ = gzip.compress(NIFTI, mtime=0)
+# Beside those of bad_inputs.py, which go through ingest.
 BAD_NIFTI = {
-    "zero bytes": ("a.nii.gz", b"", "the file is empty"),
-    "truncated gzip": (
-        "a.nii.gz",
-        GZ[: len(GZ) // 2],
-        r"truncated: its header declares 672 bytes of voxel data \(6, 7, 8\)",
-    ),
     "gzip cut in its header": ("a.nii.gz", GZ[:60], "truncated: expected a header of 348 bytes"),
-    "gzip without its end": ("a.nii.gz", GZ[:-8], "truncated: its compressed data is incomplete"),
-    "gzip checksum": ("a.nii.gz", with_bytes(GZ, len(GZ) - 8, b"1234"), "its compressed data is damaged"),
-    "no gzip": ("a.nii.gz", b"<html>not found</html>", r"not a NIfTI file \(its data starts with 3c 68 74 6d\)"),
-    "gzip of something else": (
-        "a.nii.gz",
-        gzip.compress(b"text" * 200),
-        r"not a NIfTI file \(its data starts with 74 65",
-    ),
-    "wrong magic": (
-        "a.nii",
-        with_bytes(NIFTI, 344, b"xxx\0"),
-        r"expected the NIfTI magic n\+1 or n\+2, found b'xxx'",
-    ),
     "truncated": ("a.nii", NIFTI[:-1], r"truncated: its header declares 672 bytes .*found 671"),
     "more than promised": ("a.nii", NIFTI + b"\0", "found more"),
-    "shape against data": ("a.nii", with_bytes(NIFTI, 42, b"\x09\0"), "truncated: its header declares 1008 bytes"),
-    "impossible shape": ("a.nii.gz", gzip.compress(with_bytes(NIFTI, 42, b"\xff\x7f" * 3)), "the impossible shape"),
     "negative shape": ("a.nii", with_bytes(NIFTI, 42, b"\xff\xff"), "impossible shape|is invalid"),
     "unknown type": ("a.nii", with_bytes(NIFTI, 70, b"\x77\x77"), "header is invalid"),
     "offset": ("a.nii", with_bytes(NIFTI, 108, np.float32(7).tobytes()), "puts the voxels at byte 7"),
     "offset is no number": ("a.nii", with_bytes(NIFTI, 108, np.float32("nan").tobytes()), "header is invalid"),
-    "orientation": ("a.nii", with_bytes(NIFTI, 280, bytes(48)), r"its affine .* is singular"),
-    "four axes": (
-        "a.nii.gz",
-        gzip.compress(nifti_bytes(shape=(3, 4, 5, 2))),
-        r"expected a 3-D volume, .*\(3, 4, 5, 2\)",
-    ),
     "two axes": ("a.nii", nifti_bytes(shape=(3, 4)), "expected a 3-D volume"),
     "complex": ("a.nii", nifti_bytes(dtype="complex64"), "expected one number per voxel, found type complex64"),
 }
@@ -295,36 +268,6 @@ def test_bad_metaimage(tmp_path, capfd, compressed, damage, message):
     assert_bad(path, message, capfd)
 
 
-def test_metaimage_with_four_axes(tmp_path, capfd):
-    image = SimpleITK.JoinSeries([SimpleITK.Image(3, 4, 5, SimpleITK.sitkInt16)] * 2)
-    SimpleITK.WriteImage(image, str(tmp_path / "a.mha"))
-    assert_bad(tmp_path / "a.mha", r"expected a 3-D volume, found shape \(3, 4, 5, 2\)", capfd)
-
-
-def test_damaged_compressed_voxels_that_simpleitk_takes_for_good(tmp_path, capfd):
-    raw = mha_bytes(tmp_path, compressed=True)
-    at = raw.index(b"LOCAL") + 6
-    voxels = bytearray(zlib.decompress(raw[at:]))
-    assert len(voxels) == 672
-    path = tmp_path / "a.mha"
-    path.write_bytes(raw[:-4] + b"1234")
-    assert_bad(path, "compressed data is damaged", capfd)
-
-
 def test_a_file_that_is_not_there(tmp_path, capfd):
     with pytest.raises(ImageError, match="No such file or directory"):
         read_image(tmp_path / "a.nii.gz")
-
-
-def test_random_damage_ends_in_an_error_or_a_volume(tmp_path, capfd, rng):
-    for name, raw in (("a.nii", NIFTI), ("a.nii.gz", GZ), ("a.mha", mha_bytes(tmp_path, compressed=True))):
-        for _ in range(60):
-            damaged = bytearray(raw[: rng.integers(1, len(raw))] if rng.random() < 0.3 else raw)
-            for _ in range(3):
-                damaged[rng.integers(0, min(len(damaged), 400))] ^= 1 << int(rng.integers(0, 8))
-            (tmp_path / name).write_bytes(damaged)
-            try:
-                assert read_image(tmp_path / name).array.ndim == 3
-            except ImageError as error:
-                assert str(error).startswith(str(tmp_path / name))
-    assert capfd.readouterr() == ("", "")

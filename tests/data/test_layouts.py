@@ -260,8 +260,6 @@ HEADER = "case,flair,t1,t1c,t2,truth,labels\n"
         (HEADER.replace("truth", "grade") + "a,f,t,c,2,HGG,five\n", "grade: expected one of high, low, unknown"),
         (HEADER + '"a,f,t,c,2,s,five\n', "the listing cannot be read"),
         (HEADER.replace("truth", "case") + "a,f,t,c,2,s,five\n", "the column 'case' is there twice"),
-        (HEADER + "a,f,t,c,2,s/x,y.nii,five\n", "expected 7 values as the header has, received 8: .* quotation marks"),
-        (HEADER + "a;f;t;c;2;s;five\n", "expected 7 values as the header has, received 1: separate all of them by ','"),
         ('sep="\n' + HEADER + "a,f,t,c,2,s,five\n", "expected 1 values as the header has, received 7"),
     ],
 )
@@ -314,12 +312,6 @@ def test_null_in_a_json_listing_is_an_empty_value(tmp_path, encoding):
     assert (case.name, case.patient, case.grade, case.truth) == ("7", "7", "unknown", None)
     (tmp_path / "cases.json").write_text(json.dumps([{**row, "t1c": None}]), encoding=encoding)
     with pytest.raises(UserError, match="case 1: t1c missing"):
-        find_cases(tmp_path)
-
-
-def test_another_encoding_is_refused_with_the_cure(tmp_path):
-    (tmp_path / "cases.csv").write_bytes((HEADER + "Jörg,f,t,c,2,s,five\n").encode("cp1252"))
-    with pytest.raises(UserError, match=r"byte 35 is neither UTF-8 nor UTF-16\); save it as CSV UTF-8"):
         find_cases(tmp_path)
 
 

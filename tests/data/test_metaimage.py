@@ -84,6 +84,6 @@ def test_a_key_of_another_program_is_passed_over(tmp_path):
 
 
 def test_mutated_headers_are_refused_or_read_as_simpleitk_reads_them(tmp_path):
-    tally = fuzz_headers(tmp_path, rounds=1000, seed=1)
+    tally = fuzz_headers(tmp_path, rounds=300, seed=1)
     assert not tally.faults
-    assert tally.refused > 600 and tally.read > 300
+    assert tally.refused > 180 and tally.read > 90
