@@ -144,11 +144,26 @@ def test_the_plots_hold_the_curves_and_scores_of_every_commit(session: Session) 
 
 
 @pytest.mark.slow
-def test_a_clone_has_every_score_and_figure(session: Session) -> None:
+def test_a_clone_has_every_score_figure_and_network(session: Session) -> None:
     second = session.project.parent / "second"
-    for path in ("metrics/two_path.json", "metrics/two_path/cases.csv", "metrics/data.json", "reports/index.html"):
-        assert (second / path).read_bytes() == (session.project / path).read_bytes()
+    for path in (
+        *("metrics/two_path.json", "metrics/two_path/cases.csv", "metrics/data.json", "reports/index.html"),
+        "models/two_path/model.keras",
+    ):
+        assert (second / path).read_bytes() == (session.project / path).read_bytes(), path
     assert git(second, "status", "--porcelain") == ""
+
+
+def test_the_commands_for_a_second_machine_are_those_of_the_session() -> None:
+    """But for the places, which docs/distributed.md leaves to its reader."""
+    page = (ROOT / "docs/distributed.md").read_text(encoding="utf-8").split("## A second machine")[1]
+    theirs = "".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)[:2])
+    section = PAGE.read_text(encoding="utf-8").split("## On another machine")[1].split("\n## ")[0]
+    ours = "".join(text.replace("$ ", "") for _, text in BLOCK.findall(section))
+    verbs = [
+        [line.split()[:2] for line in text.splitlines() if line.startswith(("dvc ", "git "))] for text in (theirs, ours)
+    ]
+    assert verbs[0] == verbs[1] and len(verbs[0]) == 6
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """The whole pipeline, tiny, through DVC as a user runs it: every stage, a no-op, and what a change reruns."""
 
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 from processes import MEASURED
 from ruamel.yaml import YAML
-from tiny import EXPERIMENTS, LEARNING, ROOT, change, dvc, finished_project, git, shell
+from tiny import EXPERIMENTS, LEARNING, change, dvc, finished_project, git, shell
 
 from brats_cascade.costs import read_cases, read_facts
 
@@ -127,21 +126,6 @@ def test_a_second_repro_does_nothing_and_the_status_is_clean(project: Path) -> N
         (folder / "__pycache__/later.cpython-311.pyc").write_bytes(b"bytecode")
     assert "up to date" in dvc(project, "status")
     assert "Running stage" not in dvc(project, "repro")
-
-
-@pytest.mark.slow
-def test_in_a_second_clone_there_is_nothing_to_do_after_a_pull(project: Path, tmp_path: Path) -> None:
-    page = (ROOT / "docs/distributed.md").read_text(encoding="utf-8")
-    commands = re.findall(r"```sh\n(.*?)```", page.split("## A second machine")[1], flags=re.DOTALL)
-    first = shutil.copytree(project, tmp_path / "project", symlinks=True)
-    places = {"STORAGE": str(tmp_path / "remote"), "PROJECT": str(first)}
-    shell(first, "bash", "-ec", commands[0], **places)
-    said = shell(tmp_path, "bash", "-ec", commands[1], **places)
-    copy = tmp_path / "copy"
-    assert "Running stage" not in said and "Data and pipelines are up to date" in said
-    assert git(copy, "status", "--porcelain") == ""
-    for path in (*(f"models/{name}/model.keras" for name in EXPERIMENTS), "reports/index.html", "metrics/data.json"):
-        assert (copy / path).read_bytes() == (project / path).read_bytes(), path
 
 
 @pytest.mark.slow

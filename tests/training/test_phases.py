@@ -264,19 +264,11 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase
 
 
 @pytest.mark.slow
-def test_other_settings_start_anew(tmp_path: Path, caplog) -> None:
-    _train(_network(), tmp_path, key="a")
-    sampler = Fixed(seed=1)
-    with caplog.at_level("INFO"):
-        train_phases(_training(_network(), tmp_path, key="b"), [Phase(1, sampler, 3, 1)])
-    assert sampler.asked == [0, 1, 2]
-    assert "has other settings or data; starting a new training" in caplog.text
-
-
-@pytest.mark.slow
 def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
-    network = _network()
-    progress = _train(network, tmp_path)
+    """And has told every row once it was safe."""
+    network, told = _network(), []
+    progress = _train(network, tmp_path, on_check=lambda rows: told.append(len(rows)))
+    assert told == [1, 2, 3, 4]
     again = _network()
     sampler = Fixed()
     phases = [Phase(1, sampler, 6, 2), Phase(2, sampler, 4, 2)]
@@ -310,13 +302,6 @@ def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"the loss is nan at step 0 of phase 1.*lower train.learning_rate"):
         train_phases(_training(_network(), tmp_path), [Phase(1, Broken(), 2, 1)])
-
-
-@pytest.mark.slow
-def test_every_row_is_reported_once_it_is_safe(tmp_path: Path) -> None:
-    seen: list[int] = []
-    _train(_network(), tmp_path, on_check=lambda rows: seen.append(len(rows)))
-    assert seen == [1, 2, 3, 4]
 
 
 @pytest.mark.slow
