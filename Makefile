@@ -16,7 +16,7 @@ QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DI
 # A fixed hash seed keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup versions repro lint test test-fast docs ui bench drill lock newest mutants clean-venv
+.PHONY: help setup versions repro lint test covered test-fast docs ui bench drill lock newest mutants clean-venv
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -47,7 +47,10 @@ lint: $(STAMP) ## run the linter, the type checker and the check of import layer
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 
-test: lint ## run linter, type checker and all tests, and print the line coverage of src
+test: $(STAMP) ## run linter, type checker and all tests, and print the line coverage of src
+	@$(MAKE) --no-print-directory --jobs=2 lint covered # the linters use one core only
+
+covered: # run the tests, and print the line coverage of src
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/coverage combine --quiet 2>/dev/null || true # tests kill processes, whose data may be incomplete

@@ -80,27 +80,9 @@ def test_a_mistake_gets_one_line_with_the_cure(tmp_path: Path, change, message: 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [
-        "a.b",
-        "lr=0.01",
-        "a b",
-        "-x",
-        "a$b",
-        "a@b",
-        "a/b",
-        "2024",
-        "Übung",
-        "yes",
-        "data",
-        "Costs",
-        "x" * 101,
-        "",
-        2024,
-        1.5,
-        None,
-        True,
-    ],
-)
+    ["a.b", "lr=0.01", "a b", "-x", "a$b", "a@b", "a/b", "2024", "Übung", "yes", "data", "Costs", "x" * 101, "", 2024, 1.5,
+     None, True],
+)  # fmt: skip
 def test_a_name_that_is_no_stage_and_no_folder_is_refused(tmp_path: Path, name) -> None:
     path = _params(tmp_path, lambda tree: tree["experiments"].update({name: dict(tree["experiments"]["two_path"])}))
     with pytest.raises(UserError, match="experiments: ") as caught:

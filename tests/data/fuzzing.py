@@ -17,6 +17,7 @@ from brats_cascade.errors import UserError
 
 # NIfTI-1: where sizes, types, offsets, scale factors, codes and the orientation are.
 FIELDS = (0, 40, 42, 44, 46, 70, 72, 76, 80, 108, 112, 116, 252, 254, 256, 268, 280, 284, 288, 296, 312, 344)
+EXTREME = (b"\xff\x7f", b"\xff\xff\xff\x7f", b"\x00\x00\xc0\x7f", b"\x00\x00\x80\x7f", b"\x00\x00", b"\x01\x80")
 SECONDS = 5.0  # of processor time for one small file, which a busy machine does not change
 AFFINE = np.array([[-1.0, 0, 0, 12], [0, -2.0, 0, 239], [0, 0, 3.0, -7], [0, 0, 0, 1]])
 NIFTI = ("a.nii", "b.nii.gz", "packed.nii.gz", "two.nii.gz", "four.nii.gz", "float.nii")
@@ -83,15 +84,7 @@ def damaged(data: bytes, *, rng: np.random.Generator) -> bytes:
             result[at:at] = rng.bytes(int(rng.integers(1, 40)))
         elif kind == 4:
             field = int(rng.choice(FIELDS))
-            extreme = (
-                b"\xff\x7f",
-                b"\xff\xff\xff\x7f",
-                b"\x00\x00\xc0\x7f",
-                b"\x00\x00\x80\x7f",
-                b"\x00\x00",
-                b"\x01\x80",
-            )
-            chosen = extreme[int(rng.integers(0, len(extreme)))]
+            chosen = EXTREME[int(rng.integers(0, len(EXTREME)))]
             result[field : field + len(chosen)] = chosen
         else:
             result[at : at + int(rng.integers(1, 80))] = bytes(int(rng.integers(1, 80)))

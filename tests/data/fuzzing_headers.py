@@ -10,6 +10,7 @@ from fuzzing import Tally
 from brats_cascade.data.images import read_image
 
 VOXELS = np.random.default_rng(0).integers(-900, 900, size=(4, 5, 6)).astype("int16")  # slices, rows, columns
+WORDS = (b"1", b"0", b"-1", b"True", b"False", b"336", b"1e3", b"MET_USHORT", b"MET_FLOAT", b"LIST", b"2 3 4")
 TURN = (0.6, -0.8, 0.0, 0.8, 0.6, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -37,20 +38,7 @@ def mutated(raw, rng):
         elif kind == 2:
             lines[number] = lines[number].replace(b"=", [b":", b"", b"==", b" = 1"][rng.integers(0, 4)])
         elif kind == 3:
-            words = [
-                b"1",
-                b"0",
-                b"-1",
-                b"True",
-                b"False",
-                b"336",
-                b"1e3",
-                b"MET_USHORT",
-                b"MET_FLOAT",
-                b"LIST",
-                b"2 3 4",
-            ]
-            lines[number] = lines[number].rpartition(b" ")[0] + b" " + words[rng.integers(0, len(words))]
+            lines[number] = lines[number].rpartition(b" ")[0] + b" " + WORDS[rng.integers(0, len(WORDS))]
         else:
             line = bytearray(lines[number] or b" ")
             line[rng.integers(0, len(line))] = (

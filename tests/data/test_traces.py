@@ -10,66 +10,27 @@ from brats_cascade.data.cases import find_cases
 from brats_cascade.data.traces import discreet, find_traces, traces_of
 
 IN_PATHS = {
-    **{"Smith_John": "name", "john-smith_t1.nii.gz": "name", "Kowalczyk_Zbigniew": "name", "MUELLER, HANS": "name"},
-    **{
-        "19850412": "date",
-        "TCGA-CS-4941_19960909": "date",
-        "W39_1998.09.19_Segm.nii": "date",
-        "born 4 Mar 1961": "date",
-    },
+    "Smith_John": "name", "john-smith_t1.nii.gz": "name", "Kowalczyk_Zbigniew": "name", "MUELLER, HANS": "name",
+    "19850412": "date", "TCGA-CS-4941_19960909": "date", "W39_1998.09.19_Segm.nii": "date", "born 4 Mar 1961": "date",
     "12-31-1999": "date",
-}
+}  # fmt: skip
 IN_HEADERS = {
-    **{"Doe^Jane": "name", "PatientName = Kim": "name", "Patient ID: 4711": "name", "read by Dr. Keller": "name"},
-    **{
-        "AcquisitionDate = 20120301": "date",
-        "1985-04-12T10:00:00": "date",
-        "12.03.1974": "date",
-        "Mar 12, 1974": "date",
-    },
+    "Doe^Jane": "name", "PatientName = Kim": "name", "Patient ID: 4711": "name", "read by Dr. Keller": "name",
+    "AcquisitionDate = 20120301": "date", "1985-04-12T10:00:00": "date", "12.03.1974": "date", "Mar 12, 1974": "date",
     "T2 of Thomas Meyer": "name",
-}
+}  # fmt: skip
 NEAR_MISSES = (
-    *("FSL5.0", "SPM12: realigned", "6.0.4:ddd0a010", "TE=2.9;Time=143022.120;phase=1", "FreeSurfer May 13 2013"),
-    *(
-        "dcm2niix v1.0.20190902",
-        "[brats@crete: Wed May  3 10:38:52 2017] 3dcalc -a x",
-        "PatientName = anonymous",
-        "20131399",
-    ),
-    *(
-        "sform_code_name = NIFTI_XFORM_SCANNER_ANAT",
-        "brats-cascade predict 0123456789abcdef 19850412",
-        "Philips Healthcare",
-    ),
-    *("registered to the mean of john and mary", "PatientID = 000", "srow_x = -1 0 0 -0", "1.2.840.113619.2.5"),
-)
+    "FSL5.0", "SPM12: realigned", "6.0.4:ddd0a010", "TE=2.9;Time=143022.120;phase=1", "FreeSurfer May 13 2013",
+    "dcm2niix v1.0.20190902", "[brats@crete: Wed May  3 10:38:52 2017] 3dcalc -a x", "PatientName = anonymous", "20131399",
+    "sform_code_name = NIFTI_XFORM_SCANNER_ANAT", "brats-cascade predict 0123456789abcdef 19850412", "Philips Healthcare",
+    "registered to the mean of john and mary", "PatientID = 000", "srow_x = -1 0 0 -0", "1.2.840.113619.2.5",
+)  # fmt: skip
 IDS = (
-    *(
-        "Brats18_2013_10_1",
-        "Brats17_CBICA_ANA_1",
-        "Brats18_TCIA01_425_1",
-        "BraTS20_Training_355",
-        "BraTS2021_00000",
-        "UCSF-PDGM-0004",
-    ),
-    *(
-        "BraTS-GLI-00001-000",
-        "UPENN-GBM-00001_11",
-        "MICCAI_BraTS_2018_Data_Training",
-        "Task01_BrainTumour",
-        "Site_Berlin",
-        "Smith-1",
-    ),
-    *(
-        "VSD.Phantom.XX.O.MR_Flair.12.mha",
-        "VSD.Phantom_3more.XX.XX.OT.6560.mha",
-        "sub-01",
-        "HG_0001",
-        "Patient12",
-        "50-28fdae8deae3",
-    ),
-)
+    "Brats18_2013_10_1", "Brats17_CBICA_ANA_1", "Brats18_TCIA01_425_1", "BraTS20_Training_355", "BraTS2021_00000",
+    "UCSF-PDGM-0004", "BraTS-GLI-00001-000", "UPENN-GBM-00001_11", "MICCAI_BraTS_2018_Data_Training", "Task01_BrainTumour",
+    "Site_Berlin", "Smith-1", "VSD.Phantom.XX.O.MR_Flair.12.mha", "VSD.Phantom_3more.XX.XX.OT.6560.mha", "sub-01", "HG_0001",
+    "Patient12", "50-28fdae8deae3",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("text", IN_PATHS)

@@ -163,20 +163,8 @@ def test_no_file_is_read_outside_the_servers_folder(tmp_path, write_nifti_case, 
     os.mkfifo(pipes / "P_t1.nii.gz")
     given = {"members": [], "chosen": None, "number": 0}
     said = set()
-    for name in (
-        str(other),
-        "../other/B",
-        "link",
-        "listed",
-        "listed/cases.json",
-        "A",
-        "P",
-        "/",
-        "..",
-        "gone",
-        "x\0",
-        "x" * 300,
-    ):
+    beside = ("../other/B", "link", "listed", "listed/cases.json", "A", "P", "/", "..", "gone", "x\0", "x" * 300)
+    for name in (str(other), *beside):
         with pytest.raises(UserError) as caught:
             answer_row({"case": name}, root=root, **given)
         said.add(str(caught.value).partition(": ")[2])
