@@ -40,17 +40,11 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda tree: tree["train"].update(learning_rat=1),
-            "unknown key 'train.learning_rat'; did you mean 'learning_rate'",
-        ),
+        (lambda tree: tree["train"].update(learning_rat=1), "unknown key 'train.learning_rat'; did you mean 'learning_rate'"),
         (lambda tree: tree.update(trian={}), "unknown key 'trian'; did you mean 'train'"),
         (lambda tree: tree["ingest"].update(clip="much"), "ingest.clip: .* found 'much'"),
         (lambda tree: tree["train"].pop("tile"), "tile' is missing; see docs/params.md"),
-        (
-            lambda tree: tree["experiments"]["two_path"].update(widht=1),
-            "experiments.two_path.* did you mean 'width'",
-        ),
+        (lambda tree: tree["experiments"]["two_path"].update(widht=1), "experiments.two_path.* did you mean 'width'"),
         (
             lambda tree: tree["experiments"]["coarse_cascade"].update(builds_on="models/two_path"),
             r"experiments.coarse_cascade.builds_on: coarse_cascade trains its own CNN 1; expected data/patches",
@@ -63,12 +57,9 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
             lambda tree: tree["experiments"]["input_cascade"].update(builds_on="models/nothing"),
             r"experiments.input_cascade.builds_on: expected models/NAME of a two_path experiment, .* got 'models/nothing'",
         ),
-        (
-            lambda tree: tree["experiments"]["input_cascade"].update(architecture="vnet"),
-            "architecture: .* found 'vnet'",
-        ),
+        (lambda tree: tree["experiments"]["input_cascade"].update(architecture="vnet"), "architecture: .* found 'vnet'"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_gets_one_line_with_the_cure(tmp_path: Path, change, message: str) -> None:
     path = _params(tmp_path, change)
     with pytest.raises(UserError, match=message) as caught:

@@ -86,4 +86,4 @@ def test_a_key_of_another_program_is_passed_over(tmp_path):
 def test_mutated_headers_are_refused_or_read_as_simpleitk_reads_them(tmp_path):
     tally = fuzz_headers(tmp_path, rounds=300, seed=1)
     assert not tally.faults
-    assert tally.refused > 180 and tally.read > 90
+    assert min(tally.refused, tally.read) > 60  # of 600

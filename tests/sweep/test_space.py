@@ -100,22 +100,20 @@ def test_what_is_refused_and_how(train, tree, message):
         parse_space(tree, train=train)
 
 
-def test_params_yaml_is_checked_when_it_is_read(make_project):
-    root = make_project(space={"learning_rat": {"low": 0.1, "high": 0.2}})
-    with pytest.raises(UserError, match=r"params.yaml: sweep.space.learning_rat: .*did you mean 'learning_rate'\?"):
-        load_params(root / "params.yaml")
-
-
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
+        (
+            {"space": {"learning_rat": {"low": 0.1, "high": 0.2}}},
+            r"params.yaml: sweep.space.learning_rat: .*did you mean 'learning_rate'\?",
+        ),
         ({"experiment": "twopath"}, r"sweep.experiment: no experiment 'twopath'; known: two_path"),
         ({"fixed": {"step": 4}}, r"sweep.fixed: train has no key 'step'; did you mean 'steps'\?"),
         ({"fixed": {"steps": 0}}, r"sweep.fixed.steps: .*greater than 0, received 0"),
         ({"prunner": "none"}, r"unknown key 'sweep.prunner'; did you mean 'pruner'\?"),
     ],
 )
-def test_the_rest_of_the_block_is_checked_too(make_project, sweep, message):
+def test_the_block_is_checked_when_params_yaml_is_read(make_project, sweep, message):
     root = make_project(**sweep)
     with pytest.raises(UserError, match=message):
         load_params(root / "params.yaml")
