@@ -122,7 +122,7 @@ def test_scans_come_in_with_their_own_voxels_and_a_second_run_only_adds_what_is_
     seg.unlink()
     before = (place / "out/patient1_study_seg.nii.gz").stat().st_mtime_ns
     assert run([place / "in"], models=[str(trained())], out=place / "out", form="dicom-seg") == 0
-    assert "1 of 1 cases are in" in capsys.readouterr().err and seg.is_file()
+    assert "1 of 1 cases are finished in" in capsys.readouterr().err and seg.is_file()
     assert (place / "out/patient1_study_seg.nii.gz").stat().st_mtime_ns == before
 
 

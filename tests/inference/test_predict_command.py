@@ -64,7 +64,7 @@ def test_a_bad_case_does_not_stop_the_others_and_the_same_command_goes_on(
     broken.write_bytes(whole)
     shutil.rmtree(source / "Brats18_C_1")
     assert run([source], models=[str(trained())], out=out) == 0
-    assert "1 of 2 cases are in" in capsys.readouterr().err
+    assert "1 of 2 cases are finished in" in capsys.readouterr().err
     assert (out / "Brats18_A_1_seg.nii.gz").is_file()
     assert (out / "Brats18_B_1_seg.nii.gz").stat().st_mtime_ns == stamp
     assert run([source], models=[str(trained())], out=out, kinds=["seg", "montage"]) == 0  # a new kind: done again

@@ -163,11 +163,11 @@ def test_an_answer_made_with_other_options_is_not_taken_for_this_one(
     assert run([case], models=[str(trained())], out=out, kinds=kinds) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert run([case], models=[str(trained())], out=out, kinds=kinds) == 0
-    assert "1 of 1 cases are in" in capsys.readouterr().err
+    assert "1 of 1 cases are finished in" in capsys.readouterr().err
     options = {key: value for key, value in change.items() if key != "seed"}
     models = [str(trained(seed=change.get("seed", 0)))]
     assert run([case], models=models, out=out, kinds=["overlay"], **options) == 1
-    assert "was predicted with another model or other options; --overwrite" in capsys.readouterr().err
+    assert "was predicted with another model or other options; use --overwrite" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert run([case], models=models, out=out, kinds=kinds, overwrite=True, **options) == 0
     assert (out / f"{NAME}_seg.nii.gz").read_bytes() != before[f"{NAME}_seg.nii.gz"]

@@ -216,7 +216,7 @@ def test_lesion_wise_scores_are_in_a_folded_table_of_their_own(tmp_path):
         f"{core['lesion_dice']:.3f}", f"{core['lesion_hd95']:.1f}", *(str(core[key]) for key in LESION_COUNTS)
     ]  # fmt: skip
     assert f"{core['nsd']:.3f}|{core['volume_bias']:+.1f} [" in row
-    assert "error of the probabilities: 0.0123 over the brain" in folded and "at the temperature 1.5" in folded
+    assert "error of the probabilities: 0.0123 over the brain" in folded and "with a temperature of 1.5" in folded
 
 
 def test_nine_slices_of_the_largest_tumour(tmp_path):

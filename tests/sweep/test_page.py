@@ -59,7 +59,7 @@ def test_the_page_tells_scores_cost_and_every_trial(make_project) -> None:
         "|0|complete|0.7100|61.5|learning_rate 0.0005|",
         "|3|ended early|(0.1234)||learning_rate 0.009|",
         "|4|failed: the loss is nan|||learning_rate 0.01|",
-        "![the score of every trial, and the best so far](hunt_history.png)",
+        "![Score of every trial, and the best so far](hunt_history.png)",
     ):
         assert line in lines, line
     assert lines.index("|trial|how it ended|score|seconds|settings|") + 6 < len(lines)
