@@ -1,4 +1,4 @@
-"""Puts all experiments side by side: reports/comparison.json, reports/index.html, and the champion in MLflow's registry."""
+"""Compares all experiments: reports/comparison.json, reports/index.html, and the champion in MLflow's registry."""
 
 import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.stages.compare import compare

@@ -1,4 +1,4 @@
-"""Segments and scores the unseen patients with one trained experiment: metrics/E.json, metrics/E and its figures."""
+"""Segments and scores the test patients with one trained experiment: metrics/E.json, metrics/E and its figures."""
 
 import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.stages.evaluate import evaluate

@@ -1,4 +1,4 @@
-"""Draws the patch sets: data/patches/{phase1,phase2,validation}.parquet and summary.json; shards/ on request."""
+"""Draws the patch sets: data/patches/{phase1,phase2}.parquet and summary.json; shards/ if patches.export is set."""
 
 import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.stages.patches import patches

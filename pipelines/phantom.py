@@ -1,4 +1,4 @@
-"""Makes the embedded default cohort: data/raw/phantom."""
+"""Generates the built-in default cohort: data/raw/phantom."""
 
 import brats_cascade.interrupted  # noqa: F401 - first
 from brats_cascade.stages.phantom import phantom

@@ -1,4 +1,4 @@
-"""A sweep by hand, as `brats-cascade sweep` runs it: python pipelines/sweep.py --trials N; not a stage of `dvc repro`."""
+"""Runs a sweep like `brats-cascade sweep`: python pipelines/sweep.py --trials N. Not a stage of `dvc repro`."""
 
 import sys
 
