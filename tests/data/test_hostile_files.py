@@ -148,7 +148,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused_unread(tmp_path, writ
         with pytest.raises(
             prepare.CaseError,
             match=r"^A: .*A_flair.nii.gz: its case needs about 1[78]\.[05] GB of memory \(900 x 900 x 300 voxels\), "
-            r"expected 3 at most; resample it, or raise ingest.max_gb \(--max-gb\)$",
+            r"the limit is 3 GB; resample it, or raise ingest.max_gb \(--max-gb\)$",
         ):
             prepare.prepare_case(case, recipe=Recipe(clip=0.01), with_truth=with_truth)
 
@@ -158,7 +158,7 @@ def test_the_limit_holds_in_data_check_and_for_cases_that_were_ingested_before(t
     places = {"root": tmp_path / "store", "kept": tmp_path / "kept", "recipe": Recipe(clip=0.01), "workers": 1}
     assert ingest(find_cases(tmp_path / "in"), **places)["stored"].all()
     table = ingest(find_cases(tmp_path / "in"), **places, max_gb=1e-5)
-    assert not table["stored"].any() and "expected 1e-05 at most" in table["problem"][0]
+    assert not table["stored"].any() and "the limit is 1e-05 GB" in table["problem"][0]
     asked = []
     monkeypatch.setattr(check, "survey", lambda cases, **options: asked.append(options["max_gb"]) or table)
     monkeypatch.setattr(check, "judge_cases", lambda *_, **__: sys.exit(3))

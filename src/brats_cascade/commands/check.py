@@ -1,4 +1,4 @@
-"""brats-cascade data check: what is in a folder, and what is wrong with it, as a table in the terminal."""
+"""brats-cascade data check: lists the cases in a folder and their problems as a text table."""
 
 import tempfile
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ _ORDER = ("excluded", "prediction only", "warning", "ok")
 
 
 def run(path: Path, *, layout: str = "auto", workers: int = 1, max_gb: float = MAX_GB) -> tuple[str, int]:
-    """Reads every case below a folder or a listing and judges it by the rules of the validate stage; writes nothing there.
+    """Reads every case in a folder or listing and judges it by the rules of the validate stage, without writing anything.
 
     Returns:
-        The table as text, and the number of problems: cases that the pipeline sets aside for more than having no
-        truth to train with, and kinds of files at which DVC would stop.
+        The table as text, and the number of problems: cases that the pipeline excludes for reasons other than unsuitable
+        ground truth, and kinds of files at which DVC would stop.
     """
     found = search(Path(path), layout=layout)
     facts = survey(found.cases, workers=workers, max_gb=max_gb)
@@ -41,7 +41,7 @@ def run(path: Path, *, layout: str = "auto", workers: int = 1, max_gb: float = M
 
 
 def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
-    """The per-case table with what the rules made of it, bad cases first to catch the eye, and a line that sums it up."""
+    """The per-case table with verdicts, invalid cases first, followed by notes and a summary."""
     aside, warned, untrainable = dict(verdict.set_aside), dict(verdict.warnings), _untrainable(verdict)
     rows = []
     for fact in facts.to_dict("records"):
@@ -67,7 +67,7 @@ def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
 
 
 def _seen_not_used(verdict: Verdict) -> list[str]:
-    """The volumes of no case, by reason."""
+    """The volumes that belong to no case, by reason."""
     lines = by_reason(verdict.unused)
     left = len(lines) - _MOST_LINES
     shown = [f"not used: {line}" for line in lines[:_MOST_LINES]]
@@ -75,7 +75,7 @@ def _seen_not_used(verdict: Verdict) -> list[str]:
 
 
 def _volumes(facts: pd.DataFrame, *, verdict: Verdict, untrainable: set[str]) -> str:
-    """What became of every volume; the counts add up."""
+    """The number of volumes by verdict; the counts add up to the total."""
     predict_only = int(facts.loc[facts["case"].isin(untrainable), "volumes"].sum())
     counts = verdict.volumes
     return (
@@ -89,7 +89,7 @@ def _number(count: int, noun: str) -> str:
 
 
 def _untrainable(verdict: Verdict) -> set[str]:
-    """The cases whose only fault is that their truth is missing, or too coarse to train with."""
+    """The cases whose only problem is a ground truth that is missing, or too coarse for training."""
     reasons = (NO_TRUTH, NO_ENHANCING)
     return {case for case, reason in verdict.set_aside if reason in [f"{case}: {fault}" for fault in reasons]}
 

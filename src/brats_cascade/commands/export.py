@@ -1,15 +1,15 @@
-"""brats-cascade export: a trained network for other programs."""
+"""brats-cascade export: exports a trained network for other programs."""
 
 import os
 from pathlib import Path
 
 
 def run(model: str, *, out: Path, form: str) -> Path:
-    """Exports a network, from a folder models/EXPERIMENT or an MLflow URI, in one of `FORMATS`; gives what was written."""
+    """Exports a network, from a folder models/EXPERIMENT or an MLflow URI, in one of `FORMATS`; returns the path."""
     from brats_cascade.backend import check_backend, start_backend
 
     check_backend()
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # JAX cannot export windows of any side; weights are the same in both
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # JAX cannot export dynamic window sizes
     start_backend()
     from brats_cascade.commands.model import open_models
     from brats_cascade.inference.formats import export_network

@@ -1,4 +1,4 @@
-"""brats-cascade fuse: several segmentations of a case become one by SimpleITK's multi-label STAPLE or a majority vote."""
+"""brats-cascade fuse: combines several segmentations of a case by SimpleITK's multi-label STAPLE or a majority vote."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from brats_cascade.inference.output import WriteError, open_folder
 from brats_cascade.labels import SCHEMES, recode
 
 UNDECIDED = 255
-NOTE = "brats-cascade fuse"  # at the start of `descrip`: such a file may be written again
+NOTE = "brats-cascade fuse"  # prefix of `descrip`; files with it may be overwritten
 METHODS: Mapping[str, Callable[..., SimpleITK.Image]] = {
     "staple": SimpleITK.MultiLabelSTAPLE,
     "majority": SimpleITK.LabelVoting,
@@ -24,9 +24,9 @@ METHODS: Mapping[str, Callable[..., SimpleITK.Image]] = {
 
 
 def run(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int:
-    """Fuses every case that is in all folders, tells of each on one line, and gives the number of those that failed.
+    """Fuses every case that is in all folders, prints one line per case, and returns the number of failed cases.
 
-    Files are matched by case as in `evaluate`; `scheme` is the key of labels.SCHEMES for those that name none, or "".
+    Files are matched by case as in `evaluate`; `scheme` is the key of labels.SCHEMES for files that name none, or "".
     """
     for option, value, known in (("--method", method, METHODS), ("--scheme", scheme, {"": "", **SCHEMES})):
         if value not in known:
@@ -55,15 +55,15 @@ def run(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int:
 
 
 def fuse_labels(raters: Sequence[np.ndarray], *, method: str) -> tuple[np.ndarray, int]:
-    """Fuses labels, uint8 volumes of one shape; gives the result and the number of voxels that the method left undecided.
+    """Fuses label volumes (uint8, the same shape); returns the result and the number of voxels that the method left undecided.
 
-    Those get the label that most raters give, and among equals that of the first of these raters.
+    Undecided voxels get the most frequent label; ties go to the first rater that has one of them.
     """
     voted = METHODS[method]([SimpleITK.GetImageFromArray(rater) for rater in raters], UNDECIDED)
     fused = SimpleITK.GetArrayFromImage(voted).astype(np.uint8)
     tied = fused == UNDECIDED
     votes = np.stack([rater[tied] for rater in raters])
-    support = (votes[:, None] == votes).sum(axis=0)  # how many give the label that each rater gives
+    support = (votes[:, None] == votes).sum(axis=0)  # number of raters that agree with each rater
     fused[tied] = np.take_along_axis(votes, support.argmax(axis=0)[None], axis=0)[0]
     return fused, int(tied.sum())
 

@@ -1,8 +1,9 @@
-"""A dataset of nnU-Net v2: images, labels, dataset.json, and the project's split in place of nnU-Net's own folds.
+"""Writes a data set for nnU-Net v2: images, labels, dataset.json, and the project's split instead of nnU-Net's own folds.
 
-nnU-Net wants consecutive labels. A cohort of merged labels (0, 1, 2, 4) is therefore numbered as in nnU-Net's own BraTS
-dataset, which is the Decathlon's numbering. dataset.json names it (`label_scheme`); nnU-Net copies that file beside its
-predictions, where `evaluate` finds it.
+nnU-Net needs consecutive labels, so merged labels (0, 1, 2, 4) are renumbered as in nnU-Net's own BraTS data set, which
+uses the
+Decathlon's scheme. dataset.json names the scheme (`label_scheme`). nnU-Net copies this file next to its predictions, where
+`evaluate` finds it.
 """
 
 import shlex
@@ -30,7 +31,7 @@ from brats_cascade.project import Project, read_json
 from brats_cascade.shared import write_json, written_whole
 
 ENDING = ".nii.gz"
-# The label that a region's voxels get which are in no region inside it; nnU-Net paints the regions in this order.
+# The label of voxels that are in a region but not in the one inside it; nnU-Net writes the regions in this order.
 PAINTED = {"complete": EDEMA, "core": NECROSIS, "enhancing": ENHANCING}
 NEXT = """{cases} cases in {folder}
   cd {out}
@@ -43,12 +44,12 @@ NEXT = """{cases} cases in {folder}
 
 
 def export(project: Project, *, data: DataParams, out: Path, dataset: int, regions: bool, workers: int = 1) -> str:
-    """Writes nnUNet_raw and, in nnUNet_preprocessed, splits_final.json; says what to run next.
+    """Writes nnUNet_raw, and splits_final.json in nnUNet_preprocessed; returns the commands to run next.
 
-    `dataset` is nnU-Net's number; with `regions` it trains on these, not on single labels.
+    `dataset` is nnU-Net's number of the data set; with `regions` it is trained on regions instead of single labels.
 
     Raises:
-        UserError: A case of data/splits.json cannot be found or read, or the dataset is there already.
+        UserError: A case of data/splits.json cannot be found or read, or the data set exists already.
     """
     sets = read_json(project.splits)
     cohort = search(project.root / data.source, layout=data.layout, from_params=True)
@@ -68,7 +69,7 @@ def export(project: Project, *, data: DataParams, out: Path, dataset: int, regio
         raise UserError(f"{folder}: already exists; remove it, or choose another --out or --dataset")
     open_folder(out)
     trained = sets["train"] + sets["validation"]
-    # First, so that no dataset is ever without it: nnU-Net would draw folds of its own, and no line would say so.
+    # Written first, because without it nnU-Net would silently draw its own folds.
     split = [{"train": sets["train"], "val": sets["validation"]}]
     write_json(out / "nnUNet_preprocessed" / place / "splits_final.json", split)
     with written_whole(folder) as draft:
@@ -78,7 +79,7 @@ def export(project: Project, *, data: DataParams, out: Path, dataset: int, regio
             work = partial(write_case, folder=draft, end=end, scheme=scheme)
             run_cases(work, [found[name] for name in members], workers=workers, title=f"images{end}")
         write_json(draft / "dataset.json", dataset_json(scheme, cases=len(trained), regions=regions))
-    truth = folder / "labelsTs" if data.pseudonyms else data.source  # by the names that nnU-Net knows
+    truth = folder / "labelsTs" if data.pseudonyms else data.source  # nnU-Net's names
     places = {"out": out, "source": truth, "predicted": out / "predicted", "scores": out / "scores.json"}
     quoted = {name: shlex.quote(str(path)) for name, path in places.items()}
     text = NEXT.format(cases=len(names), folder=folder.relative_to(out), dataset=dataset, **quoted)
@@ -86,12 +87,12 @@ def export(project: Project, *, data: DataParams, out: Path, dataset: int, regio
 
 
 def numbering(schemes: Iterable[str]) -> str:
-    """The scheme with consecutive numbers for a cohort: the paper's own, or where a case merges labels the Decathlon's."""
+    """A scheme with consecutive values for a cohort: the paper's, or the Decathlon's if any case has merged labels."""
     return "five" if all(NON_ENHANCING in SCHEMES[scheme].canonical_labels for scheme in schemes) else "decathlon"
 
 
 def dataset_json(scheme: str, *, cases: int, regions: bool) -> dict[str, Any]:
-    """The content of dataset.json: of every region the numbers that it is made of, or else a name for every number."""
+    """The content of dataset.json: the label values of every region, or a name for every value."""
     numbers = SCHEMES[scheme].from_canonical
     names: dict[int, str] = {}
     for label in sorted(set(LABELS) - {0}, key=lambda label: numbers[label]):
@@ -109,7 +110,7 @@ def dataset_json(scheme: str, *, cases: int, regions: bool) -> dict[str, Any]:
 
 
 def write_case(case: Case, *, folder: Path, end: str, scheme: str) -> dict[str, Any]:
-    """Writes the scans of a case, and its labels in the numbers of a scheme, all on the grid of the first modality."""
+    """Writes the scans of a case, and its labels in a scheme, all on the grid of the first modality."""
     images = read_scans(case, with_truth=True, facts={})
     affine = images[MODALITIES[0]].affine
     for channel, modality in enumerate(MODALITIES):

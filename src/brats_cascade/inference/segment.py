@@ -1,4 +1,4 @@
-"""From a prepared case to label probabilities, by one network or several, with or without flips; and to labels."""
+"""Computes label probabilities of a prepared case with one or several networks, with or without flips; and labels from them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,14 +18,14 @@ from brats_cascade.models.files import Contract
 
 
 class Member(NamedTuple):
-    """A trained network and what it expects."""
+    """A trained network and its contract."""
 
     network: keras.Model
     contract: Contract
 
 
 def check_members(members: Sequence[Member]) -> None:
-    """Refuses networks whose mean would mean nothing: they differ in modalities, classes or preprocessing."""
+    """Refuses networks that cannot be averaged because they differ in modalities, classes or preprocessing."""
     first = members[0].contract
     for number, (_, other) in enumerate(members[1:], start=2):
         for name in ("classes", "modalities", "preprocessing"):
@@ -38,7 +38,7 @@ def check_members(members: Sequence[Member]) -> None:
 
 
 def check_modalities(contract: Contract, *, name: str) -> None:
-    """Refuses a network, for the case of this name, that was trained on other modalities or on the same in another order."""
+    """Refuses a network that was trained on other modalities, or on the same ones in another order; `name` is the case."""
     if tuple(contract.modalities) != MODALITIES:
         raise UserError(
             f"{name}: expected a model for the modalities {', '.join(MODALITIES)}, received one trained on "
@@ -55,13 +55,14 @@ def label_probabilities(
     slices: int = 4,
     flips: bool = False,
 ) -> np.ndarray:
-    """Mean probability of every label over the networks and, with flips, over the case and its mirror image.
+    """Mean probability of every label over the networks and, with flips, over the case and its mirrored image.
 
-    Image and brain are as `predict_volume` takes them; `spacing` is that of the voxels (slice, row, column), mm. Flips mirror
-    from left to right; sagittal slices stay the same in the mirror.
+    Image and brain are as in `predict_volume`; `spacing` is the voxel spacing (slice, row, column), mm. Flips exchange
+    left and right,
+    which leaves sagittal slices unchanged.
 
     Returns:
-        float32 (slices, rows, columns, 5), one per canonical label; outside the brain everything else is certain.
+        float32 (slices, rows, columns, 5), one per canonical label; background is certain outside the brain.
     """
     total = np.zeros((*brain.shape, len(LABELS)), dtype=np.float32)
     for network, contract in members:
@@ -80,9 +81,9 @@ def label_probabilities(
 
 
 def most_probable(probabilities: np.ndarray, *, operating_point: float = 0.0) -> np.ndarray:
-    """The most probable label of every voxel, uint8; of equal ones the lowest number.
+    """The most probable label of every voxel, uint8; ties go to the lowest label.
 
-    The operating point is added to the score (logarithm of the probability) of label 0 before; below 0 more is tumour.
+    The operating point is first added to the score (log probability) of label 0; below 0, more voxels become tumour.
     """
     if not operating_point:
         return probabilities.argmax(axis=-1).astype(np.uint8)
@@ -92,7 +93,7 @@ def most_probable(probabilities: np.ndarray, *, operating_point: float = 0.0) ->
 
 
 def scaled(probabilities: np.ndarray, *, temperature: float) -> np.ndarray:
-    """The softmax of the scores divided by a temperature, from probabilities (..., labels): above 1 they become less sure."""
+    """The softmax of the scores divided by a temperature, given probabilities (..., labels); above 1 they are less certain."""
     if temperature == 1:
         return probabilities
     raised = np.power(probabilities, 1 / temperature)
@@ -108,9 +109,9 @@ def labels_of(
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Uncertainty of every voxel: the entropy of probabilities (..., labels) that sum to 1.
+    """The uncertainty of every voxel: the entropy of probabilities (..., labels) that sum to 1.
 
-    In nats, float32 (...): 0 where one label is certain, log 5 = 1.609 where all five are equally likely.
+    In nats, float32 (...): 0 if one label is certain, log 5 = 1.609 if all five are equally likely.
     """
     found = np.zeros(probabilities.shape[:-1], dtype=np.float32)
     for label in range(probabilities.shape[-1]):

@@ -1,4 +1,4 @@
-"""params.yaml as one small frozen model per stage; unknown or mistyped keys are refused."""
+"""The blocks of params.yaml as frozen models, one per stage; unknown keys and wrong types are refused."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,14 +7,14 @@ from pydantic import BeforeValidator, Field
 from brats_cascade import MAX_GB
 from brats_cascade.params.train import Count, NotNegative, Positive, Stage, TrainParams
 
-# One number, or several of which a stage chooses one.
+# One number, or a list from which a stage chooses.
 _LISTED = Field(min_length=1), BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,))
 Candidates = Annotated[tuple[NotNegative, ...], *_LISTED]
 Offsets = Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], *_LISTED]
 
 
 class DataParams(Stage):
-    """Where the raw volumes are."""
+    """The raw volumes."""
 
     source: str
     layout: str = "auto"
@@ -23,7 +23,7 @@ class DataParams(Stage):
 
 
 class PhantomParams(Stage):
-    """The embedded default cohort."""
+    """The built-in default cohort."""
 
     patients: Annotated[int, Field(ge=3)]
     high_grade: Count
@@ -54,14 +54,14 @@ class IngestParams(Recipe):
 
 
 class SplitLists(Stage):
-    """Patients or cases that a person has chosen."""
+    """Patients or cases chosen by the user."""
 
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
 
 
 class SplitParams(Stage):
-    """Patients of the validation and test sets."""
+    """The validation and test sets."""
 
     seed: int
     validation: Positive
@@ -73,7 +73,7 @@ class SplitParams(Stage):
 
 
 class PatchParams(Stage):
-    """Number of centres in each patch set."""
+    """The number of centres in each patch set."""
 
     seed: int
     phase1: Positive
@@ -83,7 +83,7 @@ class PatchParams(Stage):
 
 
 class EvaluateParams(Stage):
-    """Inference and scoring; a list holds values of which evaluation takes the best on the validation patients."""
+    """Inference and scoring. For a list of values, evaluation chooses the best on the validation patients."""
 
     precision: Literal["float32", "bfloat16"]
     slices: Positive
@@ -97,7 +97,7 @@ class EvaluateParams(Stage):
 
 
 class SweepParams(Stage):
-    """A search for better `train` settings (docs/sweeps.md); `space` is checked by `brats_cascade.params.space`."""
+    """The settings of a sweep (docs/sweeps.md); `brats_cascade.params.space` checks `space`."""
 
     experiment: str = "two_path"
     fixed: dict[str, Any] = Field(default_factory=dict)
@@ -115,9 +115,8 @@ class SweepParams(Stage):
 class ExperimentParams(Stage):
     """One entry of `experiments`.
 
-    `builds_on` is `data/patches` for a network trained from the patch sets alone (a cascade then trains its CNN 1 too), or
-    `models/NAME` for a cascade whose CNN 1 is the TwoPathCNN of experiment NAME; DVC takes it as a dependency of the
-    training stage.
+    `builds_on` is `data/patches` for a network trained from the patch sets alone (a cascade then also trains its CNN 1), or
+    `models/NAME` for a cascade whose CNN 1 is the TwoPathCNN of experiment NAME. It is a DVC dependency of the training stage.
     """
 
     architecture: Literal["two_path", "input_cascade", "local_cascade", "mf_cascade", "unet", "coarse_cascade"]

@@ -1,4 +1,4 @@
-"""What a viewer page shows of one case: 8-bit volumes on one grid, cut to what holds anything, with volumes and Dice."""
+"""Prepares the content of a viewer page: 8-bit volumes of one case on one grid, cropped, with volumes and Dice."""
 
 import base64
 import gzip
@@ -20,27 +20,28 @@ from brats_cascade.evaluation.score_files import Place
 from brats_cascade.labels import SCHEMES, region_mask
 from brats_cascade.report.embed import webp
 
-LIMITS = (0.1, 99.9)  # percentiles of the brain's intensities that become 1 and 255; 0 is air
-THUMBNAIL = 176  # pixels, the longer side
+LIMITS = (0.1, 99.9)  # percentiles of the brain's intensities that are mapped to 1 and 255; 0 is air
+THUMBNAIL = 176  # longer side, pixels
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One case to look at.
+    """The content of a viewer page.
 
-    `volumes` are modalities, "truth" and "prediction", where there are any: uint8 (slices, rows, columns) in the canonical
-    frame; canonical labels, or intensities from 1 to 255 and 0 for air.
+    `volumes` are the modalities, and "truth" and "prediction" if available: uint8 (slices, rows, columns) in the
+    canonical frame,
+    canonical labels, or intensities from 1 to 255 with 0 for air.
     """
 
     name: str
     volumes: Mapping[str, np.ndarray]
-    affine: np.ndarray  # from (column, row, slice) to mm, RAS, 4 x 4
-    first: tuple[int, int, int]  # numbers of the first slice, row and column in the case's whole volume
+    affine: np.ndarray  # affine from (column, row, slice) to mm, RAS, 4 x 4
+    first: tuple[int, int, int]  # indices of the first slice, row and column in the whole volume
     regions: Mapping[str, Mapping[str, float | None]]  # -> "truth_cm3", "predicted_cm3" and "dice", None if not known
 
     @property
     def centre(self) -> tuple[int, int, int]:
-        """The slice with the largest tumour, and the row and the column of a voxel in the middle of it."""
+        """The slice with the largest tumour, and the row and column of a voxel at its centre."""
         shape = self.volumes[MODALITIES[0]].shape
         number = best_slice(self.volumes.get("truth"), self.volumes.get("prediction"), slices=shape[0])
         for part in ("truth", "prediction"):
@@ -58,9 +59,9 @@ def make_scene(
     truth: np.ndarray | None = None,
     prediction: np.ndarray | None = None,
 ) -> Scene:
-    """Puts a case's modalities and labels on one grid.
+    """Puts the modalities and labels of a case on one grid.
 
-    `image` and `meta` are those of `store.StoredCase`; truth and prediction are canonical labels as `whole` gives them.
+    `image` and `meta` are those of `store.StoredCase`; ground truth and prediction are canonical labels as from `whole`.
     """
     labels = {"truth": truth, "prediction": prediction}
     volumes = {part: whole(eight_bit(image[..., place]), meta=meta) for place, part in enumerate(meta["modalities"])}
@@ -80,7 +81,7 @@ def make_scene(
 
 
 def eight_bit(intensities: np.ndarray) -> np.ndarray:
-    """Intensities as 1 to 255 between their `LIMITS`; what is exactly 0 stays 0."""
+    """Intensities scaled to 1 to 255 between their `LIMITS`; exact zeros stay 0."""
     inside = intensities != 0
     low, high = np.percentile(intensities[inside], LIMITS) if inside.any() else (0.0, 1.0)
     shares = ((intensities - low) / max(high - low, 1e-6)).clip(0, 1)
@@ -88,33 +89,33 @@ def eight_bit(intensities: np.ndarray) -> np.ndarray:
 
 
 def whole(cropped: np.ndarray, *, meta: Mapping[str, Any]) -> np.ndarray:
-    """A volume of the stored box in the whole volume, (slices, rows, columns) of the canonical frame."""
+    """A volume of the stored box placed in the whole volume, (slices, rows, columns) of the canonical frame."""
     order = np.argsort(AXES[meta.get("axis", "axial")])
     return uncrop(cropped, offset=meta["offset"], shape=meta["shape"]).transpose(order)
 
 
 def upright_affine(affine: np.ndarray, *, shape: Sequence[int]) -> np.ndarray:
-    """From (column, row, slice) of the canonical frame to mm, for a file's affine and the volume's canonical shape."""
+    """The affine from (column, row, slice) of the canonical frame to mm, given a file's affine and the canonical shape."""
     turns = io_orientation(affine)
     sizes = [shape[::-1][int(axis)] for axis in turns[:, 0]]
     return np.array(affine @ inv_ornt_aff(turns, sizes))
 
 
 def place_of(meta: Mapping[str, Any]) -> Place:
-    """Where the case's files lie."""
+    """The grid of the case's files."""
     shape = [meta["shape"][axis] for axis in np.argsort(AXES[meta.get("axis", "axial")])]
     return Place.of(upright_affine(np.array(meta["affine"]), shape=shape), shape=shape[::-1])
 
 
 def packed(voxels: np.ndarray, *, affine: np.ndarray) -> str:
-    """A volume (slices, rows, columns) as a .nii.gz in base64; equal volumes give equal text."""
+    """A volume (slices, rows, columns) as a base64-encoded .nii.gz; equal volumes give equal text."""
     image = nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), affine)
     image.header.set_xyzt_units("mm")
     return base64.b64encode(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)).decode()
 
 
 def thumbnail(scene: Scene) -> str:
-    """The slice with the largest tumour as a data URI: FLAIR and labels, those of the prediction if there is one."""
+    """The slice with the largest tumour as a data URI: FLAIR with labels, those of the prediction if there is one."""
     number = scene.centre[0]
     grey = scene.volumes["flair"][number]
     labels = scene.volumes.get("prediction", scene.volumes.get("truth", 0 * scene.volumes["flair"]))[number]
@@ -124,14 +125,14 @@ def thumbnail(scene: Scene) -> str:
         pixels[labels == label] = 0.45 * pixels[labels == label] + 0.55 * np.array(tint)
     height, width = np.linalg.norm(scene.affine[:3, :3], axis=0)[[1, 0]] * grey.shape
     scale = THUMBNAIL / max(height, width)
-    picture = Image.fromarray(pixels[::-1, ::-1].astype(np.uint8))  # the patient's left is on the right
+    picture = Image.fromarray(pixels[::-1, ::-1].astype(np.uint8))  # the patient's left is shown on the right
     return webp(picture.resize((max(1, round(width * scale)), max(1, round(height * scale)))), quality=80)
 
 
 def _regions(
     truth: np.ndarray | None, prediction: np.ndarray | None, *, scheme: str, voxel: float
 ) -> dict[str, dict[str, float | None]]:
-    """Volumes in cm3 and Dice of the regions that the scheme tells; of the whole volume, so as `evaluate` scores them."""
+    """Volumes in cm3 and Dice of the regions that the scheme defines, for the whole volume, as scored by `evaluate`."""
     found: dict[str, dict[str, float | None]] = {}
     for region in SCHEMES[scheme].regions:
         masks = [None if each is None else region_mask(each, region=region) for each in (truth, prediction)]

@@ -1,4 +1,4 @@
-"""The comparison of all experiments, as reports/comparison.json holds it and as text for the terminal, with other tables."""
+"""The comparison of all experiments, for reports/comparison.json and as text for the terminal; and text tables."""
 
 import io
 import re
@@ -19,8 +19,8 @@ NEXT = (
     "  make ui                  all runs in MLflow",
     "  dvc metrics show         the same scores; dvc exp run -S ... tries other settings",
 )
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]\d+)?|nan|inf)?")  # or empty, or a dash
-PIPED = 10_000  # columns: no cell is cut or wrapped
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]\d+)?|nan|inf)?")  # also empty, or a dash
+PIPED = 10_000  # columns, so that no cell is cut or wrapped
 
 
 def comparison(
@@ -33,7 +33,7 @@ def comparison(
 ) -> dict[str, Any]:
     """The content of reports/comparison.json, from metrics/E/summary.json and `costs.cost_of` of each experiment.
 
-    `best` did best on validation, `paired` lays it against the others (`summary.against`), and `baseline` is from
+    `best` has the best validation score, `paired` compares it with the others (`summary.against`), and `baseline` is from
     `baseline.baseline_summary`.
     """
     gathered: dict[str, Any] = {"experiments": {}}
@@ -53,9 +53,9 @@ def comparison(
 
 
 def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:
-    """A table as text: as wide as the terminal, or, piped, plain and as wide as its cells.
+    """A table as text, as wide as the terminal; if piped, plain and as wide as its cells.
 
-    Columns of which all cells are numbers or empty are aligned to the right.
+    Columns in which all cells are numbers or empty are right-aligned.
     """
     from rich.console import Console
     from rich.table import Table
@@ -76,7 +76,7 @@ def text_table(header: Sequence[str], *, rows: Sequence[Sequence[str]]) -> str:
 
 
 def results_text(compared: Mapping[str, Any], *, champion: str = "") -> str:
-    """The comparison (reports/comparison.json) as plain text, with a line about the champion and where to look next."""
+    """The comparison (reports/comparison.json) as plain text, with a line about the champion and hints for further steps."""
     experiments = compared["experiments"]
     rows = [_row(name, entry=entry, best=name == compared.get("best")) for name, entry in experiments.items()]
     if "baseline" in compared:

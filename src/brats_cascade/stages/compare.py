@@ -1,4 +1,4 @@
-"""All experiments side by side: reports/comparison.json, index.html, pages of cases, and the champion in MLflow's registry."""
+"""Compares all experiments: reports/comparison.json, index.html, viewer pages, and the champion in MLflow's registry."""
 
 import logging
 import shutil
@@ -22,11 +22,11 @@ from brats_cascade.shared import write_json, write_text
 from brats_cascade.stages.champion import tell_mlflow
 from brats_cascade.tracking.champion import best, candidates_here
 
-MOST = 12  # pages of cases: some megabytes each for real scans
+MOST = 12  # number of viewer pages; several megabytes each for real scans
 
 
 def compare(project: Project, params: Params) -> None:
-    """Scores the threshold baseline, compares, writes the page, and registers the best on validation."""
+    """Scores the threshold baseline, compares the experiments, writes the report, and registers the best on validation."""
     files = {name: project.metrics / name / "summary.json" for name in params.experiments}
     summaries = {name: read_json(path) for name, path in files.items() if path.is_file()}
     if not summaries:
@@ -57,10 +57,11 @@ def compare(project: Project, params: Params) -> None:
 
 
 def write_case_pages(project: Project, *, experiment: str | None) -> None:
-    """Writes reports/cases anew: pages to scroll through test cases with the segmentations of one experiment.
+    """Rewrites reports/cases: viewer pages for test cases with the segmentations of one experiment.
 
-    They are of the best, median and worst case, then of others in their order, `MOST` at most. Without an experiment the list
-    is empty; a case whose segmentation is not there is shown without it.
+    They show the best, median and worst case, then others in order, at most `MOST`. Without an experiment the list is
+    empty. A case
+    without a segmentation is shown without it.
     """
     folder = project.reports / "cases"
     shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +81,7 @@ def write_case_pages(project: Project, *, experiment: str | None) -> None:
 
 
 def _lay_out(folder: Path, *, name: str | None, project: Project) -> None:
-    """DVC's artifact `champion`: the best network of this folder and its post-processing; empty without a candidate."""
+    """Writes DVC's artifact `champion`: the best network of this folder with its post-processing; empty without a candidate."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for path in sorted((project.models / name).glob("model.*")) if name else ():

@@ -1,4 +1,4 @@
-"""An evaluation in MLflow, logged from the files that it wrote: at once, or by the next command that reaches the store."""
+"""Logs an evaluation to MLflow from its files, at once or by the next command that reaches the store."""
 
 import logging
 from typing import Any
@@ -14,18 +14,18 @@ SETS = ("train", "validation", "test")
 
 
 def note_evaluation(project: Project, params: Params, name: str, *, seconds: float) -> None:
-    """Notes that metrics/NAME is to be logged, with what is not in its files; `seconds` are those of the evaluation."""
+    """Notes that metrics/NAME is to be logged, with values that are not in its files; `seconds` are those of the evaluation."""
     about = {"options": params.evaluate.model_dump(), "params": stage_params(params), "seconds": seconds}
     stands_for = {"scores": scores_of(project.root, name=name), "source": params.data.source}
     keep_pending(name, stands_for | about, root=project.root)
 
 
 def log_evaluation(project: Project, name: str) -> None:
-    """Logs metrics/NAME to MLflow if a note says that MLflow does not have all of it; a store that is away leaves the note."""
+    """Logs metrics/NAME to MLflow if a note says that it is incomplete there; if the store is unreachable, the note stays."""
     from brats_cascade.tracking.evaluated import evaluation_run
 
     noted = read_pending(name, root=project.root)
-    if noted is None or noted["scores"] != scores_of(project.root, name=name):  # of scores that lie elsewhere
+    if noted is None or noted["scores"] != scores_of(project.root, name=name):  # the note is about other scores
         return
     summary = read_json(project.metrics / name / "summary.json")
     about = {"options": noted["options"], "params": noted["params"], "seconds": noted["seconds"]}
@@ -43,7 +43,7 @@ def log_evaluation(project: Project, name: str) -> None:
 
 
 def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, Any], source: str) -> None:
-    """The scores, the cases they are of, tables and figures."""
+    """Logs the scores, their cases, tables and figures."""
     from brats_cascade.report.card import run_note
 
     facts = {**read_facts(project.root, name=name), "run_id": tracked.id}

@@ -1,4 +1,4 @@
-"""What every stage script does around its own work: logging, params.yaml, one-line errors."""
+"""Runs a stage script: logging, params.yaml, one-line errors."""
 
 import argparse
 import logging
@@ -34,7 +34,7 @@ def run(stage: Callable[..., None], *, of_experiment: bool = False) -> None:
     project = Project()
     with leaving(), ending_in_one_line():
         if not {"-h", "--help"} & set(sys.argv):
-            params: Params = load_params(Path("params.yaml"))  # first, so that names with spaces are refused as such
+            params: Params = load_params(Path("params.yaml"))  # first, so that a name with spaces gets the right error
         words = list(vars(parser.parse_args()).values())
         if of_experiment:
             _warn_of_slow_precision(params, *words)
@@ -55,14 +55,14 @@ def _warn_of_slow_precision(params: Params, name: str) -> None:
 
 
 def experiment_named(params: Params, name: str) -> ExperimentParams:
-    """The entry of `experiments` with this name; a UserError with the nearest names where there is none."""
+    """The entry of `experiments` with this name; a UserError lists the known names."""
     if name not in params.experiments:
         raise UserError(f"params.yaml: no experiment {name!r}; known: {', '.join(params.experiments)}")
     return params.experiments[name]
 
 
 def stage_params(params: Params) -> dict[str, object]:
-    """The parameters of the stages before a training, flat, as a run has them; those of the phantom only where it is used."""
+    """The parameters of the stages before a training, flat, as a run logs them; those of the phantom only if it is used."""
     blocks: dict[str, object] = params.model_dump(include={"data", "ingest", "split", "patches"})
     if Path(params.data.source) == Project().phantom:
         blocks["phantom"] = params.phantom.model_dump()

@@ -24,17 +24,17 @@ from brats_cascade.tracking.system import watching
 
 
 def train(project: Project, params: Params, name: str) -> None:
-    """Trains the experiment, goes on where a killed training stopped, and writes models/NAME."""
+    """Trains the experiment, resuming a killed training, and writes models/NAME."""
     start_backend()
     import keras
 
     from brats_cascade.training.devices import open_devices
 
-    keras.utils.clear_session()  # layers are named by counting from 1, whatever this process has built before
+    keras.utils.clear_session()  # restart Keras's numbering of layers
     entry = experiment_named(params, name)
-    devices = open_devices(entry.train.devices)  # before anything else computes
+    devices = open_devices(entry.train.devices)  # before any other computation
     folder, data = project.work / "train" / name, open_data(project)
-    if not devices.writes:  # one of several workers; the first one keeps the books
+    if not devices.writes:  # only the first of several workers writes results
         train_entry(project, entry, data=data, folder=folder, devices=devices)
         return
     try:
@@ -47,7 +47,7 @@ def train(project: Project, params: Params, name: str) -> None:
 
 
 def _train_tracked(project: Project, params: Params, name: str, *, data: Any, folder: Path, devices: Any) -> None:
-    """Trains the experiment as one MLflow run, and writes models/NAME."""
+    """Trains the experiment in one MLflow run, and writes models/NAME."""
     from brats_cascade.tracking.trained import log_training
 
     entry, facts = params.experiments[name], facts_of(project)
@@ -81,19 +81,19 @@ def _train_tracked(project: Project, params: Params, name: str, *, data: Any, fo
 def _tracked(
     project: Project, name: str, *, folder: Path, tags: dict[str, Any], params: dict[str, Any], before: dict[str, Any]
 ) -> Iterator[tracking.Run]:
-    """A new run, or the one that a killed training of the same settings had opened, as the note beside the checkpoint says."""
+    """A new run, or the run of a killed training with the same settings, from the note next to the checkpoint."""
     note, own = folder / "run.json", {key: str(value) for key, value in params.items()}
     known = run_in(note, params=own)
     with tracking.start_run(name, run_id=known, tags=tags, params={**before, **params}, root=project.root) as tracked:
         try:
             write_json(note, {"run_id": tracked.id, "params": own})
-        except OSError as error:  # a full disk costs a line, not the training
+        except OSError as error:  # a full disk causes a warning, not a failure
             logging.warning("%s: not written (%s); a rerun after a kill would open another run", note, error)
         yield tracked
 
 
 def run_in(note: Path, *, params: dict[str, str]) -> str:
-    """The MLflow run that a note tells of; "" without one, or if it is of other settings."""
+    """The MLflow run in a note; "" if there is no note, or it has other settings."""
     known = read_state(note) or {}
     return str(known.get("run_id", "")) if known.get("params") == params else ""
 

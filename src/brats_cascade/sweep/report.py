@@ -1,4 +1,4 @@
-"""A study on a page: reports/sweep.html, which needs nothing from outside, and a short one in Markdown for git."""
+"""Writes the pages of a study: reports/sweep.html, which is self-contained, and a short one in Markdown for git."""
 
 import shutil
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.study import DATA
 from brats_cascade.sweep.trials import ENDED, best, complete, reason_of, retried, score_of, settings_of, unchanged
 
-WHERE, COMMAND = "where", "command"  # user attributes of a study: its last workers' commit and machine, its command
+WHERE, COMMAND = "where", "command"  # user attributes of a study: its last workers, its command
 
 
 def write_report(study: Study, *, plan: Plan, root: Path) -> tuple[Path, dict[str, Path]]:
-    """Writes reports/sweep.html and the pictures in reports/sweep; gives the page, and name -> picture."""
+    """Writes reports/sweep.html and the images in reports/sweep; returns the page, and name -> image."""
     from plotly.offline import get_plotlyjs
 
     path = Project(root).reports / "sweep.html"
@@ -34,9 +34,9 @@ def write_report(study: Study, *, plan: Plan, root: Path) -> tuple[Path, dict[st
 
 
 def write_page(path: Path, *, study: Study, plan: Plan, root: Path, command: str) -> None:
-    """Writes the page for git, such as docs/results/sweep.md, with the picture of the study's history beside it.
+    """Writes the page for git, such as docs/results/sweep.md, with an image of the study's history next to it.
 
-    The report is written already. `command` is what writes the page, which says so.
+    The report must exist already. `command` is the command that writes the page, which names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = Project(root).reports / "sweep" / "history.png"
@@ -50,7 +50,7 @@ def write_page(path: Path, *, study: Study, plan: Plan, root: Path, command: str
 
 
 def _context(study: Study, *, plan: Plan) -> dict[str, Any]:
-    """What both pages show."""
+    """The context of both pages."""
     trials = study.get_trials(deepcopy=False)
     chosen, own, repeated = best(trials), unchanged(trials), retried(trials)
     order = [*ENDED, "RUNNING", "WAITING"]
@@ -67,7 +67,7 @@ def _context(study: Study, *, plan: Plan) -> dict[str, Any]:
 
 
 def _facts(trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
-    """The numbers on top, each with what it is."""
+    """The main numbers, each with its label."""
     chosen, own = best(trials), unchanged(trials)
     scores = [score_of(trial) for trial in complete(trials)]
     count = [f"{sum(trial.state.name == state for trial in trials)} {word}" for state, word in ENDED.items()]
@@ -86,7 +86,7 @@ def _facts(trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
 
 
 def seconds_of(trials: Sequence[FrozenTrial]) -> float:
-    """From the first trial's start to the last one's end, s; 0 while none has ended."""
+    """Seconds from the start of the first trial to the end of the last one; 0 while none has ended."""
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
     starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
     return (max(ends) - min(starts)).total_seconds() if ends and starts else 0.0

@@ -1,6 +1,6 @@
-"""One process that runs trials: `python -m brats_cascade.sweep.worker`, its pickled orders on standard input.
+"""A process that runs trials: `python -m brats_cascade.sweep.worker`, with its pickled orders on standard input.
 
-The process that starts it has set the devices and the number of threads in its environment (sweep/workers.py).
+The parent process has set the devices and the number of threads in the environment (sweep/workers.py).
 """
 
 import gc
@@ -25,7 +25,7 @@ from brats_cascade.sweep.study import open_study
 from brats_cascade.sweep.trials import counted, give_up_lost, stale_for
 
 log = logging.getLogger(__name__)
-UNFINISHED = 75  # exit status: trials are left, for a new process with fresh memory
+UNFINISHED = 75  # exit status: trials are left for a new process with fresh memory
 TRIALS_PER_PROCESS = 10
 FAILURES_IN_A_ROW = 5
 
@@ -33,20 +33,21 @@ FAILURES_IN_A_ROW = 5
 def run_trials(study: optuna.Study, objective: Objective) -> int:
     """Runs trials in this process until the study has enough of them.
 
-    Optuna's MaxTrialsCallback would not do: it counts a lost trial and its repetition as two, ends while one that may be lost
-    runs elsewhere, and lets every worker begin one more than was asked for.
+    Optuna's MaxTrialsCallback is not suitable: it counts a lost trial and its repetition as two, ends while a trial
+    that may be lost
+    runs elsewhere, and lets every worker start one trial too many.
 
     Returns:
         Exit status: 0, or UNFINISHED.
 
     Raises:
-        UserError: Trials fail one after another.
+        UserError: Several trials in a row failed.
     """
     for _ in range(TRIALS_PER_PROCESS):
-        with turn(objective.orders.folder / "turn.lock") as own_turn:  # workers of a host look for work one by one
+        with turn(objective.orders.folder / "turn.lock") as own_turn:  # workers look for work one at a time
             if not _wanted(study, orders=objective.orders):
                 return 0
-            objective.begun = own_turn.close  # the next worker looks as soon as this trial has its number
+            objective.begun = own_turn.close  # the next worker continues as soon as this trial has its number
             try:
                 study.optimize(objective, n_trials=1, catch=(TrialFailed,))
             except (optuna.exceptions.UpdateFinishedTrialError, ValueError) as error:
@@ -66,9 +67,9 @@ def run_trials(study: optuna.Study, objective: Objective) -> int:
 
 
 def _wanted(study: optuna.Study, *, orders: Orders) -> bool:
-    """Says whether to run another trial; waits while others run whose loss would leave one to do."""
+    """Whether to run another trial; waits while others run that may turn out to be lost."""
     sweep = orders.plan.sweep
-    looks = 0  # a trial is given up and queued again in two moves; between them a study looks done
+    looks = 0  # a lost trial is marked and requeued in two steps; in between, a study looks finished
     while orders.deadline is None or time.time() < orders.deadline:
         give_up_lost(study, retries=sweep.retries)
         known = study.get_trials(deepcopy=False)
@@ -86,7 +87,7 @@ def _wanted(study: optuna.Study, *, orders: Orders) -> bool:
 
 
 def main() -> None:
-    """Opens the study and the data, and runs trials; the exit status is that of `run_trials`."""
+    """Opens the study and the data, and runs trials; returns the exit status of `run_trials`."""
     keep_quiet()
     start_log(level="INFO", form="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("alembic", "mlflow", "matplotlib"):

@@ -1,4 +1,4 @@
-"""Networks in MLflow: logged with a signature, in a form that opens without this project, fetched again by URI."""
+"""Networks in MLflow: logged with a signature, in a form that opens without this project, and fetched by URI."""
 
 import contextlib
 import importlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
 
-NETWORK_FOLDER = "network"  # in a logged model: the files of models/EXPERIMENT
+NETWORK_FOLDER = "network"  # folder in a logged model: the files of models/EXPERIMENT
 NEEDS = "pip install brats-cascade from its checkout, then import brats_cascade.models.build before loading"
 
 
@@ -54,7 +54,7 @@ def log_network(
 
     portable = keras.backend.backend() == "tensorflow" and len(model.inputs) == 1
     parameters = dict(client.get_run(run_id).data.params)
-    with contextlib.redirect_stdout(io.StringIO()):  # Keras prints every variable of what it exports
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras prints all variables of an exported network
         return log_flavour(
             "keras",
             name="model",
@@ -66,7 +66,7 @@ def log_network(
             model=model,
             save_exported_model=portable,
             signature=ModelSignature(inputs=schema(model.inputs), outputs=schema(model.outputs)),
-            metadata=json.loads(json.dumps(metadata)),  # plain lists, as they come back
+            metadata=json.loads(json.dumps(metadata)),  # plain lists, as they are read back
             pip_requirements=requirements(),
         )
 
@@ -94,16 +94,16 @@ def log_flavour(
     place = client.create_logged_model(experiment, name=name, source_run_id=run_id, **(about or {}))
     for path in files:
         client.log_model_artifact(place.model_id, str(path), NETWORK_FOLDER)
-    mlflow.set_tracking_uri(uri)  # Model.log knows no client
+    mlflow.set_tracking_uri(uri)  # Model.log takes no client
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of MLflow's own type hints
+        warnings.simplefilter("ignore", UserWarning)  # a warning about MLflow's own type hints
         module = importlib.import_module(f"mlflow.{flavour}")
         made = Model.log(artifact_path=None, model_id=place.model_id, flavor=module, run_id=run_id, **settings)
     return str(made.model_uri)
 
 
 def requirements(*names: str) -> list[str]:
-    """The installed releases of Keras, of its backend in this process, and of others, as pip writes them."""
+    """The installed versions of Keras, of its backend in this process, and of other packages, in pip's format."""
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     return [f"{name}=={version(name)}" for name in ("keras", backend, *names)]
 

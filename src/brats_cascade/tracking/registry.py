@@ -1,4 +1,4 @@
-"""The registered model, `models:/brats-cascade@champion`: the champion's network, rule and card."""
+"""The registered model, `models:/brats-cascade@champion`: the champion's network, post-processing and card."""
 
 import hashlib
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME, ALIAS, CHALLENGER = "brats-cascade", "champion", "challenger"
 CARD = "MODEL_CARD.md"
-# What answers requests; a version with other code than this is registered anew.
+# The code that answers requests; a version with other code is registered again.
 SERVED = (Path(__file__).with_name("serving.py"), Path(brats_cascade.__file__).parent / "inference" / "requests.py")
 NEEDED = ("mlflow", "numpy", "scipy", "pandas", "nibabel", "SimpleITK")
 
@@ -73,16 +73,16 @@ def register_champion(
 
 
 def point_to(run_id: str, *, root: Path | None = None, alias: str = ALIAS) -> str | None:
-    """Gives the alias to the version that was registered of a run before, as by a DVC experiment, and says which.
+    """Gives the alias to the version that was registered for a run (of a DVC experiment, for example), and returns it.
 
-    None if the run has none, or MLflow cannot be reached.
+    None if the run has no version, or MLflow cannot be reached.
     """
     wanted = f"run_id = '{run_id}'"
     return ask_store(lambda client, _: _give(alias, client=client, wanted=wanted), root=root, report=_warn)
 
 
 def drop_challenger(root: Path) -> None:
-    """Takes the alias challenger from whatever has it: no candidate is refused any more."""
+    """Removes the alias challenger, because no candidate is rejected any more."""
 
     def drop(client: "MlflowClient", _: str) -> None:
         if _holder(CHALLENGER, client=client) is not None:
@@ -92,7 +92,7 @@ def drop_challenger(root: Path) -> None:
 
 
 def alias_run(root: Path) -> str:
-    """The run whose network has the alias champion; "" where there is none, or MLflow cannot be reached."""
+    """The run whose network has the alias champion; "" if there is none, or MLflow cannot be reached."""
     version = ask_store(lambda client, _: _holder(ALIAS, client=client), root=root)
     return str(version.run_id) if version is not None else ""
 
@@ -102,7 +102,7 @@ def _warn(error: Exception) -> None:
 
 
 def _give(alias: str, *, client: "MlflowClient", wanted: str) -> str | None:
-    """Gives the alias to a version that is registered already, and says which; None if there is none such."""
+    """Gives the alias to a registered version, and returns it; None if there is none."""
     for version in client.search_model_versions(f"name = '{NAME}' and {wanted}", max_results=1):
         client.set_registered_model_alias(NAME, alias, version.version)
         return str(version.version)
@@ -120,9 +120,9 @@ def _holder(alias: str, *, client: "MlflowClient") -> Any:
 
 
 def _log(client: "MlflowClient", *, uri: str, files: list[Path], card: str, run_id: str) -> str:
-    """Logs the files as a pyfunc model of the run; its code is serving.py, by file, so nothing is pickled.
+    """Logs the files as a pyfunc model of the run; its code is serving.py, as a file, so nothing is pickled.
 
-    The project's own code goes along, so that the model opens wherever its requirements are installed.
+    The project's code is included, so that the model opens wherever its requirements are installed.
     """
     import numpy as np
     import pandas as pd
@@ -152,7 +152,7 @@ def _log(client: "MlflowClient", *, uri: str, files: list[Path], card: str, run_
 
 
 def _signature() -> "ModelSignature":
-    """A row has a folder or an image; the answer its segmentation or its labels."""
+    """A row has a folder or an image; the response has its segmentation or its labels."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
