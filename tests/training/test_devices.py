@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from processes import unmeasured
+from worker import main
 
 from brats_cascade.errors import UserError
 from brats_cascade.training.batches import Batch
@@ -65,8 +66,9 @@ def _same(found: Path, expected: Path) -> None:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In this process."""
     out = tmp_path_factory.mktemp("alone") / "one.npz"
-    _end(_start("one", out=out))
+    main("one", str(out), str(out.with_suffix("")))
     return out
 
 
