@@ -77,17 +77,6 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path, rng):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path, rng, monkeypatch):
-    def full(path, values):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(store, "_save", full)
-    with pytest.raises(OSError, match="No space left"):
-        store.write_case(tmp_path, name="a", meta={}, **arrays(rng))
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_deleting(tmp_path, rng):
     store.write_case(tmp_path, name="a", meta={}, **arrays(rng))
     store.delete_case(tmp_path, name="a")
