@@ -144,11 +144,8 @@ def test_what_is_written_is_read_back_and_one_change_is_one_line(tmp_path: Path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["params.yaml"]
 
 
-def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run this from the project's root"):
-        load_params(tmp_path / "params.yaml")
-    (tmp_path / "params.yaml").write_text("train: [1, 2")
-    with pytest.raises(UserError, match="not valid YAML"):
         load_params(tmp_path / "params.yaml")
 
 

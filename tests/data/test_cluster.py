@@ -57,20 +57,23 @@ def test_a_cohort_over_two_workers_of_which_one_is_killed(cases, cluster, tmp_pa
     assert not [entry for entry in store.iterdir() if entry.name.startswith(".")]
 
 
-def ingest_at_nobody(cases, *, folder):
-    address = "tcp://127.0.0.1:1"
-    ingest(cases[:1], root=folder / "store", kept=folder / "k", recipe=Recipe(clip=0.01), workers=1, scheduler=address)
+@pytest.fixture
+def ingest_at_nobody(tmp_path, write_nifti_case):
+    """Ingest by a scheduler that is not there."""
+    cases = find_cases(write_nifti_case(tmp_path / "in", "A"))
+    places = {"root": tmp_path / "store", "kept": tmp_path / "kept", "recipe": Recipe(clip=0.01), "workers": 1}
+    return lambda: ingest(cases, **places, scheduler="tcp://127.0.0.1:1")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_no_scheduler_is_told_in_one_line(cases, tmp_path):
+def test_no_scheduler_is_told_in_one_line(ingest_at_nobody):
     pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")
     with pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 .*start one with"):
-        ingest_at_nobody(cases, folder=tmp_path)
+        ingest_at_nobody()
 
 
-def test_dask_that_is_not_installed_is_told(cases, tmp_path, monkeypatch):
+def test_dask_that_is_not_installed_is_told(ingest_at_nobody, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r"scheduler: needs Dask, which is not installed: install the extra"):
-        ingest_at_nobody(cases, folder=tmp_path)
+        ingest_at_nobody()

@@ -187,29 +187,6 @@ def test_two_processes_give_what_one_gives(tmp_path, write_nifti_case):
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
-def test_a_kill_in_the_middle_keeps_what_was_done(tmp_path, monkeypatch, write_nifti_case):
-    for seed, name in enumerate("ABC"):
-        write_nifti_case(tmp_path / "in", name, seed=seed)
-    real = module.write_case
-
-    def write_case(root, *, name, **rest):
-        if root.name == "B":
-            (tmp_path / "store" / ".B.half").mkdir()
-            raise KeyboardInterrupt
-        return real(root, name=name, **rest)
-
-    monkeypatch.setattr(module, "write_case", write_case)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "in", tmp_path / "store")
-    assert list_cases(tmp_path / "store") == ["A"]
-    before = stamps(tmp_path / "store")
-    monkeypatch.setattr(module, "write_case", real)
-    assert run(tmp_path / "in", tmp_path / "store")["stored"].all()
-    after = stamps(tmp_path / "store")
-    assert all(after[path] == stamp for path, stamp in before.items())
-    assert sorted(entry.name for entry in (tmp_path / "store").iterdir()) == ["A", "B", "C"]
-
-
 def nan_at_one_place(voxels):
     voxels = voxels.astype("float32")
     voxels[5, 5, 5] = np.nan

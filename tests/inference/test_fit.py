@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import asdict
-from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -15,7 +14,6 @@ from brats_cascade.cli import main
 from brats_cascade.commands import evaluate
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
-from brats_cascade.errors import UserError
 from brats_cascade.inference.fit import find_misfits
 from brats_cascade.models.contract import Contract
 from brats_cascade.models.training_data import TrainingData, describe_training
@@ -148,13 +146,3 @@ def test_evaluate_reads_off_the_prediction_whether_it_fitted(tmp_path, model, ca
         main()
     assert left.value.code == 1
     assert "Brats18_A_1_seg.nii.gz: --strict: its model may not fit the case" in capsys.readouterr().err
-
-
-def test_without_a_model_and_without_a_champion_it_is_one_line(tmp_path, write_nifti_case, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    case = write_nifti_case(tmp_path / "in", "Brats18_A_1")
-    with pytest.raises(UserError, match=r"^no --model given, and no MLflow database here .*; give --model models/EXP"):
-        run([case], out=Path("out"))
-    assert not (tmp_path / "mlflow.db").exists()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from settings import train_settings
 
-from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
 from brats_cascade.models.two_path import Style
 from brats_cascade.training import cnn1_maps
@@ -69,12 +68,6 @@ def test_releases_and_grades_are_spread_evenly(make_case, draw_centres) -> None:
         assert [sum(count.values()) for count in counts] == [4, 4, 4]
         for group in set(groups.values()):
             assert max(count[group] for count in counts) - min(count[group] for count in counts) <= 1
-
-
-def test_more_folds_than_patients_are_one_line(data) -> None:
-    with pytest.raises(UserError, match=r"train\.cnn1_folds: 4 folds of 3 training patients") as caught:
-        inner_folds(data, folds=4, seed=1)
-    assert "\n" not in str(caught.value)
 
 
 def test_one_fold_is_refused() -> None:

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS
 from brats_cascade.training.losses import build_loss
 
@@ -62,10 +61,6 @@ def test_of_a_perfect_answer_and_of_an_absent_region_nothing_is_lost() -> None:
     assert float(loss(targets[..., None], scores)) == pytest.approx(0, abs=1e-5)
 
 
-def test_over_several_replicas_a_dice_is_refused_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"train\.loss: cross_entropy_dice needs the whole batch") as caught:
-        build_loss("cross_entropy_dice", classes=5, reduction="sum")
-    assert "\n" not in str(caught.value)
-    assert isinstance(
-        build_loss("cross_entropy", classes=5, reduction="sum"), keras.losses.SparseCategoricalCrossentropy
-    )
+def test_a_cross_entropy_is_shared_by_replicas() -> None:
+    loss = build_loss("cross_entropy", classes=5, reduction="sum")
+    assert isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
