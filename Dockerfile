@@ -1,13 +1,13 @@
 # syntax=docker/dockerfile:1
 # CPU image: docker build -t brats-cascade . && docker run --rm -v "$PWD:/work" brats-cascade predict CASE --model models/NAME --out out
 FROM python:3.12-slim AS base
-# What `make setup` and DVC need beside Python.
+# Tools that `make setup` and DVC need in addition to Python.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/*
 
-# The editor's container (.devcontainer): tools only, the clone is mounted and sets up its own .venv.
+# Stage for the editor (.devcontainer): tools only; the clone is mounted and sets up its own .venv.
 FROM base AS dev
 WORKDIR /workspaces/brats-cascade
 

@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: what GitHub shows of a page and a site that loads nothing cannot, in another form."""
+"""Hooks of MkDocs that replace what an offline site cannot show as GitHub does."""
 
 import logging
 import posixpath
@@ -15,7 +15,7 @@ log = logging.getLogger("mkdocs.hooks.site")
 
 
 def on_config(config: Any) -> Any:
-    """Pages that the menu of mkdocs.yml leaves out get a part of their own, so that none is lost."""
+    """Adds pages that are missing in the menu of mkdocs.yml to a separate section."""
     listed = set(re.findall(r"[\w/-]+\.md", str(config.nav)))
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     if pages > listed:
@@ -24,7 +24,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Takes links to files outside docs/ off their words, and draws flow charts as lists."""
+    """Removes links to files outside docs/, keeping their text, and converts flow charts to lists."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def without_link(found: re.Match[str]) -> str:
