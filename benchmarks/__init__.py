@@ -1,1 +1,1 @@
-"""Speed, each module a command that prints ratios measured in one process."""
+"""Benchmarks; each module is a command that prints ratios measured in one process."""

@@ -1,6 +1,6 @@
-"""Runs the named benchmarks, or all, and rewrites docs/results/speed.md, README's three numbers and docs/scale.md's figures.
+"""Runs the named benchmarks, or all, and rewrites docs/results/speed.md, README's speed block and docs/scale.md's figures.
 
-`--page` rewrites the pages alone.
+`--page` only rewrites the pages.
 """
 
 import json
@@ -27,13 +27,13 @@ ALL = (
     "start",
 )
 PAGE, README = Path("docs/results/speed.md"), Path("README.md")
-# Benchmark -> which of its rows README shows.
+# Benchmark -> the row that README shows.
 SHOWN = {
     "case": {"precision": "bfloat16"},
     "inference": {"network": "input_cascade", "precision": "bfloat16"},
     "training": {"precision": "bfloat16", "labelled pixels a side": 64, "XLA": "no"},
 }
-# Parts of gpu.json, in this order, and what each shows.
+# Parts of gpu.json in the order of the page, with their headings.
 GPU = {
     "goals": "Goals and results on an H200",
     "sweep": "A sweep by workers that share the GPU, killed once and resumed",

@@ -1,6 +1,6 @@
-"""One real case from files to segmentation file, InputCascadeCNN at full width: against R, and bfloat16 against float32.
+"""One real case from input files to segmentation file, InputCascadeCNN at full width, compared with R; bfloat16 and float32.
 
-The weights are untrained unless models/input_cascade holds a full-width network, so only then is a Dice compared.
+The weights are untrained unless models/input_cascade holds a full-width network; only then is a Dice compared.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ TRAINED = Path("models/input_cascade")
 
 
 def main() -> None:
-    """Start-up and the first case (tracing) are excluded: the second case counts."""
+    """Measures the second case, which excludes start-up and tracing."""
     start_backend()
     from brats_cascade.data.cases import find_cases
     from brats_cascade.models.fold import for_inference
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _network() -> tuple[Any, Any, bool]:
-    """Network, contract, and whether it is trained."""
+    """The network, its contract, and whether it is trained."""
     from brats_cascade.models.build import build_model
     from brats_cascade.models.files import Contract, load_trained
     from brats_cascade.models.two_path import Style
@@ -71,7 +71,7 @@ def _network() -> tuple[Any, Any, bool]:
 
 
 def _segment(case: Any, *, network: Any, contract: Any) -> tuple[float, dict[str, float], Any]:
-    """Seconds from files to file, and of its parts; reading and labels are timed again alone, the network is the rest."""
+    """Seconds for the whole case and its parts; reading and labels are timed again separately, the network is the rest."""
     from brats_cascade.data.prepare import prepare_case
     from brats_cascade.inference.output import write_prediction
     from brats_cascade.inference.postprocess import Thresholds, remove_components

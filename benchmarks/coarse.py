@@ -1,4 +1,4 @@
-"""The coarse cascade against the U-Net on one real case: network time, in turn in one process, and arithmetic; untrained."""
+"""The coarse cascade compared with the U-Net on one real case: network time in one process, and operations; untrained."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ REPEATS = 3
 
 
 def main() -> None:
-    """The fastest of some calls each, after one that does not count."""
+    """Takes the fastest of several calls each, after a discarded first call."""
     start_backend()
     from brats_cascade.data.cases import find_cases
     from brats_cascade.data.prepare import prepare_case

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's own rate, operation counts, timing, and the result file."""
+"""Shared parts of the benchmarks: the machine's peak rate, operation counts, timing, and the result file."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ RESULTS = Path("docs/results/speed")
 
 
 def best(work: Callable[[], object], *, repeats: int = 3) -> float:
-    """Seconds of the fastest of some calls, after one that does not count (tracing, caches)."""
+    """Seconds of the fastest of several calls, after a discarded first call (tracing, caches)."""
     work()
     times = []
     for _ in range(repeats):
@@ -27,7 +27,7 @@ def best(work: Callable[[], object], *, repeats: int = 3) -> float:
 
 
 def matrix_rate(dtype: str = "float32", *, side: int = 4096, products: int = 1) -> float:
-    """R: operations per second of a matrix product in this process; on a GPU, of several before one is waited for."""
+    """R: operations per second of a matrix product in this process; on a GPU several products are queued before waiting."""
     start_backend()
     from keras import ops
 
@@ -42,7 +42,7 @@ def matrix_rate(dtype: str = "float32", *, side: int = 4096, products: int = 1) 
 
 
 def two_path_trainer(style: Any, *, xla: bool = False) -> Any:
-    """A TwoPathCNN up to its scores, compiled with Adam as training compiles it."""
+    """A TwoPathCNN up to its scores, compiled with Adam as in training."""
     import keras
 
     from brats_cascade.models.cascade import score_model
@@ -56,7 +56,7 @@ def two_path_trainer(style: Any, *, xla: bool = False) -> Any:
 
 
 def random_tiles(*, batch: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image windows and class numbers for one training step with side x side labelled pixels a window."""
+    """Image windows and class numbers for one training step with side x side labelled pixels per window."""
     rng = np.random.default_rng(0)
     image = rng.normal(size=(batch, side + 32, side + 32, 4)).astype(np.float32)
     return image, rng.integers(0, 5, (batch, side, side, 1))
@@ -73,7 +73,7 @@ def report(name: str, *, rows: list[dict[str, Any]]) -> None:
 
 
 def write_record(name: str, *, folder: Path, rows: list[dict[str, Any]], machine: str, commit: str) -> None:
-    """Writes FOLDER/NAME.json; rows that have a `part` go into one table for each part."""
+    """Writes FOLDER/NAME.json; rows with a `part` are put into one table per part."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "benchmark": name,

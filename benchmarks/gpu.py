@@ -1,10 +1,10 @@
-"""Everything on one GPU under JAX, in at most 8 minutes: python -m benchmarks.gpu --out FOLDER (docs/profiling.md).
+"""All GPU benchmarks under JAX, in at most 8 minutes: python -m benchmarks.gpu --out FOLDER (docs/profiling.md).
 
-1. An Optuna sweep of real trainings by workers that share the card, killed once and gone on with.
-2. Seconds of the device for a case and for a training step of every kind of network; the output layer's two forms.
-3. The losses of the same training on the card and on the processor.
+1. An Optuna sweep of real trainings by workers that share the GPU, killed once and resumed.
+2. Device seconds for a case and for a training step of every kind of network; the output layer's two forms.
+3. The losses of the same training on the GPU and on the CPU.
 
-Needs JAX, and `data/` as `dvc repro patches` leaves it; without a GPU it runs on the processor, which takes long: `--small`.
+It needs JAX, and `data/` after `dvc repro patches`. Without a GPU it runs slowly on the CPU; use `--small`.
 """
 
 import argparse
@@ -76,7 +76,7 @@ class Run:
         return self.begun + self.scale.seconds - spare
 
     def part(self, name: str, work: Callable[[], Any]) -> Any:
-        """Does one part; what goes wrong is noted, and the others go on."""
+        """Runs one part; an error is noted, and the other parts continue."""
         print(f"{time.time() - self.begun:4.0f} s: {name}", flush=True)
         try:
             return work()

@@ -1,4 +1,4 @@
-"""Seconds of the device for a prepared case, by the project's own inference with full-width networks; untrained."""
+"""Device seconds for a prepared case, with the project's inference and full-width networks; untrained."""
 
 import time
 from dataclasses import dataclass

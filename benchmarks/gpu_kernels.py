@@ -1,4 +1,4 @@
-"""Which kernels the time of a piece of work on a GPU goes to, by JAX's profiler."""
+"""The kernels in which GPU time is spent, from JAX's profiler."""
 
 import collections
 import tempfile

@@ -1,7 +1,7 @@
-"""Seconds of the device for cases and training steps: python -m benchmarks.gpu_speed ROWS.jsonl UNTIL [--small].
+"""Device seconds for cases and training steps: python -m benchmarks.gpu_speed ROWS.jsonl UNTIL [--small].
 
-One JSON line is written for every row, those that matter most first; after UNTIL (epoch seconds) nothing new is begun.
-`python -m benchmarks.gpu_speed compile NUMBER OF [--small]` compiles one of OF parts of it beforehand.
+One JSON line is written for every row, the most important first; after UNTIL (epoch seconds) nothing new is started.
+`python -m benchmarks.gpu_speed compile NUMBER OF [--small]` compiles one of OF parts of it in advance.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Seconds of the device for a training step of full-width networks, and for the 21x21 output layer in both forms."""
+"""Device seconds for a training step of full-width networks, and for the 21x21 output layer in both forms."""
 
 import contextlib
 import time

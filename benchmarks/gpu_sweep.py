@@ -1,4 +1,4 @@
-"""A sweep on one card by the project's own command, killed once with all its workers, and gone on with."""
+"""A sweep on one GPU with the project's command, killed once with all its workers, and resumed."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""From what was measured on a GPU to the rows of its tables: the goals beside what was reached, the losses compared."""
+"""Makes table rows from the GPU measurements: goals and results, and a comparison of losses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

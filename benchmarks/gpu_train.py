@@ -1,7 +1,8 @@
-"""One process that trains by the project's own code and notes every step: python -m benchmarks.gpu_train OUT.jsonl < JOBS.
+"""A process that trains with the project's code and records every step: python -m benchmarks.gpu_train OUT.jsonl < JOBS.
 
-JOBS is JSON: {"root": a project's folder, "jobs": [{"architecture": ..., "train": overrides}]}; with "timed" a job is timed,
-with "whole" a GPU computes its products in float32 and not in TF32. JAX_PLATFORMS chooses what computes.
+JOBS is JSON: {"root": a project's folder, "jobs": [{"architecture": ..., "train": overrides}]}. With "timed" a job is
+timed; with
+"whole" a GPU computes products in float32 instead of TF32. JAX_PLATFORMS chooses the device.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What nvidia-smi says of one card, once a second, in a thread."""
+"""Records the output of nvidia-smi for one GPU every second, in a thread."""
 
 import contextlib
 import csv

@@ -1,4 +1,4 @@
-"""How cost grows with the number of cases and of processes: ingest, patches and prediction of 1 to 14 real cases."""
+"""Growth of the cost with the number of cases and processes: ingest, patches and prediction of 1 to 14 real cases."""
 
 import tempfile
 import time
@@ -22,7 +22,7 @@ COUNTS = (1, 2, 4, 8, 14)
 
 
 def main() -> None:
-    """Peak memory is this process's so far, so it is flat if it stays; another process's is not in it."""
+    """Reports the peak memory of this process so far; other processes are not included."""
     if not SOURCE.is_dir():
         print(f"{SOURCE}: not there; this benchmark needs real cases and is left out")
         return

@@ -1,4 +1,4 @@
-"""Prediction: the share of the machine's rate, dense against patches, bfloat16 against float32; ratios in one process."""
+"""Prediction: the share of peak throughput, dense compared with patches, bfloat16 compared with float32, in one process."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from brats_cascade.backend import start_backend
 
 
 def main() -> None:
-    """Whole slices of 176x144 output pixels, about a brain's box, at full width, four at once."""
+    """Whole slices of 176x144 output pixels, about the size of a brain's box, at full width, in batches of four."""
     start_backend()
     from brats_cascade.models.build import build_model
     from brats_cascade.models.cascade import GEOMETRY

@@ -1,8 +1,8 @@
-"""Ingest against decompressing the same files alone, on the same processes; and the drawing of a million centres.
+"""Ingest compared with decompressing the same files in the same number of processes; and drawing a million centres.
 
     python -m benchmarks.ingest [COHORT] [--workers 2] [--rounds 3]
 
-Without COHORT the development scans are taken (../shared/data/brats2018). Other cohorts should be of .nii.gz files.
+Without COHORT the development scans are used (../shared/data/brats2018). Other cohorts should consist of .nii.gz files.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from brats_cascade.params import Recipe
 
 
 def main() -> None:
-    """Rounds of decompressing and ingesting in turn, so that a busy machine is busy for both."""
+    """Alternates decompressing and ingesting, so that other load affects both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cohort", nargs="?", type=Path, default=Path("../shared/data/brats2018"))
     parser.add_argument("--workers", type=int, default=2)

@@ -1,8 +1,8 @@
-"""Peak memory of an ingest of 10, 30 and 100 cases of one size: it must not grow with their number.
+"""Peak memory of an ingest of 10, 30 and 100 cases of equal size, which must not grow with their number.
 
     python -m benchmarks.ingest_memory
 
-The volumes are random, of 128x128x96 voxels, the same in every case (the files are links to one case's).
+The volumes are random, with 128x128x96 voxels, the same in every case (the files are links to one case's).
 """
 
 import json
@@ -21,7 +21,7 @@ PARTS = ("flair", "t1", "t1ce", "t2", "seg")
 
 
 def main() -> None:
-    """One fresh process per cohort, so that each has a peak of its own."""
+    """Runs a fresh process per cohort, so that each has its own peak."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         scans = _write_scans(Path(folder) / "scans")

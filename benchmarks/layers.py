@@ -1,4 +1,4 @@
-"""Where the time of the network goes in a prediction: every layer of InputCascadeCNN alone, on what it is given."""
+"""The time of each layer of InputCascadeCNN in a prediction, measured separately on its own input."""
 
 from typing import Any
 

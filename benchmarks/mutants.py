@@ -1,10 +1,10 @@
-"""Mutation testing of the modules that scores and training sets depend on: writes docs/results/mutants.md.
+"""Mutation testing of the modules on which scores and training sets depend; writes docs/results/mutants.md.
 
     make mutants
 
-mutmut changes one operator, number, name or text at a time (`[tool.mutmut]` in pyproject.toml), and a change after which all
-tests of the module still pass is a survivor. benchmarks/equivalent_mutants.yaml names those that no test can tell from the
-original, with the reason.
+mutmut changes one operator, number, name or text at a time (`[tool.mutmut]` in pyproject.toml). A change after which
+all tests of
+the module still pass is a survivor. benchmarks/equivalent_mutants.yaml lists survivors that no test can detect, with reasons.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Device time under JAX: Keras's own compiled steps, called on inputs that lie on the device already, waited for at the end."""
+"""Device time under JAX: Keras's compiled steps on inputs that are already on the device, with one wait at the end."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

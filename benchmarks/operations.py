@@ -1,4 +1,4 @@
-"""Multiplications and additions that full-width networks (K = 2) need, counted layer by layer for the pixels of each."""
+"""Multiplications and additions needed by full-width networks (K = 2), counted per layer for the pixels of each."""
 
 from collections.abc import Iterator
 

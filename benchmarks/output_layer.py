@@ -1,4 +1,4 @@
-"""The 21x21 output layer: one direct convolution against its fast forms, forward and in a training step."""
+"""The 21x21 output layer: a direct convolution compared with its fast forms, forward and in a training step."""
 
 import numpy as np
 

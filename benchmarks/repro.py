@@ -1,9 +1,9 @@
-"""Where the time of a whole `make repro` goes, stage by stage, in a fresh clone; not part of `make bench`, as long as it takes.
+"""The time of each stage of `make repro` in a fresh clone; too long for `make bench`.
 
     python -m benchmarks.repro [--params FILE] [--keep FOLDER]
 
-The clone is of the last commit. Arithmetic is what the stages measure of themselves (`stages/cost.py`): the phases of
-training with their validation rounds, CNN 1's maps, and the segmentation of cases.
+The clone is of the last commit. Arithmetic is measured by the stages themselves (`stages/cost.py`): the phases of training with
+their validation rounds, CNN 1's maps, and the segmentation of cases.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""What 1,000, 10,000 and 100,000 cases cost where the cost is not that of voxels: tables, lists, pages, DVC, MLflow.
+"""The cost of 1,000, 10,000 and 100,000 cases apart from voxels: tables, lists, pages, DVC, MLflow.
 
     python -m benchmarks.scale
 
-The tables are synthetic, one row per case; no scan is read. Seconds are those of processors. Writes
+The tables are synthetic, with one row per case; no scan is read. Seconds are CPU seconds. Writes
 docs/results/speed/scale.json and the figures of docs/scale.md (`benchmarks.scale_page`).
 """
 

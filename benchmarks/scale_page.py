@@ -1,4 +1,4 @@
-"""The figures of docs/scale.md, from the records of the benchmarks that measured them.
+"""Writes the figures of docs/scale.md, from the records of the benchmarks that measured them.
 
     python -m benchmarks.scale_page
 

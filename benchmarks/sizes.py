@@ -1,4 +1,4 @@
-"""How cost grows with the tile, the batch, the width and the slices computed at once: one of them changed at a time."""
+"""Growth of the cost with tile size, batch size, width and slices per batch, changing one at a time."""
 
 from collections.abc import Iterator
 

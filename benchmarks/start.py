@@ -1,4 +1,4 @@
-"""How long the command line, the package and a pipeline with nothing to do take."""
+"""The time of the command line, of importing the package, and of a pipeline with nothing to do."""
 
 import subprocess
 import sys

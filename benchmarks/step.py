@@ -1,4 +1,4 @@
-"""Where the time of one training step goes, and which share of it the training waits for its input."""
+"""How the time of a training step is divided, and the share in which training waits for its input."""
 
 import time
 from pathlib import Path

@@ -1,9 +1,11 @@
-"""What a sweep costs beside training: python -m benchmarks.sweep_overhead [--trials N].
+"""The cost of a sweep in addition to training: python -m benchmarks.sweep_overhead [--trials N].
 
-1. Overhead: trials whose training takes no time, with eight validation rounds each, run as real ones are, with the
-   study in SQLite and the runs in MLflow's SQLite. The time per trial is all bookkeeping; the target is under 3 % of 60 s.
-2. Workers: the same small trials by one worker of one thread and by two (target: at most 0.6 of the time), start-up included,
-   and the memory of the workers: their own, and what they share.
+1. Overhead: trials whose training takes no time, with eight validation rounds each, run like real ones, with the study
+in SQLite
+   and the runs in MLflow's SQLite. The time per trial is all bookkeeping; the target is less than 3 % of 60 s.
+2. Workers: the same small trials by one single-threaded worker and by two (target: at most 0.6 of the time), including
+start-up,
+   and the workers' private and shared memory.
 """
 
 import argparse

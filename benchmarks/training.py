@@ -1,4 +1,4 @@
-"""A training step: the share of the machine's rate, labelled pixels per second in tiles against patches, and XLA."""
+"""A training step: the share of peak throughput, labelled pixels per second with tiles and with patches, and XLA."""
 
 from benchmarks.common import best, matrix_rate, random_tiles, report, two_path_trainer
 from benchmarks.operations import two_path_operations

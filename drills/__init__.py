@@ -1,6 +1,6 @@
-"""Drills: faults made on purpose, many times, and what came of them; `python -m drills` writes docs/reliability.md.
+"""Drills: inject faults many times and check the outcome; `python -m drills` writes docs/reliability.md.
 
-They share what makes the faults with the tests, which try each of them a few times.
+The tests share the code that makes the faults, and run a few of each kind.
 """
 
 import sys

@@ -2,8 +2,8 @@
 
     python -m drills [NAME ...] [--seed N] [--share X] [--jobs N] [--again] [--page]
 
-Each drill is a process of its own. One that has a record of this commit, seed and share is not run again, so that after a
-kill the same command finishes what is missing.
+Each drill runs in a separate process. A drill with a record of this commit, seed and share is not repeated, so after a kill the
+same command runs only what is missing.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from drills.table import DRILLS
 
 
 def main() -> None:
-    """Runs what is asked for; exit status 1 if a drill found a fault."""
+    """Runs the drills; exit status 1 if one found a fault."""
     given = _arguments()
     if given.here:
         _run_here(given.names[0], seed=given.seed, share=given.share)
@@ -66,7 +66,7 @@ def _is_done(name: str, given: argparse.Namespace) -> bool:
 
 
 def _run(name: str, given: argparse.Namespace) -> None:
-    """A drill in a process of its own; one that ends without a record is a fault, too."""
+    """Runs a drill in a separate process; ending without a record also counts as a fault."""
     WORK.mkdir(parents=True, exist_ok=True)
     task, began, log = Task(WORK / name, given.seed, given.share), time.monotonic(), WORK / f"{name}.log"
     prefix = alone(DRILLS[name].namespace)
@@ -103,7 +103,7 @@ def _run_here(name: str, *, seed: int, share: float) -> None:
 
 
 def _end() -> None:
-    """Ends with whoever started this drill, and takes along what it started."""
+    """Ends together with the process that started this drill, and ends its own child processes."""
     for process in psutil.Process().children(recursive=True):
         process.kill()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What a drill is given, what it finds, and the record of it."""
+"""The input of a drill, its findings, and their record."""
 
 import datetime
 import json
@@ -21,9 +21,9 @@ class Task:
     """One call of a drill.
 
     Args:
-        folder: Its own, empty.
-        seed: Of everything drawn at random.
-        share: Of the usual number of attempts.
+        folder: Its own, empty folder.
+        seed: Seed for everything drawn at random.
+        share: Share of the usual number of attempts.
     """
 
     folder: Path
@@ -31,19 +31,19 @@ class Task:
     share: float = 1.0
 
     def times(self, usual: int) -> int:
-        """How often to try."""
+        """The number of attempts."""
         return max(1, round(usual * self.share))
 
 
 @dataclass
 class Findings:
-    """Rows of a table and faults in words."""
+    """Rows of a table, and descriptions of faults."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def add(self, row: dict[str, Any], *, tried: int, faults: list[str]) -> None:
-        """Adds a row; its last columns are how often something was tried, and how often it ended as it should not."""
+        """Adds a row; its last columns are the numbers of attempts and faults."""
         self.rows.append({**row, "tried": tried, "faults": len(faults)})
         self.faults += [f"{next(iter(row.values()))}: {text}" for text in faults]
 
@@ -53,10 +53,10 @@ class Drill:
     """A kind of fault.
 
     Args:
-        title: Of its part of the page.
+        title: Heading on the page.
         about: What is tried, and what counts as a fault.
-        run: Tries it.
-        namespace: What of the system it needs for itself, which only root may have: mount or net; empty for nothing.
+        run: The function that tries it.
+        namespace: A Linux namespace of its own, which needs root: mount or net; empty for none.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""A full disk and one that takes no writes, under every stage; then there is room again, and the same command."""
+"""Runs every stage on full and read-only disks, and then again with enough space."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Hostile files and names in one cohort with sound cases, and random pairs of damages."""
+"""Hostile files and names in a cohort with valid cases, and random pairs of damages."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Damage at random to the files that come from outside: 10,000 of each kind."""
+"""Random damage to input files: 10,000 of each kind."""
 
 import resource
 

@@ -1,4 +1,4 @@
-"""A process with file systems or a network of its own, as Linux gives it to root or to whoever may be root for himself."""
+"""Starts a process with its own file systems or network, which Linux allows for root or in a user namespace."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Ends a sweep and `predict` at random moments; the same command must come to what it would have come to."""
+"""Ends a sweep and `predict` at random times; rerunning the command must give the result of an undisturbed run."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Ends `dvc repro` at random moments in every stage, and holds what it comes to in the end to an undisturbed run."""
+"""Ends `dvc repro` at random times in every stage, and compares the final result with an undisturbed run."""
 
 import json
 from collections import Counter

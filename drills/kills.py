@@ -1,4 +1,4 @@
-"""Ends a command at a random moment, in four ways, and looks at what is left of it."""
+"""Ends a command at a random time, in four ways, and checks what is left of it."""
 
 import contextlib
 import os

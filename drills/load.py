@@ -1,4 +1,4 @@
-"""Load on the served model: crowds, pipes, clients that leave, bodies that are none."""
+"""Load on the served model: many requests at once, pipes, clients that disconnect, invalid bodies."""
 
 import collections
 import contextlib

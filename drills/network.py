@@ -1,4 +1,4 @@
-"""Everything without a network, and what was asked for."""
+"""Runs all commands without a network, and records the addresses that they ask for."""
 
 import shutil
 import sys

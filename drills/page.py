@@ -1,4 +1,4 @@
-"""docs/reliability.md, from the records of the drills."""
+"""Writes docs/reliability.md from the records of the drills."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ PAGE = ROOT / "docs/reliability.md"
 
 
 def write_page() -> Path:
-    """Writes the page anew."""
+    """Writes the page."""
     records = {name: read_record(name) for name in DRILLS}
     write_text(PAGE, "\n".join(page_lines(DRILLS, records=records)) + "\n")
     return PAGE
 
 
 def page_lines(drills: dict[str, Drill], *, records: dict[str, dict[str, Any]]) -> list[str]:
-    """The page's lines; a drill without a record is said to be missing."""
+    """The lines of the page; a drill without a record is listed as missing."""
     known = [records[name] for name in drills if records.get(name) and not records[name].get("not_run")]
     tried, faults = (sum(record[key] for record in known) for key in ("tried", "faults"))
     lines = [

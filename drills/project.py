@@ -1,4 +1,4 @@
-"""A tiny project that has run once, undisturbed and without a network; what the other drills end in is held to it."""
+"""A tiny project that has run once, undisturbed and without a network, for comparison with the results of the drills."""
 
 import hashlib
 import json

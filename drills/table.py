@@ -1,4 +1,4 @@
-"""All drills by name, in the order of the page; the longest ones first, as they are started in this order."""
+"""All drills by name, in the order of the page; the longest first, because they are started in this order."""
 
 from drills import disk, files, fuzz, kill_commands, kill_stages, load, network, trackers
 

@@ -1,4 +1,4 @@
-"""A training and its evaluation beside tracking servers that hold, confuse or refuse every caller."""
+"""A training and its evaluation with tracking servers that block, confuse or refuse their callers."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Notes the addresses that a process asks for, but for those of this machine's loopback; read at Python's start."""
+"""Records the addresses that a process connects to, except the loopback; loaded when Python starts."""
 
 import os
 import sys
