@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 from typer.core import TyperGroup
 
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
-from brats_cascade.commands import cards, export_nnunet, licences, serve, sweep, view
+from brats_cascade.commands import cards, licences, serve, sweep, view
 from brats_cascade.commands.options import PATH, MaxGb, Out, PredictOptions, path, taking
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
@@ -40,7 +41,7 @@ app.add_typer(data_app, name="data")
 @app.callback()
 def start(
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+        bool, Option("--version", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Brain tumour segmentation with cascaded two-pathway CNNs (Havaei et al.)."""
@@ -51,7 +52,7 @@ def start(
 def predict(
     cases: Annotated[
         list[Path],
-        typer.Argument(help="Case folders, or folders that contain cases.", parser=path, metavar="CASE_DIR..."),
+        Argument(help="Case folders, or folders that contain cases.", parser=path, metavar="CASE_DIR..."),
     ],
     **given: Any,
 ) -> None:
@@ -65,30 +66,24 @@ def predict(
 def evaluate(
     truth: Annotated[
         Path,
-        typer.Option(help="Ground truth: a folder of cases or of label files, a listing, or one file.", **PATH),
+        Option(help="Ground truth: a folder of cases or of label files, a listing, or one file.", **PATH),
     ],
-    prediction: Annotated[Path, typer.Option(help="A folder of segmentations, or one file.", **PATH)],
-    out: Annotated[
-        Path, typer.Option(help="Output file: .csv (per case) or .json (also means and intervals).", **PATH)
-    ],
+    prediction: Annotated[Path, Option(help="A folder of segmentations, or one file.", **PATH)],
+    out: Annotated[Path, Option(help="Output file: .csv (per case) or .json (also means and intervals).", **PATH)],
     scheme: Annotated[
         str,
-        typer.Option(
-            help="Label scheme of the ground truth: auto, five, edema-core, merged, merged-2023 or decathlon."
-        ),
+        Option(help="Label scheme of the ground truth: auto, five, edema-core, merged, merged-2023 or decathlon."),
     ] = "auto",
     prediction_scheme: Annotated[
-        str, typer.Option(help="Label scheme of the predictions; auto: the scheme named in the files, else the same.")
+        str, Option(help="Label scheme of the predictions; auto: the scheme named in the files, else the same.")
     ] = "auto",
     strict: Annotated[
         bool,
-        typer.Option(
-            "--strict", help="Leave out predictions that predict has marked as made by a model that may not fit."
-        ),
+        Option("--strict", help="Leave out predictions that predict has marked as made by a model that may not fit."),
     ] = False,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Another folder of predictions to compare with; may be repeated.", **PATH),
+        Option(help="Another folder of predictions to compare with; may be repeated.", **PATH),
     ] = None,
 ) -> None:
     """Score segmentations from any tool against the ground truth.
@@ -107,14 +102,31 @@ def evaluate(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="A folder models/EXPERIMENT, or an MLflow URI.")],
-    out: Annotated[Path, typer.Option(help="Folder for the exported network and its model.json.", **PATH)],
-    form: Annotated[str, typer.Option("--format", help="keras, saved_model or onnx (extra: onnx).")] = "saved_model",
+    model: Annotated[str, Option(help="A folder models/EXPERIMENT, or an MLflow URI.")],
+    out: Annotated[Path, Option(help="Folder for the exported network and its model.json.", **PATH)],
+    form: Annotated[str, Option("--format", help="keras, saved_model or onnx (extra: onnx).")] = "saved_model",
 ) -> None:
     """Export a trained network (Keras, SavedModel, ONNX) and verify the export."""
     from brats_cascade.commands.export import run
 
     typer.echo(str(run(model, out=out, form=form)))
+
+
+@app.command("export-nnunet", cls=ProjectCommand)
+def export_nnunet(
+    out: Annotated[Path, Option(help="Folder for nnUNet_raw and nnUNet_preprocessed.", **PATH)],
+    dataset: Annotated[int, Option(min=11, max=999, help="Number of the data set in nnU-Net.")] = 501,
+    regions: Annotated[
+        bool, Option("--regions/--classes", help="Train on the BraTS regions, or on single labels.")
+    ] = True,
+    workers: Annotated[int, Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Write the project's cases for nnU-Net, with the same training, validation and test sets."""
+    from brats_cascade.commands.nnunet import export
+    from brats_cascade.params import load_params
+    from brats_cascade.project import Project
+
+    typer.echo(export(Project(), data=load_params().data, out=out, dataset=dataset, regions=regions, workers=workers))
 
 
 @app.command()
@@ -127,7 +139,7 @@ def doctor() -> None:
 
 @app.command(cls=ProjectCommand)
 def results(
-    costs: Annotated[bool, typer.Option("--costs", help="Show the time and memory of the stages instead.")] = False,
+    costs: Annotated[bool, Option("--costs", help="Show the time and memory of the stages instead.")] = False,
 ) -> None:
     """Show the results of the last `dvc repro`."""
     from brats_cascade.commands.results import run
@@ -145,10 +157,10 @@ def repeat() -> None:
 
 @app.command(cls=ProjectCommand)
 def record(
-    name: Annotated[str, typer.Argument(help="Name of the results: docs/results/NAME.csv, .json and .md.")],
-    command: Annotated[str, typer.Option(help="The command that produced the results, for the page.")] = "dvc repro",
-    readme: Annotated[bool, typer.Option("--readme", help="Also update the table in README.md.")] = False,
-    kept: Annotated[bool, typer.Option("--kept", help="Only regenerate the page, from stored results.")] = False,
+    name: Annotated[str, Argument(help="Name of the results: docs/results/NAME.csv, .json and .md.")],
+    command: Annotated[str, Option(help="The command that produced the results, for the page.")] = "dvc repro",
+    readme: Annotated[bool, Option("--readme", help="Also update the table in README.md.")] = False,
+    kept: Annotated[bool, Option("--kept", help="Only regenerate the page, from stored results.")] = False,
 ) -> None:
     """Store the results of the last run in docs/results/, for git, and write a page."""
     from brats_cascade.commands.record import run
@@ -159,11 +171,11 @@ def record(
 @app.command()
 def fuse(
     folders: Annotated[
-        list[Path], typer.Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER...")
+        list[Path], Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER...")
     ],
     out: Out,
-    method: Annotated[str, typer.Option(help="staple (weights each folder by its agreement) or majority.")] = "staple",
-    scheme: Annotated[str, typer.Option(help="Label scheme of files that do not name one, as in evaluate.")] = "",
+    method: Annotated[str, Option(help="staple (weights each folder by its agreement) or majority.")] = "staple",
+    scheme: Annotated[str, Option(help="Label scheme of files that do not name one, as in evaluate.")] = "",
 ) -> None:
     """Fuse several segmentations of the same cases, by STAPLE or majority vote."""
     from brats_cascade.commands.fuse import run
@@ -174,10 +186,10 @@ def fuse(
 @data_app.command("check")
 def check(
     cohort: Annotated[
-        Path, typer.Argument(help="A folder of any supported release, or a listing.", parser=path, metavar="PATH")
+        Path, Argument(help="A folder of any supported release, or a listing.", parser=path, metavar="PATH")
     ],
-    layout: Annotated[str, typer.Option(help="auto, or the name of a release.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
+    layout: Annotated[str, Option(help="auto, or the name of a release.")] = "auto",
+    workers: Annotated[int, Option(min=1, help="Number of processes.")] = 2,
     max_gb: MaxGb = MAX_GB,
 ) -> None:
     """List the cases in a folder and their problems; the exit status is 1 if any is invalid."""
@@ -200,7 +212,6 @@ app.command("view")(view.run)
 app.command("sweep", cls=ProjectCommand)(sweep.run)
 app.command("serve")(serve.run)
 app.command("cards", cls=ProjectCommand)(cards.run)
-app.command("export-nnunet", cls=ProjectCommand)(export_nnunet.run)
 app.command("licences")(licences.run)
 
 

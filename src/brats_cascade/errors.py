@@ -145,7 +145,9 @@ class _Formatter(logging.Formatter):
 
 
 def start_log(*, level: str, form: str) -> None:
-    """Sends the log to stderr, without anything that a terminal would obey."""
+    """Sends the log to stderr, without anything that a terminal would obey; of talkative libraries warnings alone."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    for name in ("alembic", "great_expectations", "h5py", "matplotlib", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)

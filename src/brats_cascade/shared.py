@@ -43,6 +43,14 @@ def draft_for(path: Path) -> Path:
     return path.with_name(f".{os.getpid()}.{_HOST}_{path.name}")
 
 
+def open_folder(out: Path) -> None:
+    """Makes a folder and tries whether files can be written there, before hours of work; an OSError names the folder."""
+    probe = draft_for(out / "probe")
+    with naming(out, draft=probe):
+        probe.touch()
+        probe.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a file of text whole or not at all, also where the power is cut; what keeps it from that names the file."""
     with written_whole(path) as draft, draft.open("w", encoding="utf-8") as file:

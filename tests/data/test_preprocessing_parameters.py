@@ -9,7 +9,7 @@ from layouts import tiny_volumes, write_layout
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.prepare import prepare_case
-from brats_cascade.data.recipe import AXES
+from brats_cascade.data.preprocess import AXES
 from brats_cascade.data.standardise import correct_bias, describe
 from brats_cascade.data.store import open_case
 from brats_cascade.data.writeback import restore_labels, write_segmentation

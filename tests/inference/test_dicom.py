@@ -14,7 +14,7 @@ from predicting import run
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from brats_cascade.commands.options import PredictOptions
-from brats_cascade.commands.predict_formats import start_formats
+from brats_cascade.commands.predict import start_formats
 from brats_cascade.data.dicom import modality_of, search_any
 from brats_cascade.errors import UserError
 from brats_cascade.inference.labelled import labels_of_scheme, start_bids, write_colours

@@ -9,8 +9,7 @@ from settings import train_settings
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.images import read_image, to_canonical
-from brats_cascade.data.preprocess import uncrop
-from brats_cascade.data.recipe import AXES
+from brats_cascade.data.preprocess import AXES, uncrop
 from brats_cascade.inference.arrays import segment_array
 from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.inference.predict import predict_case

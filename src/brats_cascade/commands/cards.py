@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from brats_cascade.commands.options import PATH
 from brats_cascade.errors import UserError
@@ -11,13 +12,12 @@ from brats_cascade.errors import UserError
 
 def run(
     experiment: Annotated[
-        str | None, typer.Option(help="The model's experiment (default: the best on validation in this folder).")
+        str | None, Option(help="The model's experiment (default: the best on validation in this folder).")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for data.md and model.md.", **PATH)] = Path("cards"),
+    out: Annotated[Path, Option(help="Folder for data.md and model.md.", **PATH)] = Path("cards"),
 ) -> None:
     """Write a data card and a model card, in Markdown."""
     from brats_cascade.costs import RECORD
-    from brats_cascade.inference.output import open_folder
     from brats_cascade.params import load_params
     from brats_cascade.project import Project, read_json, read_json_if_there
     from brats_cascade.report.card import data_card, front_matter
@@ -35,7 +35,6 @@ def run(
         excluded=len(verdict.get("set_aside", ())),
         phantom=phantom,
     )
-    open_folder(out)
     write_text(out / "data.md", card)
     typer.echo(str(out / "data.md"))
     here = best(candidates_here(project.root, experiments=list(params.experiments)))

@@ -21,7 +21,7 @@ from brats_cascade.evaluation.summary import summarise
 from brats_cascade.labels import REGIONS, SCHEMES
 from brats_cascade.report.render import agreement_text, short
 from brats_cascade.report.text import text_table
-from brats_cascade.shared import write_text
+from brats_cascade.shared import write_json, write_text
 
 SEED = 1  # of the bootstrap
 
@@ -115,23 +115,19 @@ def _refuse_misfit(prediction: Path) -> None:
 
 def _write(out: Path, *, scored: _Scored, compared: Mapping[str, Any]) -> None:
     table = scored.table
-    try:
-        if out.suffix == ".csv":
-            write_text(out, table.to_csv(index=False))
-            return
-        content = {
-            "summary": summarise(table, seed=SEED),
-            "cases": table.to_dict("records"),
-            "not_scored": scored.reasons,
-            "notes": scored.remarks,
-            "empty_regions": EMPTY_REGIONS,
-            "lesion_definition": LESION_DEFINITION,
-            **({"against": compared} if compared else {}),
-        }
-        content = json.loads(json.dumps(content), parse_constant=lambda _: None)  # JSON has no NaN: not available
-        write_text(out, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
+    if out.suffix == ".csv":
+        write_text(out, table.to_csv(index=False))
+        return
+    content = {
+        "summary": summarise(table, seed=SEED),
+        "cases": table.to_dict("records"),
+        "not_scored": scored.reasons,
+        "notes": scored.remarks,
+        "empty_regions": EMPTY_REGIONS,
+        "lesion_definition": LESION_DEFINITION,
+        **({"against": compared} if compared else {}),
+    }
+    write_json(out, json.loads(json.dumps(content), parse_constant=lambda _: None))  # JSON has no NaN: not available
 
 
 def _text(table: pd.DataFrame, *, left: int) -> str:

@@ -13,7 +13,7 @@ def run(model: str, *, out: Path, form: str) -> Path:
     start_backend()
     from brats_cascade.commands.model import open_models
     from brats_cascade.inference.formats import export_network
-    from brats_cascade.inference.output import open_folder
+    from brats_cascade.shared import open_folder
 
     [member], _ = open_models([model], precision="float32")
     open_folder(out)

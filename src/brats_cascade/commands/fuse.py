@@ -12,7 +12,6 @@ from brats_cascade.data.writeback import read_scheme
 from brats_cascade.errors import UserError
 from brats_cascade.evaluation.label_files import list_label_files
 from brats_cascade.evaluation.score_files import check_place, read_labels
-from brats_cascade.inference.output import WriteError, open_folder
 from brats_cascade.labels import SCHEMES, recode
 
 UNDECIDED = 255
@@ -46,8 +45,6 @@ def run(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int:
             if [len(found.get(case, ())) for found in sets] != [1] * len(sets):
                 raise UserError(f"{case}: expected one file in each folder, found {', '.join(map(str, files))}")
             print(_fuse_case(files, path=out / f"{case}_seg.nii.gz", method=method, scheme=scheme))
-        except WriteError:
-            raise
         except UserError as error:
             failed += 1
             print(f"not fused: {error}", file=sys.stderr)
@@ -82,7 +79,6 @@ def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -
     fused, undecided = fuse_labels(raters, method=method)
     labels = recode(fused, table=SCHEMES[schemes[0]].from_canonical)
     labels = from_canonical(labels, affine=read_image(files[0]).affine)
-    open_folder(path.parent)
     note = f"{NOTE}, {method} of {len(files)}"
     write_labels(path, labels, like=files[0], note=note, scheme=schemes[0])
     tumour = int(np.any(raters, axis=0).sum())

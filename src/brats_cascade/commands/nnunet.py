@@ -24,11 +24,10 @@ from brats_cascade.data.spread import run_cases
 from brats_cascade.data.truth import whole_labels
 from brats_cascade.data.writeback import SCHEME_KEY
 from brats_cascade.errors import UserError
-from brats_cascade.inference.output import open_folder
 from brats_cascade.labels import EDEMA, ENHANCING, LABELS, NECROSIS, NON_ENHANCING, REGIONS, SCHEMES, recode
 from brats_cascade.params.blocks import DataParams
 from brats_cascade.project import Project, read_json
-from brats_cascade.shared import write_json, written_whole
+from brats_cascade.shared import open_folder, write_json, written_whole
 
 ENDING = ".nii.gz"
 # The label of voxels that are in a region but not in the one inside it; nnU-Net writes the regions in this order.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from brats_cascade import MAX_GB
 
@@ -19,10 +20,8 @@ def path(text: str) -> Path:
 
 
 PATH: dict[str, Any] = {"parser": path, "metavar": "<path>"}
-Out = Annotated[Path, typer.Option(help="Output folder for <case>_seg.nii.gz.", **PATH)]
-MaxGb = Annotated[
-    float, typer.Option("--max-gb", min=0, help="Refuse cases that need more memory than this, gigabytes.")
-]
+Out = Annotated[Path, Option(help="Output folder for <case>_seg.nii.gz.", **PATH)]
+MaxGb = Annotated[float, Option("--max-gb", min=0, help="Refuse cases that need more memory than this, gigabytes.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,30 +31,26 @@ class PredictOptions:
     out: Out
     model: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="A folder models/EXPERIMENT, or an MLflow URI (models:/brats-cascade@champion, runs:/...); "
             "several models are averaged (default: the champion)."
         ),
     ] = None
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Also write the probability of each label.")
-    ] = False
+    probabilities: Annotated[bool, Option("--probabilities", help="Also write the probability of each label.")] = False
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Also write the entropy of the probabilities (nats).")
+        bool, Option("--uncertainty", help="Also write the entropy of the probabilities (nats).")
     ] = False
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also write <case>_overlay.png.")] = False
-    montage: Annotated[bool, typer.Option("--montage", help="Also write <case>_montage.png.")] = False
+    overlay: Annotated[bool, Option("--overlay", help="Also write <case>_overlay.png.")] = False
+    montage: Annotated[bool, Option("--montage", help="Also write <case>_montage.png.")] = False
     flips: Annotated[
         bool | None,
-        typer.Option(
-            "--flips/--no-flips", help="Average with the mirrored image (default: as the model was evaluated)."
-        ),
+        Option("--flips/--no-flips", help="Average with the mirrored image (default: as the model was evaluated)."),
     ] = None
-    precision: Annotated[str, typer.Option(help="float32, or bfloat16 (twice as fast on recent CPUs).")] = "float32"
-    slices: Annotated[int, typer.Option(min=1, help="Slices per batch; lower it to save memory.")] = 4
+    precision: Annotated[str, Option(help="float32, or bfloat16 (twice as fast on recent CPUs).")] = "float32"
+    slices: Annotated[int, Option(min=1, help="Slices per batch; lower it to save memory.")] = 4
     min_component: Annotated[
         float | None,
-        typer.Option(
+        Option(
             min=0,
             help="Remove tumour components smaller than this, mm3; below 1: a share of the largest (default: tuned on "
             "validation).",
@@ -63,61 +58,59 @@ class PredictOptions:
     ] = None
     skull_distance: Annotated[
         float | None,
-        typer.Option(
+        Option(
             min=0,
             help="Remove flat components closer to the brain's edge than this, mm (default: tuned on validation).",
         ),
     ] = None
     flatness: Annotated[
         float | None,
-        typer.Option(
+        Option(
             min=0, help="A component is flat if its thickness over width is below this (default: tuned on validation)."
         ),
     ] = None
     skull_volume: Annotated[
         float | None,
-        typer.Option(min=0, help="Remove only flat components smaller than this, mm3 (default: tuned on validation)."),
+        Option(min=0, help="Remove only flat components smaller than this, mm3 (default: tuned on validation)."),
     ] = None
     operating_point: Annotated[
         float | None,
-        typer.Option(help="Added to the score of non-tumour; below 0, more is tumour (default: tuned on validation)."),
+        Option(help="Added to the score of non-tumour; below 0, more is tumour (default: tuned on validation)."),
     ] = None
     allow_merged: Annotated[
-        bool, typer.Option("--allow-merged", help="Accept a four-class model for a case of a five-label release.")
+        bool, Option("--allow-merged", help="Accept a four-class model for a case of a five-label release.")
     ] = False
     strict: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--strict",
             help="Refuse cases that differ from the training data, or that the model was trained on.",
         ),
     ] = False
     scheme: Annotated[
         str,
-        typer.Option(
+        Option(
             help="Label scheme of the output: auto (the release's), five, edema-core, merged, merged-2023 or decathlon."
         ),
     ] = "auto"
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Segment finished cases in --out again.")] = False
-    workers: Annotated[int, typer.Option(min=1, help="Number of local processes, each with its own networks.")] = 1
-    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler (extra: cluster).")] = ""
+    overwrite: Annotated[bool, Option("--overwrite", help="Segment finished cases in --out again.")] = False
+    workers: Annotated[int, Option(min=1, help="Number of local processes, each with its own networks.")] = 1
+    scheduler: Annotated[str, Option(help="Address of a Dask scheduler (extra: cluster).")] = ""
     max_gb: MaxGb = MAX_GB
     form: Annotated[
         str,
-        typer.Option(
+        Option(
             "--format", help="nifti; or dicom-seg: also write <case>_seg.dcm for cases read from DICOM (extra: dicom)."
         ),
     ] = "nifti"
     bids: Annotated[
-        Path | None, typer.Option(help="Also copy segmentations to this folder, as BIDS derivatives (_dseg).", **PATH)
+        Path | None, Option(help="Also copy segmentations to this folder, as BIDS derivatives (_dseg).", **PATH)
     ] = None
-    colours: Annotated[bool, typer.Option("--colours", help="Also write label colours for ITK-SNAP and 3D Slicer.")] = (
-        False
-    )
+    colours: Annotated[bool, Option("--colours", help="Also write label colours for ITK-SNAP and 3D Slicer.")] = False
 
     @property
     def kinds(self) -> list[str]:
-        """The files to write, keys of `inference.finished.KINDS`."""
+        """The files to write, keys of `inference.volumes.KINDS`."""
         return [
             "seg",
             *(kind for kind in ("probabilities", "uncertainty", "overlay", "montage") if getattr(self, kind)),

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from brats_cascade.commands.options import PredictOptions
-from brats_cascade.commands.predict_formats import start_formats, write_formats
 from brats_cascade.data.case import Case
 from brats_cascade.data.dicom import search_any
 from brats_cascade.data.spread import run_cases
@@ -23,10 +22,12 @@ from brats_cascade.inference.chosen import Chosen
 from brats_cascade.inference.finished import is_finished, refuse_input_folders
 from brats_cascade.inference.fit import describe_misfits
 from brats_cascade.inference.postprocess import OFF, Thresholds
-from brats_cascade.inference.volumes import complete_volumes, keep_volumes, region_volumes
+from brats_cascade.inference.volumes import complete_volumes, keep_volumes, region_volumes, target
 from brats_cascade.labels import SCHEMES
+from brats_cascade.shared import open_folder
 
 PRECISIONS = ("float32", "bfloat16")
+FORMATS = ("nifti", "dicom-seg")
 
 
 class Settled(NamedTuple):
@@ -47,7 +48,6 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
     from brats_cascade.backend import start_backend
 
     start_backend()
-    from brats_cascade.inference.output import open_folder
     from brats_cascade.precision import warn_if_slow
 
     if not options.scheduler:  # on a cluster other machines compute
@@ -63,7 +63,7 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
     finished, waiting = _sort_out(cases, options=options, digest=settled.digest)
     complete_volumes(options.out, finished=finished)
     for case in finished:
-        write_formats(case, options=options)
+        _write_formats(case, options=options)
     if finished:
         checked = "fit to the model not checked; " if options.strict else ""
         print(
@@ -115,12 +115,9 @@ def segment_case(case: Case, *, options: PredictOptions, settled: Settled) -> di
 
     Returns:
         "case", "path", the volumes, "misfits" and "warnings"; or "case" and "error": what is wrong with the case, one line.
-
-    Raises:
-        WriteError: Nothing can be written; every other case would fail the same way.
     """
     members, _ = _opened(tuple(options.model or ()), options.precision)
-    from brats_cascade.inference.output import WriteError, write_prediction
+    from brats_cascade.inference.output import write_prediction
     from brats_cascade.inference.predict import predict_case
 
     row: dict[str, Any] = {"case": case.name}
@@ -130,16 +127,45 @@ def segment_case(case: Case, *, options: PredictOptions, settled: Settled) -> di
             allow_merged=options.allow_merged, strict=options.strict, max_gb=options.max_gb,
         )  # fmt: skip
         path = write_prediction(prediction, case=case, out=options.out, kinds=options.kinds, options=settled.digest)
-        write_formats(case, options=options)
+        _write_formats(case, options=options)
         row["path"] = str(path)
         voxel = math.prod(prediction.prepared.meta["spacing"])
         row |= region_volumes(prediction.labels, voxel_mm3=voxel, scheme=case.scheme)
         row["misfits"], row["warnings"] = prediction.misfits, prediction.warnings
-    except WriteError:
-        raise
     except UserError as error:
         row["error"] = str(error)
     return row
+
+
+def start_formats(options: PredictOptions, *, cases: Sequence[Case]) -> None:
+    """Writes what stands for all cases in the other formats asked for, and refuses what cannot be written."""
+    from brats_cascade.inference.dicom_seg import check_dicom
+    from brats_cascade.inference.labelled import start_bids, write_colours
+
+    if options.form not in FORMATS:
+        raise UserError(f"--format: expected {' or '.join(FORMATS)}, got {options.form!r}")
+    if options.form == "dicom-seg":
+        check_dicom(cases)
+    if options.bids is not None:
+        if options.bids.resolve().is_relative_to(options.out.resolve()):
+            raise UserError(
+                f"--bids {options.bids}: lies in --out, where its copies would be scored, too; choose another"
+            )
+        start_bids(options.bids, cases=cases)
+    if options.colours:
+        write_colours(options.out, schemes=[case.scheme for case in cases])
+
+
+def _write_formats(case: Case, *, options: PredictOptions) -> None:
+    """Writes the other formats of a case that is in the output folder."""
+    from brats_cascade.inference.dicom_seg import write_dicom_seg
+    from brats_cascade.inference.labelled import put_bids
+
+    segmentation = target(case.name, kind="seg", out=options.out)
+    if options.form == "dicom-seg":
+        write_dicom_seg(options.out / f"{case.name}_seg.dcm", segmentation=segmentation, case=case)
+    if options.bids is not None:
+        put_bids(options.bids, segmentation=segmentation, case=case)
 
 
 def _sort_out(cases: Sequence[Case], *, options: PredictOptions, digest: str) -> tuple[list[Case], list[Case]]:

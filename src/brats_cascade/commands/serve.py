@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from brats_cascade.commands.options import PATH
 from brats_cascade.errors import UserError
@@ -12,15 +13,15 @@ from brats_cascade.errors import UserError
 
 def run(
     model: Annotated[
-        str | None, typer.Option(help="A folder models/EXPERIMENT, or an MLflow URI (default: the champion).")
+        str | None, Option(help="A folder models/EXPERIMENT, or an MLflow URI (default: the champion).")
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option(help="Folder of the cases that requests may name; without it, only images.", **PATH)
+        Path | None, Option(help="Folder of the cases that requests may name; without it, only images.", **PATH)
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 5001,
-    waiting: Annotated[int, typer.Option(min=0, help="Number of requests that may wait; further ones get 503.")] = 4,
-    deadline: Annotated[float, typer.Option(min=1, help="Time limit of a request including waiting, seconds.")] = 120,
+    host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=1, max=65535)] = 5001,
+    waiting: Annotated[int, Option(min=0, help="Number of requests that may wait; further ones get 503.")] = 4,
+    deadline: Annotated[float, Option(min=1, help="Time limit of a request including waiting, seconds.")] = 120,
 ) -> None:
     """Serve a network over HTTP; the page /docs describes the requests."""
     if cases is not None and not cases.is_dir():

@@ -10,29 +10,29 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from brats_cascade.commands.options import PATH
 
 
 def run(
-    trials: Annotated[int, typer.Option(min=0, help="Total number of trials, including earlier ones.")],
+    trials: Annotated[int, Option(min=0, help="Total number of trials, including earlier ones.")],
     workers: Annotated[
-        str, typer.Option(help="Number of processes, or auto: one per GPU, or without a GPU one per core.")
+        str, Option(help="Number of processes, or auto: one per GPU, or without a GPU one per core.")
     ] = "auto",
     storage: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="sqlite:///FILE, postgresql://..., journal:FILE or grpc://HOST:PORT (default: OPTUNA_STORAGE, or "
             "optuna.db in the project's root)."
         ),
     ] = None,
-    study: Annotated[str, typer.Option(help="Study name; reuse it to resume.")] = "sweep",
-    timeout: Annotated[float | None, typer.Option(min=0, help="Start no new trial after this many seconds.")] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Add the best trial to params.yaml as an experiment.")] = False,
+    study: Annotated[str, Option(help="Study name; reuse it to resume.")] = "sweep",
+    timeout: Annotated[float | None, Option(min=0, help="Start no new trial after this many seconds.")] = None,
+    apply: Annotated[bool, Option("--apply", help="Add the best trial to params.yaml as an experiment.")] = False,
     page: Annotated[
         Path | None,
-        typer.Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.", **PATH),
+        Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.", **PATH),
     ] = None,
 ) -> None:
     """Tune hyperparameters with Optuna (block `sweep` of params.yaml); rerun to resume."""

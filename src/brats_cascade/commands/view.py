@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from brats_cascade import MAX_GB
 from brats_cascade.commands.options import PATH, MaxGb, path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def run(
     case: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             help="A folder or listing of any supported release, with one case or several; or a case of data/volumes, by "
             "name or folder.",
             parser=path,
@@ -26,18 +27,15 @@ def run(
     ],
     prediction: Annotated[
         Path | None,
-        typer.Option(help="A segmentation of the case, or a folder of segmentations.", **PATH),
+        Option(help="A segmentation of the case, or a folder of segmentations.", **PATH),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Output .html file; for several cases a folder (default: out/CASE.html or out/cases).", **PATH
-        ),
+        Option(help="Output .html file; for several cases a folder (default: out/CASE.html or out/cases).", **PATH),
     ] = None,
     max_gb: MaxGb = MAX_GB,
 ) -> None:
     """Write offline pages for scrolling through cases, with ground truth and predictions."""
-    from brats_cascade.inference.output import open_folder
     from brats_cascade.project import Project
     from brats_cascade.report.look import find_sources, match_predictions, scene_of
     from brats_cascade.report.viewer import viewer_page, write_cases
@@ -56,7 +54,6 @@ def run(
         place = write_cases(place, scenes, title=f"Cases of {case.resolve().name}")
     else:
         page = viewer_page(read(*sources))
-        open_folder(place.parent)
         write_text(place, page)
     typer.echo(str(place))
     raise typer.Exit(min(1, len(failed)))
@@ -66,8 +63,6 @@ def _readable(
     names: Sequence[str], *, read: Callable[[str], "Scene"], folder: Path, failed: list[str]
 ) -> Iterator["Scene"]:
     """The cases that can be shown; the names of the others are added to `failed`."""
-    from brats_cascade.inference.output import open_folder
-
     for name in names:
         try:
             scene = read(name)
@@ -75,7 +70,6 @@ def _readable(
             failed.append(name)
             print(f"error: {error}", file=sys.stderr)
             continue
-        open_folder(folder)
         yield scene
     if len(failed) == len(names):
         raise UserError(f"{folder}: not written: none of the {len(names)} cases can be shown, for the reasons above")

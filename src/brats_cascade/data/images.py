@@ -6,7 +6,6 @@ affine, so it is exactly invertible.
 """
 
 import gzip
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from brats_cascade.data._file import ImageError, open_file, read_file
 from brats_cascade.data._image import HEAD, MAX_BYTES, Header, Image, SourceFile
 from brats_cascade.data._metaimage import metaimage_header, metaimage_texts, parse_metaimage, write_metaimage
 from brats_cascade.data._nifti import TEXTS, nifti_header, nifti_image, nifti_texts, parse_nifti
+from brats_cascade.shared import written_whole
 
 _METAIMAGE = (".mha", ".mhd")
 _NIFTI = (".nii", ".nii.gz")
@@ -98,9 +98,7 @@ def write_labels(
     if labels.shape != pattern.array.shape[:3]:
         raise ValueError(f"labels of shape {labels.shape} for {like} of shape {pattern.array.shape}")
     voxels = labels.astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        draft = Path(folder) / path.name
+    with written_whole(path) as draft:
         if _has_suffix(path, (".mha",)):
             write_metaimage(draft, voxels, affine=pattern.affine)
         elif _has_suffix(path, _NIFTI):
@@ -113,7 +111,6 @@ def write_labels(
             draft.write_bytes(gzip.compress(data, compresslevel=6, mtime=0) if compressed else data)
         else:
             raise ImageError(path, "expected a name ending in .nii.gz, .nii or .mha; rename the output")
-        draft.replace(path)
 
 
 def to_canonical(array: np.ndarray, *, affine: np.ndarray) -> np.ndarray:

@@ -12,8 +12,7 @@ from brats_cascade import MAX_GB, MODALITIES
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import Image, canonical_spacing, read_header, read_image, to_canonical
-from brats_cascade.data.preprocess import bounding_box, brain_mask
-from brats_cascade.data.recipe import AXES
+from brats_cascade.data.preprocess import AXES, bounding_box, brain_mask
 from brats_cascade.data.standardise import standardise_all
 from brats_cascade.data.store import StoredCase
 from brats_cascade.data.truth import count_labels, label_facts, whole_labels

@@ -97,9 +97,6 @@ def _end_with(parent: int) -> None:
 @contextmanager
 def _none_interrupted() -> Iterator[None]:
     """Delivers Ctrl-C to this process only. The processes that it starts meanwhile do not see it, and end with this one."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
     ensure_running()  # joblib would start it later, when SIGINT is no longer blocked
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

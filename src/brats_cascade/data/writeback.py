@@ -11,8 +11,7 @@ import numpy as np
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import from_canonical, write_labels
-from brats_cascade.data.preprocess import uncrop
-from brats_cascade.data.recipe import AXES
+from brats_cascade.data.preprocess import AXES, uncrop
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES, recode
 

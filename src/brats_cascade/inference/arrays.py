@@ -4,8 +4,7 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.checks import judge_case
-from brats_cascade.data.preprocess import bounding_box, brain_mask, uncrop
-from brats_cascade.data.recipe import AXES
+from brats_cascade.data.preprocess import AXES, bounding_box, brain_mask, uncrop
 from brats_cascade.data.standardise import standardise_all
 from brats_cascade.errors import UserError
 from brats_cascade.inference.postprocess import OFF, Thresholds

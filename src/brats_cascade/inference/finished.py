@@ -1,25 +1,13 @@
-"""The files of an output folder: how they are called, which ones `predict` wrote itself, and what it must not touch."""
+"""Which files of an output folder `predict` wrote itself, and what it must not touch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, signature
 from brats_cascade.errors import UserError
-
-KINDS: Mapping[str, str] = {
-    "seg": "_seg.nii.gz",
-    "probabilities": "_probabilities.nii.gz",
-    "uncertainty": "_uncertainty.nii.gz",
-    "overlay": "_overlay.png",
-    "montage": "_montage.png",
-}
-
-
-def target(case: str, *, kind: str, out: Path) -> Path:
-    """The path of one file of a case; `kind` is a key of KINDS."""
-    return out / f"{case}{KINDS[kind]}"
+from brats_cascade.inference.volumes import target
 
 
 def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, overwrite: bool) -> bool:

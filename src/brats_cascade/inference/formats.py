@@ -4,10 +4,7 @@ Whatever the format, the network is the same function: float32 (batch, rows, col
 probabilities of a window smaller by the patch's side less 1. README.md and model.json beside it say what a user must know.
 """
 
-import contextlib
 import importlib.util
-import json
-import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +16,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, NECROSIS, NON_ENHANCING
 from brats_cascade.models.files import CONTRACT, NETWORK, Contract, save_trained
 from brats_cascade.pages import render
+from brats_cascade.shared import write_json, write_text, written_whole
 
 FORMATS = {"keras": NETWORK, "saved_model": "saved_model", "onnx": "model.onnx"}
 README = "README.md"
@@ -38,7 +36,7 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
 
     Raises:
         UserError: No such format, a network that does not read windows of a slice, something is there already, packages
-            are missing, the folder cannot be written, or the written network gives other numbers.
+            are missing, TensorFlow cannot write, or the written network gives other numbers.
     """
     if form not in FORMATS:
         raise UserError(f"--format: expected one of {', '.join(FORMATS)}, received {form!r}")
@@ -57,17 +55,14 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
             "--format saved_model, which needs no code of this project either"
         )
     try:
-        out.mkdir(parents=True, exist_ok=True)
         _write(network, contract=contract, path=path, form=form)
-        (out / README).write_text(readme(contract, form=form), encoding="utf-8")
     except Exception as error:
-        with contextlib.suppress(OSError):  # what is half written would be "there already" the next time
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        if not isinstance(error, OSError) and not type(error).__module__.startswith("tensorflow."):
+        if not type(error).__module__.startswith("tensorflow."):
             raise
         # TensorFlow's own writers raise errors of their own for a full disk: an operation's name and path, then the reason.
-        reason = getattr(error, "strerror", None) or str(error).split("; ")[-1].split(" [Op:")[0]
+        reason = str(error).split("; ")[-1].split(" [Op:")[0]
         raise UserError(f"{path}: cannot be written ({reason}); free some space or choose another --out") from None
+    write_text(out / README, readme(contract, form=form))
     worst = largest_difference(network, other=load_exported(path, form=form), patch=contract.geometry.patch)
     if not worst <= CLOSE:
         raise UserError(f"{path}: gives probabilities that differ by {worst:.2g} from the network; do not use it")
@@ -125,7 +120,7 @@ def _write(network: keras.Model, *, contract: Contract, path: Path, form: str) -
         return
     patch = contract.geometry.patch
     network(np.zeros((1, patch, patch, network.input_shape[-1]), np.float32))  # Keras exports what has been called
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), written_whole(path) as draft:
         warnings.simplefilter("ignore")  # the converters' own, about NumPy's and TensorFlow's old names
-        network.export(path, format="tf_saved_model" if form == "saved_model" else "onnx", verbose=False)
-    (path.parent / CONTRACT).write_text(json.dumps(contract.as_dict(), indent=2) + "\n", encoding="utf-8")
+        network.export(draft, format="tf_saved_model" if form == "saved_model" else "onnx", verbose=False)
+    write_json(path.parent / CONTRACT, contract.as_dict())

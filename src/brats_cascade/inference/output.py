@@ -1,6 +1,5 @@
 """Writing a prediction: every file in the case's own geometry, whole or not there at all."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,7 @@ import numpy as np
 from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
 from brats_cascade.drawing.overlays import montage, overlay
-from brats_cascade.errors import UserError
-from brats_cascade.inference.finished import target
+from brats_cascade.inference.volumes import target
 from brats_cascade.labels import LABELS
 from brats_cascade.shared import written_whole
 
@@ -19,51 +17,21 @@ if TYPE_CHECKING:
     from brats_cascade.inference.predict import Prediction
 
 
-class WriteError(UserError):
-    """Nothing can be written: the next case would fail the same way."""
-
-
-def open_folder(out: Path) -> None:
-    """Makes the output folder and tries it, before hours of work.
-
-    Raises:
-        WriteError: It cannot be made or written to.
-    """
-    probe = out / f".{os.getpid()}_probe"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise WriteError(
-            f"{out}: expected a folder that can be written to, found: {error.strerror}; choose another --out"
-        ) from None
-
-
 def write_prediction(
     prediction: "Prediction", *, case: Case, out: Path, kinds: Sequence[str] = ("seg",), options: str = ""
 ) -> Path:
     """Writes `<case>_seg.nii.gz` and what else is asked for, keys of KINDS; the segmentation comes last, so it stands for all.
 
-    The folder is made if it is not there; the options go into every file's signature.
+    The folder is made if it is not there; the options go into every file's signature. An OSError, such as of a full disk, names
+    the file.
 
     Returns:
         The segmentation's path.
-
-    Raises:
-        WriteError: The folder cannot be written to, or the disk is full.
     """
-    open_folder(out)
     for kind in (*(kind for kind in ("probabilities", "uncertainty", "overlay", "montage") if kind in kinds), "seg"):
         path = target(case.name, kind=kind, out=out)
-        try:
-            with written_whole(path) as draft:
-                _write(draft, prediction, kind=kind, case=case, options=options)
-        except OSError as error:
-            raise WriteError(
-                f"{path}: cannot be written ({error.strerror or error}); choose another --out or free some space, then run "
-                "the same command again; finished cases are kept"
-            ) from None
+        with written_whole(path) as draft:
+            _write(draft, prediction, kind=kind, case=case, options=options)
     return path
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.recipe import has_mirrors
+from brats_cascade.data.preprocess import has_mirrors
 from brats_cascade.errors import UserError
 from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.inference.dense import predict_volume

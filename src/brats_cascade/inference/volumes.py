@@ -1,21 +1,32 @@
-"""volumes.csv: the volume of every region in every segmented case of an output folder."""
+"""The files of an output folder: how those of a case are called, and volumes.csv, the volume of every region in every case."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
-from brats_cascade.inference.finished import target
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
-from brats_cascade.shared import written_whole
+from brats_cascade.shared import write_text
 
+KINDS: Mapping[str, str] = {
+    "seg": "_seg.nii.gz",
+    "probabilities": "_probabilities.nii.gz",
+    "uncertainty": "_uncertainty.nii.gz",
+    "overlay": "_overlay.png",
+    "montage": "_montage.png",
+}
 NAME = "volumes.csv"
 COLUMNS = ("case", *(f"{region}_cm3" for region in REGIONS))
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
+
+
+def target(case: str, *, kind: str, out: Path) -> Path:
+    """The path of one file of a case; `kind` is a key of KINDS."""
+    return out / f"{case}{KINDS[kind]}"
 
 
 def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict[str, str]:
@@ -29,41 +40,28 @@ def read_volumes(out: Path) -> dict[str, Row]:
     """Case -> its row of the table in this folder; empty where there is none.
 
     Raises:
-        UserError: The file is another table, or cannot be read.
+        UserError: The file is another table, or none.
     """
     path = out / NAME
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            if tuple(table.fieldnames or ()) != COLUMNS:
-                raise UserError(
-                    f"{path}: not a table that predict wrote (expected the columns {', '.join(COLUMNS)}); move it or choose "
-                    "another --out"
-                )
-            return {row["case"]: row for row in table}
-    except (FileNotFoundError, NotADirectoryError):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); move it or choose another --out") from None
+    except ValueError:  # of any encoding or form
+        table = pd.DataFrame()
+    if tuple(table.columns) != COLUMNS:
+        raise UserError(
+            f"{path}: not a table that predict wrote (expected the columns {', '.join(COLUMNS)}); move it or choose "
+            "another --out"
+        )
+    return {row["case"]: row for row in table.to_dict("records")}
 
 
 def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
-    """Puts rows into the folder's table, sorted by case; a kill leaves the old table or the new one.
-
-    Raises:
-        UserError: The folder cannot be written to.
-    """
+    """Puts rows into the folder's table, sorted by case; a kill leaves the old table or the new one."""
     table = {**read_volumes(out), **{row["case"]: row for row in rows}}
-    try:
-        with written_whole(out / NAME) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(table[case] for case in sorted(table))
-    except OSError as error:
-        raise UserError(
-            f"{out / NAME}: cannot be written ({error.strerror or error}); free some space or choose another folder, then "
-            "run the same command again; finished cases are kept"
-        ) from None
+    ordered = pd.DataFrame([table[case] for case in sorted(table)], columns=COLUMNS)
+    write_text(out / NAME, ordered.to_csv(index=False))
 
 
 def complete_volumes(out: Path, *, finished: Iterable[Case]) -> None:

@@ -12,8 +12,7 @@ from nibabel.orientations import inv_ornt_aff, io_orientation
 from PIL import Image
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.preprocess import bounding_box, uncrop
-from brats_cascade.data.recipe import AXES
+from brats_cascade.data.preprocess import AXES, bounding_box, uncrop
 from brats_cascade.drawing.figures import LABEL_COLOURS
 from brats_cascade.drawing.overlays import best_slice
 from brats_cascade.evaluation.score_files import Place

@@ -11,7 +11,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
 from brats_cascade.evaluation.summary import against, pick_cases
 from brats_cascade.inference.chosen import SCORES
-from brats_cascade.inference.finished import target
+from brats_cascade.inference.volumes import target
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.report.index import build_report

@@ -1,7 +1,6 @@
 """Runs a stage script: logging, params.yaml, one-line errors."""
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -26,8 +25,6 @@ def run(stage: Callable[..., None], *, of_experiment: bool = False) -> None:
     end_with_dvc()
     keep_quiet()
     start_log(level=os.environ.get("BRATS_CASCADE_LOG", "INFO"), form="%(levelname)s %(name)s: %(message)s")
-    for name in ("alembic", "great_expectations", "mlflow", "matplotlib", "h5py"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     if of_experiment:
         parser.add_argument("experiment")

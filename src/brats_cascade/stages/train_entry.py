@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brats_cascade import MODALITIES, costs, provenance
-from brats_cascade.data.recipe import has_mirrors
+from brats_cascade.data.preprocess import has_mirrors
 from brats_cascade.data.store import open_case
 from brats_cascade.errors import UserError
 from brats_cascade.models.training_data import SETS, describe_training

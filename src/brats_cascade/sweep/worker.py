@@ -90,8 +90,6 @@ def main() -> None:
     """Opens the study and the data, and runs trials; returns the exit status of `run_trials`."""
     keep_quiet()
     start_log(level="INFO", form="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("alembic", "mlflow", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     parent, orders = pickle.load(sys.stdin.buffer)
     watch(lambda: os.getppid() == parent, end=lambda: os._exit(1))
     with leaving():

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from brats_cascade.errors import one_line
 from brats_cascade.evaluation.summary import flatten
 from brats_cascade.tracking.champion import SCORE
-from brats_cascade.tracking.entries import Entry, history_entries, slice_entries
 from brats_cascade.tracking.model import log_network
 from brats_cascade.tracking.quiet import quietly, store_may_fail
 from brats_cascade.tracking.waiting import line
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages look for a run's tables
+
+Entry = tuple[str, Any, int]  # metric, value, step
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,16 @@ class Run:
         `history` is as in history.csv, whole or in parts: every number becomes `phase1/loss` and so on, its step counted from
         the start of phase 1. `prefix` is put before every name: "cnn1/" for the curves of a CNN 1 that was trained within.
         """
-        self.log_later(list(history_entries(history, prefix=prefix)))
+        names = [name for name in history.columns if name not in ("phase", "check", "step")]
+        # The Dice first: MLflow's compare page draws the metric logged first, and losses under other weights do not compare.
+        names.sort(key=lambda name: name != "validation_complete")
+        self.log_later(
+            [
+                (f"{prefix}phase{int(row['phase'])}/{name}", row[name], int(row["step"]))
+                for row in history.to_dict("records")
+                for name in names
+            ]
+        )
 
     def log_progress(self, history: Sequence[Mapping[str, float]]) -> None:
         """Logs the rows of a growing history that this process has not logged yet, likewise without waiting."""
@@ -190,7 +200,14 @@ class Run:
     @quietly
     def log_slices(self, slices: "pd.DataFrame") -> None:
         """Logs the per-slice table as curves over the slices (`slice_complete_f1/CASE`, step = slice), and as a table."""
-        self._log_metrics(list(slice_entries(slices)))
+        names = slices.columns.drop(["case", "slice", "truth_pixels", "predicted_pixels"])
+        self._log_metrics(
+            [
+                (f"slice_{name}/{row['case']}", row[name], int(row["slice"]))
+                for row in slices.to_dict("records")
+                for name in names
+            ]
+        )
         self.log_table(slices, name="slices")
 
     @quietly
