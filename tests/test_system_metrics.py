@@ -5,9 +5,9 @@ import threading
 import time
 
 import pytest
+from mlflow.system_metrics import system_metrics_monitor
 
 from brats_cascade import tracking
-from brats_cascade.tracking import system
 from brats_cascade.tracking.system import ENABLED, INTERVAL, watching
 
 DISK = "system/disk_usage_percentage"
@@ -59,7 +59,7 @@ def test_a_run_holds_the_state_of_the_machine_and_goes_on_with_it(project, monke
 
 
 def test_a_machine_that_tells_nothing_costs_one_line(project, monkeypatch, caplog):
-    monkeypatch.setattr(system, "_monitors", lambda run: [1 / 0])
+    monkeypatch.setattr(system_metrics_monitor, "SystemMetricsMonitor", lambda *args, **settings: 1 / 0)
     with (
         caplog.at_level(logging.WARNING),
         tracking.start_run("E", root=project, finish=True) as run,

@@ -51,16 +51,7 @@ def _backend(problems: list[str]) -> str:
         start_backend()
         import keras
 
-        name = keras.backend.backend()
-        if name == "tensorflow":
-            import tensorflow
-
-            devices = [f"{device.device_type} {device.name}" for device in tensorflow.config.list_physical_devices()]
-        else:
-            import jax
-
-            devices = [str(device) for device in jax.devices()]
-        return f"{name}, devices: {', '.join(devices)}"
+        return f"{keras.backend.backend()}, devices: {', '.join(keras.distribution.list_devices())}"
     except UserError as error:
         problems.append(str(error))
     except (ImportError, RuntimeError, ValueError) as error:

@@ -1,6 +1,5 @@
 """brats-cascade sweep: runs or resumes a sweep, and adds its best trial to params.yaml."""
 
-import logging
 import os
 import shlex
 import sys
@@ -36,6 +35,8 @@ def run(
     ] = None,
 ) -> None:
     """Tune hyperparameters with Optuna (block `sweep` of params.yaml); rerun to resume."""
+    import optuna
+
     from brats_cascade.backend import check_backend
     from brats_cascade.params import load_params
     from brats_cascade.sweep.plan import plan_of
@@ -44,7 +45,8 @@ def run(
     from brats_cascade.sweep.storage import shown
 
     check_backend()
-    _quiet_libraries()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells when it makes its tables
     root, started, tell = Path.cwd(), time.perf_counter(), partial(print, flush=True)
     command = shlex.join(["brats-cascade", *sys.argv[1:]])
     plan = plan_of(load_params(root / "params.yaml"))
@@ -75,13 +77,3 @@ def _best(done: Any, *, plan: Any, params: Path | None) -> Iterator[str]:
         yield apply_best(params, study=done.study, best=done.best, plan=plan)
     else:
         yield "the same command with --apply writes it into params.yaml, if it beats the experiment's own settings"
-
-
-def _quiet_libraries() -> None:
-    """Shows only warnings of libraries; MLflow, for example, logs when it creates its tables."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    for name in ("alembic", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.WARNING)

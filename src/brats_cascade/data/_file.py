@@ -35,7 +35,7 @@ def open_file(path: Path, *, most: int) -> Iterator[tuple[BinaryIO, int]]:
     """
     try:
         _check_kind(path, path.stat().st_mode)
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             _check_kind(path, status.st_mode)  # the file may have been replaced
             if status.st_size > most:
@@ -62,7 +62,3 @@ def _check_kind(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "of a kind that cannot be read")
         raise ImageError(path, f"is {kind}, expected a file; replace or remove it")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)

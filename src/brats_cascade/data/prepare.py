@@ -137,16 +137,25 @@ def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb:
         if case.problems and (with_truth or not _scans_are_there(case)):
             raise UserError("; ".join(case.problems))
         check_memory(case, max_gb=max_gb, with_truth=with_truth)
-        return _prepare(case, recipe=recipe, with_truth=with_truth, facts=facts)
+        images = read_scans(case, with_truth=with_truth, facts=facts)
+        return prepare_images(images, case=case, recipe=recipe, facts=facts)
     except UserError as error:
         message = str(error)
         raise CaseError(message if message.startswith(case.name) else f"{case.name}: {message}", facts=facts) from None
 
 
-def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, Any]) -> StoredCase:
-    images, volumes = _read(case, with_truth=with_truth, facts=facts)
+def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, facts: dict[str, Any]) -> StoredCase:
+    """Preprocesses what `read_scans` gives of a case, wherever its voxels come from; all that is measured goes into `facts`.
+
+    Raises:
+        UserError: There is no brain, a modality is constant, or the truth holds labels that the case's release does not know.
+    """
     affine = images[MODALITIES[0]].affine
     spacing = canonical_spacing(affine)
+    facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True))
+    volumes = {part: to_canonical(image.array, affine=affine) for part, image in images.items()}
+    if "truth" in images:
+        volumes["truth"] = whole_labels(volumes["truth"], path=images["truth"].path)
     brain = brain_mask([volumes[modality] for modality in MODALITIES])
     facts.update(zip(("slices", "rows", "columns"), brain.shape, strict=True))
     facts["brain_fraction"] = float(np.count_nonzero(brain) / brain.size)
@@ -182,7 +191,10 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         "affine": affine.tolist(),
         **recipe.as_dict(),
         "modalities": list(MODALITIES),
-        "sources": _sources(images),
+        "sources": {
+            part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
+            for part, image in images.items()
+        },
         "tumour_outside_box": lost,
         "facts": facts,
     }
@@ -193,25 +205,6 @@ def _prepare(case: Case, *, recipe: Recipe, with_truth: bool, facts: dict[str, A
         labels=None if labels is None else np.ascontiguousarray(labels.transpose(order)),
         meta=meta,
     )
-
-
-def _read(case: Case, *, with_truth: bool, facts: dict[str, Any]) -> tuple[dict[str, Image], dict[str, np.ndarray]]:
-    """The files, and their voxels in the canonical frame (slices, rows, columns)."""
-    images = read_scans(case, with_truth=with_truth, facts=facts)
-    affine = images[MODALITIES[0]].affine
-    facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), canonical_spacing(affine), strict=True))
-    volumes = {part: to_canonical(image.array, affine=affine) for part, image in images.items()}
-    if "truth" in images:
-        volumes["truth"] = whole_labels(volumes["truth"], path=images["truth"].path)
-    return images, volumes
-
-
-def _sources(images: Mapping[str, Image]) -> dict[str, list[dict[str, Any]]]:
-    """Part -> its files with size and hash."""
-    return {
-        part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
-        for part, image in images.items()
-    }
 
 
 def _scans_are_there(case: Case) -> bool:

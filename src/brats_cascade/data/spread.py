@@ -57,7 +57,7 @@ def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, sc
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    work = partial(_work_in, Path.cwd(), work) if scheduler else partial(_work_below, os.getpid(), work)
+    work = partial(_work_in, Path.cwd(), None if scheduler else os.getpid(), work)
     try:
         with _cluster(scheduler):
             parallel = Parallel(
@@ -77,15 +77,11 @@ def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, sc
         ) from None
 
 
-def _work_in(folder: Path, work: Callable[[Case], Row], case: Case) -> Row:
-    """Runs on a worker of the cluster: makes relative paths mean the same as in this process."""
+def _work_in(folder: Path, parent: int | None, work: Callable[[Case], Row], case: Case) -> Row:
+    """Runs in another process: makes relative paths mean the same as here. A local one ends with the process `parent`."""
     os.chdir(folder)
-    return work(case)
-
-
-def _work_below(parent: int, work: Callable[[Case], Row], case: Case) -> Row:
-    """Runs in a local process, which must end with the process that started it; joblib's processes would wait for more work."""
-    _end_with(parent)
+    if parent is not None:  # joblib's processes would wait for more work
+        _end_with(parent)
     return work(case)
 
 

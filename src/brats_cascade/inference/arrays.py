@@ -1,13 +1,19 @@
 """Segmenting four modalities that are in memory, without files."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.checks import judge_case
-from brats_cascade.data.preprocess import AXES, bounding_box, brain_mask, uncrop
-from brats_cascade.data.standardise import standardise_all
+from brats_cascade.data.case import Case
+from brats_cascade.data.facts import identity
+from brats_cascade.data.images import Image
+from brats_cascade.data.prepare import prepare_images
+from brats_cascade.data.writeback import restore_labels
 from brats_cascade.errors import UserError
 from brats_cascade.inference.postprocess import OFF, Thresholds
+from brats_cascade.inference.predict import judged
 from brats_cascade.inference.segment import Member, check_modalities, label_probabilities, labels_of
 from brats_cascade.params import Recipe
 
@@ -32,36 +38,6 @@ def segment_array(
     Raises:
         UserError: Another shape, a network of other modalities, or an image that the data check would excluded.
     """
-    brain = _brain_of(image, name=name)
-    check_modalities(member.contract, name=name)
-    recipe = Recipe(**member.contract.preprocessing)
-    box = bounding_box(brain)
-    inside = np.ascontiguousarray(brain[box])
-    facts = {
-        "case": name,
-        "modalities": ",".join(MODALITIES),
-        **{"same_grid": True, "finite": True, "has_truth": False},
-        **dict(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True)),
-        "brain_fraction": float(np.count_nonzero(brain) / brain.size),
-    }
-    standardised, _ = standardise_all(
-        {modality: image[..., channel][box] for channel, modality in enumerate(MODALITIES)},
-        sources=dict.fromkeys(MODALITIES, name), brain=inside, voxels=brain.size, spacing=spacing, recipe=recipe, facts=facts,
-    )  # fmt: skip
-    errors, _ = judge_case(facts)
-    if errors:
-        raise UserError(f"{name}: {'; '.join(errors)}")
-    order = AXES[recipe.axis]  # cuts the slices that the network was trained on
-    turned = np.ascontiguousarray(standardised.transpose(*order, 3))
-    inside = np.ascontiguousarray(inside.transpose(order))
-    steps = tuple(spacing[axis] for axis in order)
-    probabilities = label_probabilities([member], image=turned, brain=inside, spacing=steps, flips=flips)
-    labels = labels_of(probabilities, brain=inside, spacing=steps, thresholds=thresholds)
-    return uncrop(labels.transpose(np.argsort(order)), offset=[axis.start for axis in box], shape=brain.shape)
-
-
-def _brain_of(image: np.ndarray, *, name: str) -> np.ndarray:
-    """Where the image is not 0; refuses what is no image of four modalities."""
     if image.ndim != 4 or image.shape[-1] != len(MODALITIES):
         raise UserError(
             f"{name}: expected an image (slices, rows, columns, {len(MODALITIES)}) of {', '.join(MODALITIES)}, received the "
@@ -69,7 +45,16 @@ def _brain_of(image: np.ndarray, *, name: str) -> np.ndarray:
         )
     if not np.isfinite(image).all():
         raise UserError(f"{name}: expected finite numbers, received NaN or infinity")
-    brain = brain_mask([image[..., channel] for channel in range(image.shape[-1])])
-    if not brain.any():
+    check_modalities(member.contract, name=name)
+    if not image.any():
         raise UserError(f"{name}: expected a brain, received zeros only")
-    return brain
+    case = Case(name, name, "unknown", "list", "five", folder=Path(), images={}, truth=None, problems=())
+    affine = np.diag([*spacing[::-1], 1.0])
+    scans = zip(MODALITIES, np.moveaxis(image, -1, 0), strict=True)
+    images = {modality: Image(voxels.T, affine, Path(name), files=()) for modality, voxels in scans}
+    facts = {**identity(case), "modalities": ",".join(MODALITIES), "same_grid": True, "finite": True}
+    prepared = prepare_images(images, case=case, recipe=Recipe(**member.contract.preprocessing), facts=facts)
+    judged(prepared)
+    place: dict[str, Any] = {"brain": prepared.brain, "spacing": prepared.meta["spacing"]}
+    probabilities = label_probabilities([member], image=prepared.image, flips=flips, **place)
+    return restore_labels(labels_of(probabilities, thresholds=thresholds, **place), prepared.meta).T

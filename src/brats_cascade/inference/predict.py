@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,18 +70,22 @@ def predict_case(
     for member in members:
         check_fit(member.contract, case=case, allow_merged=allow_merged)
     prepared = prepare_case(case, recipe=Recipe(**members[0].contract.preprocessing), with_truth=False, max_gb=max_gb)
-    errors, warnings = judge_case({**prepared.meta["facts"], "problem": ""})  # problems that are left are the truth's
-    if errors:
-        raise UserError(f"{case.name}: {'; '.join(errors)}")
+    warnings = judged(prepared)
     misfits = all_misfits((member.contract for member in members), facts=prepared.meta["facts"])
     if strict and misfits:
         raise UserError(f"{case.name}: {describe_misfits(misfits)}; give another --model, or leave out --strict")
-    spacing = prepared.meta["spacing"]
-    probabilities = label_probabilities(
-        members, image=prepared.image, brain=prepared.brain, spacing=spacing, slices=slices, flips=flips
-    )
-    labels = labels_of(probabilities, brain=prepared.brain, spacing=spacing, thresholds=thresholds)
+    place: dict[str, Any] = {"brain": prepared.brain, "spacing": prepared.meta["spacing"]}
+    probabilities = label_probabilities(members, image=prepared.image, slices=slices, flips=flips, **place)
+    labels = labels_of(probabilities, thresholds=thresholds, **place)
     return Prediction(prepared, labels, probabilities, misfits, warnings)
+
+
+def judged(prepared: StoredCase) -> tuple[str, ...]:
+    """What the data check warns of in the scans of a case; a UserError if it would set the case aside."""
+    errors, warnings = judge_case({**prepared.meta["facts"], "problem": ""})  # problems that are left are the truth's
+    if errors:
+        raise UserError(f"{prepared.name}: {'; '.join(errors)}")
+    return warnings
 
 
 def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> None:

@@ -67,7 +67,10 @@ def _find(name: str, *, root: Path) -> Case:
         folder = (root / name).resolve()
         if folder.is_relative_to(root) and _is_one(folder) and find_listing(folder) is None:
             cases = find_cases(folder)
-            if len(cases) == 1 and all(_is_inside(path, root=root) for path in cases[0].files):
+            # Files, no pipes or devices; links count for what they lead to.
+            if len(cases) == 1 and all(
+                path.is_file() and path.resolve().is_relative_to(root) for path in cases[0].files
+            ):
                 return cases[0]
     except (OSError, ValueError, RuntimeError, UserError):  # a name that no folder can have, or no case in it
         pass
@@ -82,11 +85,6 @@ def _is_one(folder: Path) -> bool:
         if count > MOST_ENTRIES or any(os.path.islink(f"{place}/{name}") for name in folders):  # noqa: PTH114
             return False
     return count > 0
-
-
-def _is_inside(path: Path, *, root: Path) -> bool:
-    """Whether a path is a file, and no pipe or device, below a folder; links count for what they lead to."""
-    return path.is_file() and path.resolve().is_relative_to(root)
 
 
 def _image(image: Any, *, name: str, member: Member, chosen: Chosen) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter, ValidationError, create_model
 
@@ -11,6 +11,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.models.cascade import GEOMETRY, Geometry
 from brats_cascade.models.training_data import TrainingData
 from brats_cascade.models.two_path import Style
+from brats_cascade.params.blocks import Axis, Clip, ZScore
 from brats_cascade.params.train import TrainParams
 
 Values = TypeVar("Values", bound=Collection[Any])
@@ -66,12 +67,12 @@ class Contract:
     modalities: Annotated[
         tuple[Annotated[str, _known(MODALITIES)], ...], Field(min_length=1), AfterValidator(_distinct)
     ]
-    clip: Annotated[float, Field(ge=0, lt=0.5)]
+    clip: Clip
     style: CheckedStyle
     cnn1_style: CheckedStyle | None
     n4: bool = False
-    zscore: Literal["brain", "volume"] = "brain"
-    axis: Literal["axial", "coronal", "sagittal"] = "axial"
+    zscore: ZScore = "brain"
+    axis: Axis = "axial"
     data: TrainingData | None = None
 
     @property

@@ -13,6 +13,11 @@ Candidates = Annotated[tuple[NotNegative, ...], *_LISTED]
 Offsets = Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], *_LISTED]
 
 
+Clip = Annotated[float, Field(ge=0, lt=0.5)]
+ZScore = Literal["brain", "volume"]
+Axis = Literal["axial", "coronal", "sagittal"]
+
+
 class DataParams(Stage):
     """The raw volumes."""
 
@@ -34,10 +39,10 @@ class PhantomParams(Stage):
 class Recipe(Stage):
     """How intensities are treated and slices are cut: what says how a stored case was made."""
 
-    clip: Annotated[float, Field(ge=0, lt=0.5)]
+    clip: Clip
     n4: bool = False
-    zscore: Literal["brain", "volume"] = "brain"
-    axis: Literal["axial", "coronal", "sagittal"] = "axial"
+    zscore: ZScore = "brain"
+    axis: Axis = "axial"
 
     def as_dict(self) -> dict[str, Any]:
         """For a case's meta; a block with further keys gives those of the recipe alone."""

@@ -1,6 +1,5 @@
 """From an entry of params.yaml `experiments` to a trained network: in the train stage and in the trials of a sweep."""
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from brats_cascade.training.experiment import Trained
     from brats_cascade.training.fingerprint import Cnn1
 
-log = logging.getLogger(__name__)
 PLACE = ("slice", "row", "column")  # of a centre
 Facts = dict[str, list[dict[str, Any]]]  # set -> what ingest found of each of its cases
 
@@ -93,18 +91,15 @@ def _cnn1_of(project: Project, entry: ExperimentParams, *, classes: tuple[int, .
     return Cnn1(network, contract.style, _settings_of(source) if entry.train.cnn1_folds else None)
 
 
-def _settings_of(source: Path) -> TrainParams | None:
-    """What a model was trained with, as its record says; None, with a line in the log, where there is no such record."""
+def _settings_of(source: Path) -> TrainParams:
+    """What a model was trained with, as its record says."""
+    path = source / costs.RECORD
+    known = read_json(path).get("params", {})
     try:
-        known = read_json(source / costs.RECORD)["params"]
         own = {key.removeprefix("train."): value for key, value in known.items() if key.startswith("train.")}
         return TrainParams.model_validate(own)
-    except (UserError, ValueError, KeyError):
-        log.warning(
-            "%s: %s does not say how it was trained; the inner CNN 1s are trained with this experiment's own settings",
-            source, costs.RECORD,
-        )  # fmt: skip
-        return None
+    except ValueError as error:
+        raise damaged(path, error) from None
 
 
 def contract_of(

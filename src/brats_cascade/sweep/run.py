@@ -46,15 +46,9 @@ def run_sweep(
 ) -> Swept:
     """Runs a sweep, or goes on with one whose study has the same name, in a project's root.
 
-    Args:
-        plan: What is searched.
-        name: Of the study.
-        trials: How many the study should have in all, over all commands and hosts.
-        storage: As for `open_storage`.
-        workers: A number of processes, or "auto".
-        timeout: Seconds after which no trial begins.
-        root: The project's folder.
-        tell: Given one line for every trial that ends.
+    `trials` are those that the study should have in all, over all commands and hosts; `storage` is as for `open_storage`,
+    `workers` a number of processes or "auto". After `timeout` seconds no trial begins. `tell` is given one line for every trial
+    that ends.
 
     Raises:
         UserError: The study cannot be opened or was made for something else, or no worker can work.

@@ -42,7 +42,8 @@ def evaluation_run(
     """
     facts = {"git_commit": "unknown", **read_facts(root, name=name)}
     flat = {f"evaluate.{key}": value for key, value in options.items()}
-    stamp, marks = _stamp(flat, summary), candidate_tags(root, facts=facts)
+    stamp = hashlib.sha256(json.dumps([flat, summary], sort_keys=True, default=str).encode()).hexdigest()[:32]
+    marks = candidate_tags(root, facts=facts)
     tags = {key: facts[key] for key in tracking.TAGS if key in facts}
     everything = {**params, **facts.get("params", {})}
     with _training_run(name, tags=tags, params=everything, seconds=facts.get("seconds"), root=root) as training:
@@ -90,11 +91,6 @@ def _training_run(
             training.finish(seconds=seconds)
             keep_note(name, run_id=training.id or run_id, logged=training.online, root=root)
         yield training
-
-
-def _stamp(options: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
-    """What stands for the parameters and the scores of an evaluation."""
-    return hashlib.sha256(json.dumps([options, summary], sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def _title(name: str, *, options: Mapping[str, Any], training: tracking.Run) -> str:

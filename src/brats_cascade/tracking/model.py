@@ -31,13 +31,8 @@ def log_network(
     `network/` as training wrote it, for this project. JAX cannot write a SavedModel of a cascade (its windows are of any
     side), and MLflow none of a network with several inputs; it then holds a Keras file, and a tag names what opens it.
 
-    Args:
-        model: Inputs and outputs (batch, rows, columns, channels), one of each or several.
-        run_id: The run.
-        client: Of the store at `uri`.
-        uri: The store's.
-        metadata: Plain values kept with the model: classes, architecture, modalities ...
-        folder: models/E, whose model.keras and model.json go along.
+    Inputs and outputs are (batch, rows, columns, channels), one of each or several. `client` is that of the store at `uri`,
+    `metadata` plain values kept with the model; `folder` is models/E, whose model.keras and model.json go along.
 
     Returns:
         The model's URI, `models:/m-...`.

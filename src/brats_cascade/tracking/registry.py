@@ -39,14 +39,8 @@ def register_champion(
 ) -> str | None:
     """Registers the network of a folder models/E and gives it the alias; one that has it already is left alone.
 
-    Args:
-        folder: With model.keras and model.json.
-        scores: metrics/E/summary.json; the post-processing is read from it.
-        card: The model card, Markdown.
-        run_id: The champion's MLflow run.
-        tags: Tags of the version, to search by.
-        root: The project's folder.
-        alias: ALIAS or CHALLENGER.
+    `scores` is metrics/E/summary.json, from which the post-processing is read, `card` Markdown, `run_id` the network's own run;
+    `tags` are the version's, to search by.
 
     Returns:
         The version, or None if MLflow cannot be reached or has no such run; that costs one line and nothing else.

@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from brats_cascade.errors import one_line
 from brats_cascade.tracking.quiet import ask
@@ -44,7 +43,10 @@ def watching(run: Run) -> Iterator[None]:
 
 def _watch(run: Run, began: float, over: threading.Event) -> None:
     try:
-        monitors = _monitors(run)
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        # Those of the GPUs are among them where there are some (NVIDIA's with `nvidia-ml-py`).
+        monitors = list(SystemMetricsMonitor(run.id, tracking_uri=run.uri).monitors)
         every = float(os.environ.get(INTERVAL) or EVERY)
         for monitor in monitors:
             monitor.collect_metrics()  # the first share of the processor is of no time at all
@@ -62,10 +64,3 @@ def _watch(run: Run, began: float, over: threading.Event) -> None:
                 return
     except Exception as error:  # of whatever a machine does not tell: it must not end the training
         log.warning("the state of the machine is not logged (%s: %s)", type(error).__name__, one_line(error))
-
-
-def _monitors(run: Run) -> list[Any]:
-    """MLflow's, those of the GPUs where there are some (NVIDIA's with `nvidia-ml-py`)."""
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-    return list(SystemMetricsMonitor(run.id, tracking_uri=run.uri).monitors)

@@ -59,7 +59,8 @@ class Line:
                 if future.done():  # the call's own
                     raise
             finally:
-                self._left -= _waited(time.monotonic() - began, computed=time.process_time() - computed)
+                waited, computed = time.monotonic() - began, time.process_time() - computed
+                self._left -= waited if computed < waited / 5 else waited / 10  # a tenth where the process was busy
         told, self._told = self._told, []
         for earlier in told:
             earlier.result()  # a mistake in the program is seen
@@ -89,11 +90,6 @@ class Line:
                 future.set_result(call())
             except BaseException as error:
                 future.set_exception(error)
-
-
-def _waited(seconds: float, *, computed: float) -> float:
-    """Of a stretch of time what was waiting: all of it, or a tenth where the process was busy."""
-    return seconds if computed < seconds / 5 else seconds / 10
 
 
 _line: Line | None = None
