@@ -10,6 +10,7 @@ import pandas as pd
 from brats_cascade import MAX_GB
 from brats_cascade.data.cases import search
 from brats_cascade.data.checks import judge_cases, mixed_labels
+from brats_cascade.data.facts import SIZES, SPACINGS
 from brats_cascade.data.ingest import survey
 from brats_cascade.data.rules import NO_ENHANCING, NO_TRUTH
 from brats_cascade.data.stops import dvc_overlooks, dvc_stops_at
@@ -17,7 +18,6 @@ from brats_cascade.data.unused import by_reason
 from brats_cascade.data.verdict import Verdict
 from brats_cascade.report.text import text_table
 
-SHAPE, SPACING = ("slices", "rows", "columns"), ("spacing_slice", "spacing_row", "spacing_column")
 HEADERS = ("case", "grade", "release", "shape", "spacing mm", "labels", "verdict", "reason and fix")
 _MOST_LINES = 20
 _ORDER = ("excluded", "prediction only", "warning", "ok")
@@ -50,7 +50,7 @@ def render(facts: pd.DataFrame, *, verdict: Verdict) -> str:
         if name in aside:
             word = "prediction only" if name in untrainable else "excluded"
         reason = aside.get(name) or warned.get(name) or ""
-        shape, spacing = _sizes(fact, SHAPE, form=""), _sizes(fact, SPACING, form=".3g")
+        shape, spacing = _sizes(fact, SIZES, form=""), _sizes(fact, SPACINGS, form=".3g")
         cells = (name, fact["grade"], fact["release"], shape, spacing, fact["labels"] or "-", word)
         rows.append((*map(str, cells), reason.removeprefix(f"{name}: ")))
     rows.sort(key=lambda row: (_ORDER.index(row[6]), row[0]))

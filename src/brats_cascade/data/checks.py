@@ -11,7 +11,7 @@ import pandas as pd
 
 from brats_cascade import PHANTOM
 from brats_cascade.data.expectations import failing_rules
-from brats_cascade.data.facts import table
+from brats_cascade.data.facts import SPACINGS, table
 from brats_cascade.data.rule_table import facts_of, plain
 from brats_cascade.data.rules import SCAN_RULES, SPREAD, Row, Rule, Spacing, all_rules, in_mm
 from brats_cascade.data.traces import discreet
@@ -101,7 +101,7 @@ def judge_case(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ..
 
 def _most_common_spacing(facts: pd.DataFrame) -> Spacing:
     """The lower median spacing along each axis, mm; 1 mm if no spacing is known."""
-    known = facts[["spacing_slice", "spacing_row", "spacing_column"]].dropna()
+    known = facts[list(SPACINGS)].dropna()
     if known.empty:
         return 1.0, 1.0, 1.0
     slices, rows, columns = (float(size) for size in known.quantile(0.5, interpolation="lower"))

@@ -10,6 +10,7 @@ from brats_cascade.data.case import Case
 from brats_cascade.errors import printable
 from brats_cascade.labels import LABELS
 
+SIZES, SPACINGS = ("slices", "rows", "columns"), ("spacing_slice", "spacing_row", "spacing_column")
 STATISTICS = ("min", "p01", "p50", "p99", "max", "mean", "std")
 
 # Column -> pandas type. An unknown value is "", <NA> or NaN.
@@ -17,8 +18,8 @@ COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(("case", "patient", "grade", "release", "scheme", "folder", "namesake", "modalities"), "str"),
     "traces": "str",
     **{"volumes": "Int64", "has_truth": "bool", "problem": "str"},
-    **dict.fromkeys(("slices", "rows", "columns"), "Int64"),
-    **dict.fromkeys(("spacing_slice", "spacing_row", "spacing_column"), "float64"),
+    **dict.fromkeys(SIZES, "Int64"),
+    **dict.fromkeys(SPACINGS, "float64"),
     **{
         "same_grid": "boolean",
         "finite": "boolean",

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from brats_cascade import MODALITIES
-from brats_cascade.data.facts import STATISTICS
+from brats_cascade.data.facts import SIZES, SPACINGS, STATISTICS
 from brats_cascade.labels import FIVE, LABELS, SCHEMES
 
 # Shares of the voxels of BRATS 2013's training volumes (paper section 3.2).
@@ -23,8 +23,8 @@ def fingerprint(cases: pd.DataFrame) -> dict[str, Any]:
         "cases": len(cases),
         "patients": int(cases["patient"].nunique()),
         "releases": {str(release): _release(rows) for release, rows in cases.groupby("release", sort=True)},
-        "shapes": _counts(cases, columns=("slices", "rows", "columns")),
-        "spacings": _counts(cases, columns=("spacing_slice", "spacing_row", "spacing_column")),
+        "shapes": _counts(cases, columns=SIZES),
+        "spacings": _counts(cases, columns=SPACINGS),
         "brain_fraction": _spread(cases["brain_fraction"]),
         "tumour_cm3": _spread(cases["tumour_cm3"]),
         "intensities": {
@@ -40,7 +40,7 @@ def _release(rows: pd.DataFrame) -> dict[str, Any]:
         "patients": int(rows["patient"].nunique()),
         "grades": {str(grade): int(count) for grade, count in rows["grade"].value_counts().sort_index().items()},
         "schemes": sorted(set(rows["scheme"])),
-        "shapes": _counts(rows, columns=("slices", "rows", "columns")),
+        "shapes": _counts(rows, columns=SIZES),
     }
 
 

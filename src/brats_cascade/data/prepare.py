@@ -152,35 +152,28 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
     """
     affine = images[MODALITIES[0]].affine
     spacing = canonical_spacing(affine)
-    facts.update(zip(("spacing_slice", "spacing_row", "spacing_column"), spacing, strict=True))
     volumes = {part: to_canonical(image.array, affine=affine) for part, image in images.items()}
-    if "truth" in images:
-        volumes["truth"] = whole_labels(volumes["truth"], path=images["truth"].path)
     brain = brain_mask([volumes[modality] for modality in MODALITIES])
-    facts.update(zip(("slices", "rows", "columns"), brain.shape, strict=True))
-    facts["brain_fraction"] = float(np.count_nonzero(brain) / brain.size)
-    found = {}
-    if "truth" in images:
-        found = count_labels(volumes["truth"], path=images["truth"].path, case=case, facts=facts)
+    measured = zip((*measure.SPACINGS, *measure.SIZES), (*spacing, *brain.shape), strict=True)
+    facts.update(measured, brain_fraction=float(np.count_nonzero(brain) / brain.size))
     if not brain.any():
         raise UserError("every voxel of every modality is 0; expected a brain; copy or export the files again")
     box = bounding_box(brain)
     inside = np.ascontiguousarray(brain[box])
     labels, lost = None, 0
     if "truth" in images:
-        labels = recode(volumes["truth"][box], table=SCHEMES[case.scheme].to_canonical)
+        path = images["truth"].path
+        truth = whole_labels(volumes["truth"], path=path)
+        found = count_labels(truth, path=path, case=case, facts=facts)
+        labels = recode(truth[box], table=SCHEMES[case.scheme].to_canonical)
         counted = label_facts(found, labels=labels, brain=inside, scheme=case.scheme, voxel_mm3=float(np.prod(spacing)))
         lost = sum(counted[f"label_{label}"] for label in LABELS if label) - int(np.count_nonzero(labels))
         facts.update(counted)
     image, facts["voxels_hash"] = standardise_all(
         {modality: volumes[modality][box] for modality in MODALITIES},
         sources={modality: str(images[modality].path) for modality in MODALITIES},
-        brain=inside,
-        voxels=brain.size,
-        spacing=spacing,
-        recipe=recipe,
-        facts=facts,
-    )
+        brain=inside, voxels=brain.size, spacing=spacing, recipe=recipe, facts=facts,
+    )  # fmt: skip
     order = AXES[recipe.axis]
     meta = {
         "version": VERSION,
@@ -191,10 +184,7 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
         "affine": affine.tolist(),
         **recipe.as_dict(),
         "modalities": list(MODALITIES),
-        "sources": {
-            part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
-            for part, image in images.items()
-        },
+        "sources": _sources(images),
         "tumour_outside_box": lost,
         "facts": facts,
     }
@@ -205,6 +195,14 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
         labels=None if labels is None else np.ascontiguousarray(labels.transpose(order)),
         meta=meta,
     )
+
+
+def _sources(images: Mapping[str, Image]) -> dict[str, list[dict[str, Any]]]:
+    """Part -> its files with size and hash."""
+    return {
+        part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
+        for part, image in images.items()
+    }
 
 
 def _scans_are_there(case: Case) -> bool:

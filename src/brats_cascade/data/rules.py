@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.facts import SPACINGS
 
 BRAIN_FRACTION = (0.01, 0.9)  # share of the volume's voxels
 POSSIBLE_SPACING = (0.3, 5.0)  # mm
@@ -19,7 +20,6 @@ TUMOUR_OUTSIDE = 0.01  # share of the tumour's voxels that may lie outside the b
 NO_TRUTH = "no ground truth: can be segmented, but not used for training"
 NO_ENHANCING = "its ground truth does not mark enhancing tumour: can be segmented and scored, but not used for training"
 
-_SPACINGS = ("spacing_slice", "spacing_row", "spacing_column")
 _SPACING = "spacing {spacing_slice:.3g} x {spacing_row:.3g} x {spacing_column:.3g} mm (slice, row, column)"
 
 Row = Mapping[Any, Any]
@@ -139,7 +139,7 @@ SCAN_RULES = (
             text=f"{column} is possible for an MR volume.",
             reason=f"{_SPACING}, expected {POSSIBLE_SPACING[0]} to {POSSIBLE_SPACING[1]}: correct the header or resample",
         )
-        for column in _SPACINGS
+        for column in SPACINGS
     ),
 )
 TRUTH_RULES = (
@@ -194,7 +194,7 @@ def all_rules(*, spacing: Spacing) -> tuple[Rule, ...]:
                 reason=f"{_SPACING}, most cases have {in_mm(spacing)}: resample it, or take it out",
                 severity="warning",
             )
-            for column, size in zip(_SPACINGS, spacing, strict=True)
+            for column, size in zip(SPACINGS, spacing, strict=True)
         ),
         Rule(
             "ExpectColumnValuesToBeUnique",
