@@ -32,6 +32,9 @@ def build_model(
 
     The architecture is a key of GEOMETRY. By default the style is full width with batch normalisation, and a cascade gets a
     new `cnn1`.
+
+    Raises:
+        ValueError: There is no such architecture.
     """
     if architecture not in GEOMETRY:
         raise ValueError(f"expected one of {list(GEOMETRY)}, received {architecture!r}")

@@ -63,6 +63,9 @@ def build_cnn2(architecture: str, *, modalities: int = 4, classes: int = 5, styl
 
     It maps [image (batch, r, c, modalities), maps from `cnn1_map_model` (batch, r - 33 + j, c - 33 + j, classes)], with
     j = GEOMETRY[architecture].joined, to probabilities (batch, r - 32, c - 32, classes).
+
+    Raises:
+        ValueError: The style names no such output of CNN 1.
     """
     image = keras.Input((None, None, modalities), name="image")
     given: Any = keras.Input((None, None, classes), name="cnn1_probabilities")

@@ -11,7 +11,11 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class AbsoluteBound(keras.constraints.Constraint):
-    """Keeps every kernel weight within -bound..bound (paper section 3.2, which gives no number)."""
+    """Keeps every kernel weight within -bound..bound (paper section 3.2, which gives no number).
+
+    Raises:
+        ValueError: The bound is not above 0.
+    """
 
     def __init__(self, bound: float) -> None:
         if bound <= 0:
@@ -34,6 +38,9 @@ class Maxout(keras.layers.Layer):
     The channel axis holds the K pieces one after another: maps 0..n-1 of piece 1, then those of piece 2, and so on.
 
     `pieces` is K, the number of maps per output map, and must divide the channels; 1 leaves the input unchanged.
+
+    Raises:
+        ValueError: `pieces` is below 1, or, when the layer is built, does not divide the channels.
     """
 
     def __init__(self, pieces: int = 2, **kwargs: Any) -> None:
@@ -89,6 +96,9 @@ class WideOutput(keras.layers.Layer):
         kernel_initializer: Overrides `spread`, for the paper's uniform initialisation.
         kernel_regularizer: As in Keras.
         kernel_constraint: As in Keras.
+
+    Raises:
+        ValueError: There is no such form.
     """
 
     def __init__(

@@ -25,7 +25,11 @@ MAPS = 16  # maps of the first level at full width; 1.94 M parameters in all
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class RoundUp(keras.layers.Layer):
-    """Pads below and to the right with zeros, the value of air, so that both sides are multiples of a number."""
+    """Pads below and to the right with zeros, the value of air, so that both sides are multiples of a number.
+
+    Raises:
+        ValueError: The number is below 1.
+    """
 
     def __init__(self, multiple: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -50,7 +54,11 @@ class RoundUp(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="brats_cascade")
 class CropHalo(keras.layers.Layer):
-    """Crops maps of a padded window to the original window, minus a halo of the given width on every side."""
+    """Crops maps of a padded window to the original window, minus a halo of the given width on every side.
+
+    Raises:
+        ValueError: The halo is below 0.
+    """
 
     def __init__(self, halo: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
