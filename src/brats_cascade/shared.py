@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from brats_cascade.errors import naming
 
 LOCKS = ".locks"
@@ -74,18 +76,8 @@ def _clear(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             draft = _DRAFT.match(path.name)
-            if draft and draft[2] == _HOST and not _runs(int(draft[1])):
+            if draft and draft[2] == _HOST and not psutil.pid_exists(int(draft[1])):
                 _delete(path)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # of another user
-        return True
-    return True
 
 
 @contextlib.contextmanager
