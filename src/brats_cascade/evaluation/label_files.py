@@ -44,7 +44,6 @@ class LabelFiles:
 
     found: dict[str, list[Labelled]] = field(default_factory=dict)  # case -> its files
     unusable: dict[str, str] = field(default_factory=dict)  # case, file or folder -> one-line reason
-    images: dict[str, Path] = field(default_factory=dict)  # case -> a scan or probability map, recognised by its name
 
     def add(self, labelled: Labelled) -> None:
         """Adds a file to those of its case."""
@@ -73,10 +72,9 @@ def list_label_files(place: Path) -> LabelFiles:
     for path in walk(place, closed=closed.append):
         name = path.name.lower()
         if name.endswith(READ):
-            stem = _stem(path)
-            if NOT_LABELS.search(stem):
-                files.images.setdefault(safe_id(NOT_LABELS.sub("", stem)), path)
-            elif not path.exists():
+            if NOT_LABELS.search(_stem(path)):
+                continue
+            if not path.exists():
                 case = case_of(path)
                 files.unusable[case] = f"{case}: {path}: is a link to a file that is not there; copy the file itself"
             else:
@@ -87,7 +85,7 @@ def list_label_files(place: Path) -> LabelFiles:
         path = Path(str(error.filename))
         files.unusable[str(path)] = f"{path}: the folder cannot be listed ({error.strerror}); check its permissions"
     for case, path in foreign.items():
-        if case not in files.found and case not in files.images:
+        if case not in files.found:
             files.unusable.setdefault(case, f"{case}: {path}: expected a file ending in {', '.join(READ)}; convert it")
     return files
 

@@ -38,7 +38,7 @@ def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
         [file] = truths.values()
         refuse_same(prediction, truth=truth)
         return Pairs(truths, {file.case: replace(file, scheme=None, path=prediction)}, {}, frozenset())
-    found, unusable, absent = predictions_in(prediction, truths=truths)
+    found, unusable = predictions_in(prediction, truths=truths)
     both, predicted = sorted(truths.keys() & found.keys()), found.keys() | unusable.keys()
     reasons: dict[str, str] = {}
     for name in sorted(predicted - set(both)):
@@ -47,7 +47,7 @@ def pair_labels(truth: Path, *, prediction: Path) -> Pairs:
         reasons[name] = unusable.get(name) or without.get(name) or unknown
     for name in sorted((truths.keys() | without.keys()) - set(both) - predicted):
         missing = f"{name}: not predicted: no file of this name among the predictions"
-        reasons[name] = absent.get(name) or without.get(name) or missing
+        reasons[name] = without.get(name) or missing
     pairs = [{name: side[name] for name in both} for side in (truths, found)]
     return Pairs(pairs[0], pairs[1], reasons, predicted - set(both))
 
@@ -72,38 +72,29 @@ def _truths(place: Path) -> tuple[dict[str, Labelled], dict[str, str]]:
     return _single(files)
 
 
-def predictions_in(
-    place: Path, *, truths: Mapping[str, Labelled]
-) -> tuple[dict[str, Labelled], dict[str, str], dict[str, str]]:
+def predictions_in(place: Path, *, truths: Mapping[str, Labelled]) -> tuple[dict[str, Labelled], dict[str, str]]:
     """The label files in a folder that are neither scans of a case nor ground truths in the comparison.
 
     Returns:
-        Case -> its file; case or file -> why it cannot be used; case -> what was found instead of its prediction.
+        Case -> its file; case or file -> why it cannot be used.
     """
     if place.is_file():
         file = Labelled.from_file(place)
         if file.case in truths:
             refuse_same(place, truth=truths[file.case].path)
-        return {file.case: file}, {}, {}
+        return {file.case: file}, {}
     cases = _cases(place, listing=False)
     scans = {_identity(path) for case in cases for path in case.images.values()}
     named = {_identity(case.truth): case.name for case in cases if case.truth is not None and case.truth.exists()}
-    used = {_identity(file.path): name for name, file in truths.items() if file.path.exists()}
+    taken = scans | {_identity(file.path) for file in truths.values() if file.path.exists()}
     files, given = LabelFiles(), _listed(place)
-    absent = {
-        case: f"{case}: not predicted: {path.parent} holds its scans and no segmentation"
-        for case, path in given.images.items()
-    }
     for file in (file for several in given.found.values() for file in several):
         key = _identity(file.path)
-        if key in used:
-            name = used[key]
-            absent[name] = f"{name}: not predicted: {file.path} is its ground truth, and there is no other file of it"
-        elif key not in scans:
+        if key not in taken:
             name = named.get(key, file.case)
             files.add(replace(file, case=name, patient=name))
     files.unusable.update({name: reason for name, reason in given.unusable.items() if name not in files.found})
-    return *_single(files), absent
+    return _single(files)
 
 
 def refuse_same(prediction: Path, *, truth: Path) -> None:
@@ -117,7 +108,7 @@ def _listed(place: Path) -> LabelFiles:
     if not place.is_dir():
         raise UserError(f"{place}: no such file or folder; {expected}")
     files = list_label_files(place)
-    if not (files.found or files.unusable or files.images):
+    if not (files.found or files.unusable):
         raise UserError(f"{place}: no segmentation found; {expected}")
     return files
 

@@ -51,7 +51,7 @@ def match_predictions(place: Path, *, sources: Mapping[str, Source]) -> dict[str
         for truth in truths.values():
             refuse_same(place, truth=truth.path)
         return dict.fromkeys(sources, place)
-    files, unusable, _ = predictions_in(place, truths=truths)
+    files, unusable = predictions_in(place, truths=truths)
     for name in sources:
         if name in unusable:
             raise UserError(unusable[name])
