@@ -162,9 +162,8 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
     inside = np.ascontiguousarray(brain[box])
     labels, lost = None, 0
     if "truth" in images:
-        path = images["truth"].path
-        truth = whole_labels(volumes["truth"], path=path)
-        found = count_labels(truth, path=path, case=case, facts=facts)
+        truth = whole_labels(volumes["truth"], path=images["truth"].path)
+        found = count_labels(truth, path=images["truth"].path, case=case, facts=facts)
         labels = recode(truth[box], table=SCHEMES[case.scheme].to_canonical)
         counted = label_facts(found, labels=labels, brain=inside, scheme=case.scheme, voxel_mm3=float(np.prod(spacing)))
         lost = sum(counted[f"label_{label}"] for label in LABELS if label) - int(np.count_nonzero(labels))
