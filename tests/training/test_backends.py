@@ -1,7 +1,6 @@
 """The same weights and batches under TensorFlow, JAX and another user's Keras settings: the same losses and gradients."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from backend_steps import steps
+from processes import unmeasured
 
 SCRIPT = Path(__file__).with_name("backend_steps.py")
 
 
 def _run(out: Path, *architectures: str, **changes: str) -> dict[str, np.ndarray]:
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", **changes}
+    environment = unmeasured(**{"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", **changes})
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(out), *architectures], env=environment, capture_output=True, text=True
     )
