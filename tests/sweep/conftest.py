@@ -1,7 +1,6 @@
 """A project with three tiny stored cases, as `dvc repro patches` would leave it, for sweeps in real processes."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from layouts import case_facts
+from processes import MEASURED, unmeasured
 from ruamel.yaml import YAML
 
 from brats_cascade.data.store import write_case
@@ -91,13 +91,12 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "brats_cascade.cli", "sweep", *words]
 
 
-def environment() -> dict[str, str]:
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "OPTUNA_STORAGE")
+def environment(**changes: str) -> dict[str, str]:
+    """The variables of a sweep's processes, without coverage."""
+    alone = unmeasured(OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="1", CUDA_VISIBLE_DEVICES="-1", **changes)
+    return {
+        key: value for key, value in alone.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "OPTUNA_STORAGE")
     }
-    return {**kept, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 @pytest.fixture
@@ -106,7 +105,13 @@ def sweep() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(*words), cwd=root, env=environment(), capture_output=True, text=True, timeout=300, check=False
+            command(*words),
+            cwd=root,
+            env=environment(**MEASURED),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     return run
