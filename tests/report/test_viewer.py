@@ -165,7 +165,7 @@ def test_the_command_writes_one_page_or_a_list_with_a_page_each(
     for words, told in (
         ((one, "--prediction", one / "Brats18_A_seg.nii.gz"), "is the ground truth itself"),
         (("cohort", "--prediction", prediction), "is one file for 3 cases"),
-        ((one, "--prediction", "cohort/Brats18_B"), "no segmentation named after Brats18_A"),
+        ((one, "--prediction", "cohort/Brats18_B"), "no segmentation found"),
         ((one, "--prediction", "nowhere"), "no such file or folder"),
         ((one, "--out", "page.png"), r"expected a name ending in .html, got .png"),
         (("cohort", "--out", "page.html"), "expected a folder for the pages of 3 cases"),
