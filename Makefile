@@ -61,9 +61,9 @@ covered: # run the tests, and print the line coverage of src
 test-fast: $(STAMP) ## run the tests without training and other processes (a minute)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-ui: $(STAMP) ## serve MLflow's UI on http://127.0.0.1:5000
+ui: $(STAMP) ## serve MLflow's UI on http://127.0.0.1:5000 (other port: make ui MLFLOW_PORT=5001)
 	@$(BIN)/python -c 'from brats_cascade.tracking.store import link; print("The runs:", link())'
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --workers 1
 
 bench: $(STAMP) ## run the benchmarks and update docs/results/speed.md
 	@$(BIN)/python -m benchmarks

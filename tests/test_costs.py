@@ -4,6 +4,7 @@ import pytest
 
 from brats_cascade.commands.results import run as results
 from brats_cascade.costs import (
+    cost_of,
     costs_path,
     forget_costs_of_others,
     keep_costs,
@@ -48,6 +49,31 @@ def test_costs_are_rewritten_only_with_the_result_that_they_belong_to(project):
     assert read_facts(project, name="E") == {"labelled_pixels": 9}  # those on disk belong to another network
     keep(project, seconds=99)
     assert read_facts(project, name="E")["seconds"] == 99
+
+
+def test_costs_of_another_machine_or_with_less_measured_are_replaced(project):
+    def measured(**costs):
+        keep_costs(project, name="E", what="training", result=weights_of(project, name="E"), costs=costs)
+        return read_facts(project, name="E")["seconds"]
+
+    assert measured(seconds=1, machine="a") == 1
+    assert measured(seconds=2, machine="b") == 2
+    assert measured(seconds=3, machine="b", cpu_seconds=5) == 3
+    assert measured(seconds=4, machine="b") == measured(seconds=5, machine="b", cpu_seconds=5) == 3
+
+
+def test_the_training_of_a_cascade_costs_that_of_its_first_cnn_too(project):
+    costs = {"E": {"seconds": 20.0, "cpu_seconds": 30.0, "machine": "b"}, "cnn1": {"seconds": 10.0, "machine": "a"}}
+    for name, spent in costs.items():
+        (project / f"models/{name}").mkdir(parents=True, exist_ok=True)
+        (project / f"models/{name}/model.keras").write_text(name)
+        (project / f"models/{name}/record.json").write_text(json.dumps({"builds_on": "data/patches"}))
+        keep_costs(project, name=name, what="training", result=weights_of(project, name=name), costs=spent)
+    alone = {"training_seconds": 20, "training_cpu_seconds": 30, "machines": ["b"]}
+    assert cost_of(project, name="E", dice=0.8) == alone
+    (project / "models/E/record.json").write_text(json.dumps({"builds_on": "models/cnn1"}))
+    together = cost_of(project, name="E", dice=0.8)
+    assert together == {"training_seconds": 30, "machines": ["a", "b"]}  # not of both is the processor time known
 
 
 def test_dvc_shows_the_seconds_alone(project):

@@ -17,7 +17,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.evaluation.summary import flatten
 from brats_cascade.models.build import load_network
 from brats_cascade.tracking.model import fetch_folder, requirements
-from brats_cascade.tracking.store import tracking_uri
+from brats_cascade.tracking.store import link, runs_page, tracking_uri
 from brats_cascade.tracking.trained import log_training, weight_statistics
 
 
@@ -301,13 +301,13 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     keep_costs(tmp_path, name="E", what="training", result=weights, costs=spent)
     with tracking.start_run("E", run_id="1" * 32, finish=True, root=project) as run:
         assert run.new
-        log_training(run, folder=tmp_path / "models" / "E")
-        run.log_tags({"mlflow.note.content": "words"})
+        log_training(run, folder=tmp_path / "models" / "E", spent={"cpu_seconds": 6.5})
+        run.describe("words")
         run.log_data({"train": ["a", "b"], "test": ["c"]}, volumes="feed" * 8 + ".dir", source="cohort")
         run.log_scores({"core": {"dice": 0.25}})
         assert run.online
     stored = run.client.get_run(run.id)
-    assert stored.data.metrics["training/seconds"] == 3.5
+    assert (stored.data.metrics["training/seconds"], stored.data.metrics["training/cpu_seconds"]) == (3.5, 6.5)
     assert values(run, "phase1/loss") == [(10, 3.0), (20, 2.0)]
     assert values(run, "cnn1/phase1/loss") == [(10, 3.0)]
     assert stored.data.tags["mlflow.note.content"] == "words"
@@ -317,6 +317,7 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     [output] = stored.outputs.model_outputs
     model = run.client.get_logged_model(output.model_id)
     scores = {metric.key: (metric.value, metric.dataset_name) for metric in model.metrics}
+    assert model.tags["mlflow.note.content"] == "words"
     assert scores["test/core/dice"] == (0.25, "test: 1 cases")  # the network's own, on the test cases
     place = fetch_folder(f"models:/{output.model_id}", holding="model.keras", root=project)
     files = Path(stored.info.artifact_uri.removeprefix("file://"))
@@ -343,6 +344,19 @@ def test_the_pages_open_for_training_runs(project):
         experiment = run.client.get_experiment_by_name("brats-cascade")
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert "not a medical device" in experiment.tags["mlflow.note.content"]
+
+
+def test_the_link_leads_to_the_runs_wherever_they_are(tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    MlflowClient(tracking_uri=tracking_uri(tmp_path)).create_experiment("of somebody else")
+    assert link(tmp_path).startswith("http://127.0.0.1:5000/#/experiments/2/runs?")
+    monkeypatch.setenv("MLFLOW_PORT", "5001")  # as `mlflow ui` reads it
+    assert link(tmp_path).startswith("http://127.0.0.1:5001/#/experiments/2/runs?")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@server:1/runs/")
+    assert runs_page("7").startswith("https://server:1/runs/#/experiments/7/runs?")
 
 
 def test_a_programming_error_is_no_failure_of_mlflow(project):

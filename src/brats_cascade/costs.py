@@ -1,8 +1,8 @@
 """What two runs with the same result do not share: seconds, memory, machine and commit, in metrics/costs/E.json.
 
-The file is in git and is no DVC output. It is rewritten only when the result that it belongs to has changed, so that a run that
-reproduces a model leaves git clean, and the report, which shows these numbers, is reproduced too. DVC shows its
-`seconds`, those of the training, among the metrics.
+The file is in git and is no DVC output. It is rewritten only when the result that it belongs to has changed, the machine is
+another one, or more was measured, so that a run that reproduces a model leaves git clean, and the report, which shows these
+numbers, is reproduced too. DVC shows its `seconds`, those of the training, among the metrics.
 """
 
 import hashlib
@@ -60,6 +60,13 @@ def read_facts(root: Path, *, name: str) -> dict[str, Any]:
     return {**read_json(path), **own}
 
 
+def trainings_of(root: Path, *, name: str) -> list[dict[str, Any]]:
+    """The facts of an experiment's training and, where it builds on the network of another one, of that one's."""
+    own = read_facts(root, name=name)
+    place, _, cnn1 = str(own.get("builds_on", "")).partition("/")
+    return [own, read_facts(root, name=cnn1)] if place == "models" else [own]
+
+
 def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
     """The scores of an experiment's unseen cases, metrics/E/cases.csv, a row per case.
 
@@ -70,28 +77,35 @@ def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
     return cases.assign(**{key: cases["case"].map(costs.get(key, {})).astype(float) for key in PER_CASE})
 
 
-def cost_of(root: Path, *, name: str, dice: float) -> dict[str, float]:
+def cost_of(root: Path, *, name: str, dice: float) -> dict[str, Any]:
     """What an experiment with this complete Dice costs, as far as it is known: DVC's cache brings no costs back.
 
     The means of PER_CASE over the unseen cases, `dice_per_minute`, the process's `peak_memory_mb`, `training_seconds` and
-    `training_cpu_seconds`.
+    `training_cpu_seconds`, for a cascade with those of its CNN 1, and the `machines` of all that.
     """
-    case, training = _evaluation(root, name=name), read_facts(root, name=name)
+    case, trainings = _evaluation(root, name=name), trainings_of(root, name=name)
     found = {key: sum(case[key].values()) / len(case[key]) for key in PER_CASE if case.get(key)}
     if found.get(SECONDS):
         found["dice_per_minute"] = 60 * dice / found[SECONDS]
-    found |= {f"training_{key}": float(training[key]) for key in (SECONDS, CPU) if key in training}
-    return found | {key: float(case[key]) for key in ("peak_memory_mb",) if key in case}
+    found |= {
+        f"training_{key}": sum(float(training[key]) for training in trainings)
+        for key in (SECONDS, CPU)
+        if all(key in training for training in trainings)
+    }
+    found |= {key: float(case[key]) for key in ("peak_memory_mb",) if key in case}
+    machines = sorted({known["machine"] for known in (case, *trainings) if "machine" in known})
+    return found | ({"machines": machines} if machines else {})
 
 
 def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[str, Any]) -> None:
     """Writes what a process, "training" or "evaluation", has cost, unless the costs of the same result are there already.
 
-    `result` stands for what it has computed. `costs` are plain values; those of PER_CASE are numbers of a training, and
-    mappings of cases to numbers of an evaluation.
+    Those of another machine, or with less measured, are replaced. `result` stands for what it has computed. `costs` are plain
+    values; those of PER_CASE are numbers of a training, and mappings of cases to numbers of an evaluation.
     """
     known = _read(root, name=name)
-    if known.get(what, {}).get("result") == result:
+    held = known.get(what, {})
+    if held.get("result") == result and held.get("machine") == costs.get("machine") and costs.keys() <= held.keys():
         return
     known[what] = {"what": what, "result": result, **costs}
     _write(root, name=name, known=known)

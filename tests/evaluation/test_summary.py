@@ -7,7 +7,14 @@ import pytest
 from brats_cascade.drawing.figures import bland_altman
 from brats_cascade.evaluation.lesions import LESION_COUNTS, LESION_MEANS, score_lesions
 from brats_cascade.evaluation.regions import score_case
-from brats_cascade.evaluation.summary import bootstrap_interval, flatten, pick_cases, summarise, volume_agreement
+from brats_cascade.evaluation.summary import (
+    bootstrap_interval,
+    flatten,
+    headline,
+    pick_cases,
+    summarise,
+    volume_agreement,
+)
 from brats_cascade.labels import REGIONS
 
 
@@ -86,6 +93,8 @@ def test_lesion_wise_scores_stand_beside_the_others_and_change_none():
     both, alone = (summarise(each, seed=1) for each in (pd.concat([table, lesions], axis=1), table))
     assert {key: both["core"][key] for key in alone["core"]} == alone["core"]
     logged = flatten(both)  # MLflow: test/core/lesion_dice
+    shown = headline({**both, "validation": {"dice": 0.5}})  # DVC
+    assert shown["lesion_dice_core"] == logged["core/lesion_dice"] != shown["dice_core"]
     for score in LESION_MEANS:
         assert logged[f"core/{score}"] == pytest.approx(lesions[f"core_{score}"].mean())
     for count in LESION_COUNTS:

@@ -49,8 +49,21 @@ def test_the_cost_of_a_case_stands_beside_its_dice():
     assert head == ["", "complete Dice", "s per case", "memory, GB", "Dice per min", "training, s", "training, CPU s"]
     assert one == ["one", "0.800", "3.00", "1.50", "16.00", "90", "170"]
     assert two == ["two", "0.700", "", "", "", "", ""]
-    assert "Cost of segmenting one test case" in results_text(compared)
+    text = results_text(compared)
+    assert "Cost of segmenting one test case" in text and "easured on" not in text
     assert "Cost" not in results_text(comparison({"one": summary(dice=0.8)}))
+
+
+def test_a_cost_that_not_all_have_is_no_column_and_times_of_two_machines_are_said_to_be_such():
+    spent = {name: {"seconds": 3.0, "training_seconds": 90.0, "machines": ["x"]} for name in ("one", "two")}
+    spent["one"]["training_cpu_seconds"] = 170.0
+    summaries = {name: summary(dice=0.8) for name in spent}
+    text = results_text(comparison(summaries, costs=spent))
+    assert "training, s" in text and "training, CPU s" not in text and "Measured on x.\n" in text
+    spent["two"] |= {"machines": ["x", "y"], "training_cpu_seconds": 180.0}
+    text = results_text(comparison(summaries, costs=spent))
+    assert "training, CPU s" in text
+    assert "different machines, whose times do not compare: x (one); x and y (two)." in text
 
 
 def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path):

@@ -49,13 +49,14 @@ def test_the_page_tells_scores_cost_and_every_trial(make_project) -> None:
     lines = page.splitlines()
     for line in (
         "Written by `the page`. Trials: `the sweep`, at commit abc123, on a computer, with 2 worker(s); data not hashed.",
-        "|the experiment's own settings|0.7100|",
-        "|best|0.8249, trial 1|",
-        "|least, median|0.7100, 0.7900|",
+        "|score of the experiment's own settings|0.7100|",
+        "|best score|0.8249, trial 1|",
+        "|least, median score|0.7100, 0.7900|",
         "|trials|3 complete, 1 ended early, 1 failed or lost|",
         "|memory of a worker, its own|500 to 600 MB|",
         "|memory of a worker, shared with others|90 to 100 MB|",
-        "The sweep found better settings, by 0.1149 on 2 cases.",
+        "The sweep found better settings, by 0.1149 on 2 validation cases. "
+        "The best of many scores on the same cases is optimistic.",
         "|0|complete|0.7100|61.5|learning_rate 0.0005|",
         "|3|ended early|(0.1234)||learning_rate 0.009|",
         "|4|failed: the loss is nan|||learning_rate 0.01|",

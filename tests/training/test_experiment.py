@@ -104,7 +104,7 @@ def test_one_phase_is_taken_from_a_two_phase_training_of_the_same_settings(train
     assert without == [pytest.approx({**row, "seconds": 0}, abs=1e-6) for row in alone.progress.history]
     assert taken.progress.history == whole.progress.history[:1]
     assert taken.progress.pixels == alone.progress.pixels < whole.progress.pixels
-    assert 0 < taken.seconds < whole.seconds
+    assert 0 < taken.seconds < whole.seconds and 0 < taken.cpu_seconds < whole.cpu_seconds
     for value, expected in zip(taken.network.get_weights(), alone.network.get_weights(), strict=True):
         np.testing.assert_allclose(value, expected, atol=1e-6)
     assert any(

@@ -42,9 +42,10 @@ def summarise(cases: pd.DataFrame, *, seed: int) -> dict[str, Any]:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The five numbers of metrics/E.json, which DVC lays side by side, from metrics/E/summary.json."""
+    """The numbers of metrics/E.json, which DVC lays side by side, from metrics/E/summary.json."""
     return {
         **{f"dice_{region}": summary[region]["dice"] for region in REGIONS},
+        **{f"lesion_dice_{region}": summary[region]["lesion_dice"] for region in REGIONS},
         "hd95_complete": summary["complete"]["hd95"],
         "validation_dice": summary["validation"]["dice"],
     }

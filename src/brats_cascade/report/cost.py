@@ -1,4 +1,4 @@
-"""The cost of segmenting a test case (time, CPU time, memory, energy) next to its score."""
+"""The cost of segmenting a test case (time, CPU time, memory, energy), and of training, next to the score."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,14 +18,24 @@ COLUMNS = {
 }
 NOTE = (
     "Mean cost of segmenting a test case, without reading and writing files. CPU s: sum over all cores; memory: peak of the "
-    "process; Dice per min: complete Dice per minute of segmentation. Values that were not measured are omitted."
+    "process; Dice per min: complete Dice per minute of segmentation. Training: steps and validation "
+    "rounds; for a cascade, including those of its CNN 1. Values that were not measured for all are omitted."
 )
 
 
 def cost_table(experiments: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Header and a row per experiment, from `experiments` of reports/comparison.json; empty if nothing was measured."""
+    """Header and a row per experiment, from `experiments` of reports/comparison.json; empty if nothing was measured.
+
+    A column is shown if all experiments have it whose segmentation, or training, was timed.
+    """
     costs = {name: entry.get("cost", {}) for name, entry in experiments.items()}
-    shown = {head: form for head, form in COLUMNS.items() if any(form[0] in cost for cost in costs.values())}
+
+    def holds(key: str) -> bool:
+        timed = "training_seconds" if key.startswith("training") else SECONDS
+        known = [key in cost for cost in costs.values() if timed in cost]
+        return bool(known) and all(known)
+
+    shown = {head: form for head, form in COLUMNS.items() if holds(form[0])}
     if not shown:
         return []
     rows = [["", "complete Dice", *shown]]
@@ -33,3 +43,15 @@ def cost_table(experiments: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
         cells = [format(cost[key] * factor, form) if key in cost else "" for key, factor, form in shown.values()]
         rows.append([name, f"{experiments[name]['complete']['dice']:.3f}", *cells])
     return rows
+
+
+def cost_note(experiments: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the columns are, and on which machines they were measured."""
+    ran: dict[str, list[str]] = {}
+    for name, entry in experiments.items():
+        if machines := entry.get("cost", {}).get("machines"):
+            ran.setdefault(" and ".join(machines), []).append(name)
+    if len(ran) < 2:
+        return " ".join([NOTE, *(f"Measured on {machine}." for machine in ran)])
+    where = "; ".join(f"{machine} ({', '.join(names)})" for machine, names in ran.items())
+    return f"{NOTE} Measured on different machines, whose times do not compare: {where}."

@@ -1,13 +1,13 @@
 """reports/index.html: one self-contained page made from the files the pipeline has written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from brats_cascade.costs import read_cases, read_facts, weights_of
+from brats_cascade.costs import read_cases, trainings_of, weights_of
 from brats_cascade.drawing.figures import dice_strip
 from brats_cascade.evaluation.regions import NO_MATCH_MM
 from brats_cascade.evaluation.summary import ENOUGH, pick_cases
@@ -15,7 +15,7 @@ from brats_cascade.labels import REGIONS
 from brats_cascade.project import Project, read_json_if_there, read_table_if_there
 from brats_cascade.report import paper
 from brats_cascade.report.cohort import describe_data
-from brats_cascade.report.cost import NOTE, cost_table
+from brats_cascade.report.cost import cost_note, cost_table
 from brats_cascade.report.embed import drawn, lazily, photograph, picture
 from brats_cascade.report.render import render
 from brats_cascade.report.sections import (
@@ -43,12 +43,18 @@ DRAWN = {
 
 
 def build_report(
-    root: Path, *, experiments: Sequence[str], baseline: Mapping[str, Any] | None = None, phantom: bool = False
+    root: Path,
+    *,
+    experiments: Sequence[str],
+    baseline: Mapping[str, Any] | None = None,
+    phantom: bool = False,
+    runs: str = "",
 ) -> str:
     """Builds the page from the files of a project: HTML with its images, style and script inside; it loads nothing.
 
     Every file is optional; an experiment without metrics/E/summary.json is named as not evaluated. `baseline` is from
-    `baseline.baseline_summary`; the page says what it means if the data is the embedded `phantom`.
+    `baseline.baseline_summary`; the page says what it means if the data is the embedded `phantom`. `runs` is the address of
+    the runs in MLflow, by default that of `make ui`.
     """
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
@@ -56,6 +62,7 @@ def build_report(
     leading = best(candidates_here(root, experiments=[part["name"] for part in done]))  # on validation, never on test
     headline = next((part for part in done if leading and part["name"] == leading.experiment), None)
     pages = sorted((root / "reports/cases").glob("*.html"))  # that scroll through a case, by the experiment that leads
+    compared = (read_json_if_there(Project(root).reports / "comparison.json") or {}).get("experiments", {})
     page = render(
         "index.html.j2",
         experiments=parts,
@@ -66,8 +73,8 @@ def build_report(
         phantom=phantom,
         cohort=describe_data(root),
         headline=headline,
-        costs=cost_table((read_json_if_there(Project(root).reports / "comparison.json") or {}).get("experiments", {})),
-        costs_note=NOTE,
+        costs=cost_table(compared),
+        costs_note=cost_note(compared),
         viewers={case.stem: f"cases/{quote(case.name)}" for case in pages if case.name != INDEX},
         ablation=ablation_section(done),
         paired=paired_section(headline["name"] if headline else None, done=done),
@@ -77,7 +84,7 @@ def build_report(
         no_match=NO_MATCH_MM,
         few=any(part["summary"]["patients"] < ENOUGH for part in done),
         checks="data/index.html" if (root / "reports/data/index.html").is_file() else None,
-        mlflow=runs_page(),
+        mlflow=runs or runs_page(),
     )
     return lazily(page)
 
@@ -85,7 +92,7 @@ def build_report(
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:
     """Everything the page shows of one experiment."""
     figures = root / f"reports/figures/{name}"
-    run = read_facts(root, name=name)
+    run, *_ = trainings = trainings_of(root, name=name)
     given = run.get("params", {})
     summary = read_json_if_there(root / f"metrics/{name}/summary.json")
     cases = read_cases(root, name=name) if (root / f"metrics/{name}/cases.csv").is_file() else None
@@ -99,7 +106,7 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
             "hashes": {key: str(value)[:12] for key, value in (run.get("data_hashes") or {}).items()},
             "seed": run.get("seed", ""),
         },
-        "facts": _facts(run, cases=cases),
+        "facts": _facts(trainings, cases=cases),
         "params": {key: given[f"train.{key}"] for key in SHOWN_PARAMS if f"train.{key}" in given},
         **{key: drawn(figures / f"{file}.png") for key, file in DRAWN.items()},
         "cases": cases,
@@ -129,18 +136,27 @@ def _shown_cases(folder: Path, *, cases: pd.DataFrame | None) -> list[dict[str, 
     return shown
 
 
-def _facts(run: Mapping[str, Any], *, cases: pd.DataFrame | None) -> dict[str, str]:
-    """The plain facts of a run: from its record and costs, and the time per brain from the table of cases."""
+def _facts(trainings: Sequence[Mapping[str, Any]], *, cases: pd.DataFrame | None) -> dict[str, str]:
+    """The plain facts of a run, from `costs.trainings_of`, and the time per brain from the table of cases."""
+    run = trainings[0]
     brains = None if cases is None or cases["seconds"].isna().all() else float(cases["seconds"].mean())
     facts = {
         "architecture": run.get("architecture"),
         "builds on": run.get("builds_on"),
         "parameters": f"{run['parameters']:,}" if "parameters" in run else None,
-        "labelled pixels seen": f"{run['labelled_pixels']:,}" if "labelled_pixels" in run else None,
-        "training time": duration(run["seconds"]) if "seconds" in run else None,
+        "labelled pixels seen": _with_cnn1(trainings, key="labelled_pixels", form="{:,}".format),
+        "training time": _with_cnn1(trainings, key="seconds", form=duration),
         "time per case": None if brains is None else duration(brains),
         "peak memory": f"{run['peak_memory_mb'] / 1000:.1f} GB" if run.get("peak_memory_mb") else None,
         "machine": run.get("machine"),
         "release": run.get("release"),
     }
     return {name: str(value) for name, value in facts.items() if value}
+
+
+def _with_cnn1(trainings: Sequence[Mapping[str, Any]], *, key: str, form: Callable[[Any], str]) -> str | None:
+    """The sum of a number of a training and that of the CNN 1 that it builds on; None if either is not known."""
+    known = [training[key] for training in trainings if key in training]
+    if len(known) < len(trainings):
+        return None
+    return form(sum(known)) + "".join(f", {form(part)} of it for CNN 1" for part in known[1:])

@@ -80,9 +80,7 @@ def _spent(cases: pd.DataFrame) -> dict[str, Any]:
 
 def _training(root: Path, *, name: str) -> dict[str, Any]:
     """Facts of a training; time and labelled pixels of a cascade count those of its CNN 1."""
-    own = costs.read_facts(root, name=name)
-    place, _, cnn1 = str(own.get("builds_on", "")).partition("/")
-    trainings = [own, costs.read_facts(root, name=cnn1)] if place == "models" else [own]
+    own, *_ = trainings = costs.trainings_of(root, name=name)
     seconds = [training["seconds"] for training in trainings if "seconds" in training]
     return {
         "architecture": own["architecture"],

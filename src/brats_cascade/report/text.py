@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from brats_cascade.labels import REGIONS
-from brats_cascade.report.cost import NOTE, cost_table
+from brats_cascade.report.cost import cost_note, cost_table
 from brats_cascade.report.paper import PAPER
 from brats_cascade.report.render import short, with_interval
 
-COMPARED = ("dice", "dice_low", "dice_high", "ppv", "sensitivity", "hd95")
+COMPARED = ("dice", "dice_low", "dice_high", "ppv", "sensitivity", "hd95", "lesion_dice", "lesion_hd95")
 NEXT = (
     "Next:",
     "  reports/index.html       scores, curves and images of all experiments",
@@ -29,7 +29,7 @@ def comparison(
     baseline: Mapping[str, Any] | None = None,
     best: str | None = None,
     paired: Mapping[str, Any] | None = None,
-    costs: Mapping[str, Mapping[str, float]] | None = None,
+    costs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The content of reports/comparison.json, from metrics/E/summary.json and `costs.cost_of` of each experiment.
 
@@ -97,7 +97,8 @@ def results_text(compared: Mapping[str, Any], *, champion: str = "") -> str:
     ]
     costs = cost_table(experiments)
     if costs:
-        lines += ["", "Cost of segmenting one test case", "", text_table(costs[0], rows=costs[1:]), "", NOTE, ""]
+        lines += ["", "Cost of segmenting one test case, and of training", ""]
+        lines += [text_table(costs[0], rows=costs[1:]), "", cost_note(experiments), ""]
     return "\n".join([*lines, *NEXT])
 
 

@@ -21,6 +21,7 @@ from brats_cascade.report.viewer import write_cases
 from brats_cascade.shared import write_json, write_text
 from brats_cascade.stages.champion import tell_mlflow
 from brats_cascade.tracking.champion import best, candidates_here
+from brats_cascade.tracking.store import link
 
 MOST = 12  # number of viewer pages; several megabytes each for real scans
 
@@ -49,7 +50,8 @@ def compare(project: Project, params: Params) -> None:
     phantom = project.root / params.data.source == project.phantom
     write_case_pages(project, experiment=leading)
     written = project.reports / "index.html"
-    page = build_report(project.root, experiments=list(params.experiments), baseline=baseline, phantom=phantom)
+    shown = {"experiments": list(params.experiments), "runs": link(project.root)}
+    page = build_report(project.root, **shown, baseline=baseline, phantom=phantom)
     write_text(written, page)
     logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
     _lay_out(project.root / "champion", name=leading, project=project)

@@ -50,10 +50,11 @@ def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, 
     sets, volumes = read_json(project.splits), facts.get("data_hashes", {}).get("data/volumes", "unknown")
     tracked.log_data({part: sets[part] for part in SETS}, volumes=volumes, source=source)
     tracked.log_summary(summary)
-    tracked.log_tags({"mlflow.note.content": run_note(facts, summary=summary)})
+    tracked.describe(run_note(facts, summary=summary))
     tracked.log_slices(read_table(project.metrics / name / "slices.csv"))
     tracked.log_table(read_cases(project.root, name=name).dropna(axis="columns", how="all"), name="cases")
-    tracked.log_scores(cost_of(project.root, name=name, dice=summary["complete"]["dice"]), prefix="cost")
+    spent = cost_of(project.root, name=name, dice=summary["complete"]["dice"])
+    tracked.log_scores({key: value for key, value in spent.items() if not key.startswith("training")}, prefix="cost")
     for table in ("nine_slices", "validation"):
         tracked.log_table(read_table(project.metrics / name / f"{table}.csv"), name=table)
     for path in sorted((project.reports / "figures" / name).glob("*.png")):

@@ -12,7 +12,7 @@ import pandas as pd
 from brats_cascade import costs, provenance, tracking
 from brats_cascade.backend import start_backend
 from brats_cascade.errors import UserError
-from brats_cascade.metering import CPU, GPU, Meter
+from brats_cascade.metering import CPU, GPU, SECONDS
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json, read_state
 from brats_cascade.shared import TakenError, claimed, write_json, write_text
@@ -59,18 +59,17 @@ def _train_tracked(project: Project, params: Params, name: str, *, data: Any, fo
             tracked.expect_score()
             seen = {part: names for part, names in read_json(project.splits).items() if part in ("train", "validation")}
             tracked.log_data(seen, volumes=hashes.get("data/volumes", "unknown"), source=params.data.source)
-        meter = Meter()
         with watching(tracked):
             trained = train_entry(
                 project, entry, data=data, folder=folder, devices=devices, on_check=tracked.log_progress
             )
         count_arithmetic(trained.computed)
-        spent = _spent(trained, meter=meter, precision=entry.train.precision, commit=tags["git_commit"])
+        spent = _spent(trained, precision=entry.train.precision, commit=tags["git_commit"])
         contract = contract_of(params, entry.architecture, trained=trained, classes=data.classes, facts=facts)
         _write(project, name, trained=trained, contract=contract, tags=tags, params=flat, hashes=hashes, spent=spent)
         keep_note(name, run_id=tracked.id, logged=False, root=project.root)
         tracked.log_progress(trained.progress.history)
-        log_training(tracked, folder=project.models / name, in_memory=(trained.network, contract))
+        log_training(tracked, folder=project.models / name, in_memory=(trained.network, contract), spent=spent)
         tracked.finish(seconds=round(trained.seconds, 1))
         keep_note(name, run_id=tracked.id, logged=tracked.online, root=project.root)
     shutil.rmtree(folder, ignore_errors=True)
@@ -98,16 +97,14 @@ def run_in(note: Path, *, params: dict[str, str]) -> str:
     return str(known.get("run_id", "")) if known.get("params") == params else ""
 
 
-def _spent(trained: Any, *, meter: Meter, precision: str, commit: str) -> dict[str, Any]:
-    """What the training cost, and in what it ran; without processor time where an earlier process had done a part."""
+def _spent(trained: Any, *, precision: str, commit: str) -> dict[str, Any]:
+    """What the training cost, with what an earlier process had done of it, and in what it ran."""
     import keras
 
-    whole = trained.computed >= trained.seconds
-    read = meter.read()
     return {
-        "seconds": round(trained.seconds, 1),
-        **({CPU: round(read[CPU], 1)} if whole else {}),
-        **({GPU: round(trained.seconds, 1)} if GPU in read else {}),
+        SECONDS: round(trained.seconds, 1),
+        CPU: round(trained.cpu_seconds, 1),
+        **({GPU: round(trained.seconds, 1)} if provenance.accelerators() else {}),
         "peak_memory_mb": round(provenance.peak_memory_mb()),
         "machine": provenance.machine(),
         "git_commit": commit,

@@ -72,9 +72,9 @@ def _facts(trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
     scores = [score_of(trial) for trial in complete(trials)]
     count = [f"{sum(trial.state.name == state for trial in trials)} {word}" for state, word in ENDED.items()]
     facts = [
-        ("the experiment's own settings", f"{score_of(own):.4f}" if own else "not among the complete trials"),
-        ("best", f"{score_of(chosen):.4f}, trial {chosen.number}" if chosen else "none"),
-        ("least, median", f"{min(scores):.4f}, {median(scores):.4f}" if scores else "none"),
+        ("score of the experiment's own settings", f"{score_of(own):.4f}" if own else "not among the complete trials"),
+        ("best score", f"{score_of(chosen):.4f}, trial {chosen.number}" if chosen else "none"),
+        ("least, median score", f"{min(scores):.4f}, {median(scores):.4f}" if scores else "none"),
         ("trials", f"{', '.join(count)} or lost"),
         ("from the first trial's start to the last one's end", f"{seconds_of(trials):.0f} s"),
     ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 NAME, ALIAS, CHALLENGER = "brats-cascade", "champion", "challenger"
+ABOUT = "Networks that did best on the validation patients; the alias champion marks the best of all finished runs."
 CARD = "MODEL_CARD.md"
 # The code that answers requests; a version with other code is registered again.
 SERVED = (Path(__file__).with_name("serving.py"), Path(brats_cascade.__file__).parent / "inference" / "requests.py")
@@ -54,7 +55,7 @@ def register_champion(
             return known
         uri = _log(client, uri=tracking_uri(root), files=[*files, scores], card=card, run_id=run_id)
         if not client.search_registered_models(f"name = '{NAME}'"):
-            client.create_registered_model(NAME, description="The experiment that did best on the validation patients.")
+            client.create_registered_model(NAME, description=ABOUT)
         named = {"fingerprint": fingerprint, **{key: str(value) for key, value in tags.items()}}
         model_id = uri.removeprefix("models:/")
         made = client.create_model_version(

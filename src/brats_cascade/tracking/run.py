@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
+_NOTE = "mlflow.note.content"  # the tag that MLflow's pages show as the description
 _TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages look for a run's tables
 
 Entry = tuple[str, Any, int]  # metric, value, step
@@ -97,6 +98,13 @@ class Run:
         from mlflow.entities import RunTag
 
         self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    @quietly
+    def describe(self, text: str) -> None:
+        """Sets the description, Markdown, of the run and of the network that is logged with it."""
+        self.client.set_tag(self.id, _NOTE, text)
+        if model := self._model():
+            self.client.set_logged_model_tags(model.removeprefix("models:/"), {_NOTE: text})
 
     def _log_metrics(self, entries: Sequence[Entry], **about: str) -> None:
         """Logs (name, value, step), without what is no number (NaN) or logged already; `about`: their model and dataset."""

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from brats_cascade.shared import turn
 from brats_cascade.tracking.moved import EXPERIMENT, LOCK, follow
@@ -160,13 +161,18 @@ def shared_view() -> str:
     return f"deflate;{base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()}"
 
 
-def link() -> str:
+def link(root: Path | None = None) -> str:
     """Address of the runs' table, with the shared view; the experiment is made where there is none yet."""
-    return runs_page(open_store(None)[1])
+    return str(ask_store(lambda _, experiment: runs_page(experiment), root=root, otherwise=runs_page()))
 
 
 def runs_page(experiment: str = "1") -> str:
-    """Address of an experiment's runs in MLflow's UI; 1 is the project's own in its own database, as `make ui` serves it."""
-    return (
-        f"http://127.0.0.1:5000/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
-    )
+    """Address of an experiment's runs on the server that they go to or, from a database, as `make ui` serves them.
+
+    1 is the project's own experiment in its own database; the port is MLFLOW_PORT, which MLflow reads, too.
+    """
+    server = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    place = f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"
+    if server.scheme in ("http", "https"):
+        place = f"{server.scheme}://{server.netloc.rpartition('@')[2]}{server.path.rstrip('/')}"  # without a password
+    return f"{place}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"

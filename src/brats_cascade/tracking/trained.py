@@ -1,27 +1,32 @@
 """What training left in a folder models/E, logged to its run."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from brats_cascade.costs import read_facts, weights_of
+from brats_cascade.metering import CPU, SECONDS
 from brats_cascade.project import read_table
 from brats_cascade.provenance import ENVIRONMENT
 from brats_cascade.tracking.run import Run
 
 
-def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = None) -> None:
+def log_training(
+    run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = None, spent: Mapping[str, Any] | None = None
+) -> None:
     """Logs class weights, counts and the network of a folder models/E to the run of its training.
 
-    Where training has just ended, its network and contract are `in_memory`, and the run has its curves already. Otherwise the
-    run is a new one, in the place of one that is gone, and gets all from the files.
+    Where training has just ended, its network and contract are `in_memory`, the run has its curves already, and `spent` is what
+    it has cost: the files may hold the costs of an earlier training of the same network. Otherwise the run is a new one, in the
+    place of one that is gone, and gets all from the files.
     """
     from brats_cascade.models.files import load_trained
 
     root, name = folder.parent.parent, folder.name
-    facts = read_facts(root, name=name)
+    facts = read_facts(root, name=name) | dict(spent or {})
     curves = {"cnn1/": "history_cnn1.csv"}
     if in_memory is None:
         run.expect_score()
@@ -32,7 +37,7 @@ def log_training(run: Run, *, folder: Path, in_memory: tuple[Any, Any] | None = 
     weights = read_table(folder / "class_weights.csv")
     run.log_text(weights.to_csv(index=False), name="class_weights.csv")
     run.log_table(weight_statistics(weights), name="class_weights")
-    counts = {key: facts[key] for key in ("seconds", "labelled_pixels", "parameters") if key in facts}
+    counts = {key: facts[key] for key in (SECONDS, CPU, "labelled_pixels", "parameters") if key in facts}
     run.log_scores(counts, prefix="training")
     run.log_tags({"weights": weights_of(root, name=name)})
     network, contract = in_memory or load_trained(folder)

@@ -29,6 +29,7 @@ class Progress:
         before: Steps done in earlier phases.
         pixels: Labelled pixels seen.
         seconds: Time spent, including before interruptions.
+        cpu_seconds: Processor time spent, all cores of this process together, likewise.
         best: Best validation score of this phase so far, -1 before the first.
         stale: Validation rounds since the best one.
         ended: Whether this phase was stopped early.
@@ -42,6 +43,7 @@ class Progress:
     before: int = 0
     pixels: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     best: float = -1.0
     stale: int = 0
     ended: bool = False

@@ -64,6 +64,11 @@ class Trained:
         return self.progress.seconds + sum(part.seconds for part in self.within)
 
     @property
+    def cpu_seconds(self) -> float:
+        """Processor time of them, likewise."""
+        return self.progress.cpu_seconds + sum(part.cpu_seconds for part in self.within)
+
+    @property
     def pixels(self) -> int:
         """Labelled pixels seen, including those of CNN 1s."""
         return self.progress.pixels + sum(part.pixels for part in self.within)

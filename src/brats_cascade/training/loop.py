@@ -72,6 +72,7 @@ class Loop:
         self._variables: list[Any] = [*trainer.variables, *trainer.optimizer.variables]
         self.best: list[np.ndarray] = values_of(training.network.variables)
         self._average = Average(training.network, decay=training.settings.ema)
+        self._started = (0.0, 0.0)  # wall and processor time, as if all steps so far had been done in this process
 
     def restore(self, found: Checkpoint) -> None:
         """Restores weights, optimiser state, moving average and best weights from a checkpoint."""
@@ -87,16 +88,16 @@ class Loop:
         progress, phase, steps = self._progress, self._phase, self._phase.steps
         every, last = self._training.settings.checkpoint_steps, 0 if progress.ended else steps
         marks = {round(steps * (check + 1) / phase.checks): check + 1 for check in range(phase.checks)}
-        started = time.perf_counter() - progress.seconds
+        self._started = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
         bar = tqdm(total=steps, initial=progress.step, desc=f"phase {phase.number}", unit="step", mininterval=2)
         for step, batch in prefetch(phase.sampler, first=progress.step, last=last, threads=_threads()):
             self._descent.set_step(self._trainer.optimizer, step=step, steps=steps)
             self._count(self._step(batch), pixels=int(np.count_nonzero(batch.weights)))
             self._average.update(step)
             bar.update()
-            progress.seconds = time.perf_counter() - started
+            self._take_time()
             if progress.step in marks:
-                row = self._check(marks[progress.step], started=started)
+                row = self._check(marks[progress.step])
                 bar.set_postfix(loss=f"{row['loss']:.3f}", dice=f"{_score(row):.3f}")
             elif every and progress.step % every == 0:
                 self.save()
@@ -116,12 +117,16 @@ class Loop:
         progress.pixels += pixels
         progress.step += 1
 
-    def _check(self, check: int, *, started: float) -> dict[str, float]:
+    def _take_time(self) -> None:
+        wall, processor = self._started
+        self._progress.seconds, self._progress.cpu_seconds = time.perf_counter() - wall, time.process_time() - processor
+
+    def _check(self, check: int) -> dict[str, float]:
         """One validation round: adds a row to the history, updates the best weights, and writes a checkpoint."""
         progress, training, settings = self._progress, self._training, self._training.settings
         with self._average.in_place():
             scores, checked = training.validate(), values_of(training.network.variables)
-        progress.seconds = time.perf_counter() - started
+        self._take_time()
         row = {
             "phase": progress.phase,
             "check": check,
