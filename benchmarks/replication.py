@@ -123,7 +123,7 @@ def _value(check: Mapping[str, Any], root: Path) -> Checked:
     shown = f"{found:g} {check.get('unit', '')}".rstrip()
     if "over" in check:
         below, _ = _number(check["over"], root=root)
-        shown = f"{found / below:.1f} ({found:g} over {below:g})"
+        shown = f"{found / below:.1f} ({found:g} over {below:g} {check['value']['key']})"
         found /= below
     return _limited(check, found=found, shown=shown, evidence=evidence)
 

@@ -95,8 +95,8 @@ def workers_compared(folder: Path, *, trials: int) -> list[dict[str, Any]]:
     for workers in (1, 2):
         seconds, memory = sweep_seconds(folder, workers=workers, trials=trials)
         row = {"what": f"{trials} trials, {workers} worker(s) of one thread", "seconds": round(seconds, 1)}
-        for name in ("own_memory_mb", "shared_memory_mb"):
-            row[name] = ", ".join(str(facts.get(name, "")) for facts in memory)
+        for name in ("own", "shared"):
+            row[f"{name} memory of each, MB"] = ", ".join(str(facts.get(f"{name}_memory_mb", "")) for facts in memory)
         rows.append(row)
     rows[1] |= {"share": round(rows[1]["seconds"] / rows[0]["seconds"], 3), "to reach": "0.6 of one worker's time"}
     return rows

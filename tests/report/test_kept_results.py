@@ -41,7 +41,7 @@ def test_readme_has_the_table_of_the_papers_networks():
 def rows_of(page: str) -> dict[tuple[str, str], list[str]]:
     """(experiment, number of patients) -> cells of the table of scores."""
     cells = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("|")]
-    return {(row[0], row[2]): row for row in cells if len(row) == 12 and row[2].isdigit()}
+    return {(row[0], row[2]): row for row in cells if len(row) == 12 and row[2][0].isdigit()}
 
 
 @pytest.mark.parametrize(("name", "protocol"), [("unet_long_n4", "cross-validation"), ("two_path", "split")])
@@ -49,7 +49,7 @@ def test_means_and_intervals_are_those_of_the_table(name, protocol):
     scores = pd.read_csv(RESULTS / "brats2018.csv")
     own = scores[(scores["experiment"] == name) & (scores["protocol"] == protocol)]
     rows = rows_of((RESULTS / "brats2018.md").read_text(encoding="utf-8"))
-    row = rows[name, str(own["patient"].nunique())]
+    row = rows[name, f"{own['patient'].nunique()}, {protocol}"]
     generator = np.random.default_rng(5)
     for column, region in zip((3, 4, 5), ("complete", "core", "enhancing"), strict=True):
         part = own[own["region"] == region]
@@ -62,3 +62,12 @@ def test_means_and_intervals_are_those_of_the_table(name, protocol):
         assert (low, high) == pytest.approx((drawn[100], drawn[-101]), abs=0.02)
         for cell, score, digits in ((row[6], "ppv", 0.0051), (row[7], "sensitivity", 0.0051), (row[8], "hd95", 0.051)):
             assert float(cell.split("/")[column - 3]) == pytest.approx(part[score].mean(), abs=digits)
+
+
+def test_every_network_is_compared_with_every_unet_and_times_of_the_paper_alone_are_no_column():
+    page = (RESULTS / "real.md").read_text(encoding="utf-8")
+    pairs = [tuple(line.split("|")[1:3]) for line in page.split("## Compared")[1].splitlines() if " p " in line]
+    kinds = {facts["experiment"]: facts["architecture"] for facts in read_record(RESULTS / "real.json").experiments}
+    unets = {name for name, kind in kinds.items() if kind == "unet"}
+    assert len(unets) > 1 and set(pairs) == {(one, unet) for one in set(kinds) - unets for unet in unets}
+    assert "|per case|" not in page and "|per case|" in (RESULTS / "brats2018.md").read_text(encoding="utf-8")

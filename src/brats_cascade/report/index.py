@@ -147,8 +147,8 @@ def _facts(trainings: Sequence[Mapping[str, Any]], *, cases: pd.DataFrame | None
         "labelled pixels seen": _with_cnn1(trainings, key="labelled_pixels", form="{:,}".format),
         "training time": _with_cnn1(trainings, key="seconds", form=duration),
         "time per case": None if brains is None else duration(brains),
-        "peak memory": f"{run['peak_memory_mb'] / 1000:.1f} GB" if run.get("peak_memory_mb") else None,
-        "machine": run.get("machine"),
+        "peak memory, training": f"{run['peak_memory_mb'] / 1000:.1f} GB" if run.get("peak_memory_mb") else None,
+        "trained on": run.get("machine"),
         "release": run.get("release"),
     }
     return {name: str(value) for name, value in facts.items() if value}

@@ -125,14 +125,12 @@ def _hardware(machine: str) -> str:
 
 
 def _against_unet(record: Record) -> list[list[str]]:
-    """Paired differences of the Dice between each network and the U-Net, where there are enough patients for a test."""
+    """Paired differences of the Dice between each network and every U-Net, where there are enough patients for a test."""
     rows = [["experiment", "minus", *(f"Dice {region}" for region in REGIONS)]]
     facts = _in_order(record.experiments)
     for entry in (entry for entry in facts if entry["architecture"] != "unet"):
         alike = [other for other in facts if all(other[key] == entry[key] for key in ("protocol", "n4"))]
-        unets = [other for other in alike if other["architecture"] == "unet"]
-        if unets:
-            unet = max(unets, key=lambda other: other.get("labelled_pixels") or 0)
+        for unet in (other for other in alike if other["architecture"] == "unet"):
             pair = record.cases(entry), record.cases(unet)
             numbers = [paired_difference(*pair, region=region, seed=SEED) for region in REGIONS]
             if numbers[0]["patients"] >= ENOUGH:

@@ -163,5 +163,5 @@ def postprocess_section(done: Iterable[Mapping[str, Any]]) -> list[dict[str, str
 
 
 def duration(seconds: float) -> str:
-    """A duration in seconds or, from two minutes, in minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+    """A duration in seconds, below ten with a decimal, or, from two minutes, in minutes."""
+    return f"{seconds:.{0 if seconds >= 10 else 1}f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
