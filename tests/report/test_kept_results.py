@@ -66,7 +66,11 @@ def test_means_and_intervals_are_those_of_the_table(name, protocol):
 
 def test_every_network_is_compared_with_every_unet_and_times_of_the_paper_alone_are_no_column():
     page = (RESULTS / "real.md").read_text(encoding="utf-8")
-    pairs = [tuple(line.split("|")[1:3]) for line in page.split("## Compared")[1].splitlines() if " p " in line]
+    pairs = [
+        tuple(line.split("|")[1:3])
+        for line in page.split("## Compared")[1].splitlines()
+        if line.startswith("|") and " p " in line
+    ]
     kinds = {facts["experiment"]: facts["architecture"] for facts in read_record(RESULTS / "real.json").experiments}
     unets = {name for name, kind in kinds.items() if kind == "unet"}
     assert len(unets) > 1 and set(pairs) == {(one, unet) for one in set(kinds) - unets for unet in unets}
