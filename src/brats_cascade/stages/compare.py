@@ -50,8 +50,8 @@ def compare(project: Project, params: Params) -> None:
     phantom = project.root / params.data.source == project.phantom
     write_case_pages(project, experiment=leading)
     written = project.reports / "index.html"
-    shown = {"experiments": list(params.experiments), "runs": link(project.root)}
-    page = build_report(project.root, **shown, baseline=baseline, phantom=phantom)
+    names, runs = list(params.experiments), link(project.root)
+    page = build_report(project.root, experiments=names, baseline=baseline, phantom=phantom, runs=runs)
     write_text(written, page)
     logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
     _lay_out(project.root / "champion", name=leading, project=project)
