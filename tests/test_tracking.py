@@ -18,7 +18,7 @@ from brats_cascade.evaluation.summary import flatten
 from brats_cascade.models.build import load_network
 from brats_cascade.tracking.model import fetch_folder, requirements
 from brats_cascade.tracking.store import link, runs_page, tracking_uri
-from brats_cascade.tracking.trained import log_training, weight_statistics
+from brats_cascade.tracking.trained import describe, log_training, weight_statistics
 
 
 @pytest.fixture(scope="session")
@@ -302,7 +302,7 @@ def test_a_run_made_again_holds_what_training_had_logged(project, tmp_path):
     with tracking.start_run("E", run_id="1" * 32, finish=True, root=project) as run:
         assert run.new
         log_training(run, folder=tmp_path / "models" / "E", spent={"cpu_seconds": 6.5})
-        run.describe("words")
+        describe(run, "words")
         run.log_data({"train": ["a", "b"], "test": ["c"]}, volumes="feed" * 8 + ".dir", source="cohort")
         run.log_scores({"core": {"dice": 0.25}})
         assert run.online

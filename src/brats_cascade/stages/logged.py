@@ -45,12 +45,13 @@ def log_evaluation(project: Project, name: str) -> None:
 def _log_files(tracked: Any, project: Project, name: str, *, summary: dict[str, Any], source: str) -> None:
     """Logs the scores, their cases, tables and figures."""
     from brats_cascade.report.card import run_note
+    from brats_cascade.tracking.trained import describe
 
     facts = {**read_facts(project.root, name=name), "run_id": tracked.id}
     sets, volumes = read_json(project.splits), facts.get("data_hashes", {}).get("data/volumes", "unknown")
     tracked.log_data({part: sets[part] for part in SETS}, volumes=volumes, source=source)
     tracked.log_summary(summary)
-    tracked.describe(run_note(facts, summary=summary))
+    describe(tracked, run_note(facts, summary=summary))
     tracked.log_slices(read_table(project.metrics / name / "slices.csv"))
     tracked.log_table(read_cases(project.root, name=name).dropna(axis="columns", how="all"), name="cases")
     spent = cost_of(project.root, name=name, dice=summary["complete"]["dice"])

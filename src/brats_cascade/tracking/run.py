@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-_NOTE = "mlflow.note.content"  # the tag that MLflow's pages show as the description
 _TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages look for a run's tables
 
 Entry = tuple[str, Any, int]  # metric, value, step
@@ -99,13 +98,6 @@ class Run:
 
         self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
-    @quietly
-    def describe(self, text: str) -> None:
-        """Sets the description, Markdown, of the run and of the network that is logged with it."""
-        self.client.set_tag(self.id, _NOTE, text)
-        if model := self._model():
-            self.client.set_logged_model_tags(model.removeprefix("models:/"), {_NOTE: text})
-
     def _log_metrics(self, entries: Sequence[Entry], **about: str) -> None:
         """Logs (name, value, step), without what is no number (NaN) or logged already; `about`: their model and dataset."""
         from mlflow.entities import Metric
@@ -169,7 +161,7 @@ class Run:
 
         Those of a set that `log_data` has named are the scores of the run's network, too, on that dataset.
         """
-        model = self._model().removeprefix("models:/") if prefix in self._sets else ""
+        model = self.model_uri().removeprefix("models:/") if prefix in self._sets else ""
         about = {"model_id": model, **self._sets[prefix]} if model else {}
         self._log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()], **about)
 
@@ -245,9 +237,9 @@ class Run:
     def log_model(self, model: "keras.Model", *, metadata: Mapping[str, Any], folder: Path) -> str:
         """Logs a network, as `log_network` does, unless the run has it; its URI, `models:/m-...`."""
         about: dict[str, Any] = {"run_id": self.id, "client": self.client, "uri": self.uri, "metadata": metadata}
-        return self._model() or log_network(model, folder=folder, **about)
+        return self.model_uri() or log_network(model, folder=folder, **about)
 
-    def _model(self) -> str:
+    def model_uri(self) -> str:
         """URI of the network that an earlier process has logged whole; "" if there is none."""
         outputs = self.client.get_run(self.id).outputs
         for output in outputs.model_outputs if outputs else ():

@@ -11,7 +11,10 @@ from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.metering import CPU, SECONDS
 from brats_cascade.project import read_table
 from brats_cascade.provenance import ENVIRONMENT
+from brats_cascade.tracking.quiet import quietly
 from brats_cascade.tracking.run import Run
+
+NOTE = "mlflow.note.content"  # the tag that MLflow's pages show as the description
 
 
 def log_training(
@@ -46,6 +49,14 @@ def log_training(
         run.log_text(json.dumps(made_in["environment"], indent=1) + "\n", name=ENVIRONMENT)
     run.log_model(network, metadata=contract.as_dict() | made_in, folder=folder)
     run.log_file(folder / "model.json")
+
+
+@quietly
+def describe(run: Run, text: str) -> None:
+    """Sets the description (Markdown) of a run and of the network that was logged to it."""
+    run.client.set_tag(run.id, NOTE, text)
+    if model := run.model_uri():
+        run.client.set_logged_model_tags(model.removeprefix("models:/"), {NOTE: text})
 
 
 def weight_statistics(weights: pd.DataFrame) -> pd.DataFrame:
