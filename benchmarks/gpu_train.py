@@ -1,8 +1,7 @@
 """A process that trains with the project's code and records every step: python -m benchmarks.gpu_train OUT.jsonl < JOBS.
 
 JOBS is JSON: {"root": a project's folder, "jobs": [{"architecture": ..., "train": overrides}]}. With "timed" a job is
-timed; with
-"whole" a GPU computes products in float32 instead of TF32. JAX_PLATFORMS chooses the device.
+timed; with "whole" a GPU computes products in float32 instead of TF32. JAX_PLATFORMS chooses the device.
 """
 
 import contextlib

@@ -2,9 +2,9 @@
 
     make mutants
 
-mutmut changes one operator, number, name or text at a time (`[tool.mutmut]` in pyproject.toml). A change after which
-all tests of
-the module still pass is a survivor. benchmarks/equivalent_mutants.yaml lists survivors that no test can detect, with reasons.
+mutmut changes one operator, number, name or text at a time (`[tool.mutmut]` in pyproject.toml). A change after which all
+tests of the module still pass is a survivor. benchmarks/equivalent_mutants.yaml lists survivors that no test can detect,
+with reasons.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""The exceptions that end in a single line without a traceback, and text that is safe to print."""
+"""Exceptions that end in a single line without a traceback, and text that is safe to print."""
 
 import contextlib
 import errno
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _MEMORY = "close other programs, or use fewer workers"
-# What the operating system refuses for want of something, whatever is read or written -> what to do.
+# Error numbers for a lack of resources, whatever is read or written -> what to do.
 _CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
@@ -22,7 +22,7 @@ _CURES = {
     ),
     errno.ENOMEM: _MEMORY,
 }
-# What the operating system refuses for the sake of the place that was named -> what to do.
+# Error numbers for an unsuitable path -> what to do.
 _MISPLACED = {
     errno.ENAMETOOLONG: "give a shorter one",
     errno.EISDIR: "expected a file; give another name",
@@ -31,30 +31,30 @@ _MISPLACED = {
 
 
 class _OneLineError(Exception):
-    """Its message is one line, whatever it was given."""
+    """An error whose message is one line, whatever text it is given."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(" ".join(str(message).split())))
 
 
 class UserError(_OneLineError):
-    """A mistake the user can mend: says what was expected, what was received and what to do, on one line.
+    """An error that the user can correct. The message says on one line what was expected, what was found and what to do.
 
-    `pipelines/` and the command line print the message alone and exit with 1; everything else keeps its traceback.
+    `pipelines/` and the command line print only the message and exit with 1; all other exceptions keep their traceback.
     """
 
 
 class MachineError(_OneLineError):
-    """The machine lacks space, memory, open files or permission: no fault of the data, so whatever was under way ends.
+    """The machine lacks space, memory, open files or permission. This is not a fault of the data, so all work ends.
 
-    Printed like a UserError, but never taken for one: the next case would meet the same.
+    It is printed like a UserError, but handled differently: the next case would fail in the same way.
     """
 
 
 def is_trouble(error: BaseException, *, reading: bool = False) -> bool:
-    """Whether an exception says that the machine lacks something, and not that a file is missing or of another kind.
+    """Whether an exception means a lack of resources, rather than a missing or unsuitable file.
 
-    Where it came from `reading` a file of the user's, permission is that file's own affair.
+    If it was raised by `reading` a user's file, missing permission concerns only that file.
     """
     if reading and isinstance(error, PermissionError):
         return False
@@ -62,7 +62,7 @@ def is_trouble(error: BaseException, *, reading: bool = False) -> bool:
 
 
 def machine_error(error: OSError | MemoryError, *, at: str = "") -> MachineError:
-    """An exception of the operating system as one line: which file (or else `at`), what is wrong and what to do."""
+    """An exception of the operating system as one line: the file (or else `at`), the problem and what to do."""
     if isinstance(error, MemoryError):
         reason, cure, where = f"not enough memory {error}".strip(), _MEMORY, at
     else:
@@ -75,7 +75,7 @@ def machine_error(error: OSError | MemoryError, *, at: str = "") -> MachineError
 
 @contextlib.contextmanager
 def naming(path: Path, *, draft: Path | None = None) -> Iterator[None]:
-    """An OSError that names no file, as those of writing do, or that names the draft, is given the name of this one."""
+    """Adds this path to an OSError that names no file (as errors of writing do), or that names the draft."""
     try:
         yield
     except OSError as error:
@@ -86,10 +86,9 @@ def naming(path: Path, *, draft: Path | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ending_in_one_line() -> Iterator[None]:
-    """Prints `error: ...` and exits with 1 for a user's mistake or trouble of the machine; all else keeps its traceback.
+    """Prints `error: ...` and exits with 1 for a user error or a lack of resources; other exceptions keep their traceback.
 
-    A path that cannot be used, such as the name of a folder for a file, is a mistake, too.
-    Ctrl-C ends in one line and exit status 130.
+    An unsuitable path, such as a folder given as a file, is a user error. Ctrl-C ends in one line with exit status 130.
     """
     try:
         yield
@@ -113,7 +112,7 @@ def ending_in_one_line() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    """Writes a line of its own, also where a bar of progress is being drawn."""
+    """Writes a separate line, even while a progress bar is shown."""
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
@@ -123,19 +122,19 @@ def _say(line: str) -> None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, what it was raised from, and so on."""
+    """An exception, its cause, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def one_line(error: Exception) -> str:
-    """What another library said, shortened."""
+    """The message of another library's exception, shortened to one line."""
     return printable(" ".join(str(error).split())[:200])
 
 
 def printable(text: str) -> str:
-    """The text with everything that is not printable as an escape: control characters, and bytes that are no UTF-8."""
+    """The text with everything unprintable escaped: control characters, and bytes that are not UTF-8."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
@@ -145,7 +144,7 @@ class _Formatter(logging.Formatter):
 
 
 def start_log(*, level: str, form: str) -> None:
-    """Sends the log to stderr, without anything that a terminal would obey; of talkative libraries warnings alone."""
+    """Sends the log to stderr without control sequences for the terminal; verbose libraries show only warnings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -1,8 +1,7 @@
 """Ends a process in which a background thread still runs, when its result is no longer needed.
 
-Python ends such a thread when it next returns from C++ code, which aborts the whole process (up to Python 3.13), so a
-stage that
-has finished its work would end with SIGABRT.
+Python ends such a thread when it next returns from C++ code, which aborts the whole process (up to Python 3.13), so a stage
+that has finished its work would end with SIGABRT.
 """
 
 import contextlib

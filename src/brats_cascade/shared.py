@@ -1,4 +1,4 @@
-"""Files and folders that several processes write to: what one of them uses is not deleted or half seen by another."""
+"""Files and folders that several processes use: no process deletes, or reads half-written, what another one uses."""
 
 import contextlib
 import fcntl
@@ -18,15 +18,15 @@ from brats_cascade.errors import naming
 
 LOCKS = ".locks"
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-_DRAFT = re.compile(r"\.(\d+)\.([0-9a-f]{8})_")  # number of a process, its host, the file's name
+_DRAFT = re.compile(r"\.(\d+)\.([0-9a-f]{8})_")  # process id, host, file name
 _cleared: set[Path] = set()
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A draft to write, which takes the file's place if the block ends well: a reader sees the old file or the new one.
+    """A draft that replaces the file if the block succeeds, so that readers see either the old or the new file.
 
-    The block may make a folder of it where none has been before.
+    The block may create a folder instead, if none exists.
     """
     draft = draft_for(path)
     with naming(path, draft=draft):
@@ -38,10 +38,10 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def draft_for(path: Path) -> Path:
-    """Where to write what is to become this file or folder; what killed processes have left there goes."""
+    """A path for writing what will become this file or folder; drafts of killed processes are deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear(path.parent)
-    # With its ending, by which some writers choose the format.
+    # Keeps the suffix, from which some writers infer the format.
     return path.with_name(f".{os.getpid()}.{_HOST}_{path.name}")
 
 
@@ -54,7 +54,7 @@ def open_folder(out: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file of text whole or not at all, also where the power is cut; what keeps it from that names the file."""
+    """Writes a text file atomically, also in a power cut; errors name the file."""
     with written_whole(path) as draft, draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -62,8 +62,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """As `write_text`: indented JSON in which non-ASCII text stays readable, with the version of its form where it has one."""
-    from brats_cascade.shapes import versioned  # pydantic takes its time
+    """As `write_text`: indented JSON with readable non-ASCII text and, if the file has one, its format version."""
+    from brats_cascade.shapes import versioned  # pydantic imports slowly
 
     write_text(path, json.dumps(versioned(path, content), indent=2, ensure_ascii=False) + "\n")
 
@@ -82,7 +82,7 @@ def _clear(folder: Path) -> None:
 
 @contextlib.contextmanager
 def turn(path: Path) -> Iterator[IO[bytes]]:
-    """One process at a time is in the block: it holds a lock on the file, which closing it or a kill gives back."""
+    """A block that one process at a time can enter; the lock on the file is released at its end or by a kill."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -90,26 +90,26 @@ def turn(path: Path) -> Iterator[IO[bytes]]:
 
 
 class TakenError(Exception):
-    """Another process holds what was to be claimed; its number is the message, "" where it could not be read."""
+    """Another process holds the claim; its process id is the message, or "" if it could not be read."""
 
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """This process alone is in the block; it does not wait. The lock on the file ends with the process, a kill included.
+    """Claims a block for this process without waiting. The lock on the file ends with the process, even if it is killed.
 
     Raises:
         TakenError: Another process is in such a block.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as handle:  # what a full disk keeps in a buffer would fail again at the end
+    with path.open("a+b", buffering=0) as handle:  # unbuffered: a full disk would fail again on close
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
             raise TakenError(handle.read(20).decode(errors="replace").strip()) from None
-        except OSError:  # a file system without locks
+        except OSError:  # the file system has no locks
             pass
-        with contextlib.suppress(OSError):  # the number is for the message alone
+        with contextlib.suppress(OSError):  # the number is only used in the message
             handle.truncate(0)
             handle.write(str(os.getpid()).encode())
         yield
@@ -117,13 +117,13 @@ def claimed(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_use(entry: Path, *, limit: int) -> Iterator[None]:
-    """Keeps one entry of a shared folder until the block ends, and deletes others where all together exceed a size in bytes.
+    """Keeps one entry of a shared folder during the block, and deletes others if the total exceeds a size in bytes.
 
-    The entry is a file or a folder that may not be there yet. What was used longest ago is deleted first; what is in use stays,
-    whatever its size. The lock ends with the process, a kill included.
+    The entry is a file or folder that may not exist yet. The least recently used entries are deleted first; entries in use
+    are never deleted. The lock ends with the process, even if it is killed.
     """
     with contextlib.ExitStack() as stack:
-        locked = False  # as it stays where the file system has no locks: nothing is deleted there
+        locked = False  # remains so on a file system without locks, where nothing is deleted
         with contextlib.suppress(OSError), _turn(entry.parent):
             locked = _locked(stack.enter_context(_opened(entry)), exclusive=False)
         if locked:
@@ -136,11 +136,11 @@ def in_use(entry: Path, *, limit: int) -> Iterator[None]:
 
 
 def _make_room(entry: Path, *, limit: int) -> None:
-    """Deletes what was used longest ago until the rest fits, but neither the entry itself nor what is in use."""
+    """Deletes the least recently used entries until the rest fits, except this entry and those in use."""
     with contextlib.suppress(OSError), _turn(entry.parent):
         if entry.exists():
             os.utime(entry)
-        entries = [path for path in entry.parent.iterdir() if path.name[0] != "."]  # a dot: a file being written
+        entries = [path for path in entry.parent.iterdir() if path.name[0] != "."]  # a dot: being written
         used = {path: path.lstat().st_mtime for path in entries}
         sizes = {path: _size(path) for path in entries}
         total = sum(sizes.values())
@@ -155,7 +155,7 @@ def _make_room(entry: Path, *, limit: int) -> None:
 
 
 def _turn(folder: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
-    """One process at a time takes entries and deletes others."""
+    """A block in which one process at a time takes and deletes entries."""
     return turn(folder / LOCKS / ".turn")
 
 
@@ -164,7 +164,7 @@ def _opened(entry: Path) -> IO[bytes]:
 
 
 def _locked(lock: IO[bytes], *, exclusive: bool) -> bool:
-    """Takes a lock without waiting for it, and says whether it could."""
+    """Tries to take a lock without waiting; returns whether it succeeded."""
     try:
         fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError:
@@ -180,7 +180,7 @@ def _delete(path: Path) -> None:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file or of all files below a folder; others may be writing to it meanwhile."""
+    """Size of a file, or of all files in a folder, bytes; others may be writing to it."""
     total = 0
     for part in [path, *path.rglob("*")]:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""brats-cascade evaluate: anybody's segmentations against their ground truth."""
+"""brats-cascade evaluate: scores segmentations from any tool against their ground truth."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from brats_cascade.report.render import agreement_text, short
 from brats_cascade.report.text import text_table
 from brats_cascade.shared import write_json, write_text
 
-SEED = 1  # of the bootstrap
+SEED = 1  # seed of the bootstrap
 
 
 def run(
@@ -39,8 +39,8 @@ def run(
     """Scores every prediction that has a ground truth; the parameters are the options of the command.
 
     Returns:
-        A table as text, and the number of predictions that could not be scored. Truths without a prediction are
-        named, but are no failure: a truth folder may hold more.
+        A text table, and the number of predictions that could not be scored. Cases without a prediction are listed, but do
+        not count.
     """
     if out.suffix not in (".json", ".csv"):
         raise UserError(f"--out {out}: expected a name ending in .json or .csv, got {out.suffix or 'none'}")
@@ -61,7 +61,7 @@ def run(
 
 
 def _check_sets(prediction: Path, *, against: Sequence[Path]) -> None:
-    """The sets to compare with are there, and none is given twice, before the first is scored."""
+    """Checks, before anything is scored, that the sets to compare with exist and differ."""
     seen = {prediction.resolve()}
     for place in against:
         fault = "is given twice" if place.resolve() in seen else "" if place.exists() else "no such file or folder"
@@ -78,7 +78,7 @@ class _Scored(NamedTuple):
 
 
 def _score_set(truth: Path, *, prediction: Path, schemes: tuple[str, str], strict: bool) -> _Scored:
-    """Scores one set of predictions, and says what could not be scored; `schemes`: the truth's and the prediction's."""
+    """Scores one set of predictions, and prints what could not be scored; `schemes`: those of ground truth and prediction."""
     pairs = pair_labels(truth, prediction=prediction)
     guessed, broken = schemes_of(pairs.truths.values(), given=schemes[0])
     rows = []
@@ -127,7 +127,7 @@ def _write(out: Path, *, scored: _Scored, compared: Mapping[str, Any]) -> None:
         "lesion_definition": LESION_DEFINITION,
         **({"against": compared} if compared else {}),
     }
-    write_json(out, json.loads(json.dumps(content), parse_constant=lambda _: None))  # JSON has no NaN: not available
+    write_json(out, json.loads(json.dumps(content), parse_constant=lambda _: None))  # NaN (not available) becomes null
 
 
 def _text(table: pd.DataFrame, *, left: int) -> str:
@@ -150,7 +150,7 @@ def _text(table: pd.DataFrame, *, left: int) -> str:
 
 
 def _lesion_text(summary: Mapping[str, Any]) -> str:
-    """Per region the lesion-wise scores, the surface Dice and the volume agreement, as a table."""
+    """A table with the lesion-wise scores, the surface Dice and the volume agreement per region."""
     rows = []
     for region in REGIONS:
         numbers = {"lesion_dice": math.nan, "lesion_hd95": math.nan, "nsd": math.nan, **summary[region]}
@@ -166,7 +166,7 @@ def _score(value: float, *, decimals: int = 3) -> str:
 
 
 def _brief(reasons: Mapping[str, str], *, failed: set[str], several: int = 3) -> list[str]:
-    """The reasons, with many truths that were not predicted in one line; the written table has them all."""
+    """The reasons, with all cases without a prediction on one line if there are many; the written table has all of them."""
     left = sorted(set(reasons) - failed)
     if len(left) <= several:
         return list(reasons.values())

@@ -1,9 +1,8 @@
 """Writes a data set for nnU-Net v2: images, labels, dataset.json, and the project's split instead of nnU-Net's own folds.
 
 nnU-Net needs consecutive labels, so merged labels (0, 1, 2, 4) are renumbered as in nnU-Net's own BraTS data set, which
-uses the
-Decathlon's scheme. dataset.json names the scheme (`label_scheme`). nnU-Net copies this file next to its predictions, where
-`evaluate` finds it.
+uses the Decathlon's scheme. dataset.json names the scheme (`label_scheme`). nnU-Net copies this file next to its
+predictions, where `evaluate` finds it.
 """
 
 import shlex

@@ -1,4 +1,4 @@
-"""brats-cascade predict: segments many cases, sets bad ones aside, resumes; in one process, several, or on a Dask cluster."""
+"""brats-cascade predict: segments cases, in one or several processes or on a Dask cluster; a rerun resumes."""
 
 import hashlib
 import math
@@ -31,7 +31,7 @@ FORMATS = ("nifti", "dicom-seg")
 
 
 class Settled(NamedTuple):
-    """What was left to the models: thresholds, flips, and a digest of all that decides what is written for a case."""
+    """Settings taken from options or models: thresholds, flips, and a digest of everything that determines the output."""
 
     thresholds: Thresholds
     flips: bool
@@ -39,7 +39,7 @@ class Settled(NamedTuple):
 
 
 def run(folders: Sequence[Path], options: PredictOptions) -> int:
-    """Segments every case found in folders of one or several each; gives the number of those that could not be segmented."""
+    """Segments all cases in the given folders; returns the number of cases that could not be segmented."""
     if options.precision not in PRECISIONS:
         raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {options.precision!r}")
     cases = _cases(folders, scheme=options.scheme, converted=options.out / ".dicom")
@@ -50,7 +50,7 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
     start_backend()
     from brats_cascade.precision import warn_if_slow
 
-    if not options.scheduler:  # on a cluster other machines compute
+    if not options.scheduler:  # on a cluster, other machines compute
         warn_if_slow(options.precision, training=False)
     _opened.cache_clear()
     if not options.model:
@@ -78,7 +78,7 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
 
 
 def _settle(options: PredictOptions) -> Settled:
-    """Takes from the models what the options leave open, and says so."""
+    """Takes settings that the options leave open from the models, and prints them."""
     from brats_cascade.models.files import weights_digest
 
     members, chosen = _opened(tuple(options.model or ()), options.precision)
@@ -100,7 +100,7 @@ def _settle(options: PredictOptions) -> Settled:
 
 
 def _count_failed(rows: Sequence[dict[str, Any]], *, refused: int, waiting: int) -> int:
-    """Sums up the cases that failed or may not fit."""
+    """Counts the cases that failed, and prints a summary of those and of cases that may not fit."""
     failed = sum("error" in row for row in rows) + refused
     misfits = sum(bool(row.get("misfits")) for row in rows)
     if misfits > 1:
@@ -114,7 +114,7 @@ def segment_case(case: Case, *, options: PredictOptions, settled: Settled) -> di
     """Segments one case and writes its files.
 
     Returns:
-        "case", "path", the volumes, "misfits" and "warnings"; or "case" and "error": what is wrong with the case, one line.
+        "case", "path", the volumes, "misfits" and "warnings"; or "case" and "error", a one-line reason.
     """
     members, _ = _opened(tuple(options.model or ()), options.precision)
     from brats_cascade.inference.output import write_prediction
@@ -169,7 +169,7 @@ def _write_formats(case: Case, *, options: PredictOptions) -> None:
 
 
 def _sort_out(cases: Sequence[Case], *, options: PredictOptions, digest: str) -> tuple[list[Case], list[Case]]:
-    """The finished cases and those to be done; of the others, whose files must not be replaced, it tells."""
+    """The finished cases and those to be segmented; prints an error for cases whose files must not be replaced."""
     finished: list[Case] = []
     waiting: list[Case] = []
     for case in cases:
@@ -182,9 +182,9 @@ def _sort_out(cases: Sequence[Case], *, options: PredictOptions, digest: str) ->
 
 
 def _keep(row: dict[str, Any], *, out: Path, reported: set[str]) -> None:
-    """Reports a case as soon as it is done, and puts its volumes into the table.
+    """Reports a finished case, and adds its volumes to the table.
 
-    Of cases to which the same applies, only the first is warned of.
+    Each warning is printed for the first case only.
     """
     if "error" in row:
         tqdm.write(f"error: {row['error']}", file=sys.stderr)
@@ -200,7 +200,7 @@ def _keep(row: dict[str, Any], *, out: Path, reported: set[str]) -> None:
 
 @lru_cache(maxsize=1)
 def _opened(models: tuple[str, ...], precision: str) -> tuple[list[Any], Chosen | None]:
-    """The networks, opened once in a process."""
+    """The networks, opened once per process."""
     from brats_cascade.backend import start_backend
 
     start_backend()

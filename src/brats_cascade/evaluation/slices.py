@@ -19,9 +19,8 @@ EARLIER_WORK_COLUMN = "earlier_work_pixel_agreement"
 def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int = 0) -> pd.DataFrame:
     """Scores every axial slice separately.
 
-    The F1 of a region on a slice (equal to its Dice) is NaN if neither ground truth nor prediction contains the region,
-    and 0 if
-    only one of them does.
+    The F1 of a region on a slice (equal to its Dice) is NaN if neither ground truth nor prediction contains the region, and
+    0 if only one of them does.
 
     Args:
         truth: Canonical labels (slices, rows, columns).
@@ -46,8 +45,7 @@ def earlier_work_score(truth: np.ndarray, probabilities: np.ndarray, *, air: int
     """The earlier work's "F1-Score (complete)" of one slice, which is a share of agreeing pixels and not an F1.
 
     Both sides are reduced to columns 1 to 3 of five. A pixel whose three columns are all zero (background, enhancing
-    tumour, or no
-    probability above one half) becomes class 0, which is also the class of necrosis.
+    tumour, or no probability above one half) becomes class 0, which is also the class of necrosis.
 
     Args:
         truth: Canonical labels (rows, columns).

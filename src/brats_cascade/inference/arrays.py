@@ -1,4 +1,4 @@
-"""Segmenting four modalities that are in memory, without files."""
+"""Segments four modalities from memory, without files."""
 
 from pathlib import Path
 from typing import Any

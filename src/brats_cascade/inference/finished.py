@@ -1,4 +1,4 @@
-"""Which files of an output folder `predict` wrote itself, and what it must not touch."""
+"""Which files of an output folder `predict` has written, and which it must not replace."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from brats_cascade.inference.volumes import target
 
 
 def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, overwrite: bool) -> bool:
-    """Whether every wanted file (keys of KINDS) of a case is there, as `predict` wrote it with these options.
+    """Whether all wanted files (keys of KINDS) of a case exist, as written by `predict` with these options.
 
     Raises:
-        UserError: A file that must not be replaced: it is not predict's own, or was made with other networks or options and
-            `overwrite` is not set.
+        UserError: A file must not be replaced: it was not written by predict, or it was made with other networks or options
+            and `overwrite` is not set.
     """
     paths = [target(case.name, kind=kind, out=out) for kind in dict.fromkeys((*kinds, "seg"))]
     made = {path: _options_of(path) for path in paths if path.exists()}
@@ -34,9 +34,9 @@ def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, ov
 
 
 def _options_of(path: Path) -> str | None:
-    """The word for networks and options in a file that `predict` wrote and nobody has changed since; None for any other.
+    """The code for networks and options in an unchanged file written by `predict`; None for any other file.
 
-    A file is known by its signature, not by its name.
+    A file is recognised by its signature, not by its name.
     """
     import nibabel
     import numpy as np
@@ -52,12 +52,12 @@ def _options_of(path: Path) -> str | None:
         note = image.header["descrip"].item().decode("utf-8", "replace")
         options = note.removeprefix(SIGNED).split()[1] if note.startswith(SIGNED) else ""
         return options if note.startswith(signature(np.asarray(image.dataobj), options=options)) else None
-    except Exception:  # readers raise anything for a damaged file, and that is none of ours
+    except Exception:  # readers raise any exception for a damaged file, which is then not one of predict's
         return None
 
 
 def refuse_input_folders(cases: Sequence[Case], *, out: Path) -> None:
-    """Refuses an output folder that holds scans: a segmentation there would later pass as the case's ground truth."""
+    """Refuses an output folder with scans: a segmentation there would later be mistaken for the case's ground truth."""
     for case in cases:
         files = (*case.images.values(), *filter(None, [case.truth]))
         if any(path.resolve().parent == out.resolve() for path in files):

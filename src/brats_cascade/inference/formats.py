@@ -1,7 +1,8 @@
-"""A trained network for other programs: a Keras file, TensorFlow's SavedModel, or ONNX; each checked against the network.
+"""Exports a trained network to a Keras file, TensorFlow's SavedModel or ONNX, and verifies the export.
 
-Whatever the format, the network is the same function: float32 (batch, rows, columns, modalities), z-scored, to class
-probabilities of a window smaller by the patch's side less 1. README.md and model.json beside it say what a user must know.
+In every format the network is the same function: float32 (batch, rows, columns, modalities), z-scored, to class
+probabilities of a window that is smaller by the patch side minus 1. README.md and model.json next to it contain what a user
+needs to know.
 """
 
 import importlib.util
@@ -21,22 +22,22 @@ from brats_cascade.shared import write_json, write_text, written_whole
 FORMATS = {"keras": NETWORK, "saved_model": "saved_model", "onnx": "model.onnx"}
 README = "README.md"
 ONNX_NEEDS = ("tf2onnx", "onnx", "onnxruntime")
-CLOSE = 1e-5  # largest difference of a probability
+CLOSE = 1e-5  # largest allowed difference of a probability
 
 Function = Callable[[np.ndarray], np.ndarray]
 
 
 def export_network(network: keras.Model, *, contract: Contract, out: Path, form: str) -> Path:
-    """Writes a network in float32 in another format, a key of FORMATS, and checks that it computes the same.
+    """Exports a network in float32 to a format, a key of FORMATS, and verifies that it computes the same.
 
-    Its contract is written beside it as model.json, and explained in README.md.
+    The contract is written next to it as model.json, and explained in README.md.
 
     Returns:
         The file, or for a SavedModel its folder.
 
     Raises:
-        UserError: No such format, a network that does not read windows of a slice, something is there already, packages
-            are missing, TensorFlow cannot write, or the written network gives other numbers.
+        UserError: The format is unknown, the network does not read windows of a slice, the output exists already, packages
+            are missing, TensorFlow cannot write, or the export computes different numbers.
     """
     if form not in FORMATS:
         raise UserError(f"--format: expected one of {', '.join(FORMATS)}, received {form!r}")
@@ -59,7 +60,7 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
     except Exception as error:
         if not type(error).__module__.startswith("tensorflow."):
             raise
-        # TensorFlow's own writers raise errors of their own for a full disk: an operation's name and path, then the reason.
+        # TensorFlow raises its own errors for a full disk, with an operation and a path before the reason.
         reason = str(error).split("; ")[-1].split(" [Op:")[0]
         raise UserError(f"{path}: cannot be written ({reason}); free some space or choose another --out") from None
     write_text(out / README, readme(contract, form=form))
@@ -70,7 +71,7 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
 
 
 def load_exported(path: Path, *, form: str) -> Function:
-    """Opens an exported network as a function of one batch, without this project's classes where the format allows it."""
+    """Loads an exported network as a function of one batch, without this project's classes if the format allows it."""
     if form == "keras":
         from brats_cascade.models.build import load_network
 
@@ -88,7 +89,7 @@ def load_exported(path: Path, *, form: str) -> Function:
 
 
 def largest_difference(network: keras.Model, *, other: Function, patch: int, seed: int = 0) -> float:
-    """The largest difference of a probability between two networks, over a random window that is no square."""
+    """The largest difference between the probabilities of two networks on a random window that is not square."""
     shape = (2, patch + 6, patch + 11, network.input_shape[-1])
     batch = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     mine = keras.ops.convert_to_numpy(network.predict_on_batch(batch))
@@ -96,10 +97,10 @@ def largest_difference(network: keras.Model, *, other: Function, patch: int, see
 
 
 def readme(contract: Contract, *, form: str) -> str:
-    """The text beside an exported network, with one block of Python, which runs in the export's folder."""
+    """The README of an export, with one block of Python that runs in the export's folder."""
     geometry = contract.geometry
     names = {label: LABELS[label] for label in contract.classes}
-    if NON_ENHANCING not in names:  # releases since 2017 have one label for both
+    if NON_ENHANCING not in names:  # releases since 2017 merge both labels
         names[NECROSIS] += " and non-enhancing tumour"
     return render(
         "export.md.j2",
@@ -119,8 +120,8 @@ def _write(network: keras.Model, *, contract: Contract, path: Path, form: str) -
         save_trained(path.parent, network=network, contract=contract)
         return
     patch = contract.geometry.patch
-    network(np.zeros((1, patch, patch, network.input_shape[-1]), np.float32))  # Keras exports what has been called
+    network(np.zeros((1, patch, patch, network.input_shape[-1]), np.float32))  # Keras exports only called networks
     with warnings.catch_warnings(), written_whole(path) as draft:
-        warnings.simplefilter("ignore")  # the converters' own, about NumPy's and TensorFlow's old names
+        warnings.simplefilter("ignore")  # warnings of the converters about old NumPy and TensorFlow names
         network.export(draft, format="tf_saved_model" if form == "saved_model" else "onnx", verbose=False)
     write_json(path.parent / CONTRACT, contract.as_dict())

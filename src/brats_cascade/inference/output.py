@@ -1,4 +1,4 @@
-"""Writing a prediction: every file in the case's own geometry, whole or not there at all."""
+"""Writes predictions: every file on the case's own grid, atomically."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def write_prediction(
 
 
 def _write(path: Path, prediction: "Prediction", *, kind: str, case: Case, options: str) -> None:
-    """One file of a prediction."""
+    """Writes one file of a prediction."""
     meta, labels = prediction.prepared.meta, prediction.labels
     if kind == "seg":
         misfits = [misfit.kind for misfit in prediction.misfits]
@@ -44,7 +44,7 @@ def _write(path: Path, prediction: "Prediction", *, kind: str, case: Case, optio
     elif kind == "probabilities":
         _write_maps(path, maps=prediction.probabilities, meta=meta, options=options)
     elif kind == "uncertainty":
-        from brats_cascade.inference.segment import entropy  # Keras, which what writes no maps does without
+        from brats_cascade.inference.segment import entropy  # imports Keras, which is not needed without maps
 
         _write_maps(path, maps=entropy(prediction.probabilities)[..., None], meta=meta, options=options)
     else:
@@ -64,7 +64,7 @@ def _write_maps(path: Path, *, maps: np.ndarray, meta: Mapping[str, Any], option
     grids = [restore_labels(maps[..., place], meta) for place in range(maps.shape[-1])]
     whole = np.stack(grids, axis=-1) if len(grids) > 1 else np.array(grids[0])
     if len(grids) == len(LABELS):
-        whole[..., 0] += whole.sum(axis=-1) == 0  # outside the brain's box everything else is certain
+        whole[..., 0] += whole.sum(axis=-1) == 0  # background is certain outside the brain's box
     whole = whole.astype(np.float32)
     image = nibabel.Nifti1Image(whole, affine)
     image.header["descrip"] = signature(whole, options=options)

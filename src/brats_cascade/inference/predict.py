@@ -1,4 +1,4 @@
-"""From a case's folder to labels, probabilities and uncertainty in the case's own frame."""
+"""Segments a case folder: labels, probabilities and uncertainty in the case's own frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Prediction:
         prepared: The case as the networks saw it.
         labels: Canonical labels of the brain's box, uint8 (slices, rows, columns).
         probabilities: float32 (slices, rows, columns, 5), one per canonical label; the mean over networks and flips.
-        misfits: In what the case differs from what the networks were trained on.
-        warnings: What the rules of the data check warn of, without the case's name.
+        misfits: Differences between the case and the networks' training data.
+        warnings: Warnings of the data check, without the case's name.
     """
 
     prepared: StoredCase
@@ -53,18 +53,18 @@ def predict_case(
     """Segments a case from its files.
 
     Args:
-        case: Its truth, if any, is not read.
+        case: The case; its ground truth, if any, is not read.
         members: One network, or several whose probabilities are averaged.
-        slices: Computed at once; bounds the memory.
+        slices: Slices per batch, which limits the memory.
         thresholds: The post-processing.
-        flips: Also segment the mirror image, and average.
-        allow_merged: Accept a network that does not tell apart what the case's release does.
-        strict: Refuse a case that differs from what the networks were trained on, or that one of them was trained on.
-        max_gb: The memory that reading and preprocessing may take, gigabytes.
+        flips: Average with the mirrored image.
+        allow_merged: Accept a network that does not distinguish all labels of the case's release.
+        strict: Refuse a case that differs from the networks' training data, or that one of them was trained on.
+        max_gb: Memory limit for reading and preprocessing, gigabytes.
 
     Raises:
-        UserError: The case cannot be read, the data check would set it aside, or the networks do not fit it or one
-            another; names it.
+        UserError: The case cannot be read, the data check would exclude it, or the networks do not fit the case or each
+            other. The message names it.
     """
     check_members(members)
     for member in members:
@@ -82,14 +82,14 @@ def predict_case(
 
 def judged(prepared: StoredCase) -> tuple[str, ...]:
     """What the data check warns of in the scans of a case; a UserError if it would set the case aside."""
-    errors, warnings = judge_case({**prepared.meta["facts"], "problem": ""})  # problems that are left are the truth's
+    errors, warnings = judge_case({**prepared.meta["facts"], "problem": ""})  # only scans count here
     if errors:
         raise UserError(f"{prepared.name}: {'; '.join(errors)}")
     return warnings
 
 
 def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> None:
-    """Refuses a network of other modalities or, unless `allow_merged`, of a coarser set of classes than the case's."""
+    """Refuses a network with other modalities or, unless `allow_merged`, with fewer classes than the case's release."""
     check_modalities(contract, name=case.name)
     classes = SCHEMES[case.scheme].canonical_labels
     if NON_ENHANCING in classes and NON_ENHANCING not in contract.classes and not allow_merged:

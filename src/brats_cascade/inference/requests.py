@@ -1,4 +1,4 @@
-"""What a served model answers: a row with `case` or `image` in, its segmentation out."""
+"""Answers the requests to a served model: segments a row with `case` or `image`."""
 
 import base64
 import os
@@ -20,24 +20,24 @@ from brats_cascade.inference.postprocess import OFF
 from brats_cascade.inference.predict import predict_case
 from brats_cascade.inference.segment import Member
 
-ROOT = "BRATS_CASCADE_CASES"  # environment variable: the folder below which requests may name cases; without it, none
-LARGEST = 512  # voxels of an image along an axis
-MOST_ENTRIES = 500  # files and folders below the folder of one case
+ROOT = "BRATS_CASCADE_CASES"  # environment variable: the folder of the cases that requests may name; without it, none
+LARGEST = 512  # limit for an image's voxels along each axis
+MOST_ENTRIES = 500  # limit for the entries in the folder of one case
 
 
 def answer_row(
     row: Mapping[str, Any], *, number: int, members: Sequence[Member], chosen: Chosen | None, root: Path | None
 ) -> dict[str, Any]:
-    """Segments the case or the image of one row, the `number`th of its request, as the model was evaluated.
+    """Segments the case or image of one row, the `number`th of its request, as the model was evaluated.
 
-    A row has `case`, the folder of one case below `root`; or `image`, nested lists (slices, rows, columns, 4), which takes the
-    first network. `root` is the folder below which cases may be read; None: none may.
+    A row has `case`, the folder of one case below `root`; or `image`, nested lists (slices, rows, columns, 4), for which
+    the first network is used. Only cases below `root` may be read; None means no case.
 
     Returns:
-        `case`, `segmentation` (a .nii.gz file in base64, "" for an image) and `labels` (of an image, otherwise None).
+        `case`, `segmentation` (a base64-encoded .nii.gz file, "" for an image) and `labels` (for an image, otherwise None).
 
     Raises:
-        UserError: The row has neither, its folder is not allowed or holds no single case, or its image is none.
+        UserError: The row has neither, its folder is not allowed or does not hold exactly one case, or its image is invalid.
     """
     options = chosen or Chosen(OFF, flips=False)
     case, image = row.get("case"), row.get("image")
@@ -62,7 +62,7 @@ def _case(name: str, *, members: Sequence[Member], chosen: Chosen, root: Path | 
 
 
 def _find(name: str, *, root: Path) -> Case:
-    """The one case of a folder; the same words whatever is wrong, so that nobody learns what lies elsewhere."""
+    """The single case of a folder; the error is always the same, so that it reveals nothing about other files."""
     try:
         folder = (root / name).resolve()
         if folder.is_relative_to(root) and _is_one(folder) and find_listing(folder) is None:
@@ -72,13 +72,13 @@ def _find(name: str, *, root: Path) -> Case:
                 path.is_file() and path.resolve().is_relative_to(root) for path in cases[0].files
             ):
                 return cases[0]
-    except (OSError, ValueError, RuntimeError, UserError):  # a name that no folder can have, or no case in it
+    except (OSError, ValueError, RuntimeError, UserError):  # an impossible name, or a folder without a case
         pass
     raise UserError(f"case {name}: expected the folder of one case, without links, below the server's folder of cases")
 
 
 def _is_one(folder: Path) -> bool:
-    """Whether it can be the folder of one case: few entries, and no link to a folder, which a search would follow."""
+    """Whether a folder can be that of one case: few entries, and no link to a folder, which a search would follow."""
     count = 0
     for place, folders, files in os.walk(folder):
         count += len(folders) + len(files)

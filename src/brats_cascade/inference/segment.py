@@ -57,9 +57,8 @@ def label_probabilities(
 ) -> np.ndarray:
     """Mean probability of every label over the networks and, with flips, over the case and its mirrored image.
 
-    Image and brain are as in `predict_volume`; `spacing` is the voxel spacing (slice, row, column), mm. Flips exchange
-    left and right,
-    which leaves sagittal slices unchanged.
+    Image and brain are as in `predict_volume`; `spacing` is the voxel spacing (slice, row, column), mm. Flips exchange left
+    and right, which leaves sagittal slices unchanged.
 
     Returns:
         float32 (slices, rows, columns, 5), one per canonical label; background is certain outside the brain.

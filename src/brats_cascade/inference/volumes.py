@@ -1,4 +1,4 @@
-"""The files of an output folder: how those of a case are called, and volumes.csv, the volume of every region in every case."""
+"""The names of a case's files in an output folder, and volumes.csv, the volume of every region in every case."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,17 +30,17 @@ def target(case: str, *, kind: str, out: Path) -> Path:
 
 
 def region_volumes(labels: np.ndarray, *, voxel_mm3: float, scheme: str) -> dict[str, str]:
-    """Volume of each region of canonical labels as it stands in the table, cm3; "" for one that the scheme does not tell."""
+    """The volume of each region of canonical labels for the table, cm3; "" for a region that the scheme does not define."""
     sizes = {region: np.count_nonzero(region_mask(labels, region=region)) for region in REGIONS}
     regions = SCHEMES[scheme].regions
     return {f"{name}_cm3": f"{size * voxel_mm3 / 1000:.3f}" if name in regions else "" for name, size in sizes.items()}
 
 
 def read_volumes(out: Path) -> dict[str, Row]:
-    """Case -> its row of the table in this folder; empty where there is none.
+    """Case -> its row of the table in this folder; empty if there is none.
 
     Raises:
-        UserError: The file is another table, or none.
+        UserError: The file is another table, or not a table.
     """
     path = out / NAME
     try:
@@ -58,14 +58,14 @@ def read_volumes(out: Path) -> dict[str, Row]:
 
 
 def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
-    """Puts rows into the folder's table, sorted by case; a kill leaves the old table or the new one."""
+    """Adds rows to the folder's table, sorted by case; a kill leaves the old or the new table."""
     table = {**read_volumes(out), **{row["case"]: row for row in rows}}
     ordered = pd.DataFrame([table[case] for case in sorted(table)], columns=COLUMNS)
     write_text(out / NAME, ordered.to_csv(index=False))
 
 
 def complete_volumes(out: Path, *, finished: Iterable[Case]) -> None:
-    """Adds finished cases that the folder's table lacks: a kill may fall between a segmentation and its row."""
+    """Adds finished cases that are missing in the table, because a kill may come between a segmentation and its row."""
     import nibabel
 
     table, rows = read_volumes(out), []

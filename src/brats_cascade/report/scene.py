@@ -27,9 +27,8 @@ THUMBNAIL = 176  # longer side, pixels
 class Scene:
     """The content of a viewer page.
 
-    `volumes` are the modalities, and "truth" and "prediction" if available: uint8 (slices, rows, columns) in the
-    canonical frame,
-    canonical labels, or intensities from 1 to 255 with 0 for air.
+    `volumes` are the modalities, and "truth" and "prediction" if available: uint8 (slices, rows, columns) in the canonical
+    frame, canonical labels, or intensities from 1 to 255 with 0 for air.
     """
 
     name: str

@@ -62,8 +62,7 @@ def write_case_pages(project: Project, *, experiment: str | None) -> None:
     """Rewrites reports/cases: viewer pages for test cases with the segmentations of one experiment.
 
     They show the best, median and worst case, then others in order, at most `MOST`. Without an experiment the list is
-    empty. A case
-    without a segmentation is shown without it.
+    empty. A case without a segmentation is shown without it.
     """
     folder = project.reports / "cases"
     shutil.rmtree(folder, ignore_errors=True)

@@ -18,8 +18,7 @@ def apply_best(path: Path, *, study: Study, best: FrozenTrial, plan: Plan) -> st
     """Adds the best trial to params.yaml; `dvc repro` then trains, evaluates and compares it.
 
     The experiment is called `<study>_best` and replaces an existing one of that name. Nothing is written if no trial is
-    better than
-    the experiment's own settings, or if an experiment already has the trial's settings.
+    better than the experiment's own settings, or if an experiment already has the trial's settings.
 
     Returns:
         A message for the user.

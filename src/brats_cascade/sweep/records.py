@@ -38,9 +38,8 @@ def open_study_run(study: Study, *, plan: Plan, storage: str, root: Path) -> Ite
 def _agreed(study: Study, *, settings: Mapping[str, Any]) -> str:
     """Creates the run of a new study, only one even if several hosts start at once; "" if MLflow cannot be reached.
 
-    The study's storage decides: the last value written counts. Each host therefore reads again after a delay in which
-    all others
-    that read nothing have written, too. A host whose run does not count deletes it.
+    The study's storage decides: the last value written counts. Each host therefore reads again after a delay in which all
+    others that read nothing have written, too. A host whose run does not count deletes it.
     """
     with tracking.start_run(**settings) as run:
         pass

@@ -1,4 +1,4 @@
-"""A whole sweep on this host: the study, its MLflow run, the workers, the report; run again, it goes on."""
+"""Runs a sweep on this host: the study, its MLflow run, the workers and the report; a rerun resumes it."""
 
 import os
 import time
@@ -26,7 +26,7 @@ from brats_cascade.sweep.workers import count_workers, run_workers, visible_gpus
 
 
 class Swept(NamedTuple):
-    """What a sweep leaves: Optuna's study, its trial with the best Dice or None, and the report's page."""
+    """The result of a sweep: Optuna's study, its trial with the best Dice or None, and the report's page."""
 
     study: Study
     best: FrozenTrial | None
@@ -44,14 +44,13 @@ def run_sweep(
     root: Path,
     tell: Callable[[str], None],
 ) -> Swept:
-    """Runs a sweep, or goes on with one whose study has the same name, in a project's root.
+    """Runs a sweep, or resumes the one with the same study name, in a project's root.
 
-    `trials` are those that the study should have in all, over all commands and hosts; `storage` is as for `open_storage`,
-    `workers` a number of processes or "auto". After `timeout` seconds no trial begins. `tell` is given one line for every trial
-    that ends.
+    `trials` is the total number over all commands and hosts, `storage` is as for `open_storage`, `workers` is a number of
+    processes or "auto". No trial starts after `timeout` seconds. `tell` is called with one line for every finished trial.
 
     Raises:
-        UserError: The study cannot be opened or was made for something else, or no worker can work.
+        UserError: The study cannot be opened or was created with other settings, or no worker can run.
     """
     if problem := problem_of_name(name):
         raise UserError(f"--study: {problem}")
@@ -67,7 +66,7 @@ def run_sweep(
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
     so_far = study.get_trials(deepcopy=False)
-    running = sum(trial.state.name == "RUNNING" for trial in so_far)  # elsewhere, or lost: may be left to a worker here
+    running = sum(trial.state.name == "RUNNING" for trial in so_far)  # elsewhere or lost: may have to be repeated here
     count = min(most, max(trials - len(counted(so_far)) + running, 0))
     compiled = Project(root).work.resolve() / "compiled"
     environments = worker_environments(count, gpus=gpus, cores=cores, compiled=compiled, environment=os.environ)
@@ -75,7 +74,7 @@ def run_sweep(
 
 
 def _run(study: Study, *, orders: Orders, environments: list[dict[str, str]], tell: Callable[[str], None]) -> Swept:
-    """Runs the workers inside the study's MLflow run, and reports whatever happens."""
+    """Runs the workers inside the study's MLflow run, and writes the report in any case."""
     root, plan = orders.root, orders.plan
     known = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.name in ENDED}
     if environments:
@@ -85,7 +84,7 @@ def _run(study: Study, *, orders: Orders, environments: list[dict[str, str]], te
         tell(f"resuming study {orders.study}: {len(known)} trials so far")
 
     def watch() -> bool:
-        """Tells of the trials that have ended since the last call, and says whether there are any."""
+        """Reports the trials that have ended since the last call, and returns whether there were any."""
         trials = study.get_trials(deepcopy=False)
         fresh = [trial for trial in trials if trial.state.name in ENDED and trial.number not in known]
         for trial in fresh:

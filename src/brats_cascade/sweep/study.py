@@ -1,4 +1,4 @@
-"""The Optuna study of a plan: made once, opened by every worker; how it chooses settings and ends trials that fall behind."""
+"""Creates and opens the Optuna study of a plan, with its sampler and pruner."""
 
 from collections.abc import Callable
 
@@ -13,21 +13,21 @@ from brats_cascade.params.space import point_of
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.trials import counted, experimental
 
-IDENTITY, DATA = "identity", "data"  # user attributes of a study: what its trials have in common
+IDENTITY, DATA = "identity", "data"  # user attributes of a study: the settings that its trials share
 
 
 @experimental()
 def make_study(name: str, *, storage: BaseStorage, plan: Plan, data_key: str = "") -> tuple[optuna.Study, bool]:
-    """Makes a study, with the experiment's own settings as its first trial, or opens it again.
+    """Creates a study whose first trial has the experiment's own settings, or opens an existing one.
 
-    A study in which no trial has begun, such as one of a command that was mistyped, is made anew. `data_key` stands for the
-    data: scores on other data do not compare.
+    A study without a started trial (of a mistyped command, for example) is created again. `data_key` identifies the data,
+    because scores on other data are not comparable.
 
     Returns:
-        The study, and whether the experiment's settings lie in the space and so are its first trial.
+        The study, and whether the experiment's settings are in the space and so are the first trial.
 
     Raises:
-        UserError: Its trials were made for another experiment, other fixed settings, another space or other data.
+        UserError: Its trials have another experiment, other fixed settings, another space or other data.
     """
 
     def opened() -> optuna.Study:
@@ -40,7 +40,7 @@ def make_study(name: str, *, storage: BaseStorage, plan: Plan, data_key: str = "
                 f"study {name!r}: {differs} differs from what its trials were made with, so that scores would not compare; "
                 "give --study another name"
             )
-        optuna.delete_study(study_name=name, storage=storage)  # no trial has begun, so nothing is lost
+        optuna.delete_study(study_name=name, storage=storage)  # no trial has started, so nothing is lost
         study = opened()
     for key in wanted.keys() - study.user_attrs.keys():
         study.set_user_attr(key, wanted[key])
@@ -58,7 +58,7 @@ def open_study(name: str, *, storage: BaseStorage, plan: Plan) -> optuna.Study:
 
 
 def _difference(study: optuna.Study, *, plan: Plan, wanted: dict[str, str]) -> str:
-    """What a study was made with and this command does not have, or ""."""
+    """The first thing in which a study differs from this command, or ""."""
     if [direction.name.lower() for direction in study.directions] != plan.directions:
         return "sweep.second"
     words = {IDENTITY: "sweep, the experiment or train in params.yaml", DATA: "the data"}
@@ -66,16 +66,12 @@ def _difference(study: optuna.Study, *, plan: Plan, wanted: dict[str, str]) -> s
 
 
 class NumberedSampler(samplers.PartialFixedSampler):
-    """Samples every trial by a sampler of its own, seeded with the trial's number.
+    """Samples every trial with a separate sampler, seeded with the trial's number.
 
-    The same seed and number give the same draws in any process, on any host: workers that begin together share nothing but
-    the study. A trial's number is unique in the study, so no two trials draw alike, and a study that gets more trials goes
-    on as if it had been asked for them at once. Optuna's sampler for partly fixed settings, of which none is fixed here, hands
-    everything on to another sampler.
-
-    Args:
-        make: From a seed to a sampler.
-        seed: Of the study.
+    The same seed and number give the same samples in any process on any host, so workers that start together need to share
+    only the study. Trial numbers are unique, so no two trials sample alike, and a study that is extended continues as if it
+    had been started with more trials. It is based on Optuna's sampler for partly fixed settings, which passes everything on
+    to another sampler; nothing is fixed here. `make` makes a sampler from a seed; `seed` is the study's.
     """
 
     def __init__(self, make: Callable[[int], samplers.BaseSampler], *, seed: int) -> None:
@@ -83,14 +79,14 @@ class NumberedSampler(samplers.PartialFixedSampler):
         self._make, self._seed = make, seed
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Takes the trial's sampler; Optuna calls this before anything is drawn."""
+        """Sets the trial's sampler; Optuna calls this before sampling."""
         self._base_sampler = self._make(int(np.random.SeedSequence((self._seed, trial.number)).generate_state(1)[0]))
         super().before_trial(study, trial)
 
 
 @experimental()
 def make_sampler(plan: Plan) -> samplers.BaseSampler:
-    """TPE, which learns from finished trials and keeps away from running ones, or random values."""
+    """TPE, which learns from finished trials and avoids the settings of running ones, or random sampling."""
     startup, single = plan.sweep.startup, plan.sweep.second == "none"
 
     @experimental()
@@ -103,7 +99,7 @@ def make_sampler(plan: Plan) -> samplers.BaseSampler:
 
 
 def make_pruner(plan: Plan) -> pruners.BasePruner:
-    """Ends trials that fall behind; none with two objectives, which Optuna does not prune."""
+    """The rule that ends unpromising trials; none with two objectives, for which Optuna does not prune."""
     sweep, train = plan.sweep, plan.entry.train
     if sweep.pruner == "none" or sweep.second != "none":
         return pruners.NopPruner()

@@ -33,9 +33,8 @@ FAILURES_IN_A_ROW = 5
 def run_trials(study: optuna.Study, objective: Objective) -> int:
     """Runs trials in this process until the study has enough of them.
 
-    Optuna's MaxTrialsCallback is not suitable: it counts a lost trial and its repetition as two, ends while a trial
-    that may be lost
-    runs elsewhere, and lets every worker start one trial too many.
+    Optuna's MaxTrialsCallback is not suitable: it counts a lost trial and its repetition as two, ends while a trial that
+    may be lost runs elsewhere, and lets every worker start one trial too many.
 
     Returns:
         Exit status: 0, or UNFINISHED.

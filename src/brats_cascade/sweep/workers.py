@@ -47,9 +47,8 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 def count_workers(wanted: str, *, gpus: int, cores: int, memory: float) -> int:
     """Number of workers, at least 1: `wanted`, or for "auto" one per GPU.
 
-    Without a GPU "auto" is one per core, because small networks gain little from a second thread, at most 8 and as far
-    as the free
-    memory (GiB) allows. A UserError for anything else.
+    Without a GPU "auto" is one per core, because small networks gain little from a second thread, at most 8 and as far as
+    the free memory (GiB) allows. A UserError for anything else.
     """
     if wanted == "auto":
         return gpus or max(1, min(cores, int(memory / MEMORY_PER_WORKER), MOST))

@@ -1,4 +1,4 @@
-"""Which run an evaluation belongs to: that of its training, or one of its own below it."""
+"""Finds the run for an evaluation: that of its training, or a child run of its own."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from brats_cascade.tracking.notes import keep_note, read_note
 from brats_cascade.tracking.store import ask_store, tracking_uri
 from brats_cascade.tracking.trained import log_training
 
-# Tag: stands for the parameters and the scores that are logged; where all of them are, the run has the tag CANDIDATE, too.
+# Tag: a hash of the logged parameters and scores. A completely logged run also has the tag CANDIDATE.
 EVALUATION = "evaluation"
 
 
@@ -29,16 +29,16 @@ def evaluation_run(
     seconds: float,
     root: Path = Path(),
 ) -> Iterator[tracking.Run | None]:
-    """The run to log an evaluation to; logged with its parameters, and in the end as a candidate for champion.
+    """The run for an evaluation, with its parameters logged; at the end it becomes a candidate for champion.
 
-    The first evaluation of a training goes to the training's run, one with other parameters or scores to a run of its own
-    below it; so no run holds two evaluations. One that was logged in part is completed.
+    The first evaluation of a training is logged to the training's run, one with other parameters or scores to a child run,
+    so no run contains two evaluations. A partly logged evaluation is completed.
 
-    `options` is the block `evaluate` of params.yaml, `summary` is metrics/E/summary.json; `params` are those of all stages
-    before, for a run that has to be made, and `seconds` is what the evaluation took.
+    `options` is the block `evaluate` of params.yaml, and `summary` is metrics/E/summary.json. `params` are those of all earlier
+    stages, for a run that has to be created, and `seconds` is the duration of the evaluation.
 
     Yields:
-        The run, a silent one if the store is away; None if the very same was logged before.
+        The run, an offline one if the store cannot be reached; None if the same evaluation was already logged.
     """
     facts = {"git_commit": "unknown", **read_facts(root, name=name)}
     flat = {f"evaluate.{key}": value for key, value in options.items()}
@@ -74,7 +74,7 @@ def evaluation_run(
 def _training_run(
     name: str, *, tags: Mapping[str, Any], params: Mapping[str, Any], seconds: float | None, root: Path
 ) -> Iterator[tracking.Run]:
-    """The run of the network in models/E, with all that training had to log; a silent one if the store is away."""
+    """The run of the network in models/E, with everything that training logs; an offline one if the store cannot be reached."""
     note = read_note(name, root=root)
     run_id = note["run_id"] or _run_of_weights(name, root=root)
     if run_id is None:
@@ -94,19 +94,19 @@ def _training_run(
 
 
 def _title(name: str, *, options: Mapping[str, Any], training: tracking.Run) -> str:
-    """Name of an evaluation's own run: in what it differs from the one in the training's run."""
+    """The name of an evaluation's own run: its difference from the evaluation in the training's run."""
     changed = [f"{key}={value}" for key, value in options.items() if training.param(key) not in (None, str(value))]
     return f"{name}, {' '.join(changed).replace('evaluate.', '') or 'evaluated again'}"
 
 
 def _run_of_weights(name: str, *, root: Path) -> str | None:
-    """The run that a network was logged to, where no note says so; "" if there is none, None if the store is away."""
+    """The run that a network was logged to, if no note says so; "" if there is none, None if the store cannot be reached."""
     runs = _search(f"tags.weights = '{weights_of(root, name=name)}' and tags.experiment = '{name}'", root=root)
     return None if runs is None else next((str(run.info.run_id) for run in runs), "")
 
 
 def _child(training: tracking.Run, *, stamp: str, root: Path) -> tuple[str, bool]:
-    """The run below a training's that holds this evaluation, "" if there is none, and whether it holds all of it."""
+    """The child run with this evaluation, "" if there is none, and whether it is complete."""
     if not training.online:
         return "", False
     wanted = f"tags.`{tracking.PARENT}` = '{training.id}' and tags.{EVALUATION} = '{stamp}'"
@@ -116,7 +116,7 @@ def _child(training: tracking.Run, *, stamp: str, root: Path) -> tuple[str, bool
 
 
 def _search(query: str, *, root: Path, report: Callable[[Exception], None] | None = None) -> Sequence[Any] | None:
-    """The latest run that a query finds, if there is one; None if the store is away."""
+    """The latest run that a query finds, if any; None if the store cannot be reached."""
     return ask_store(
         lambda client, experiment: client.search_runs([experiment], query, max_results=1), root=root, report=report
     )

@@ -1,4 +1,4 @@
-"""One MLflow run: everything that is logged to it, and what happens when the store goes away."""
+"""One MLflow run: everything that is logged to it, and its behaviour if the store becomes unreachable."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-_TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages look for a run's tables
+_TABLES = "mlflow.loggedArtifacts"  # the tag in which MLflow's pages find a run's tables
 
 Entry = tuple[str, Any, int]  # metric, value, step
 

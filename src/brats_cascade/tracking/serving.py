@@ -1,10 +1,10 @@
 """The code of the registered model; MLflow runs this file when it loads `models:/brats-cascade@champion`.
 
-A request has rows with either `case`, the folder of a case inside the folder that the environment variable BRATS_CASCADE_CASES
-names (without it, no files are read), or `image`, four modalities as nested lists (slices, rows, columns, 4) of raw
-intensities,
-0 outside the brain. The response has one row for each: for a case its name and its segmentation on its own grid with its
-release's label values, as a base64-encoded .nii.gz file; for an image the canonical labels.
+A request has rows with either `case`, the folder of a case inside the folder that the environment variable
+BRATS_CASCADE_CASES names (without it, no files are read), or `image`, four modalities as nested lists (slices, rows,
+columns, 4) of raw intensities, 0 outside the brain. The response has one row for each: for a case its name and its
+segmentation on its own grid with its release's label values, as a base64-encoded .nii.gz file; for an image the canonical
+labels.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""How busy the machine is while a run computes: processor, memory, disk, network and GPUs, as the run's `system/...`.
+"""Logs the state of the machine during a run (CPU, memory, disk, network, GPUs) as the run's `system/...` metrics.
 
-MLflow's own monitors read the numbers; they go to the store as curves do, without waiting, because MLflow's own thread waits
-for the store at every reading and when it ends.
+MLflow's monitors read the values. They are sent to the store like curves, without waiting, because MLflow's own thread
+waits for the store at every reading and at its end.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from brats_cascade.errors import one_line
 from brats_cascade.tracking.quiet import ask
 from brats_cascade.tracking.run import Run
 
-# MLflow's own variables: "false" switches this off; seconds between two readings.
+# MLflow's variables: "false" disables this; seconds between two readings.
 ENABLED, INTERVAL = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 EVERY = 10.0
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def watching(run: Run) -> Iterator[None]:
-    """Logs the state of the machine while what is inside runs: every 10 s and at the end, by the seconds of the run."""
+    """Logs the state of the machine during the block: every 10 s and at the end, by the seconds of the run."""
     began = None
     if run.online and os.environ.get(ENABLED, "true").lower() in ("true", "1"):
         began = ask(lambda: run.client.get_run(run.id).info.start_time / 1000, report=run.go_offline)
@@ -38,7 +38,7 @@ def watching(run: Run) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(timeout=2)  # it asks the machine alone, never the store
+        thread.join(timeout=2)  # it reads only the machine, never the store
 
 
 def _watch(run: Run, began: float, over: threading.Event) -> None:
@@ -49,7 +49,7 @@ def _watch(run: Run, began: float, over: threading.Event) -> None:
         monitors = list(SystemMetricsMonitor(run.id, tracking_uri=run.uri).monitors)
         every = float(os.environ.get(INTERVAL) or EVERY)
         for monitor in monitors:
-            monitor.collect_metrics()  # the first share of the processor is of no time at all
+            monitor.collect_metrics()  # the first CPU reading covers no time
             monitor.clear_metrics()
         while run.online:
             over.wait(every)
@@ -62,5 +62,5 @@ def _watch(run: Run, began: float, over: threading.Event) -> None:
             run.log_later([(f"system/{name}", value, step) for name, value in found.items()])
             if over.is_set():
                 return
-    except Exception as error:  # of whatever a machine does not tell: it must not end the training
+    except Exception as error:  # missing values of a machine must not end the training
         log.warning("the state of the machine is not logged (%s: %s)", type(error).__name__, one_line(error))

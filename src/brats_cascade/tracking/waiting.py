@@ -1,7 +1,7 @@
-"""Waiting for the store has one limit: its calls run in a thread of their own, which is left behind when the limit is reached.
+"""Limits the total time of waiting for the store. Its calls run in a separate thread, which is abandoned at the limit.
 
-A server may hang, send a byte now and then, or ask to come back in an hour, and MLflow's own limits hold for none of these.
-Time in which this process computes, such as when a network is exported, is not waiting.
+A server may hang, send single bytes slowly, or ask for a retry in an hour; MLflow's own limits cover none of these. Time in
+which this process computes (exporting a network, for example) does not count as waiting.
 """
 
 import os
@@ -15,19 +15,19 @@ from typing import Any, TypeVar
 from brats_cascade.errors import UserError
 from brats_cascade.leaving import leave_behind
 
-SECONDS = "BRATS_CASCADE_LOGGING_SECONDS"  # environment: the limit
+SECONDS = "BRATS_CASCADE_LOGGING_SECONDS"  # environment variable for the limit
 LIMIT = 20.0
-LOOK = 0.25  # seconds between looks at what is left
+LOOK = 0.25  # seconds between checks of the remaining time
 
 Answer = TypeVar("Answer")
 _lock = threading.Lock()
 
 
 class Line:
-    """Calls, one after another in one thread, and the seconds that are left to wait for them.
+    """A queue of calls in one thread, and the remaining time to wait for them.
 
     Args:
-        seconds: In all.
+        seconds: The limit in total.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class Line:
         self.process = os.getpid()
 
     def ask(self, call: Callable[[], Answer]) -> Answer:
-        """Waits for a call and gives its answer, after all calls before it.
+        """Waits for all earlier calls and this one, and returns its result.
 
         Raises:
             TimeoutError: The limit is reached, now or earlier.
@@ -56,22 +56,22 @@ class Line:
                 answer = future.result(timeout=min(LOOK, self._left))
                 break
             except TimeoutError:
-                if future.done():  # the call's own
+                if future.done():  # raised by the call itself
                     raise
             finally:
                 waited, computed = time.monotonic() - began, time.process_time() - computed
                 self._left -= waited if computed < waited / 5 else waited / 10  # a tenth where the process was busy
         told, self._told = self._told, []
         for earlier in told:
-            earlier.result()  # a mistake in the program is seen
+            earlier.result()  # programming errors are raised
         return answer
 
     def tell(self, call: Callable[[], None]) -> None:
-        """Has a call made without waiting for it."""
+        """Queues a call without waiting for it."""
         self._told.append(self._put(call))
 
     def renew(self) -> bool:
-        """Sets what is left to the limit, unless nothing was left."""
+        """Resets the remaining time to the limit, unless it was used up."""
         if self._left > 0:
             self._left = self._limit
         return self._left > 0
@@ -96,7 +96,7 @@ _line: Line | None = None
 
 
 def line() -> Line:
-    """The one of this process, which a stage has in all; a sweep renews it for every trial."""
+    """The queue of this process, with one limit per stage; a sweep renews it for every trial."""
     global _line
     with _lock:
         if _line is None or _line.process != os.getpid():
