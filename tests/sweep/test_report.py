@@ -36,14 +36,7 @@ def test_the_page_is_whole_in_itself_and_says_what_happened(plan, tmp_path):
     add(study, 0.004, state="FAIL")
     path, pictures = write_report(study, plan=plan, root=tmp_path)
     page = path.read_text(encoding="utf-8")
-    for wanted in (
-        "0.8249, trial 1",
-        "0.7100",
-        "(0.1234)",
-        "61.5",
-        "&lt;b&gt;the loss is nan",
-        "its host was lost",
-    ):
+    for wanted in ("0.8249, trial 1", "0.7100", "(0.1234)", "61.5", "&lt;b&gt;the loss is nan", "its host was lost"):
         assert wanted in page
     outside = re.compile(r"<(?:script|link|img|iframe)[^>]*(?:src|href)\s*=\s*[\"']?(?:https?:)?//", re.IGNORECASE)
     assert not outside.search(page)
