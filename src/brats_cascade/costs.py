@@ -1,8 +1,8 @@
-"""What two runs with the same result do not share: seconds, memory, machine and commit, in metrics/costs/E.json.
+"""Values that differ between two runs with the same result (seconds, memory, machine, commit), in metrics/costs/E.json.
 
-The file is in git and is no DVC output. It is rewritten only when the result that it belongs to has changed, the machine is
-another one, or more was measured, so that a run that reproduces a model leaves git clean, and the report, which shows these
-numbers, is reproduced too. DVC shows its `seconds`, those of the training, among the metrics.
+The file is in git and is not a DVC output. It is rewritten only if the corresponding result has changed, the machine is another
+one, or more was measured, so that a run that reproduces a model leaves git clean and gives the same report. DVC shows its
+`seconds`, the training time, as a metric.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from brats_cascade.shared import write_text
 if TYPE_CHECKING:
     import pandas as pd
 
-# In the pipeline's order.
+# In the order of the pipeline.
 STAGES = ("phantom", "ingest", "validate", "split", "patches", "train", "evaluate", "compare")
 RECORD, NETWORK, CASES = "record.json", "model.keras", "cases.csv"
-PER_CASE = (SECONDS, CPU, GPU, ENERGY)  # costs of an evaluation, each a mapping of its cases
+PER_CASE = (SECONDS, CPU, GPU, ENERGY)  # costs of an evaluation, each case -> number
 
 
 def costs_path(root: Path, *, name: str) -> Path:
@@ -30,25 +30,25 @@ def costs_path(root: Path, *, name: str) -> Path:
 
 
 def fingerprint(*paths: Path) -> str:
-    """Stands for the content of the files that exist; empty if none does."""
+    """A hash of the files that exist; "" if none does."""
     found = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths if path.is_file())
     return hashlib.sha256(found).hexdigest()[:32] if found else ""
 
 
 def weights_of(root: Path, *, name: str) -> str:
-    """Stands for an experiment's trained network; empty if there is none."""
+    """A hash of an experiment's trained network; "" if there is none."""
     return fingerprint(Project(root).models / name / NETWORK)
 
 
 def scores_of(root: Path, *, name: str) -> str:
-    """Stands for the scores of an experiment's unseen cases; empty if there are none."""
+    """A hash of an experiment's test scores; "" if there are none."""
     return fingerprint(Project(root).metrics / name / CASES)
 
 
 def read_facts(root: Path, *, name: str) -> dict[str, Any]:
-    """All that is known of an experiment's training: models/E/record.json with the costs that belong to this network.
+    """The facts of an experiment's training: models/E/record.json with the costs of this network.
 
-    The costs are what `stages/train.py` has measured: `seconds`, `peak_memory_mb`, `machine`, `git_commit`, `environment` ...
+    The costs are those measured by `stages/train.py`: `seconds`, `peak_memory_mb`, `machine`, `git_commit`, `environment` ...
     Empty without a record.
     """
     path = Project(root).models / name / RECORD
@@ -68,9 +68,9 @@ def trainings_of(root: Path, *, name: str) -> list[dict[str, Any]]:
 
 
 def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
-    """The scores of an experiment's unseen cases, metrics/E/cases.csv, a row per case.
+    """The scores of an experiment's test cases, metrics/E/cases.csv, one row per case.
 
-    What its segmentation took is in the columns PER_CASE: NaN if that was not measured, or the costs belong to other scores.
+    The cost of the segmentation is in the columns PER_CASE: NaN if it was not measured, or belongs to other scores.
     """
     path = Project(root).metrics / name / CASES
     cases, costs = read_table(path, columns=("case", "patient")), _evaluation(root, name=name)
@@ -98,10 +98,10 @@ def cost_of(root: Path, *, name: str, dice: float) -> dict[str, Any]:
 
 
 def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[str, Any]) -> None:
-    """Writes what a process, "training" or "evaluation", has cost, unless the costs of the same result are there already.
+    """Writes the costs of a process, "training" or "evaluation", unless the file already has the costs of the same result.
 
-    Those of another machine, or with less measured, are replaced. `result` stands for what it has computed. `costs` are plain
-    values; those of PER_CASE are numbers of a training, and mappings of cases to numbers of an evaluation.
+    Costs of another machine, or with fewer measurements, are replaced. `result` is a hash of what was computed. `costs` are
+    plain values; those in PER_CASE are numbers for a training, and mappings from case to number for an evaluation.
     """
     known = _read(root, name=name)
     held = known.get(what, {})
@@ -112,7 +112,7 @@ def keep_costs(root: Path, *, name: str, what: str, result: str, costs: Mapping[
 
 
 def forget_costs_of_others(root: Path, *, name: str) -> None:
-    """Drops the costs of another network or other scores: DVC has brought these ones back from its cache, not a run."""
+    """Removes the costs of another network or other scores, after DVC has restored these from its cache."""
     known = _read(root, name=name)
     results = {"training": weights_of(root, name=name), "evaluation": scores_of(root, name=name)}
     kept = {what: costs for what, costs in known.items() if costs["result"] == results.get(what)}
@@ -121,7 +121,7 @@ def forget_costs_of_others(root: Path, *, name: str) -> None:
 
 
 def _evaluation(root: Path, *, name: str) -> dict[str, Any]:
-    """The costs of the evaluation whose scores lie there; empty if they belong to others."""
+    """The costs of the current evaluation; empty if they belong to other scores."""
     costs = _read(root, name=name).get("evaluation", {})
     return costs if costs.get("result") == scores_of(root, name=name) else {}
 
@@ -134,12 +134,12 @@ def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _read(root: Path, *, name: str) -> dict[str, dict[str, Any]]:
-    """What -> its costs; empty without the file, or if it is damaged: it is written again then."""
+    """What -> its costs; empty if the file is missing or damaged, in which case it is rewritten."""
     return by_process(read_state(costs_path(root, name=name)) or {})
 
 
 def by_process(plain: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The content of a file of costs: "training" and "evaluation" -> what they cost; empty if it is something else."""
+    """The content of a costs file: "training" and "evaluation" -> their costs; empty if it has another form."""
     try:
         return {process["what"]: {"result": "", **process} for process in plain["processes"]}
     except (KeyError, TypeError):

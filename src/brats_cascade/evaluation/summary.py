@@ -1,4 +1,4 @@
-"""From the scores of single cases to the numbers that stand for an experiment, and to the difference of two experiments."""
+"""Summarises the scores of single cases for an experiment, and compares two experiments."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from brats_cascade.labels import REGIONS
 
 SUMMARISED = ("dice", "ppv", "sensitivity", "specificity", "hd95")
 RESAMPLES = 2000
-# Below six patients not even a difference of one sign throughout reaches p = 0.05 (2 / 2^5 = 0.0625).
+# With fewer than six patients, even differences of the same sign cannot reach p = 0.05 (2 / 2^5 = 0.0625).
 ENOUGH = 6
 FEWEST = 3
 
@@ -42,7 +42,7 @@ def summarise(cases: pd.DataFrame, *, seed: int) -> dict[str, Any]:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of metrics/E.json, which DVC lays side by side, from metrics/E/summary.json."""
+    """The numbers of metrics/E.json, which DVC compares, from metrics/E/summary.json."""
     return {
         **{f"dice_{region}": summary[region]["dice"] for region in REGIONS},
         **{f"lesion_dice_{region}": summary[region]["lesion_dice"] for region in REGIONS},
@@ -52,7 +52,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def without_postprocess(cases: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Means of the bare segmentations' scores per region, to lay beside those with post-processing."""
+    """Mean scores per region without post-processing, for comparison with those with it."""
     kept = [score for score in SUMMARISED if score != "specificity"]
     return {region: {score: float(cases[f"{region}_{score}"].mean()) for score in kept} for region in REGIONS}
 
@@ -60,7 +60,7 @@ def without_postprocess(cases: pd.DataFrame) -> dict[str, dict[str, float]]:
 def bootstrap_interval(
     values: np.ndarray, *, groups: np.ndarray, generator: np.random.Generator
 ) -> tuple[float, float]:
-    """The 95 % interval of a mean score over cases, by resampling whole patients (`groups`) with all their cases."""
+    """The 95 % interval of a mean score over cases, resampling whole patients (`groups`) with all their cases."""
     _, number = np.unique(groups, return_inverse=True)
     sums, counts = np.bincount(number, weights=values), np.bincount(number)
     drawn = generator.integers(len(sums), size=(RESAMPLES, len(sums)))
@@ -69,19 +69,19 @@ def bootstrap_interval(
 
 
 def learning_table(history: pd.DataFrame) -> pd.DataFrame:
-    """The learning curve that DVC draws: history.csv with the column validation_dice, the mean over the regions."""
+    """DVC's learning curve: history.csv with the column validation_dice, the mean over the regions."""
     return history.assign(validation_dice=history[[f"validation_{region}" for region in REGIONS]].mean(axis=1))
 
 
 def pick_cases(cases: pd.DataFrame) -> dict[str, str]:
-    """The best, the median and the worst case by complete Dice; with fewer than three cases, those there are."""
+    """The best, the median and the worst case by complete Dice; with fewer than three cases, all of them."""
     ranked = cases.sort_values(["complete_dice", "case"], ascending=[False, True])["case"].tolist()
     picks = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
     return {name: case for i, (name, case) in enumerate(picks.items()) if case not in list(picks.values())[:i]}
 
 
 def flatten(tree: Mapping[str, Any], *, separator: str = "/") -> dict[str, float]:
-    """Flattens nested numbers: `{"a": {"b": 1}}` becomes `{"a/b": 1.0}`; leaves of other kinds are left out."""
+    """Flattens nested numbers: `{"a": {"b": 1}}` becomes `{"a/b": 1.0}`; other leaves are omitted."""
     flat: dict[str, float] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
@@ -107,7 +107,7 @@ def _of_region(cases: pd.DataFrame, *, region: str, seed: int) -> dict[str, floa
 
 
 def _lesion_wise(cases: pd.DataFrame, *, region: str) -> dict[str, float]:
-    """Means and medians of `LESION_MEANS` and sums of `LESION_COUNTS`; nothing for tables without them, or without a row."""
+    """Means and medians of `LESION_MEANS` and sums of `LESION_COUNTS`; empty for tables without these columns or rows."""
     if f"{region}_lesion_dice" not in cases or not len(cases):
         return {}
     numbers: dict[str, float] = {}
@@ -118,11 +118,11 @@ def _lesion_wise(cases: pd.DataFrame, *, region: str) -> dict[str, float]:
 
 
 def volume_agreement(cases: pd.DataFrame, *, region: str) -> dict[str, float]:
-    """Bland and Altman's agreement of a region's predicted volumes with the true ones, cm3.
+    """Agreement of a region's predicted volumes with the true ones (Bland and Altman), cm3.
 
     Returns:
-        "volume_bias", the mean of predicted minus true, and from three cases on the 95 % limits of agreement "volume_low"
-        and "volume_high": the bias minus and plus 1.96 standard deviations. Empty without volumes.
+        "volume_bias", the mean of predicted minus true; with three cases or more also the 95 % limits of agreement
+        "volume_low" and "volume_high", the bias minus and plus 1.96 standard deviations. Empty without volumes.
     """
     if f"{region}_predicted_cm3" not in cases:
         return {}
@@ -135,11 +135,11 @@ def volume_agreement(cases: pd.DataFrame, *, region: str) -> dict[str, float]:
 
 
 def paired_difference(first: pd.DataFrame, second: pd.DataFrame, *, region: str, seed: int = 1) -> dict[str, float]:
-    """Compares the Dice of two experiments patient by patient; cases that only one of them has, or tells, are left out.
+    """Compares the Dice of two experiments patient by patient; cases that are scored in only one of them are left out.
 
     Returns:
-        "patients"; "difference": mean over patients of first minus second; from FEWEST patients on "low" and "high", its 95 %
-        bootstrap interval; from ENOUGH on "p", two-sided, of Wilcoxon's signed-rank test.
+        "patients"; "difference": mean over patients of first minus second; with FEWEST patients or more "low" and "high", its
+        95 % bootstrap interval; with ENOUGH or more "p", two-sided, from Wilcoxon's signed-rank test.
     """
     values = patient_differences(first, second, region=region)
     numbers: dict[str, float] = {"patients": len(values)}
@@ -155,7 +155,7 @@ def paired_difference(first: pd.DataFrame, second: pd.DataFrame, *, region: str,
 
 
 def patient_differences(first: pd.DataFrame, second: pd.DataFrame, *, region: str) -> np.ndarray:
-    """Dice of the first minus that of the second of every patient with cases in both, the mean over such cases."""
+    """Dice of the first minus that of the second for every patient with cases in both; means over such cases."""
     both = first[["case", "patient", f"{region}_dice"]].merge(
         second[["case", f"{region}_dice"]], on="case", suffixes=("", "_other")
     )
@@ -164,7 +164,7 @@ def patient_differences(first: pd.DataFrame, second: pd.DataFrame, *, region: st
 
 
 def wilcoxon_p(differences: np.ndarray, *, alternative: Literal["two-sided", "less", "greater"] = "two-sided") -> float:
-    """The p of Wilcoxon's signed-rank test; 1 where no difference is left."""
+    """The p of Wilcoxon's signed-rank test; 1 if all differences are zero."""
     from scipy.stats import wilcoxon
 
     if not np.any(differences):
@@ -173,7 +173,7 @@ def wilcoxon_p(differences: np.ndarray, *, alternative: Literal["two-sided", "le
 
 
 def against(name: str, *, tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, dict[str, float]]]:
-    """One experiment against each of the others: their name -> region -> `paired_difference` of the one minus the other."""
+    """One experiment compared with each of the others: name -> region -> `paired_difference` of the one minus the other."""
     return {
         other: {region: paired_difference(tables[name], table, region=region) for region in REGIONS}
         for other, table in tables.items()

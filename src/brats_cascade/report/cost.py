@@ -24,9 +24,9 @@ NOTE = (
 
 
 def cost_table(experiments: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Header and a row per experiment, from `experiments` of reports/comparison.json; empty if nothing was measured.
+    """Header and one row per experiment, from `experiments` of reports/comparison.json; empty if nothing was measured.
 
-    A column is shown if all experiments have it whose segmentation, or training, was timed.
+    A column is shown if it was measured for all experiments whose segmentation, or training, was timed.
     """
     costs = {name: entry.get("cost", {}) for name, entry in experiments.items()}
 

@@ -1,4 +1,4 @@
-"""reports/index.html: one self-contained page made from the files the pipeline has written."""
+"""Writes reports/index.html, a self-contained page with the pipeline's results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ SHOWN_PARAMS = (
     "width", "normalisation", "pooling", "class_weights", "optimizer", "learning_rate", "batch", "tile", "steps",
     "phase2_steps", "l1", "l2", "precision", "seed",
 )  # fmt: skip
-# Key in the page's context -> name of a figure in reports/figures/E.
+# Key in the template -> name of a figure in reports/figures/E.
 DRAWN = {
     "curves": "learning_curves",
     "weights": "class_weights",
@@ -50,18 +50,18 @@ def build_report(
     phantom: bool = False,
     runs: str = "",
 ) -> str:
-    """Builds the page from the files of a project: HTML with its images, style and script inside; it loads nothing.
+    """Builds the page from the files of a project: HTML with embedded images, style and script, which loads nothing.
 
-    Every file is optional; an experiment without metrics/E/summary.json is named as not evaluated. `baseline` is from
-    `baseline.baseline_summary`; the page says what it means if the data is the embedded `phantom`. `runs` is the address of
-    the runs in MLflow, by default that of `make ui`.
+    Every file is optional; experiments without metrics/E/summary.json are listed as not evaluated. `baseline` is from
+    `baseline.baseline_summary`. With `phantom`, the page explains that the data is the built-in phantom. `runs` is the
+    address of the runs in MLflow, by default that of `make ui`.
     """
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
     tables = {part["name"]: part["cases"] for part in done if part["cases"] is not None}
-    leading = best(candidates_here(root, experiments=[part["name"] for part in done]))  # on validation, never on test
+    leading = best(candidates_here(root, experiments=[part["name"] for part in done]))  # by validation score
     headline = next((part for part in done if leading and part["name"] == leading.experiment), None)
-    pages = sorted((root / "reports/cases").glob("*.html"))  # that scroll through a case, by the experiment that leads
+    pages = sorted((root / "reports/cases").glob("*.html"))  # viewer pages of the best experiment
     compared = (read_json_if_there(Project(root).reports / "comparison.json") or {}).get("experiments", {})
     page = render(
         "index.html.j2",
@@ -90,7 +90,7 @@ def build_report(
 
 
 def _experiment(root: Path, *, name: str) -> dict[str, Any]:
-    """Everything the page shows of one experiment."""
+    """The template's data for one experiment."""
     figures = root / f"reports/figures/{name}"
     run, *_ = trainings = trainings_of(root, name=name)
     given = run.get("params", {})
@@ -117,7 +117,7 @@ def _experiment(root: Path, *, name: str) -> dict[str, Any]:
 
 
 def _shown_cases(folder: Path, *, cases: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Best, median and worst case: overlay and per-slice curve, as evaluation drew them."""
+    """Best, median and worst case: overlay and per-slice curve, as drawn by evaluation."""
     if cases is None or cases.empty:
         return []
     shown = []
@@ -137,7 +137,7 @@ def _shown_cases(folder: Path, *, cases: pd.DataFrame | None) -> list[dict[str, 
 
 
 def _facts(trainings: Sequence[Mapping[str, Any]], *, cases: pd.DataFrame | None) -> dict[str, str]:
-    """The plain facts of a run, from `costs.trainings_of`, and the time per brain from the table of cases."""
+    """Facts of a run, from `costs.trainings_of`, and the time per case from the table of cases."""
     run = trainings[0]
     brains = None if cases is None or cases["seconds"].isna().all() else float(cases["seconds"].mean())
     facts = {

@@ -1,4 +1,4 @@
-"""The results of the last run of the pipeline, and of its repeats on other folds, as a record."""
+"""Collects the results of the last pipeline run, and of its repeats on other folds, as a record."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ INGESTED = ("clip", "zscore", "axis")  # keys of model.json
 
 
 def record_of_run(root: Path, *, command: str) -> Record:
-    """Reads what `dvc repro`, or another `command`, left: metrics/E, models/E, their costs, and reports/repeat.csv.
+    """Reads the output of `dvc repro`, or another `command`: metrics/E, models/E, their costs, and reports/repeat.csv.
 
     Raises:
-        UserError: Nothing has been compared yet, or the run is of one fold of a cross-validation whose others are not there.
+        UserError: There is no comparison yet, or the run is one fold of a cross-validation whose other folds are missing.
     """
     compared, crossed = read_json_if_there(Project(root).reports / "comparison.json") or {}, _cross_validated(root)
     names = list(compared.get("experiments", ())) or list(crossed)
@@ -49,10 +49,10 @@ def record_of_run(root: Path, *, command: str) -> Record:
 
 
 def scans_hash(table: Path) -> str:
-    """Stands for the scans themselves, on every machine; empty without the table (data/cases.parquet).
+    """A hash of the scans that is the same on every machine; "" without the table (data/cases.parquet).
 
-    DVC's hashes are of files that ingest computes, and their last digits differ between processors (sums are taken in
-    another order). This is of every case's name, patient, raw voxels and counts of labels.
+    DVC's hashes depend on files computed by ingest, whose last digits differ between processors (sums are computed in
+    another order). This hash depends on every case's name, patient, raw voxels and label counts.
     """
     known = ("case", "patient", "voxels_hash")
     cases = read_table_if_there(table, columns=known)
@@ -68,7 +68,7 @@ def _mean_seconds(cases: pd.DataFrame) -> float | None:
 
 
 def _spent(cases: pd.DataFrame) -> dict[str, Any]:
-    """Number of folds; and, where every fold knows them, mean costs and the machine of most folds."""
+    """The number of folds; and if all folds recorded them, mean costs and the most frequent machine."""
     found: dict[str, Any] = {"folds": int(cases["folds"].iloc[0])}
     folds = cases.drop_duplicates("fold")
     if "training_seconds" in cases and folds["training_seconds"].notna().all():
@@ -79,7 +79,7 @@ def _spent(cases: pd.DataFrame) -> dict[str, Any]:
 
 
 def _training(root: Path, *, name: str) -> dict[str, Any]:
-    """Facts of a training; time and labelled pixels of a cascade count those of its CNN 1."""
+    """Facts of a training; time and labelled pixels of a cascade include those of its CNN 1."""
     own, *_ = trainings = costs.trainings_of(root, name=name)
     seconds = [training["seconds"] for training in trainings if "seconds" in training]
     return {
@@ -94,12 +94,12 @@ def _training(root: Path, *, name: str) -> dict[str, Any]:
 
 
 def _contract(root: Path, *, name: str) -> dict[str, Any]:
-    """models/E/model.json, where it is there."""
+    """models/E/model.json, if it exists."""
     return read_json_if_there(Project(root).models / name / "model.json") or {}
 
 
 def _cross_validated(root: Path) -> dict[str, pd.DataFrame]:
-    """Experiments of reports/repeat.csv of which every fold is there, with the first seed that has them all."""
+    """Experiments in reports/repeat.csv with all folds, for the first seed that has all of them."""
     rows = read_table_if_there(Project(root).reports / "repeat.csv")
     if rows is None:
         return {}
@@ -111,7 +111,7 @@ def _cross_validated(root: Path) -> dict[str, pd.DataFrame]:
 
 
 def _data(root: Path, *, name: str) -> dict[str, Any]:
-    """The cohort, how it was ingested and split."""
+    """The cohort, its preprocessing and split."""
     contract, facts = _contract(root, name=name), costs.read_facts(root, name=name)
     splits = read_json_if_there(Project(root).splits) or {}
     patients = splits.get("patients", splits)

@@ -1,4 +1,4 @@
-"""docs/results/NAME.md and the table in README: a record as pages."""
+"""Renders a record as docs/results/NAME.md, and as the table in README."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ NETWORKS = {row.architecture: row.method for row in paper.PAPER} | {
     "unet": "plain 2-D U-Net",
     "coarse_cascade": "coarse cascade",
 }
-SEED = 1  # of the bootstrap, as in metrics/E/summary.json of the default seed
+SEED = 1  # seed of the bootstrap, as in metrics/E/summary.json for the default seed
 DIGITS = {"ppv": 2, "sensitivity": 2, "hd95": 1}
 RANKS = ("best", "median", "worst")
 
 
 def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
-    """The page of a record, Markdown; the pictures of test patients lie in the page's own folder."""
+    """The page of a record, Markdown; the images of test patients are in the page's folder."""
     facts, shown = _in_order(record.experiments), shown_experiments(record)
     return render(
         "results.md.j2",
@@ -46,9 +46,9 @@ def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
 
 
 def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
-    """The lines between README's marks: one row per network, its protocol in one sentence, and one picture.
+    """The text between README's marks: a row per network, the protocol in one sentence, and one image.
 
-    The paths of the page and of the pictures of test patients are those from README.
+    The paths of the page and of the images are relative to README.
     """
     shown = shown_experiments(record)
     return render(
@@ -64,7 +64,7 @@ def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
 def shown_experiments(record: Record) -> list[dict[str, Any]]:
     """One experiment per architecture: its cross-validation with the most labelled pixels, or else its best on validation.
 
-    Test scores have no say.
+    Test scores are not used.
     """
     facts = _in_order(record.experiments)
     names = dict.fromkeys(entry["architecture"] for entry in facts)
@@ -72,7 +72,7 @@ def shown_experiments(record: Record) -> list[dict[str, Any]]:
 
 
 def best_on_validation(record: Record) -> list[dict[str, Any]]:
-    """Of every architecture the experiment with the highest validation Dice on the split."""
+    """For every architecture, the experiment with the highest validation Dice on the split."""
     own = [entry for entry in _in_order(record.experiments) if entry["protocol"] == SPLIT]
     best = {entry["architecture"]: entry for entry in sorted(own, key=lambda entry: entry["validation_dice"])}
     return list(best.values())
@@ -90,7 +90,7 @@ def _in_order(facts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _by_note(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Note -> the experiments that it is about."""
+    """Note -> the experiments that it concerns."""
     notes: dict[str, list[str]] = {}
     for entry in facts:
         if entry.get("note"):
@@ -125,7 +125,7 @@ def _hardware(machine: str) -> str:
 
 
 def _against_unet(record: Record) -> list[list[str]]:
-    """Paired differences of the Dice between each network and every U-Net, where there are enough patients for a test."""
+    """Paired Dice differences between each network and every U-Net, for protocols with enough patients for a test."""
     rows = [["experiment", "minus", *(f"Dice {region}" for region in REGIONS)]]
     facts = _in_order(record.experiments)
     for entry in (entry for entry in facts if entry["architecture"] != "unet"):
@@ -139,7 +139,7 @@ def _against_unet(record: Record) -> list[list[str]]:
 
 
 def _without_pilots(record: Record) -> list[list[str]]:
-    """Dice of each cross-validation without the patients on whom its settings were compared, where the record names some."""
+    """The Dice of each cross-validation without the patients used to choose its settings, if the record names some."""
     seen = record.data.get("pilots", [])
     rows = [["experiment", "patients", *(f"Dice {region}" for region in REGIONS)]]
     for entry in _in_order(record.experiments) if seen else ():
@@ -152,7 +152,7 @@ def _without_pilots(record: Record) -> list[list[str]]:
 
 
 def _failures(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """Where the shown networks fail: the worst case, and per region and grade the means over networks and cases."""
+    """The worst case of the shown networks, and means over networks and cases per region and grade."""
     cases = pd.concat(tables)
     means = cases.groupby("case").mean(numeric_only=True)
     worst = str(means["complete_dice"].idxmin())
@@ -168,7 +168,7 @@ def _failures(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
 
 
 def _median_picture(record: Record, *, pictures: Sequence[str]) -> dict[str, str] | None:
-    """The picture of the median test patient of the paper's network that did best on validation and has one."""
+    """The image of the median test patient for the paper's network with the best validation score that has one."""
     papers = [entry for entry in best_on_validation(record) if entry["architecture"] != "unet"]
     for entry in sorted(papers, key=lambda entry: -entry["validation_dice"]):
         path = next((path for path in pictures if path.endswith(f"_{entry['experiment']}_median.jpg")), None)

@@ -1,4 +1,4 @@
-"""Where runs go, and how two processes that start at once share a new store."""
+"""The location of the runs, and how several processes share a new store."""
 
 import base64
 import contextlib
@@ -15,14 +15,14 @@ from brats_cascade.shared import turn
 from brats_cascade.tracking.moved import EXPERIMENT, LOCK, follow
 from brats_cascade.tracking.quiet import ask, store_may_fail
 
-# Read by MLflow when it is imported, which this package does inside its functions.
+# MLflow reads these on import, which happens inside the functions of this package.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
-# A server that is away is noticed in seconds; MLflow's own patience is several minutes a call.
+# Detect an unreachable server within seconds; by default MLflow retries for several minutes per call.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# They log the traceback of what they raise besides, such as of a full disk, which a run reports on one line.
+# These loggers also log tracebacks of errors that they raise, which a run reports on one line.
 for _name in ("mlflow.store.db.utils", "sqlalchemy.pool"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 Answer = TypeVar("Answer")
-KEY = "brats-cascade"  # of the shared view
-TAG = f"mlflow.sharedViewState.{KEY}"  # MLflow's name for what its button "Share" keeps
-# Of the runs' table on MLflow's pages.
+KEY = "brats-cascade"  # name of the shared view
+TAG = f"mlflow.sharedViewState.{KEY}"  # tag in which MLflow's "Share" button stores a view
+# Columns of the runs table on MLflow's pages.
 COLUMNS = [
     *(f"params.`{name}`" for name in ("architecture", "class_weights", "normalisation")),
     *(f"metrics.`{name}`" for name in ("validation/dice", "test/complete/dice")),
@@ -50,17 +50,17 @@ ABOUT = {
 
 
 def project_root(root: Path | None = None) -> Path:
-    """Finds the folder of mlflow.db: DVC's repository inside a stage, otherwise the one given or the current."""
+    """The folder of mlflow.db: DVC's repository inside a stage, otherwise the given or the current folder."""
     return Path(os.environ.get("DVC_ROOT") or root or Path.cwd()).resolve()
 
 
 def tracking_uri(root: Path | None = None) -> str:
-    """Where the runs of a project's folder go; DVC_ROOT goes first, MLFLOW_TRACKING_URI before both."""
+    """The address for the runs of a project's folder; MLFLOW_TRACKING_URI overrides DVC_ROOT, which overrides the folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_written(_own(root))}"
 
 
 def opened_uri(root: Path | None = None) -> str:
-    """`tracking_uri`, with the project's own database told of a move first."""
+    """`tracking_uri`, after updating the project's own database if the project was moved."""
     if own_database(root):
         follow(_own(root))
     return tracking_uri(root)
@@ -73,10 +73,10 @@ def own_database(root: Path | None = None) -> bool:
 
 
 def _database(root: Path | None) -> Path | None:
-    """The file that runs go to; None where they go to a server."""
+    """The database file for runs; None if they go to a server."""
     from urllib.parse import unquote
 
-    given = os.environ.get("MLFLOW_TRACKING_URI", "")  # MLflow itself sets it, once a model was logged
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")  # MLflow sets it after logging a model
     if not given:
         return _own(root)
     return Path(unquote(given.removeprefix("sqlite:///"))) if given.startswith("sqlite:///") else None
@@ -87,13 +87,13 @@ def _own(root: Path | None) -> Path:
 
 
 def _written(path: Path) -> str:
-    """The path as SQLAlchemy takes it in a URL: %20 would be decoded, and a question mark end it."""
+    """The path in the form that SQLAlchemy expects in a URL: %20 would be decoded, and a question mark would end it."""
     from urllib.parse import quote
 
     text = str(path)
     if not set("%?") & set(text):
         return text
-    short = os.path.relpath(path)  # from a folder of the project, without the names above it
+    short = os.path.relpath(path)  # relative to a folder of the project
     return short if not set("%?") & set(short) else quote(text)
 
 
@@ -104,27 +104,27 @@ def ask_store(
     otherwise: Any = None,
     report: Callable[[Exception], None] | None = None,
 ) -> Answer | Any:
-    """What a call gives that is handed the client and the experiment's id; it is waited for as `ask` waits."""
+    """The result of a call that gets the client and the experiment's id, within the time limit of `ask`."""
     _prepare(root)
     return ask(lambda: call(*open_store(root)), otherwise=otherwise, report=report)
 
 
 def _prepare(root: Path | None) -> None:
-    """Makes a database in a file if there is none: seconds of computing, which are no waiting for a store."""
+    """Creates a database file if there is none. This takes seconds of computing, which do not count as waiting for a store."""
     import mlflow  # noqa: F401 - likewise
 
     path = _database(root)
     if path is None:
         return
-    with store_may_fail():  # what is wrong is reported where the store is used
+    with store_may_fail():  # errors are reported where the store is used
         with turn(project_root(root) / LOCK) if own_database(root) else contextlib.nullcontext():
-            there = path.is_file()  # another process may have been making it
+            there = path.is_file()  # another process may have created it
         if not there:
             open_store(root)
 
 
 def open_store(root: Path | None) -> tuple["MlflowClient", str]:
-    """The client and the experiment's id; a new local database is made by one process at a time."""
+    """The client and the experiment's id; a new local database is created by one process at a time."""
     from mlflow import MlflowClient
 
     uri, folder, local = opened_uri(root), project_root(root), own_database(root)
@@ -162,7 +162,7 @@ def shared_view() -> str:
 
 
 def link(root: Path | None = None) -> str:
-    """Address of the runs' table, with the shared view; the experiment is made where there is none yet."""
+    """The address of the runs table with the shared view; the experiment is created if it does not exist."""
     return str(ask_store(lambda _, experiment: runs_page(experiment), root=root, otherwise=runs_page()))
 
 

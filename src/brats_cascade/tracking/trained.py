@@ -1,4 +1,4 @@
-"""What training left in a folder models/E, logged to its run."""
+"""Logs the output of a training, a folder models/E, to its run."""
 
 import json
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ def log_training(
 ) -> None:
     """Logs class weights, counts and the network of a folder models/E to the run of its training.
 
-    Where training has just ended, its network and contract are `in_memory`, the run has its curves already, and `spent` is what
-    it has cost: the files may hold the costs of an earlier training of the same network. Otherwise the run is a new one, in the
-    place of one that is gone, and gets all from the files.
+    Directly after training, network and contract are `in_memory`, the run has its curves already, and `spent` is the cost,
+    because the files may have the costs of an earlier training of the same network. Otherwise the run is a new one, which
+    replaces a deleted run and gets everything from the files.
     """
     from brats_cascade.models.files import load_trained
 
@@ -60,7 +60,7 @@ def describe(run: Run, text: str) -> None:
 
 
 def weight_statistics(weights: pd.DataFrame) -> pd.DataFrame:
-    """One row a label: label, its mean, least and largest weight, and the share of slices that hold it."""
+    """One row per label: label, mean, minimum and maximum weight, and the share of slices that contain it."""
     columns = weights.filter(like="weight_")
     table = pd.DataFrame(
         {how: columns.agg(how) for how in ("mean", "min", "max")} | {"present": columns.notna().mean()}
