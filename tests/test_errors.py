@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from brats_cascade import cli, interrupted
 from brats_cascade.errors import MachineError, UserError, ending_in_one_line, is_trouble, naming
+from brats_cascade.shared import write_text
 from brats_cascade.stages import script
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
@@ -48,6 +49,7 @@ def raising(error):
         (raising(OSError(errno.ENAMETOOLONG, "Too long", "/a")), "error: /a: Too long; give a shorter one\n"),
         (raising(OSError(errno.EISDIR, "Is a folder", "/a")), "error: /a: Is a folder; expected a file; give another name\n"),
         (raising(OSError(errno.EEXIST, "Exists", "/a")), "error: /a: Exists; expected a folder; give another place\n"),
+        (raising(OSError(errno.EINVAL, "Invalid", "a:b")), "error: a:b: Invalid; give another name, or another place\n"),
         (wrapped, "error: /a/b: Read-only file system; make the file system writable, then run the same command again\n"),
     ],
 )  # fmt: skip
@@ -87,6 +89,15 @@ def test_errors_of_writing_are_given_the_name_of_the_file(tmp_path):
     with pytest.raises(FileNotFoundError) as other, naming(path, draft=tmp_path / "draft"):
         (tmp_path / "b").read_bytes()
     assert other.value.filename == str(tmp_path / "b")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here in which root may write nothing")
+def test_a_place_where_no_folder_can_be_made_is_one_line(tmp_path, capsys):
+    (tmp_path / "loop").symlink_to("loop")
+    for place in (Path("/proc/x/y"), tmp_path / "loop/x"):
+        with pytest.raises(SystemExit), ending_in_one_line():
+            write_text(place / "table.csv", "")
+        assert capsys.readouterr().err.startswith(f"error: {place}: ")
 
 
 def test_permission_is_the_machines_trouble_in_writing_alone():

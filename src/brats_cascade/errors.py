@@ -27,6 +27,7 @@ _MISPLACED = {
     errno.ENAMETOOLONG: "give a shorter one",
     errno.EISDIR: "expected a file; give another name",
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "expected a folder; give another place"),
+    **dict.fromkeys((errno.EINVAL, errno.ELOOP), "give another name, or another place"),
 }
 
 

@@ -1,6 +1,7 @@
 """Files and folders that several processes use: no process deletes, or reads half-written, what another one uses."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -39,7 +40,10 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def draft_for(path: Path) -> Path:
     """A path for writing what will become this file or folder; drafts of killed processes are deleted."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # below /proc, for example
+        raise NotADirectoryError(errno.ENOTDIR, "No folder can be made here", os.fspath(path.parent)) from None
     _clear(path.parent)
     # Keeps the suffix, from which some writers infer the format.
     return path.with_name(f".{os.getpid()}.{_HOST}_{path.name}")

@@ -145,6 +145,20 @@ def test_only_what_changed_is_made_again(tmp_path, write_nifti_case):
     assert open_case(tmp_path / "store" / "D").labels is None
 
 
+def test_changed_voxels_beside_an_unchanged_header_are_noticed(tmp_path, write_mha_case):
+    folder = write_mha_case(tmp_path / "in" / "Image_Data" / "HG", "0001")
+    names = ("fl", "t1", "t1c", "t2")
+    for name, part in zip(names, ("Flair", "T1", "T1c", "T2"), strict=True):
+        image = SimpleITK.ReadImage(str(next(folder.glob(f"*{part}/*.mha"))))
+        SimpleITK.WriteImage(image, str(tmp_path / f"{name}.mhd"))
+    rows = ["case,labels,flair,t1,t1c,t2", f"A,five,{','.join(f'{name}.mhd' for name in names)}"]
+    (tmp_path / "cases.csv").write_text("\n".join(rows))
+    before = run(tmp_path / "cases.csv", tmp_path / "store").loc["A", "voxels_hash"]
+    voxels = np.fromfile(tmp_path / "fl.raw", dtype="int16")
+    np.where(voxels > 0, voxels + 1, 0).astype("int16").tofile(tmp_path / "fl.raw")
+    assert run(tmp_path / "cases.csv", tmp_path / "store").loc["A", "voxels_hash"] != before
+
+
 def test_equal_files_give_an_equal_store_anywhere_at_any_time(tmp_path, write_nifti_case):
     for place in ("here", "there"):
         write_nifti_case(tmp_path / place, "A", suffix=".nii")
@@ -249,6 +263,13 @@ def test_what_was_measured_before_the_problem_is_in_the_row(tmp_path, write_nift
     assert table.loc["C", "brain_fraction"] > 0.2
     assert table.loc["D", "modalities"] == "flair,t1,t1c"
     assert "t2 is missing" in table.loc["D", "problem"]
+
+
+def test_a_bad_truth_does_not_stop_a_prediction(tmp_path, write_nifti_case):
+    folder = write_nifti_case(tmp_path, "A")
+    (folder / "A_seg.nii.gz").write_bytes(b"")
+    prepared = prepare_case(find_cases(tmp_path)[0], recipe=Recipe(clip=0.01), with_truth=False)
+    assert prepared.labels is None
 
 
 def test_an_unforeseen_error_ends_in_the_row_too(tmp_path, monkeypatch, write_nifti_case):

@@ -125,6 +125,17 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(form, trained, 
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_disk_that_is_full_after_the_network_leaves_no_export_without_its_readme(trained, tmp_path, monkeypatch):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(formats, "write_text", full)
+        run(str(trained()), out=tmp_path / "out", form="keras")
+    assert run(str(trained()), out=tmp_path / "out", form="keras").is_file()
+
+
 def test_the_name_of_a_file_is_no_folder_to_export_to(trained, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(FileExistsError):

@@ -280,6 +280,20 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_full_disk_does_not_stop_a_training(tmp_path: Path, monkeypatch, caplog) -> None:
+    from brats_cascade.training import checkpoint
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.np, "savez", full)
+    progress = _train(_network(), tmp_path, checkpoint_steps=1)
+    assert len(progress.history) == 4
+    assert not list(tmp_path.rglob("*.npz"))
+    assert "checkpoint not written (No space left on device)" in caplog.text
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
     class Broken(Fixed):
         def batch(self, step: int) -> Batch:

@@ -36,7 +36,7 @@ def segment_array(
         Canonical labels, uint8 (slices, rows, columns).
 
     Raises:
-        UserError: Another shape, a network of other modalities, or an image that the data check would excluded.
+        UserError: Another shape, a network of other modalities, or an image that the data check would exclude.
     """
     if image.ndim != 4 or image.shape[-1] != len(MODALITIES):
         raise UserError(

@@ -5,7 +5,9 @@ probabilities of a window that is smaller by the patch side minus 1. README.md a
 needs to know.
 """
 
+import contextlib
 import importlib.util
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -57,13 +59,15 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
         )
     try:
         _write(network, contract=contract, path=path, form=form)
+        write_text(out / README, readme(contract, form=form))
     except Exception as error:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         if not type(error).__module__.startswith("tensorflow."):
             raise
         # TensorFlow raises its own errors for a full disk, with an operation and a path before the reason.
         reason = str(error).split("; ")[-1].split(" [Op:")[0]
         raise UserError(f"{path}: cannot be written ({reason}); free some space or choose another --out") from None
-    write_text(out / README, readme(contract, form=form))
     worst = largest_difference(network, other=load_exported(path, form=form), patch=contract.geometry.patch)
     if not worst <= CLOSE:
         raise UserError(f"{path}: gives probabilities that differ by {worst:.2g} from the network; do not use it")

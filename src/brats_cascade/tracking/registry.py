@@ -23,7 +23,7 @@ ABOUT = "Networks that did best on the validation patients; the alias champion m
 CARD = "MODEL_CARD.md"
 # The code that answers requests; a version with other code is registered again.
 SERVED = (Path(__file__).with_name("serving.py"), Path(brats_cascade.__file__).parent / "inference" / "requests.py")
-NEEDED = ("mlflow", "numpy", "scipy", "pandas", "nibabel", "SimpleITK")
+NEEDED = ("mlflow", "numpy", "scipy", "pandas", "nibabel", "SimpleITK", "psutil")
 
 log = logging.getLogger(__name__)
 
