@@ -189,6 +189,12 @@ def test_arrays_that_are_no_case_are_one_line(image, message, trained):
         segment_array(image.astype(np.float32), member=Member(*load_trained(trained())))
 
 
+@pytest.mark.parametrize("size", [0.0, -1.0, np.nan])
+def test_a_spacing_that_cannot_be_is_one_line(size, trained):
+    with pytest.raises(UserError, match="expected a spacing above 0 mm, received"):
+        segment_array(np.ones((3, 4, 5, 4), np.float32), member=Member(*load_trained(trained())), spacing=(size, 1, 1))
+
+
 def test_a_model_of_other_modalities_is_refused(trained):
     member = Member(*load_trained(trained(modalities=("t1", "flair", "t1c", "t2"))))
     image = np.pad(np.random.default_rng(0).normal(size=(3, 4, 5, 4)), EDGE)

@@ -45,6 +45,8 @@ def segment_array(
         )
     if not np.isfinite(image).all():
         raise UserError(f"{name}: expected finite numbers, received NaN or infinity")
+    if not all(0 < size < np.inf for size in spacing):
+        raise UserError(f"{name}: expected a spacing above 0 mm, received {spacing}")
     check_modalities(member.contract, name=name)
     if not image.any():
         raise UserError(f"{name}: expected a brain, received zeros only")
