@@ -53,7 +53,7 @@ def plan_of(params: Params) -> Plan:
 class Orders:
     """The orders for a worker process."""
 
-    study: str  # name of the study of the study
+    study: str  # name of the study
     storage: str  # address, including a password
     plan: Plan
     root: Path  # project folder
