@@ -69,7 +69,7 @@ def test_tiles_begin_on_the_grid(make_case, draw_centres) -> None:
 
 def test_cases_of_different_pixels_are_refused(make_case) -> None:
     cases = [make_case("a"), replace(make_case("b"), spacing=(1.0, 0.5, 0.5))]
-    with pytest.raises(UserError, match=r"received 1 x 1 mm \(a\) and 0.5 x 0.5 mm \(b\)"):
+    with pytest.raises(UserError, match=r"found 1 x 1 mm \(a\) and 0.5 x 0.5 mm \(b\)"):
         cnn2_geometry(cases)
 
 
