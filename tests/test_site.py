@@ -42,7 +42,7 @@ def test_the_reference_has_the_docstrings_and_the_pages_what_github_draws(site: 
     page = (site / "reference/inference.html").read_text(encoding="utf-8")
     assert "Segments a case from its files." in page and "brats_cascade.inference.predict.predict_case" in page
     assert "_whole" not in page  # private
-    assert "report: the page, tables and cards" in (site / "architecture.html").read_text(encoding="utf-8")
+    assert "report: pages, tables and cards" in (site / "architecture.html").read_text(encoding="utf-8")
     assert "Keep a Changelog" in (site / "changelog.html").read_text(encoding="utf-8")
     index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
     assert {"bad-input.html", "replication.html"} <= {entry["location"].partition("#")[0] for entry in index["docs"]}

@@ -126,7 +126,7 @@ def test_the_best_trial_trained_by_the_train_stage_has_the_score_that_was_promis
     assert done.returncode == 0, done.stdout + done.stderr
     promised = max(trial.value for trial in trials_of(root))
     page = (root / "sweep.md").read_text(encoding="utf-8")
-    assert f"|best|{promised:.4f}, trial " in page and "with 1 worker(s)" in page
+    assert f"|best score|{promised:.4f}, trial " in page and "with 1 worker(s)" in page
     assert page.count("sweep --trials 3 --workers 1 --apply --page sweep.md`") == 2  # it made the trials and the page
     assert 0.3 < promised < 1  # the networks have learnt something, so that equal scores say something
     train(Project(root), load_params(root / "params.yaml"), "sweep_best")
