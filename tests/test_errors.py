@@ -27,7 +27,7 @@ def wrapped():
 
 
 def raising(error):
-    def stage(*_):
+    def stage(*_, **__):
         raise error
 
     return stage
@@ -91,13 +91,19 @@ def test_errors_of_writing_are_given_the_name_of_the_file(tmp_path):
     assert other.value.filename == str(tmp_path / "b")
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here in which root may write nothing")
-def test_a_place_where_no_folder_can_be_made_is_one_line(tmp_path, capsys):
-    (tmp_path / "loop").symlink_to("loop")
-    for place in (Path("/proc/x/y"), tmp_path / "loop/x"):
-        with pytest.raises(SystemExit), ending_in_one_line():
-            write_text(place / "table.csv", "")
-        assert capsys.readouterr().err.startswith(f"error: {place}: ")
+@pytest.mark.parametrize(
+    "error", [None, FileNotFoundError(errno.ENOENT, "as below /proc"), OSError(errno.EINVAL, "as for a name on exFAT")]
+)
+def test_a_place_where_no_folder_can_be_made_is_one_line(error, tmp_path, monkeypatch, capsys):
+    place = tmp_path / "loop/x"
+    if error is None:
+        place.parent.symlink_to("loop")
+    else:
+        error.filename = str(place)
+        monkeypatch.setattr(Path, "mkdir", raising(error))
+    with pytest.raises(SystemExit), ending_in_one_line():
+        write_text(place / "table.csv", "")
+    assert capsys.readouterr().err.startswith(f"error: {place}: ")
 
 
 def test_permission_is_the_machines_trouble_in_writing_alone():

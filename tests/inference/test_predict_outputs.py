@@ -208,9 +208,10 @@ def test_other_files_by_the_names_of_ours_are_not_replaced(tmp_path, trained, wr
     all_kinds = ["seg", *kinds]
     assert run([case], models=[str(trained())], out=tmp_path / "out", kinds=all_kinds) == 0
     assert run([case], models=[str(trained())], out=tmp_path / "out", kinds=all_kinds, overwrite=True) == 0
-    (tmp_path / "out" / "volumes.csv").write_text("case,size\nX,1\n")
-    with pytest.raises(UserError, match=r"volumes\.csv: not a table that predict wrote"):
-        run([case], models=[str(trained())], out=tmp_path / "out", overwrite=True)
+    for table in ("case,size\nX,1\n", "case,complete_cm3,core_cm3,enhancing_cm3\nX,1,2,3,4\n"):
+        (tmp_path / "out" / "volumes.csv").write_text(table)
+        with pytest.raises(UserError, match=r"volumes\.csv: not a table that predict wrote"):
+            run([case], models=[str(trained())], out=tmp_path / "out", overwrite=True)
 
 
 def test_the_table_of_volumes_grows_with_the_cases_and_counts_the_files_voxels(

@@ -16,8 +16,9 @@ from brats_cascade.sweep.material import open_material
 from brats_cascade.sweep.objective import train_trial
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
+from brats_cascade.sweep.sampler import make_pruner
 from brats_cascade.sweep.storage import open_storage, shown
-from brats_cascade.sweep.study import make_pruner, make_study, open_study
+from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import best, counted, give_up_lost, host_name, reason_of, stale_for
 from brats_cascade.sweep.workers import count_workers, visible_gpus, worker_environments
 

@@ -49,7 +49,7 @@ def read_volumes(out: Path) -> dict[str, Row]:
         return {}
     except ValueError:  # of any encoding or form
         table = pd.DataFrame()
-    if tuple(table.columns) != COLUMNS:
+    if tuple(table.columns) != COLUMNS or not isinstance(table.index, pd.RangeIndex):  # longer rows move the columns
         raise UserError(
             f"{path}: not a table that predict wrote (expected the columns {', '.join(COLUMNS)}); move it or choose "
             "another --out"
