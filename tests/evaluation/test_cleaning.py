@@ -8,7 +8,13 @@ from brats_cascade.evaluation.regions import score_case
 from brats_cascade.inference.postprocess import OFF, Thresholds, all_thresholds, remove_components
 from brats_cascade.labels import REGIONS
 
-CANDIDATES = {"min_component": (0, 3, 40), "skull_distance": (0, 3), "flatness": (0.4,), "skull_volume": (500, 20)}
+CANDIDATES = {
+    "min_component": (0, 3, 40),
+    "skull_distance": (0, 3),
+    "flatness": (0.4,),
+    "skull_volume": (500, 20),
+    "inner_component": (0, 0.3, 4),
+}
 
 
 def case(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -20,7 +26,9 @@ def case(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     truth[6:9, 8:11, 7:10] = 4
     found = truth.copy()
     found[1:2, 3:9, 3:9] = 2  # a plate at the edge
-    found[rng.random(brain.shape) < 0.01] = 1  # crumbs
+    found[2:7, 15:17, 14:16] = 3  # a blob of core, larger than the enhancing tumour, small as a component
+    found[rng.random(brain.shape) < 0.01] = 1  # crumbs of core
+    found[rng.random(brain.shape) < 0.01] = 4
     return found * brain, truth, brain
 
 

@@ -13,8 +13,10 @@ from brats_cascade.inference.postprocess import (
     all_thresholds,
     brain_depth,
     find_components,
+    is_small,
     remove_components,
 )
+from brats_cascade.labels import EDEMA, ENHANCING, NECROSIS, NON_ENHANCING
 
 
 def _labels() -> np.ndarray:
@@ -66,9 +68,46 @@ def test_a_component_as_large_as_the_least_stays_and_of_two_the_smaller_goes(sku
 
 
 def test_the_least_volume_is_in_mm3_from_1_on_and_a_share_below() -> None:
-    assert Thresholds(1).smallest(np.array([7.0, 3.0])) == 1
-    assert Thresholds(0.5).smallest(np.array([0.2, 0.6])) == 0.3
-    assert Thresholds(0.5).smallest(np.zeros(0)) == 0
+    volumes = np.array([7.0, 3.0, 3.5, 0.9])
+    assert is_small(volumes, least=1).tolist() == [False, False, False, True]
+    assert is_small(volumes, least=0.5).tolist() == [False, True, False, True]
+    assert is_small(volumes, least=9).tolist() == [False, True, True, True]
+    assert is_small(np.zeros(0), least=0.5).tolist() == []
+
+
+def test_small_components_of_core_and_enhancing_keep_a_label_of_the_region_around_them() -> None:
+    """Enhancing tumour of 27, 8 and 1 voxels, the last in the smaller of two cores (36 and 8 voxels), all in one edema."""
+    labels = np.zeros((5, 20, 9), np.uint8)
+    labels[:, 1:19, 1:8] = EDEMA
+    labels[1:4, 2:6, 2:5] = NON_ENHANCING
+    labels[1:4, 2:5, 2:5] = ENHANCING
+    labels[1:3, 10:12, 2:4] = NECROSIS
+    labels[1, 10, 2] = ENHANCING
+    labels[1:3, 14:16, 5:7] = ENHANCING
+    settings = {"brain": np.ones(labels.shape, bool), "spacing": (1, 1, 2)}
+
+    def cleaned(least: float) -> np.ndarray:
+        return remove_components(labels, thresholds=Thresholds(inner_component=least), **settings)
+
+    np.testing.assert_array_equal(cleaned(0), labels)
+    np.testing.assert_array_equal(cleaned(2), labels)  # no voxel is smaller than 2 mm3
+    expected = labels.copy()
+    expected[1, 10, 2] = NECROSIS
+    np.testing.assert_array_equal(cleaned(3), expected)
+    np.testing.assert_array_equal(cleaned(0.2), expected)  # 8 of 36 and of 27 voxels are more than a fifth
+    expected[1:3, 10:12, 2:4] = expected[1:3, 14:16, 5:7] = EDEMA  # 16 of 72 mm3
+    np.testing.assert_array_equal(cleaned(0.25), expected)
+    np.testing.assert_array_equal(cleaned(1000), expected)  # the largest core and its enhancing part stay
+
+
+def test_a_component_that_was_removed_is_not_the_largest_of_an_inner_region() -> None:
+    labels = np.zeros((3, 12, 12), np.uint8)
+    labels[:, :6, :6] = EDEMA  # 108 voxels with a core of 4
+    labels[1, 1:3, 1:3] = NECROSIS
+    labels[:, 9:, 9:] = NECROSIS  # 27 voxels, all core
+    settings = {"brain": np.ones(labels.shape, bool), "spacing": (1, 1, 1)}
+    found = remove_components(labels, thresholds=Thresholds(0.3, inner_component=0.5), **settings)
+    assert (found[1, 1:3, 1:3] == NECROSIS).all() and not found[:, 9:, 9:].any()
 
 
 def test_distances_are_measured_for_two_components_and_none_has_none() -> None:
@@ -222,4 +261,7 @@ def test_of_equal_rules_the_one_that_moves_the_operating_point_least_comes_first
     assert found == [(point, least) for point in (0, 0.5, -1.5) for least in (0, 0.02, 50)]
     assert str(Thresholds(0.02, operating_point=-1.5)) == (
         "adds -1.5 to the score of non-tumour and removes components below 0.02 of the largest"
+    )
+    assert str(Thresholds(50, inner_component=0.05)) == (
+        "removes components below 50 mm3 and components of core and enhancing below 0.05 of the largest"
     )

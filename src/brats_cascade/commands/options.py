@@ -73,6 +73,14 @@ class PredictOptions:
         float | None,
         Option(min=0, help="Remove only flat components smaller than this, mm3 (default: tuned on validation)."),
     ] = None
+    inner_component: Annotated[
+        float | None,
+        Option(
+            min=0,
+            help="Relabel components of core and enhancing tumour smaller than this, mm3; below 1: a share of the largest "
+            "(default: tuned on validation).",
+        ),
+    ] = None
     operating_point: Annotated[
         float | None,
         Option(help="Added to the score of non-tumour; below 0, more is tumour (default: tuned on validation)."),
@@ -119,7 +127,7 @@ class PredictOptions:
     @property
     def thresholds(self) -> Mapping[str, float]:
         """The attributes of `Thresholds` that were given."""
-        names = ("min_component", "skull_distance", "flatness", "skull_volume", "operating_point")
+        names = ("min_component", "skull_distance", "flatness", "skull_volume", "inner_component", "operating_point")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 

@@ -5,9 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from brats_cascade.inference.postprocess import OFF, Components, Thresholds, find_components
+from brats_cascade.inference.postprocess import INNER, OFF, TOUCHING, Components, Thresholds, find_components, is_small
 from brats_cascade.labels import REGIONS, region_mask
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The connected components of one region of a prediction; each array has one value per component."""
+
+    size: int  # voxels of the region in the ground truth
+    found: np.ndarray  # voxels
+    hits: np.ndarray  # voxels that are also in the ground truth
+    parents: np.ndarray  # the component of the enclosing region that holds it, from 0; 0 for the complete tumour
+
+    def dice(self, kept: np.ndarray) -> float:
+        """The Dice of the region if only these components (bool) are kept; 1 if ground truth and prediction are empty."""
+        both = self.size + int(self.found[kept].sum())
+        return 2 * int(self.hits[kept].sum()) / both if both else 1.0
 
 
 @dataclass(frozen=True)
@@ -15,36 +31,35 @@ class Tally:
     """Counts of one validation case at one operating point, sufficient to score any thresholds without its voxels."""
 
     components: Components
-    truth: Mapping[str, int]  # region -> voxels in the ground truth
-    found: Mapping[str, np.ndarray]  # region -> voxels in each component
-    hits: Mapping[str, np.ndarray]  # region -> voxels of each component that are also in the ground truth
+    regions: Mapping[str, Parts]  # from the outermost to the innermost
+    voxel_mm3: float
 
     def dice(self, thresholds: Thresholds) -> dict[str, float]:
         """The Dice of every region after post-processing; 1 if ground truth and prediction are empty."""
         kept = ~self.components.removed(thresholds)
         scores = {}
-        for region, size in self.truth.items():
-            both = size + int(self.found[region][kept].sum())
-            scores[region] = 2 * int(self.hits[region][kept].sum()) / both if both else 1.0
+        for region, parts in self.regions.items():
+            if region in INNER:
+                kept = kept[parts.parents]
+                volumes = parts.found * self.voxel_mm3 * kept  # what went with its parent is not the largest
+                kept = kept & ~is_small(volumes, least=thresholds.inner_component)
+            scores[region] = parts.dice(kept)
         return scores
 
 
 def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> Tally:
     """Counts a validation case, given the network's labels, the ground truth and the brain, all (slices, rows, columns)."""
     components = find_components(labels, brain=brain, spacing=spacing)
-    parts, count = components.parts, len(components.volumes)
-    true = {region: region_mask(truth, region=region) for region in REGIONS}
-    predicted = {region: region_mask(labels, region=region) for region in REGIONS}
-
-    def per_component(mask: np.ndarray) -> np.ndarray:
-        return np.bincount(parts[mask], minlength=count + 1)[1:]
-
-    return Tally(
-        components=Components(np.zeros(0, int), components.volumes, components.distances, components.flatness),
-        truth={region: int(mask.sum()) for region, mask in true.items()},
-        found={region: per_component(mask) for region, mask in predicted.items()},
-        hits={region: per_component(mask & true[region]) for region, mask in predicted.items()},
-    )
+    regions, outer = {}, components.parts
+    for region in REGIONS:
+        true = region_mask(truth, region=region)
+        numbered, count = ndimage.label(region_mask(labels, region=region), structure=TOUCHING)  # complete: as in outer
+        found, hits = (np.bincount(numbered[mask], minlength=count + 1)[1:] for mask in (numbered > 0, true))
+        parents = np.zeros(count, int)
+        parents[numbered[numbered > 0] - 1] = outer[numbered > 0] - 1
+        regions[region], outer = Parts(int(true.sum()), found, hits, parents), numbered
+    measures = Components(np.zeros(0, int), components.volumes, components.distances, components.flatness)
+    return Tally(measures, regions, float(np.prod(spacing)))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Removes components that cannot be tumour: small detached ones, and flat ones near the skull.
+"""Removes components that cannot be tumour: small detached ones, flat ones near the skull, and small ones of a region.
 
 The paper removes flat blobs near the skull by connected components (section 4) but gives no rule. Here a connected component
 (26 neighbours) of the complete tumour is removed if it is smaller than `min_component`, or if it is close to the brain's edge,
-flat, and smaller than `skull_volume`. The largest component is always kept. The evaluate stage chooses these thresholds and
-the operating point on the validation patients.
+flat, and smaller than `skull_volume`. Then components of the core below `inner_component` become edema, and those of the
+enhancing tumour become necrosis: BraTS 2023 counts every component of a region as a lesion. The largest component of a region
+is always kept. The evaluate stage chooses these thresholds and the operating point on the validation patients.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,11 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
+from brats_cascade.labels import EDEMA, NECROSIS, region_mask
+
 TOUCHING = np.ones((3, 3, 3))
+# What a small component of an inner region becomes: the label around it that is left in the region that encloses it.
+INNER = {"core": EDEMA, "enhancing": NECROSIS}
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Thresholds:
             small, mm. 0 disables this.
         flatness: Thickness over width (see `Components`) below which a component is flat.
         skull_volume: Volume below which it is small, mm3.
+        inner_component: Smaller components of the core become edema, and of the enhancing tumour necrosis; as `min_component`.
         operating_point: Added to the score of non-tumour before the most probable label is chosen; below 0, more voxels
             become tumour.
     """
@@ -34,11 +40,8 @@ class Thresholds:
     skull_distance: float = 0.0
     flatness: float = 0.5
     skull_volume: float = 5000.0
+    inner_component: float = 0.0
     operating_point: float = 0.0
-
-    def smallest(self, volumes: np.ndarray) -> float:
-        """The volume that a component must have to be kept, mm3."""
-        return self.min_component * (float(volumes.max(initial=0)) if self.min_component < 1 else 1.0)
 
     def as_dict(self) -> dict[str, float]:
         """For JSON; thresholds with the same effect give the same numbers."""
@@ -46,9 +49,13 @@ class Thresholds:
         return {name: float(value) for name, value in near.items()}
 
     def __str__(self) -> str:
-        parts, least = [], self.min_component
-        if least:
-            parts.append(f"components below {f'{least:.3g} of the largest' if least < 1 else f'{least:g} mm3'}")
+        parts = []
+        for least, what in (
+            (self.min_component, "components"),
+            (self.inner_component, "components of core and enhancing"),
+        ):
+            if least:
+                parts.append(f"{what} below {f'{least:.3g} of the largest' if least < 1 else f'{least:g} mm3'}")
         if self.skull_distance:
             parts.append(
                 f"blobs within {self.skull_distance:g} mm of the brain's edge, flatter than {self.flatness:g} and below "
@@ -81,10 +88,27 @@ class Components:
     def removed(self, thresholds: Thresholds) -> np.ndarray:
         """Whether each component is removed, bool; the largest never is."""
         near = (self.distances < thresholds.skull_distance) & (self.flatness < thresholds.flatness)
-        gone = (self.volumes < thresholds.smallest(self.volumes)) | (near & (self.volumes < thresholds.skull_volume))
-        if len(gone):
-            gone[int(self.volumes.argmax())] = False
+        small = is_small(self.volumes, least=thresholds.min_component)
+        gone = small | (near & (self.volumes < thresholds.skull_volume))
+        gone[_largest(self.volumes)] = False
         return gone
+
+
+def is_small(volumes: np.ndarray, *, least: float) -> np.ndarray:
+    """Whether each component, given its volume in mm3, is below `least`: mm3, or below 1 a share of the largest.
+
+    The largest component never is.
+    """
+    largest = float(volumes.max(initial=0))
+    small = volumes < least * (largest if least < 1 else 1.0)
+    small[_largest(volumes)] = False
+    return small
+
+
+def _largest(volumes: np.ndarray) -> slice:
+    """The place of the largest component; empty if there is none."""
+    place = int(volumes.argmax()) if len(volumes) else 0
+    return slice(place, place + 1)
 
 
 def find_components(labels: np.ndarray, *, brain: np.ndarray | None, spacing: Sequence[float]) -> Components:
@@ -122,6 +146,10 @@ def remove_components(
     if thresholds.min_component or thresholds.skull_distance:
         found = find_components(labels, brain=brain if thresholds.skull_distance else None, spacing=spacing)
         cleaned[np.concatenate([[False], found.removed(thresholds)])[found.parts]] = 0
+    for region, label in INNER.items() if thresholds.inner_component else ():
+        parts, count = ndimage.label(region_mask(cleaned, region=region), structure=TOUCHING)
+        volumes = np.bincount(parts.ravel(), minlength=count + 1)[1:] * float(np.prod(spacing))
+        cleaned[np.concatenate([[False], is_small(volumes, least=thresholds.inner_component)])[parts]] = label
     return cleaned
 
 

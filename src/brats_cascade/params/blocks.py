@@ -97,6 +97,7 @@ class EvaluateParams(Stage):
     skull_distance: Candidates
     flatness: Candidates
     skull_volume: Candidates
+    inner_component: Candidates = (0.0,)
     operating_point: Offsets = (0.0,)
     temperature: bool = False
 

@@ -36,7 +36,7 @@ from brats_cascade.stages.logged import log_evaluation, note_evaluation
 from brats_cascade.stages.script import experiment_named
 
 HISTORY = ("phase", "step", "validation_complete")
-THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume", "operating_point")
+THRESHOLDS = ("min_component", "skull_distance", "flatness", "skull_volume", "inner_component", "operating_point")
 
 
 def evaluate(project: Project, params: Params, name: str) -> None:
