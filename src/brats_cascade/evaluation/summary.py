@@ -108,7 +108,7 @@ def _of_region(cases: pd.DataFrame, *, region: str, seed: int) -> dict[str, floa
 
 def _lesion_wise(cases: pd.DataFrame, *, region: str) -> dict[str, float]:
     """Means and medians of `LESION_MEANS` and sums of `LESION_COUNTS`; empty for tables without these columns or rows."""
-    if f"{region}_lesion_dice" not in cases or not len(cases):
+    if f"{region}_lesions" not in cases or not len(cases):
         return {}
     numbers: dict[str, float] = {}
     for score in LESION_MEANS:

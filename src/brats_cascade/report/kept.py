@@ -1,6 +1,7 @@
 """Results kept in git: per record a table of scores, NAME.csv, and a file of facts, NAME.json."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from brats_cascade.shared import write_text
 SPLIT, CROSS_VALIDATION = "split", "cross-validation"
 KEY = ["experiment", "protocol"]
 CASE = ["patient", "case", "grade"]
+STORED = (*SUMMARISED, "lesion_dice")  # NaN where it was not measured
 DECIMALS = 6  # decimals of a score in NAME.csv
 
 
@@ -23,9 +25,7 @@ DECIMALS = 6  # decimals of a score in NAME.csv
 class Record:
     """Results of several experiments on the same scans."""
 
-    scores: (
-        pd.DataFrame
-    )  # one row per experiment, protocol, case and region: KEY, CASE, region, SUMMARISED (HD95 in mm)
+    scores: pd.DataFrame  # one row per experiment, protocol, case and region: KEY, CASE, region, STORED (HD95 in mm)
     data: dict[str, Any]  # hash of cohort and raw voxels, release, classes, how the scans were ingested, split
     baseline: dict[str, Any]  # the threshold baseline's scores, as in reports/comparison.json; may be empty
     experiments: list[dict[str, Any]]  # facts of each as in `last_run`, those of a fold where there are folds
@@ -34,8 +34,7 @@ class Record:
         """The scores of one experiment, given its facts, as in metrics/E/cases.csv, one row per case."""
         own = self.scores[(self.scores[KEY] == [facts[key] for key in KEY]).all(axis=1)]
         tables = [
-            own[own["region"] == region].set_index(CASE)[list(SUMMARISED)].add_prefix(f"{region}_")
-            for region in REGIONS
+            own[own["region"] == region].set_index(CASE)[list(STORED)].add_prefix(f"{region}_") for region in REGIONS
         ]
         return pd.concat(tables, axis=1).reset_index()
 
@@ -73,7 +72,7 @@ def read_record(path: Path) -> Record:
         )
     facts = json.loads(path.read_text(encoding="utf-8"))
     scores = pd.read_csv(path.with_suffix(".csv"), dtype={"patient": str, "case": str}, keep_default_na=False)
-    numbers = {score: pd.to_numeric(scores[score]) for score in SUMMARISED}
+    numbers = {score: pd.to_numeric(scores.get(score, pd.Series(math.nan, scores.index))) for score in STORED}
     return Record(scores.assign(**numbers), **facts)
 
 
@@ -90,7 +89,7 @@ def score_rows(cases: pd.DataFrame, *, experiment: str, protocol: str) -> pd.Dat
 
     parts = []
     for region in REGIONS:
-        scores = {score: cases.get(f"{region}_{score}", float("nan")) for score in SUMMARISED}
+        scores = {score: cases.get(f"{region}_{score}", math.nan) for score in STORED}
         parts.append(cases[CASE].assign(region=region, **scores))
     rows = pd.concat(parts, ignore_index=True).round(DECIMALS).sort_values(["case", "region"], ignore_index=True)
     for column, value in zip(reversed(KEY), (protocol, experiment), strict=True):

@@ -1,5 +1,6 @@
 """Renders a record as docs/results/NAME.md, and as the table in README."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,7 +101,8 @@ def _by_note(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The cells of an experiment's row."""
-    scores = summarise(record.cases(facts), seed=SEED)
+    cases = record.cases(facts)
+    scores, lesions = summarise(cases, seed=SEED), [cases[f"{region}_lesion_dice"].mean() for region in REGIONS]
     training, seconds = facts.get("training_seconds"), facts.get("seconds_per_case")
     return {
         "experiment": facts["experiment"],
@@ -112,6 +114,7 @@ def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
             score: "/".join(f"{scores[region][score]:.{digits}f}" for region in REGIONS)
             for score, digits in DIGITS.items()
         },
+        "lesions": "/".join(f"{dice:.2f}" for dice in lesions) if not any(map(math.isnan, lesions)) else "",
         "training": f"{training / 60:.1f} min" if training else "",
         "seconds": f"{seconds:.1f} s" if seconds else "",
         "hardware": _hardware(facts.get("machine", "")),
