@@ -53,6 +53,14 @@ def test_an_empty_path_is_not_the_current_folder(words, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
+@pytest.mark.parametrize("words", ["fuse a b --out=loop/x", "data check loop", "view loop/x/y"])
+def test_a_loop_of_links_is_one_line(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    result = invoke(*words.split())
+    assert result.exit_code == 2 and "form a loop" in " ".join(result.output.split())
+
+
 def test_predict_hands_its_options_on(monkeypatch, tmp_path):
     import brats_cascade.commands.predict as command
 

@@ -1,5 +1,6 @@
 """The options of `brats-cascade predict`, and options that several commands share."""
 
+import errno
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,17 @@ from brats_cascade import MAX_GB
 
 
 def path(text: str) -> Path:
-    """A path from the command line. An empty one (an unset shell variable, for example) would mean the current folder."""
+    """A path from the command line.
+
+    Refuses an empty one (an unset shell variable, for example), which would mean the current folder, and a loop of links.
+    """
     if not str(text):
         raise typer.BadParameter("is empty; expected a path, or . for the current folder")
+    try:
+        Path(text).stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # Path.resolve has a traceback for it
+            raise typer.BadParameter(f"{text}: the links in this path form a loop; give another place") from None
     return Path(text)
 
 
