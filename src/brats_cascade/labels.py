@@ -92,8 +92,7 @@ def class_lookup(classes: Sequence[int]) -> np.ndarray:
     """Table from canonical labels to class numbers of a network, which may have only some of the labels.
 
     A cohort of a merged release has no label 3, so its network has four outputs. `classes` are their canonical labels
-    in order, of
-    which 3 may be missing. Non-enhancing tumour is then mapped to necrosis, as in the release.
+    in order, of which 3 may be missing. Non-enhancing tumour is then mapped to necrosis, as in the release.
 
     Returns:
         uint8 array (256), to be indexed with labels. Values that are no label give 0.

@@ -85,10 +85,8 @@ def free_of_sizes(network: keras.Model, *, windows: Callable[[int], Any]) -> Non
     """Makes TensorFlow trace a network for windows of any size before the first one is computed, once per network.
 
     TensorFlow first traces a network for the first size, and retraces it for all sizes when it meets another. The two
-    graphs round
-    differently, so the result for a case would depend on whether it is the first in its process. `windows` returns
-    inputs of the
-    sizes 1 and 2, which differ in every side.
+    graphs round differently, so the result for a case would depend on whether it is the first in its process.
+    `windows` returns inputs of the sizes 1 and 2, which differ in every side.
     """
     if keras.backend.backend() == "tensorflow" and network not in _traced:
         for size in (1, 2):

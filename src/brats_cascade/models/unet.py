@@ -85,8 +85,7 @@ def build_unet(*, modalities: int = 4, classes: int = 5, style: Style = FULL) ->
     """U-Net: each side of the output is 64 pixels smaller than that of the input.
 
     It maps (batch, rows, columns, modalities) to probabilities (batch, rows - 64, columns - 64, classes). The style's
-    `width` is
-    a share of the 16, 32, 64, 128 and 256 maps; `maxout` and `pooling` have no effect.
+    `width` is a share of the 16, 32, 64, 128 and 256 maps; `maxout` and `pooling` have no effect.
     """
     maps = [style.maps(MAPS * 2**level) for level in range(POOLINGS + 1)]
     image = keras.Input((None, None, modalities), name="image")

@@ -13,8 +13,8 @@ def balanced_weights(counts: np.ndarray, *, power: float = 1.0) -> np.ndarray:
     """Balanced class weights n / (k * n_class) over the classes that occur, as scikit-learn's "balanced".
 
     Maps the pixel counts of the classes, (..., classes), to float64 of the same shape, NaN where a class does not
-    occur. Leading
-    axes are independent sets, such as slices. The weights are raised to `power`; 0 gives 1 for every class that occurs.
+    occur. Leading axes are independent sets, such as slices. The weights are raised to `power`; 0 gives 1 for every
+    class that occurs.
     """
     counts = np.asarray(counts, dtype=np.float64)
     present = counts > 0
@@ -37,6 +37,9 @@ def weight_table(counts: np.ndarray, *, scheme: str, power: float = 1.0) -> np.n
     """The weight of each class in each slice, given the pixel counts: float64 (slices, classes), NaN for absent classes.
 
     The scheme is "slice" (balanced within each slice), "cohort" (balanced over all slices together) or "none" (1).
+
+    Raises:
+        ValueError: Another scheme.
     """
     present = np.asarray(counts) > 0
     if scheme == "slice":

@@ -67,10 +67,9 @@ class Sharded(Devices):
 class Replicas(Devices):
     """The replicas of a TensorFlow strategy: each processes its share of every batch, and the gradients are summed.
 
-    The loss is the weighted mean over the pixels of the whole batch, as on one device: weights are divided by their sum
-    over the
-    whole batch before it is split, and each replica sums. Every process makes the whole batch and uses its share: cutting
-    windows is cheap compared with the convolutions, and the processes need not exchange batches.
+    The loss is the weighted mean over the pixels of the whole batch, as on one device: weights are divided by their
+    sum over the whole batch before it is split, and each replica sums. Every process makes the whole batch and uses
+    its share: cutting windows is cheap compared with the convolutions, and the processes need not exchange batches.
     """
 
     reduction = "sum"
@@ -127,7 +126,11 @@ class Replicas(Devices):
 
 
 def check_share(batch: Batch, *, devices: int) -> None:
-    """Refuses a batch whose number of windows is not a multiple of the number of devices."""
+    """Refuses a batch that cannot be shared out equally.
+
+    Raises:
+        UserError: The number of windows is not a multiple of the number of devices.
+    """
     if len(batch.targets) % devices:
         raise UserError(
             f"train.batch: expected a multiple of the {devices} devices, received a batch of {len(batch.targets)}; "
@@ -139,8 +142,7 @@ def open_devices(kind: str) -> Devices:
     """Initialises the devices; must be called before any other computation.
 
     The kind is "one", "local" (all devices of this host) or "workers" (several hosts, described by TF_CONFIG for
-    TensorFlow, which
-    is then required, or by KERAS_DISTRIBUTION_* variables for JAX).
+    TensorFlow, which is then required, or by KERAS_DISTRIBUTION_* variables for JAX).
     """
     if kind == "one":
         return ONE_DEVICE

@@ -25,10 +25,9 @@ def cut_inputs(
 ) -> list[np.ndarray]:
     """Cuts the input that a network of this geometry needs for a window of outputs, with the window's random changes.
 
-    The window starts at a row and a column of a slice; `size` is its side, or its rows and columns, pixels. A flip acts
-    as if the
-    whole slice had been flipped before cutting: a field of view that extends one pixel further to one side (LocalCascadeCNN)
-    still does so after the flip.
+    The window starts at a row and a column of a slice; `size` is its side, or its rows and columns, pixels. A flip
+    acts as if the whole slice had been flipped before cutting: a field of view that extends one pixel further to one
+    side (LocalCascadeCNN) still does so after the flip.
 
     Returns:
         [image], [slabs], [image, CNN 1's maps] or [image, cells], float32 (rows, columns, channels).

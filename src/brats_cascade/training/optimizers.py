@@ -36,8 +36,8 @@ class RampSGD(RateShares, keras.optimizers.Optimizer):
     """Stochastic gradient descent whose momentum can be changed between steps.
 
     In Keras's SGD, `momentum` is a constant of the compiled step, so changing it later has no effect. Here it is a
-    variable: set
-    `optimizer.momentum` between steps. One step: velocity = momentum * velocity - rate * gradient; weight += velocity.
+    variable: set `optimizer.momentum` between steps. One step: velocity = momentum * velocity - rate * gradient;
+    weight += velocity.
     """
 
     def __init__(self, learning_rate: float = 0.005, *, momentum: float = 0.5, **kwargs: Any) -> None:

@@ -23,8 +23,8 @@ def train_phases(training: Training, phases: Sequence[Phase]) -> Progress:
     """Trains a network through its phases and returns the progress; the network has the best weights of the last phase.
 
     The best weights are those with the highest mean validation Dice over the regions, or those of the last validation
-    round if the
-    settings keep the last ones. Training resumes from a checkpoint with the same fingerprint, or reuses a finished phase 1.
+    round if the settings keep the last ones. Training resumes from a checkpoint with the same fingerprint, or reuses a
+    finished phase 1.
     """
     network, kept = training.network, training.kept
     found = _resume(training.checkpoint, fingerprint=training.fingerprint)
