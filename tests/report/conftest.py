@@ -63,5 +63,5 @@ def project(tmp_path: Path) -> Path:
             "patients": {"train": ["D", "E"], "validation": ["F"], "test": [*CASES]},
         },
     )
-    (tmp_path / "README.md").write_text("before\n<!-- results:start -->old<!-- results:end -->\nafter\n")
+    (tmp_path / "README.md").write_text("before\n<!-- results-mine:start -->old<!-- results-mine:end -->\nafter\n")
     return tmp_path

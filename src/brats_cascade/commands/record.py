@@ -19,7 +19,7 @@ WIDTH = 900  # side of an image, pixels
 def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False) -> Path:
     """Adds the experiments of the last run to docs/results/NAME.{csv,json}, and writes the page docs/results/NAME.md.
 
-    `command` produced the results. `readme` also updates the table in README.md. `kept` only regenerates the page.
+    `command` produced the results. `readme` also updates the record's table in README.md, between the marks results-NAME. `kept` only regenerates the page.
     """
     if safe_id(name) != name:
         raise UserError(
@@ -39,7 +39,7 @@ def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False
     if readme:
         shown = [path.relative_to(root).as_posix() for path in pictures]
         table = readme_table(record, page=page.relative_to(root).as_posix(), pictures=shown)
-        put_between(root / "README.md", part="results", text=table)
+        put_between(root / "README.md", part=f"results-{name}", text=table)
     return page
 
 

@@ -11,7 +11,7 @@ from brats_cascade.shared import write_text
 
 
 def put_between(readme: Path, *, part: str, text: str) -> None:
-    """Replaces the text between the marks of a part of README, such as `<!-- results:start -->` and `<!-- results:end -->`.
+    """Replaces the text between the marks of a part of README, such as `<!-- speed:start -->` and `<!-- speed:end -->`.
 
     Raises:
         UserError: The marks are missing or in the wrong order.
@@ -20,7 +20,7 @@ def put_between(readme: Path, *, part: str, text: str) -> None:
     before, _, rest = readme.read_text(encoding="utf-8").partition(start)
     _, found, after = rest.partition(end)
     if not found:
-        raise UserError(f"{readme}: expected the marks {start} and {end}; add them where the {part} should appear")
+        raise UserError(f"{readme}: expected the marks {start} and {end}; add them where its text should appear")
     write_text(readme, f"{before}{start}\n{text}\n{end}{after}")
 
 
