@@ -159,7 +159,9 @@ def repeat() -> None:
 def record(
     name: Annotated[str, Argument(help="Name of the results: docs/results/NAME.csv, .json and .md.")],
     command: Annotated[str, Option(help="The command that produced the results, for the page.")] = "dvc repro",
-    readme: Annotated[bool, Option("--readme", help="Also update its table in README.md, between the marks results-NAME.")] = False,
+    readme: Annotated[
+        bool, Option("--readme", help="Also update its table in README.md, between the marks results-NAME.")
+    ] = False,
     kept: Annotated[bool, Option("--kept", help="Only regenerate the page, from stored results.")] = False,
 ) -> None:
     """Store the results of the last run in docs/results/, for git, and write a page."""

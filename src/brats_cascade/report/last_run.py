@@ -43,7 +43,9 @@ def record_of_run(root: Path, *, command: str) -> Record:
             )
         if name in crossed:
             tables.append(score_rows(crossed[name], experiment=name, protocol=CROSS_VALIDATION))
-            of_all = {key: known[key] for key in ("architecture", "n4", "commit", "labelled_pixels")} | _spent(crossed[name])
+            of_all = {key: known[key] for key in ("architecture", "n4", "commit", "labelled_pixels")} | _spent(
+                crossed[name]
+            )
             facts.append({"experiment": name, "protocol": CROSS_VALIDATION, **of_all, "command": command})
     return Record(pd.concat(tables, ignore_index=True), _data(root, name=names[0]), compared.get("baseline", {}), facts)
 

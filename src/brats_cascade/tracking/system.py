@@ -45,6 +45,7 @@ def _watch(run: Run, began: float, over: threading.Event) -> None:
     try:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+        logging.getLogger(SystemMetricsMonitor.__module__).setLevel(logging.WARNING)  # it reports missing GPUs
         # Those of the GPUs are among them where there are some (NVIDIA's with `nvidia-ml-py`).
         monitors = list(SystemMetricsMonitor(run.id, tracking_uri=run.uri).monitors)
         every = float(os.environ.get(INTERVAL) or EVERY)
