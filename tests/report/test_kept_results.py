@@ -34,7 +34,9 @@ def test_the_page_in_git_is_what_the_table_and_the_facts_in_git_give(name):
 @pytest.mark.slow
 def test_readme_has_the_table_of_the_papers_networks():
     table = page_of("brats2018")[1]
-    assert f"<!-- results-brats2018:start -->\n{table}\n<!-- results-brats2018:end -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- results-brats2018:start -->\n{table}\n<!-- results-brats2018:end -->" in (
+        ROOT / "README.md"
+    ).read_text(encoding="utf-8")
     assert len(table.splitlines()[0].strip("|").split("|")) <= 5
 
 

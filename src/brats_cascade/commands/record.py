@@ -19,7 +19,8 @@ WIDTH = 900  # side of an image, pixels
 def run(name: str, *, root: Path, command: str, readme: bool, kept: bool = False) -> Path:
     """Adds the experiments of the last run to docs/results/NAME.{csv,json}, and writes the page docs/results/NAME.md.
 
-    `command` produced the results. `readme` also updates the record's table in README.md, between the marks results-NAME. `kept` only regenerates the page.
+    `command` produced the results. `readme` also updates the record's table in README.md, between the marks results-NAME.
+    `kept` only regenerates the page.
     """
     if safe_id(name) != name:
         raise UserError(
