@@ -36,7 +36,8 @@ def results_page(record: Record, *, name: str, pictures: Sequence[Path]) -> str:
         baseline=record.baseline,
         paper=paper,
         merged=not {1, 3} <= set(record.data.get("classes", (1, 3))),
-        paired=_against_unet(record),
+        paired=_compared(record),
+        reference=record.data.get("reference"),
         pilots=_without_pilots(record),
         enough=ENOUGH,
         shown=[entry["experiment"] for entry in shown],
@@ -127,17 +128,21 @@ def _hardware(machine: str) -> str:
     return provenance.card_of(machine).removeprefix("NVIDIA ") or (cores.group() if cores else "")
 
 
-def _against_unet(record: Record) -> list[list[str]]:
-    """Paired Dice differences between each network and every U-Net, for protocols with enough patients for a test."""
+def _compared(record: Record) -> list[list[str]]:
+    """Paired Dice differences between each experiment and the record's reference, in protocols with enough patients.
+
+    The reference is the experiment that the record names, or every U-Net.
+    """
     rows = [["experiment", "minus", *(f"Dice {region}" for region in REGIONS)]]
-    facts = _in_order(record.experiments)
-    for entry in (entry for entry in facts if entry["architecture"] != "unet"):
-        alike = [other for other in facts if all(other[key] == entry[key] for key in ("protocol", "n4"))]
-        for unet in (other for other in alike if other["architecture"] == "unet"):
-            pair = record.cases(entry), record.cases(unet)
+    facts, named = _in_order(record.experiments), record.data.get("reference")
+    references = [one for one in facts if (one["experiment"] == named if named else one["architecture"] == "unet")]
+    for entry in (entry for entry in facts if entry not in references):
+        alike = [other for other in references if all(other[key] == entry[key] for key in ("protocol", "n4"))]
+        for reference in alike:
+            pair = record.cases(entry), record.cases(reference)
             numbers = [paired_difference(*pair, region=region, seed=SEED) for region in REGIONS]
             if numbers[0]["patients"] >= ENOUGH:
-                rows.append([entry["experiment"], unet["experiment"], *map(paired_text, numbers)])
+                rows.append([entry["experiment"], reference["experiment"], *map(paired_text, numbers)])
     return rows if len(rows) > 1 else []
 
 
