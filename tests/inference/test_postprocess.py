@@ -72,6 +72,7 @@ def test_the_least_volume_is_in_mm3_from_1_on_and_a_share_below() -> None:
     assert is_small(volumes, least=1).tolist() == [False, False, False, True]
     assert is_small(volumes, least=0.5).tolist() == [False, True, False, True]
     assert is_small(volumes, least=9).tolist() == [False, True, True, True]
+    assert is_small(np.array([0.2, 0.6, 0.4]), least=0.5).tolist() == [True, False, False]
     assert is_small(np.zeros(0), least=0.5).tolist() == []
 
 
@@ -263,5 +264,11 @@ def test_of_equal_rules_the_one_that_moves_the_operating_point_least_comes_first
         "adds -1.5 to the score of non-tumour and removes components below 0.02 of the largest"
     )
     assert str(Thresholds(50, inner_component=0.05)) == (
-        "removes components below 50 mm3 and components of core and enhancing below 0.05 of the largest"
+        "removes components below 50 mm3 and relabels components of core and enhancing tumour below 0.05 of the largest"
     )
+    assert str(Thresholds(inner_component=4)) == "relabels components of core and enhancing tumour below 4 mm3"
+    assert str(Thresholds(1, inner_component=4, operating_point=-1)) == (
+        "adds -1 to the score of non-tumour, removes components below 1 mm3 and relabels components of core and enhancing "
+        "tumour below 4 mm3"
+    )
+    assert str(Thresholds(operating_point=1)) == "adds 1 to the score of non-tumour and removes nothing"

@@ -1,10 +1,11 @@
-"""Removes components that cannot be tumour: small detached ones, flat ones near the skull, and small ones of a region.
+"""Removes components that cannot be tumour: small detached ones and flat ones near the skull; relabels small ones inside it.
 
 The paper removes flat blobs near the skull by connected components (section 4) but gives no rule. Here a connected component
 (26 neighbours) of the complete tumour is removed if it is smaller than `min_component`, or if it is close to the brain's edge,
 flat, and smaller than `skull_volume`. Then components of the core below `inner_component` become edema, and those of the
-enhancing tumour become necrosis: BraTS 2023 counts every component of a region as a lesion. The largest component of a region
-is always kept. The evaluate stage chooses these thresholds and the operating point on the validation patients.
+enhancing tumour become necrosis, because BraTS 2023 counts every component that matches no true lesion as a false one, however
+small. The largest component of a region is always kept. The evaluate stage chooses these thresholds and the operating point on
+the validation patients.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from scipy import ndimage
 from brats_cascade.labels import EDEMA, NECROSIS, region_mask
 
 TOUCHING = np.ones((3, 3, 3))
-# What a small component of an inner region becomes: the label around it that is left in the region that encloses it.
+# The label that a small component of an inner region gets: one that belongs to the enclosing region, but not to its own.
 INNER = {"core": EDEMA, "enhancing": NECROSIS}
 
 
@@ -49,20 +50,21 @@ class Thresholds:
         return {name: float(value) for name, value in near.items()}
 
     def __str__(self) -> str:
-        parts = []
-        for least, what in (
-            (self.min_component, "components"),
-            (self.inner_component, "components of core and enhancing"),
-        ):
-            if least:
-                parts.append(f"{what} below {f'{least:.3g} of the largest' if least < 1 else f'{least:g} mm3'}")
+        parts, removed = [], []
+        if self.operating_point:
+            parts.append(f"adds {self.operating_point:g} to the score of non-tumour")
+        if self.min_component:
+            removed.append(f"components below {_least(self.min_component)}")
         if self.skull_distance:
-            parts.append(
+            removed.append(
                 f"blobs within {self.skull_distance:g} mm of the brain's edge, flatter than {self.flatness:g} and below "
                 f"{self.skull_volume:g} mm3"
             )
-        moved = f"adds {self.operating_point:g} to the score of non-tumour and " if self.operating_point else ""
-        return f"{moved}removes {' and '.join(parts) or 'nothing'}"
+        if removed or not self.inner_component:
+            parts.append(f"removes {' and '.join(removed) or 'nothing'}")
+        if self.inner_component:
+            parts.append(f"relabels components of core and enhancing tumour below {_least(self.inner_component)}")
+        return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 OFF = Thresholds()
@@ -103,6 +105,11 @@ def is_small(volumes: np.ndarray, *, least: float) -> np.ndarray:
     small = volumes < least * (largest if least < 1 else 1.0)
     small[_largest(volumes)] = False
     return small
+
+
+def _least(least: float) -> str:
+    """A threshold in words."""
+    return f"{least:.3g} of the largest" if least < 1 else f"{least:g} mm3"
 
 
 def _largest(volumes: np.ndarray) -> slice:
