@@ -42,6 +42,14 @@ def test_params_yaml_has_the_form_that_dvc_gives_it(project: Path) -> None:
     assert lines == ["-   learning_rate: 0.0005", "+   learning_rate: 0.001"]
 
 
+def test_every_key_of_a_stage_can_be_set_with_dvc() -> None:
+    """`-S` changes only keys that params.yaml has."""
+    tree = YAML(typ="safe").load(ROOT / "params.yaml")
+    for block, field in Params.model_fields.items():
+        if block != "experiments":
+            assert set(tree[block]) == set(field.annotation.model_fields), block
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_gives_its_values_and_its_experiments_alone_however_often(project: Path, name: str) -> None:
