@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from brats_cascade.commands.record import run
+from brats_cascade.costs import keep_costs, weights_of
 from brats_cascade.errors import UserError
+from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import read_record
 from brats_cascade.report.render import put_between
 
@@ -144,6 +146,36 @@ def test_the_readme_has_a_row_per_network_and_the_best_networks_median_case(proj
     with Image.open(project / "docs/results/mine_two_median.jpg") as picture:
         assert picture.size == (900, 450)
     assert not (project / "docs/results/mine_short_median.jpg").exists()
+
+
+@pytest.mark.slow
+def test_the_lesion_wise_dice_is_shown_where_all_scored_cases_have_it(project):
+    for name, known in {"one": [0.2, 0.3, 0.4], "two": [0.2, None, 0.4], "short": [0.2, 0.3, 0.4]}.items():
+        path = project / f"metrics/{name}/cases.csv"
+        table = pd.read_csv(path).assign(**{f"{region}_lesion_dice": known for region in REGIONS})
+        if name == "short":  # of a release without this region
+            table[[column for column in table if column.startswith("enhancing_")]] = None
+        table.to_csv(path, index=False)
+    page = recorded(project)[1]
+    cells = {line.split("|")[1]: line.split("|") for line in page.splitlines() if line.startswith("|")}
+    column = cells["experiment"].index("lesion-wise Dice")
+    assert {name: cells[name][column] for name in ("one", "two", "short", "plain")} == {
+        **{"one": "0.30/0.30/0.30", "two": "", "short": "0.30/0.30/nan", "plain": ""},
+    }
+    assert len({len(row) for row in cells.values() if len(row) > 8}) == 1
+    path = project / "docs/results/mine.csv"  # as records were before
+    pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns="lesion_dice").to_csv(path, index=False)
+    assert "lesion" not in recorded(project, kept=True)[1]
+
+
+@pytest.mark.slow
+def test_the_readme_has_a_time_without_its_machine(project):
+    for name in ("one", "plain"):
+        costs = {"seconds": 90.0, "git_commit": "abc"}
+        keep_costs(project, name=name, what="training", result=weights_of(project, name=name), costs=costs)
+    recorded(project, readme=True)
+    times = [line.split(" | ")[-1] for line in (project / "README.md").read_text().splitlines() if "2-D U-Net" in line]
+    assert times == ["3.5 s |"]
 
 
 @pytest.mark.parametrize("text", ["none", "<!-- results:start -->", "<!-- results:end --> <!-- results:start -->"])

@@ -1,6 +1,5 @@
 """Renders a record as docs/results/NAME.md, and as the table in README."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,7 +102,7 @@ def _by_note(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The cells of an experiment's row."""
     cases = record.cases(facts)
-    scores, lesions = summarise(cases, seed=SEED), [cases[f"{region}_lesion_dice"].mean() for region in REGIONS]
+    scores = summarise(cases, seed=SEED)
     training, seconds = facts.get("training_seconds"), facts.get("seconds_per_case")
     return {
         "experiment": facts["experiment"],
@@ -115,11 +114,17 @@ def _row(record: Record, facts: Mapping[str, Any]) -> dict[str, Any]:
             score: "/".join(f"{scores[region][score]:.{digits}f}" for region in REGIONS)
             for score, digits in DIGITS.items()
         },
-        "lesions": "/".join(f"{dice:.2f}" for dice in lesions) if not any(map(math.isnan, lesions)) else "",
+        "lesions": _lesions(cases),
         "training": f"{training / 60:.1f} min" if training else "",
         "seconds": f"{seconds:.1f} s" if seconds else "",
         "hardware": _hardware(facts.get("machine", "")),
     }
+
+
+def _lesions(cases: pd.DataFrame) -> str:
+    """The mean lesion-wise Dice of every region; "" unless it was measured for all cases that have the region's Dice."""
+    scored = [cases.loc[cases[f"{region}_dice"].notna(), f"{region}_lesion_dice"] for region in REGIONS]
+    return "" if any(values.hasnans for values in scored) else "/".join(f"{values.mean():.2f}" for values in scored)
 
 
 def _hardware(machine: str) -> str:
