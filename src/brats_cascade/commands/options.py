@@ -24,7 +24,7 @@ def path(text: str) -> Path:
         Path(text).stat()
     except OSError as error:
         if error.errno == errno.ELOOP:  # Path.resolve has a traceback for it
-            raise typer.BadParameter(f"{text}: the links in this path form a loop; give another place") from None
+            raise typer.BadParameter(f"{text}: the links in this path form a loop; give another path") from None
     return Path(text)
 
 

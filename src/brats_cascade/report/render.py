@@ -20,7 +20,7 @@ def put_between(readme: Path, *, part: str, text: str) -> None:
     before, _, rest = readme.read_text(encoding="utf-8").partition(start)
     _, found, after = rest.partition(end)
     if not found:
-        raise UserError(f"{readme}: expected the marks {start} and {end}; add them where its text should appear")
+        raise UserError(f"{readme}: expected the marks {start} and {end}; add them where the text should appear")
     write_text(readme, f"{before}{start}\n{text}\n{end}{after}")
 
 
