@@ -68,13 +68,13 @@ def test_predict_hands_its_options_on(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "run", lambda folders, options: given.append((folders, options)) or 2)
     result = invoke(
         "predict", "a", "b", "--model", "m1", "--model", "m2", "--out", str(tmp_path), "--uncertainty", "--flips",
-        "--montage", "--skull-distance", "6", "--allow-merged", "--operating-point", "-0.5",
+        "--montage", "--skull-distance", "6", "--allow-merged", "--operating-point", "-0.5", "--inner-component", "0.05",
     )  # fmt: skip
     assert result.exit_code == 1  # two cases failed
     [(folders, options)] = given
     assert folders == [Path("a"), Path("b")] and options.model == ["m1", "m2"] and options.out == tmp_path
     assert options.kinds == ["seg", "uncertainty", "montage"]
-    assert options.thresholds == {"skull_distance": 6.0, "operating_point": -0.5}
+    assert options.thresholds == {"skull_distance": 6.0, "inner_component": 0.05, "operating_point": -0.5}
     assert options.flips and options.allow_merged and not options.overwrite
 
 
