@@ -1,5 +1,6 @@
 """The page and README's table in git: they say what their CSV and JSON hold, and no more words than a reader takes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,18 @@ def test_the_page_in_git_is_what_the_table_and_the_facts_in_git_give(name):
     page = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
     assert page == page_of(name)[0]
     assert len(page.split()) <= 1500
+
+
+@pytest.mark.slow
+def test_a_record_can_name_the_experiment_that_the_others_are_compared_with():
+    record = read_record(RESULTS / "real.json")
+    named = replace(record, data=record.data | {"reference": "coarse_long"})
+    page = results_page(named, name="real", pictures=[])
+    assert "## Compared with coarse_long" in page and "each experiment minus coarse_long, which" in page
+    table = page.split("## Compared with coarse_long")[1].split("\n## ")[0]
+    pairs = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("|")][2:]
+    others = {facts["experiment"] for facts in record.experiments} - {"coarse_long"}
+    assert sorted(pairs) == [[name, "coarse_long"] for name in sorted(others)]
 
 
 @pytest.mark.slow
