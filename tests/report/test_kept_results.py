@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from brats_cascade.report.kept import read_record
-from brats_cascade.report.results import RANKS, readme_table, results_page
+from brats_cascade.report.results import RANKS, readme_table, results_page, shown_experiments
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs/results"
@@ -45,12 +45,20 @@ def test_a_record_can_name_the_experiment_that_the_others_are_compared_with():
 
 
 @pytest.mark.slow
-def test_readme_has_the_table_of_the_papers_networks():
-    table = page_of("brats2018")[1]
-    assert f"<!-- results-brats2018:start -->\n{table}\n<!-- results-brats2018:end -->" in (
-        ROOT / "README.md"
-    ).read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["brats2018", "real"])
+def test_readme_has_the_table_that_the_record_gives(name):
+    table = page_of(name)[1]
+    marks = f"<!-- results-{name}:start -->\n{table}\n<!-- results-{name}:end -->"
+    assert marks in (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(table.splitlines()[0].strip("|").split("|")) <= 5
+
+
+def test_a_record_shows_the_experiments_that_it_names_in_their_order():
+    record = read_record(RESULTS / "real.json")
+    for named in (["unet_long", "coarse_long"], ["coarse_long", "unet_long"]):
+        record.data["shown"] = named
+        assert [facts["experiment"] for facts in shown_experiments(record)] == named
+    assert "paper:" not in page_of("real")[1] and "paper:" in page_of("brats2018")[1]
 
 
 def rows_of(page: str) -> dict[tuple[str, str], list[str]]:
@@ -89,4 +97,19 @@ def test_every_network_is_compared_with_every_unet_and_times_of_the_paper_alone_
     kinds = {facts["experiment"]: facts["architecture"] for facts in read_record(RESULTS / "real.json").experiments}
     unets = {name for name, kind in kinds.items() if kind == "unet"}
     assert len(unets) > 1 and set(pairs) == {(one, unet) for one in set(kinds) - unets for unet in unets}
-    assert "|per case|" not in page and "|per case|" in (RESULTS / "brats2018.md").read_text(encoding="utf-8")
+    assert "|per case|" in page
+    record = read_record(RESULTS / "real.json")
+    for facts in record.experiments:
+        facts["seconds_per_case"] = None
+    assert "|per case|" not in results_page(record, name="real", pictures=[])
+
+
+def test_the_lesion_wise_dice_is_the_mean_of_the_table_and_no_column_where_it_was_not_measured():
+    scores = pd.read_csv(RESULTS / "real.csv")
+    own = scores[scores["experiment"] == "unet_long"]
+    page = (RESULTS / "real.md").read_text(encoding="utf-8")
+    (cells,) = (line.split("|") for line in page.splitlines() if line.startswith("|unet_long|plain"))
+    found = [float(part) for part in cells[10].split("/")]
+    means = [own.loc[own["region"] == region, "lesion_dice"].mean() for region in ("complete", "core", "enhancing")]
+    assert found == pytest.approx(means, abs=0.0051)
+    assert "lesion-wise" not in (RESULTS / "brats2018.md").read_text(encoding="utf-8")

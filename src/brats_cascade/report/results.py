@@ -56,6 +56,7 @@ def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
         "readme.md.j2",
         rows=[_row(record, entry) for entry in shown],
         paper=paper,
+        named=record.data.get("shown"),
         baseline=record.baseline,
         page=page,
         picture=_median_picture(record, pictures=pictures),
@@ -65,9 +66,13 @@ def readme_table(record: Record, *, page: str, pictures: Sequence[str]) -> str:
 def shown_experiments(record: Record) -> list[dict[str, Any]]:
     """One experiment per architecture: its cross-validation with the most labelled pixels, or else its best on validation.
 
-    Test scores are not used.
+    Test scores are not used. A record may name the experiments itself.
     """
-    facts = _in_order(record.experiments)
+    facts, named = _in_order(record.experiments), record.data.get("shown")
+    if named:
+        return sorted(
+            (one for one in facts if one["experiment"] in named), key=lambda one: named.index(one["experiment"])
+        )
     names = dict.fromkeys(entry["architecture"] for entry in facts)
     return [max((entry for entry in facts if entry["architecture"] == name), key=_rank) for name in names]
 
