@@ -87,7 +87,7 @@ newest: ## run the fast tests with the newest releases that pyproject.toml allow
 
 mutants: $(STAMP) ## run mutation testing and update docs/results/mutants.md (about 5 minutes)
 	@test -d .work/mutmut || $(PIP) --require-hashes --target .work/mutmut -r benchmarks/mutmut.txt
-	@PYTHONPATH=.work/mutmut $(BIN)/python -m benchmarks.mutants
+	@PYTHONPATH=$(CURDIR)/.work/mutmut $(BIN)/python -m benchmarks.mutants
 
 clean-venv: ## remove .venv
 	rm -rf $(VENV)
