@@ -48,7 +48,7 @@ def ignored(repository: Path, paths: list[str]) -> set[str]:
 
 def test_what_the_documentation_writes_is_ignored(repository: Path) -> None:
     paths = written()
-    assert {"out", "segmentations", "exported", "scores.json"} <= paths
+    assert {"out", "exported", "scores.json"} <= paths
     wanted = [path if Path(path).suffix else f"{path}/A/report.txt" for path in sorted(paths)]
     assert ignored(repository, wanted) == set(wanted)
 
