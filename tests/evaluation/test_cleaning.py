@@ -1,5 +1,6 @@
 """The thresholds chosen on validation, against scoring the cleaned volumes themselves."""
 
+from dataclasses import fields
 from itertools import product
 
 import numpy as np
@@ -9,6 +10,8 @@ from brats_cascade.evaluation.cleaning import choose_thresholds, mean_of, tally
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.inference.postprocess import OFF, Thresholds, all_thresholds, remove_components
 from brats_cascade.labels import REGIONS
+from brats_cascade.params import EvaluateParams
+from brats_cascade.stages.evaluate import THRESHOLDS
 
 CANDIDATES = {
     "min_component": (0, 3, 40),
@@ -127,3 +130,17 @@ def test_the_operating_point_is_chosen_together_with_the_thresholds() -> None:
 def test_no_case_is_refused() -> None:
     with pytest.raises(ValueError, match="expected validation cases"):
         choose_thresholds({0: []}, candidates=[OFF])
+
+
+def test_the_core_of_a_removed_component_is_not_the_largest_of_the_tally() -> None:
+    labels = np.zeros((3, 12, 12), np.uint8)
+    labels[:, :6, :6] = 2  # 108 voxels with a core of 4, the ground truth
+    labels[1, 1:3, 1:3] = 1
+    truth = labels.copy()
+    labels[:, 9:, 9:] = 1  # 27 voxels, all core, which the outer rule removes
+    counted = tally(labels, truth=truth, brain=np.ones(labels.shape, bool), spacing=(1, 1, 1))
+    assert counted.dice(Thresholds(0.3, inner_component=0.5)) == {region: 1.0 for region in REGIONS}
+
+
+def test_the_evaluate_stage_chooses_every_threshold() -> None:
+    assert set(THRESHOLDS) == {field.name for field in fields(Thresholds)} <= set(EvaluateParams.model_fields)
