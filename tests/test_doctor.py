@@ -1,10 +1,14 @@
-"""What doctor and make say in a folder without git, as a ZIP download is."""
+"""What doctor says about the disk, and what doctor and make say in a folder without git, as a ZIP download is."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from brats_cascade.commands import doctor
 from brats_cascade.commands.doctor import versioning
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +35,22 @@ def test_a_clone_names_its_commit(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     problems: list[str] = []
     assert versioning(tmp_path, problems).startswith("git, commit ") and problems == []
+
+
+@pytest.mark.parametrize(("gib", "project", "told"), [(3, True, 1), (3, False, 0), (6, True, 0)])
+def test_little_free_space_is_a_problem_of_projects(
+    gib: int, project: bool, told: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    if project:
+        shutil.copy(ROOT / "params.yaml", tmp_path)
+        (tmp_path / ".git").mkdir()
+    monkeypatch.setattr(doctor, "_backend", lambda problems: doctor.NO_BACKEND)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=gib * 2**30))
+    assert doctor.run(tmp_path) == told
+    printed = capsys.readouterr().out
+    assert f"free disk           {gib} GiB\n" in printed
+    problems = [line for line in printed.splitlines() if line.startswith("problem: ")]
+    assert problems == [f"problem: {tmp_path}: {gib}.0 GiB free, the pipeline needs 5; free some space"] * told
 
 
 def test_make_repro_without_git_is_one_line_before_anything_is_installed(tmp_path: Path) -> None:
