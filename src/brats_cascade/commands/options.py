@@ -136,8 +136,9 @@ class PredictOptions:
     @property
     def thresholds(self) -> Mapping[str, float]:
         """The attributes of `Thresholds` that were given."""
-        names = ("min_component", "skull_distance", "flatness", "skull_volume", "inner_component", "operating_point")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        from brats_cascade.inference.postprocess import NAMES
+
+        return {name: getattr(self, name) for name in NAMES if getattr(self, name) is not None}
 
 
 def taking(options: type) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -9,7 +9,7 @@ the validation patients.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import product
 
 import numpy as np
@@ -68,6 +68,7 @@ class Thresholds:
 
 
 OFF = Thresholds()
+NAMES = tuple(field.name for field in fields(Thresholds))
 
 
 @dataclass(frozen=True)
