@@ -25,7 +25,7 @@ from brats_cascade.params.names import check_experiment_names
 from brats_cascade.report.kept import read_record
 from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.batches import TrainingData as Cohort
-from brats_cascade.training.coarse import cnn2_geometry
+from brats_cascade.training.coarse import common_cells
 from brats_cascade.training.first_cnns import inner_folds
 from brats_cascade.training.losses import build_loss
 
@@ -96,7 +96,7 @@ def command_lines(monkeypatch, write_nifti_case):
         *refused_arrays(),
         ("evaluate: one file as ground truth and prediction", said(pair_labels, case.truth, prediction=case.truth)),
         ("record --kept of a name that was never recorded", said(read_record, Path("docs/results/mine.json"))),
-        ("coarse_cascade, training cases with pixels of different sizes", said(cnn2_geometry, unlike_pixels())),
+        ("coarse_cascade, training cases with pixels of different sizes", said(common_cells, unlike_pixels())),
         ("more inner folds than training patients", said(inner_folds, cohort_of(unlike_pixels()), folds=4, seed=1)),
         (
             "a loss that several devices of TensorFlow cannot share",

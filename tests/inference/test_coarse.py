@@ -56,9 +56,9 @@ def test_a_volume_equals_its_aligned_windows(network, shape, spacing) -> None:
     maps = coarse_maps(network.get_layer("cnn1"), image=case.image, brain=case.brain, spacing=spacing)
     assert maps.shape[:3] == tuple(-(-side // step) for side, step in zip(shape, grid.coarse, strict=True))
     mapped = TrainingCase("a", case.image, case.brain, case.labels, maps, spacing=spacing)
-    size = round_up(6, multiple=int(np.lcm(*grid.fine)))
+    size = round_up(6, multiple=int(np.lcm(*geometry.step)))
     for layer in {0, shape[0] // 2, shape[0] - 1}:
-        for top, left in [(0, 0), (2 * grid.fine[0], 3 * grid.fine[1])]:
+        for top, left in [(0, 0), (2 * geometry.step[0], geometry.step[1])]:
             parts = cut_inputs(mapped, layer=layer, top=top, left=left, size=size, geometry=geometry, variation=STILL)
             expected = cnn2.predict_on_batch([part[None] for part in parts])[0]
             window = layer, slice(top, top + size), slice(left, left + size)

@@ -39,48 +39,60 @@ def test_parameters_are_those_counted_by_hand() -> None:
 
     first = block(3, 25, 24) + 3 * block(3, 24, 24) + block(3, 25, 32) + 3 * block(3, 32, 32)
     first += block(3, 24 + 32, 24) + (9 * 24 + 1) * 5
-    second = block(3, 4, 16) + block(3, 16, 16) + block(3, 17, 40) + 4 * block(3, 40, 40)
-    second += block(1, 40, 64) + block(3, 16 + 16, 16) + (25 * 16 + 1) * 5
+    second = block(3, 4, 16) + block(3, 16, 16)
+    second += block(3, 17, 32) + block(3, 32, 32) + block(3, 32, 64) + block(3, 64, 64)  # down to 4 mm
+    second += block(3, 64, 96) + 2 * block(3, 96, 96)  # 8 mm
+    second += block(3, 96 + 64, 64) + block(3, 64 + 32, 32)  # back to 2 mm
+    second += block(1, 32, 64) + block(3, 16 + 16, 16) + (25 * 16 + 1) * 5
     model = build_model("coarse_cascade")
     assert model.get_layer("cnn1").count_params() == first == 138_365
-    assert model.count_params() == first + second == 289_778
+    assert model.count_params() == first + second == 984_370
 
 
 @pytest.mark.parametrize(
-    ("steps", "halo"), [((2, 2), 18), ((1, 1), 10), ((1, 2), 18), ((3, 3), 24), ((4, 4), 32), ((2, 3), 24)]
+    ("steps", "halo"), [((2, 2), 48), ((1, 1), 24), ((1, 2), 48), ((3, 3), 66), ((4, 4), 88), ((2, 3), 72)]
 )
 def test_all_pixels_but_the_halo_get_an_output(steps: tuple[int, int], halo: int) -> None:
-    """Seven cells and three pixels around, rounded up to whole cells along both axes."""
-    assert coarse_geometry(steps).halo == (halo, halo)
+    """21 cells and three pixels around, rounded up to two whole cells along both axes."""
+    geometry = coarse_geometry(steps)
+    assert geometry.halo == (halo, halo)
     network = build_coarse_cnn2(style=THIN, steps=steps)
-    side = 12 + 2 * halo
-    found = network.predict_on_batch(_inputs(side, side, steps=steps))
-    assert found.shape == (1, 12, 12, 5)
+    rows, columns = geometry.step[0], 2 * geometry.step[1]
+    found = network.predict_on_batch(_inputs(rows + 2 * halo, columns + 2 * halo, steps=steps))
+    assert found.shape == (1, rows, columns, 5)
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
 
 
-def test_a_pixel_sees_37_pixels_and_its_own_cells() -> None:
+def _cells_seen(pixel: int) -> list[int]:
+    """The cells (rows) that reach an output pixel by way of the 8 mm cells, counted back layer by layer."""
+    low, high = (48 + pixel - 3) // 2, (48 + pixel + 3) // 2  # the last two convolutions; cells of two pixels
+    low, high = low - 1, high + 1
+    # Maps on 4 mm begin two cells later, maps on 8 mm two cells of 4 mm later.
+    low, high = (low - 2) // 2 - 1, (high - 2) // 2 + 1
+    low, high = (low - 2) // 2 - 3, (high - 2) // 2 + 3
+    low, high = 2 + 2 * low - 2, 2 + 2 * high + 1 + 2
+    low, high = 2 + 2 * low - 2, 2 + 2 * high + 1 + 2
+    return [cell for cell in range(low, high + 1) if cell >= 0]
+
+
+def test_a_pixel_sees_the_cells_that_reach_it_and_eleven_pixels() -> None:
     """The change of one output pixel says which inputs reach it, and so where outputs lie in the window."""
     network = _spread(build_coarse_cnn2(style=replace(THIN, normalisation="none"), steps=(2, 2)))
-    image, cells = _inputs(40, 40)
+    image, cells = _inputs(104, 104)
     before = network.predict_on_batch([image, cells])
-    reached = np.zeros((2, 2, 20, 20), bool)
-    for row in range(20):
+    assert before.shape == (1, 8, 8, 5)
+    reached = np.zeros((8, 52), bool)
+    for row in range(52):
         changed = cells.copy()
-        changed[:, row] += 1
-        reached[..., row, :] = (
-            np.abs(network.predict_on_batch([image, changed]) - before).max(axis=-1)[0, :2, :2] > 1e-7
-        )[..., None]
-    # Outputs 0 and 1 are pixels 18 and 19; three pixels around them are in the cells 7 to 10 and 8 to 11, seven cells around.
-    assert [np.flatnonzero(reached[row, 0, :, 0]).tolist() for row in (0, 1)] == [list(range(18)), list(range(1, 19))]
-    changed = image.copy()
-    changed[:, 13 + 10 :] += 1  # the local path reaches five pixels: 18 - 5 to 18 + 5
-    gap = np.abs(network.predict_on_batch([changed, cells]) - before).max(axis=(2, 3))[0]
-    assert gap[0] > 1e-6
-    changed = image.copy()
-    changed[:, 24:] += 1
-    gap = np.abs(network.predict_on_batch([changed, cells]) - before).max(axis=(2, 3))[0]
-    assert gap[0] == 0 and gap[1] > 1e-6
+        changed[:, row] += 3
+        gap = np.abs(network.predict_on_batch([image, changed]) - before)
+        reached[:, row] = gap.max(axis=(0, 2, 3)) > 0
+    assert [np.flatnonzero(row).tolist() for row in reached] == [_cells_seen(pixel) for pixel in range(8)]
+    for first, unchanged in ((48 - 5, 0), (48 + 5, 0), (48 + 6, 1), (48 + 8, 3)):
+        changed = image.copy()
+        changed[:, first:] += 1  # the local path reaches five pixels
+        gap = np.abs(network.predict_on_batch([changed, cells]) - before).max(axis=(0, 2, 3))
+        assert (gap[:unchanged] == 0).all() and (gap[unchanged:] > 0).all()
 
 
 def test_parts_of_cells_become_pixels() -> None:
@@ -102,7 +114,7 @@ def test_other_steps_have_the_same_weights() -> None:
     twin = with_steps(network, steps=(1, 3))
     fresh = build_coarse_cnn2(style=THIN, steps=(1, 3))
     fresh.set_weights(network.get_weights())
-    given = _inputs(60, 60, steps=(1, 3))
+    given = _inputs(2 * 66 + 4, 2 * 66 + 12, steps=(1, 3))
     np.testing.assert_array_equal(twin.predict_on_batch(given), fresh.predict_on_batch(given))
     assert with_steps(network, steps=(2, 2)) is network and with_steps(network, steps=(1, 3)) is twin
 
@@ -115,9 +127,9 @@ def test_its_file_its_folded_form_and_its_bfloat16_answer_the_same(tmp_path: Pat
         kernel = network.get_layer(part).get_layer("output").kernel
         kernel.assign(kernel * 0.2)  # so that no class is certain
     contract = Contract("coarse_cascade", CLASSES, MODALITIES, 0.01, style, style)
-    given = [np.random.default_rng(3).normal(size=(1, 24, 26, 25)).astype(np.float32), *_inputs(40, 42)]
+    given = [np.random.default_rng(3).normal(size=(1, 24, 26, 25)).astype(np.float32), *_inputs(104, 112)]
     expected = network.predict_on_batch(given)
-    assert [part.shape for part in expected] == [(1, 4, 6, 5), (1, 4, 6, 5)]
+    assert [part.shape for part in expected] == [(1, 4, 6, 5), (1, 8, 16, 5)]
     assert min(part.std(axis=(0, 1, 2)).max() for part in expected) > 1e-3
     save_trained(tmp_path, network=network, contract=contract)
     again, _ = load_trained(tmp_path)

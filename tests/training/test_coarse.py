@@ -11,9 +11,10 @@ from brats_cascade.data.grid import Grid, coarse_slabs
 from brats_cascade.errors import UserError
 from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.coarse import coarse_geometry
 from brats_cascade.training.augment import Variation, vary_slabs
 from brats_cascade.training.batches import TrainingData
-from brats_cascade.training.coarse import cnn2_geometry, on_coarse_grid
+from brats_cascade.training.coarse import common_cells, on_coarse_grid
 from brats_cascade.training.experiment import Experiment, train_experiment
 from brats_cascade.training.inputs import cut_inputs
 from brats_cascade.training.tiles import TileSampler
@@ -38,31 +39,31 @@ def test_a_flipped_tile_is_that_of_the_mirrored_case(make_case, spacing) -> None
     maps = np.random.default_rng(0).random(
         (*(-(-n // s) for n, s in zip((4, 40, 48), Grid.of(spacing).coarse, strict=True)), 5)
     )
-    case, geometry = replace(case, maps=maps), cnn2_geometry([case])
+    case, geometry = replace(case, maps=maps), coarse_geometry(common_cells([case]))
     mirrored = replace(case, image=case.image[:, :, ::-1], maps=maps[:, :, ::-1])
-    common = {"layer": 2, "top": 4 * geometry.step[0], "size": 12, "geometry": geometry}
-    plain = cut_inputs(mirrored, left=48 - 12 - 12, variation=replace(VARIED, flipped=False), **common)
-    for one, other in zip(cut_inputs(case, left=12, variation=VARIED, **common), plain, strict=True):
+    common = {"layer": 2, "top": geometry.step[0], "size": 16, "geometry": geometry}
+    plain = cut_inputs(mirrored, left=48 - 16 - 16, variation=replace(VARIED, flipped=False), **common)
+    for one, other in zip(cut_inputs(case, left=16, variation=VARIED, **common), plain, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_tiles_begin_on_the_grid(make_case, draw_centres) -> None:
     case = make_case("a", shape=(4, 45, 51))
     case = replace(case, maps=np.zeros((1, 12, 13, 5), np.float16))
-    geometry, settings = cnn2_geometry([case]), train_settings(tile=11, batch=8, intensity=0.0, flip=False)
+    geometry, settings = coarse_geometry(common_cells([case])), train_settings(tile=11, batch=8, intensity=0.0, flip=False)
     centres = draw_centres([case], count=50)
     batch = TileSampler(
         [case], centres=centres, classes=CLASSES, geometry=geometry, weights=None, settings=settings, seed=3
     ).batch(0)
-    assert [part.shape for part in batch.inputs] == [(8, 48, 48, 4), (8, 24, 24, 17)]
-    assert batch.targets.shape == (8, 12, 12)
-    pooled = batch.inputs[0].reshape(8, 24, 2, 24, 2, 4).mean(axis=(2, 4))
+    assert [part.shape for part in batch.inputs] == [(8, 112, 112, 4), (8, 56, 56, 17)]
+    assert batch.targets.shape == (8, 16, 16)
+    pooled = batch.inputs[0].reshape(8, 56, 2, 56, 2, 4).mean(axis=(2, 4))
     np.testing.assert_allclose(batch.inputs[1][..., :4], pooled, atol=1e-5)
-    found = {tuple(tile[19:29, 19:29].ravel()) for tile in batch.inputs[0]}
-    padded = np.pad(case.image, ((0, 0), (18, 30), (18, 30), (0, 0)))
+    found = {tuple(tile[49:59, 49:59].ravel()) for tile in batch.inputs[0]}
+    padded = np.pad(case.image, ((0, 0), (48, 60), (48, 60), (0, 0)))
     aligned = {
-        tuple(padded[layer, top + 19 : top + 29, left + 19 : left + 29].ravel())
-        for layer in range(4) for top in range(0, 46, 2) for left in range(0, 52, 2)
+        tuple(padded[layer, top + 49 : top + 59, left + 49 : left + 59].ravel())
+        for layer in range(4) for top in range(0, 46, 8) for left in range(0, 52, 8)
     }  # fmt: skip
     assert found <= aligned
 
@@ -70,7 +71,7 @@ def test_tiles_begin_on_the_grid(make_case, draw_centres) -> None:
 def test_cases_of_different_pixels_are_refused(make_case) -> None:
     cases = [make_case("a"), replace(make_case("b"), spacing=(1.0, 0.5, 0.5))]
     with pytest.raises(UserError, match=r"found 1 x 1 mm \(a\) and 0.5 x 0.5 mm \(b\)"):
-        cnn2_geometry(cases)
+        common_cells(cases)
 
 
 def test_centres_become_their_cells(cohort, draw_centres) -> None:

@@ -27,9 +27,11 @@ def predict_coarse(
     means = block_means(image, steps=(1, *grid.fine))
     found = np.zeros((*brain.shape, maps.shape[-1]), dtype=np.float32)
     free_of_sizes(
-        cnn2, windows=lambda n: _empty(cnn2, n, grid=grid, rows=n * grid.fine[0], columns=2 * n * grid.fine[1])
+        cnn2, windows=lambda n: _empty(cnn2, n, grid=grid, rows=n * geometry.step[0], columns=2 * n * geometry.step[1])
     )
-    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=rounding(), align=grid.fine):
+    for start, stop, top, left, rows, columns in brain_windows(
+        brain, slices=slices, step=rounding(), align=geometry.step
+    ):
         window, cells = _empty(cnn2, slices, grid=grid, rows=rows, columns=columns)
         size, first = window.shape[1:3], (top - geometry.before, left - geometry.before)
         for place in range(stop - start):

@@ -1,8 +1,8 @@
-"""The coarse cascade: the paper's two pathways, maxout and cascade, with most of the arithmetic on grids of 4 and 2 mm.
+"""The coarse cascade: the paper's two pathways, maxout and cascade, with most of the arithmetic on cells of 2 to 8 mm.
 
 It is not in the paper. CNN 1 classifies cells of 4 mm from a slab and its neighbours. CNN 2 classifies pixels from the
 slice and, on the 2 mm grid, from the slice's means, the means of the slices 2 mm below and above, and CNN 1's
-probabilities. All convolutions use valid padding.
+probabilities; its global path goes on to cells of 4 and 8 mm and back. All convolutions use valid padding.
 """
 
 import functools
@@ -18,8 +18,8 @@ from brats_cascade.models.layers import Shape
 from brats_cascade.models.two_path import FULL, Style, classify, conv_block
 
 COARSE, COARSE_CNN1 = "coarse_cascade", "coarse_cnn1"
-DILATIONS = (1, 1, 1, 2, 2)  # kernel sides of CNN 2's global path
-REACH = sum(DILATIONS)  # cells of the 2 mm grid
+DEPTH = 3  # convolutions of CNN 2's global path on 8 mm cells
+REACH = 9 + 4 * DEPTH  # cells of the 2 mm grid: 2 + 1 convolutions on them, 2 + 1 on 4 mm, DEPTH on 8 mm
 SUB = 2  # each cell has separate maps for its 2 x 2 parts
 
 
@@ -63,10 +63,10 @@ class SpreadCells(keras.layers.Layer):
 
 
 def coarse_geometry(steps: tuple[int, int]) -> Geometry:
-    """CNN 2's field of view for cells of `steps` pixels (rows, columns): 18 pixels to every side for cells of 2 x 2 pixels."""
-    multiple = math.lcm(*steps)
+    """CNN 2's field of view for cells of `steps` pixels (rows, columns): 48 pixels to every side for cells of 2 x 2 pixels."""
+    multiple = 2 * math.lcm(*steps)  # so that maps are halved without a rest
     halo = -(-(REACH * max(steps) + 3) // multiple) * multiple
-    return Geometry(halo, halo, step=steps, reads="grid")
+    return Geometry(halo, halo, step=(4 * steps[0], 4 * steps[1]), reads="grid")
 
 
 def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
@@ -92,28 +92,51 @@ def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style = F
 def build_coarse_cnn2(
     *, modalities: int = 4, classes: int = 5, style: Style = FULL, steps: tuple[int, int] = (SUB, SUB)
 ) -> keras.Model:
-    """CNN 2: the local path on pixels, the global path on cells of 2 mm.
+    """CNN 2: the local path on pixels, the global path on cells of 2, 4 and 8 mm.
 
     It maps [image (batch, rows, columns, modalities), cells (batch, rows / steps[0], columns / steps[1], 3 * modalities +
     classes): means of the slice and of those below and above, CNN 1's probabilities] to probabilities of all pixels except the
     halo of `coarse_geometry(steps)`. A cell has `steps` pixels (rows, columns); the shapes of the weights do not depend on it.
-    The style's `width` is a share of 16 local, 40 global and 16 joint maps; `pooling` has no effect.
+    The style's `width` is a share of 16 local, 32, 64 and 96 global, and 16 joint maps; `pooling` has no effect.
     """
-    local_maps, global_maps, crops = style.maps(16), style.maps(40), _crops(steps)
+    local_maps, crops = style.maps(16), _crops(steps)
     image = keras.Input((None, None, modalities), name="image")
     cells = keras.Input((None, None, 3 * modalities + classes), name="cells")
     local = keras.layers.Cropping2D(**crops["local_crop"], dtype="float32", name="local_crop")(image)
     for number in (1, 2):
         local = conv_block(local, maps=local_maps, size=3, style=style, name=f"local{number}")
-    wide = cells
-    for number, dilation in enumerate(DILATIONS, start=1):
-        wide = conv_block(wide, maps=global_maps, size=3, dilation=dilation, style=style, name=f"global{number}")
+    wide = _global_path(cells, style=style)
     wide = conv_block(wide, maps=SUB**2 * local_maps, size=1, style=style, name="parts")
     wide = SpreadCells(steps, dtype=style.policy, name="spread")(wide)
     wide = keras.layers.Cropping2D(**crops["global_crop"], dtype=style.policy, name="global_crop")(wide)
     joined = keras.layers.Concatenate(dtype=style.policy, name="paths")([local, wide])
     joined = conv_block(joined, maps=local_maps, size=3, style=style, name="join")
     return keras.Model([image, cells], _classify(joined, classes=classes, size=5, style=style), name="cnn2")
+
+
+def _global_path(cells: Any, *, style: Style) -> Any:
+    """Convolutions on cells of 2, 4 and 8 mm, and back by way of 4 and 2 mm: each side becomes 2 * REACH cells shorter."""
+    sizes = dict(zip((2, 4, 8), map(style.maps, (32, 64, 96)), strict=True))
+
+    def convolve(maps: Any, size: int, letter: str) -> Any:
+        return conv_block(maps, maps=sizes[size], size=3, style=style, name=f"global{size}{letter}")
+
+    def halve(maps: Any, size: int) -> Any:
+        return keras.layers.AveragePooling2D(2, dtype=style.policy, name=f"global{size}_means")(maps)
+
+    def return_to(size: int, *, wide: Any, own: Any, crop: int) -> Any:
+        wide = keras.layers.UpSampling2D(2, dtype=style.policy, name=f"global{size}_up")(wide)
+        own = keras.layers.Cropping2D(crop, dtype=style.policy, name=f"global{size}_crop")(own)
+        joined = keras.layers.Concatenate(dtype=style.policy, name=f"global{size}_join")([wide, own])
+        return convolve(joined, size, "c")
+
+    fine = convolve(convolve(cells, 2, "a"), 2, "b")
+    middle = convolve(convolve(halve(fine, 4), 4, "a"), 4, "b")
+    wide = halve(middle, 8)
+    for letter in "abc"[:DEPTH]:
+        wide = convolve(wide, 8, letter)
+    wide = return_to(4, wide=wide, own=middle, crop=2 * DEPTH)
+    return return_to(2, wide=wide, own=fine, crop=4 * DEPTH + 6)
 
 
 def join_coarse(*, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:

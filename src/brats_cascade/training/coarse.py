@@ -1,4 +1,4 @@
-"""The training data of the coarse cascade's CNN 1 (cases and patch sets on the 4 mm grid), and the geometry of CNN 2."""
+"""The training data of the coarse cascade's CNN 1 (cases and patch sets on the 4 mm grid), and the cells that CNN 2 reads."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,8 +8,6 @@ import numpy as np
 from brats_cascade.data.grid import Grid
 from brats_cascade.data.windows import round_up
 from brats_cascade.errors import UserError
-from brats_cascade.models.cascade import Geometry
-from brats_cascade.models.coarse import coarse_geometry
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.batches import TrainingCase, TrainingData
 
@@ -29,8 +27,8 @@ def cnn1_tiles(settings: TrainParams) -> TrainParams:
     return settings.model_copy(update={"tile": max(8, round_up(settings.tile // 2, multiple=2))})
 
 
-def cnn2_geometry(cases: Sequence[TrainingCase]) -> Geometry:
-    """CNN 2's field of view on the 2 mm grid, which must be the same for all cases.
+def common_cells(cases: Sequence[TrainingCase]) -> tuple[int, int]:
+    """The pixels of a cell of the 2 mm grid (rows, columns), which must be the same for all cases.
 
     Raises:
         UserError: The cases have different grids.
@@ -43,4 +41,4 @@ def cnn2_geometry(cases: Sequence[TrainingCase]) -> Geometry:
             f"coarse_cascade: expected about the same pixel size in all cases, found {sizes[0]} mm ({first.name}) and "
             f"{sizes[1]} mm ({other.name}); resample some, leave them out, or train another architecture"
         )
-    return coarse_geometry(next(iter(found)))
+    return next(iter(found))

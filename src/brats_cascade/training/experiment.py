@@ -13,14 +13,14 @@ import pandas as pd
 
 from brats_cascade.models.build import CNN1_OF, build_model, join_cnns
 from brats_cascade.models.cascade import CNN2, GEOMETRY, Geometry, build_cnn2
-from brats_cascade.models.coarse import COARSE, COARSE_CNN1, build_coarse_cnn2
+from brats_cascade.models.coarse import COARSE, COARSE_CNN1, build_coarse_cnn2, coarse_geometry
 from brats_cascade.models.two_path import Style
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.batches import Sampler, TrainingData
 from brats_cascade.training.checkpoint import Progress
 from brats_cascade.training.class_weights import case_weights
 from brats_cascade.training.cnn1_maps import with_maps
-from brats_cascade.training.coarse import cnn1_tiles, cnn2_geometry, on_coarse_grid
+from brats_cascade.training.coarse import cnn1_tiles, common_cells, on_coarse_grid
 from brats_cascade.training.devices import ONE_DEVICE, Devices
 from brats_cascade.training.fingerprint import Experiment, fingerprint
 from brats_cascade.training.first_cnns import train_first_cnns
@@ -133,8 +133,8 @@ def _network(experiment: Experiment, *, frozen: bool) -> tuple[keras.Model, Geom
     architecture, data, style = experiment.architecture, experiment.data, Style.of(experiment.settings)
     shape = {"modalities": data.train[0].image.shape[-1], "classes": len(data.classes)}
     if frozen and architecture == COARSE:
-        geometry = cnn2_geometry([*data.train, *data.validation])
-        return build_coarse_cnn2(style=style, steps=geometry.step, **shape), geometry
+        steps = common_cells([*data.train, *data.validation])
+        return build_coarse_cnn2(style=style, steps=steps, **shape), coarse_geometry(steps)
     if frozen:
         network = build_cnn2(architecture, style=style, **shape)
         return network, replace(CNN2, joined=GEOMETRY[architecture].joined)

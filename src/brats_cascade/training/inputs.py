@@ -37,7 +37,7 @@ def cut_inputs(
     start = left - (after if variation.flipped else before)
     window = top - before, start, height + before + after, width + before + after
     if geometry.reads == "grid":
-        parts = _pixels_and_cells(case, layer=layer, window=window, steps=geometry.step, variation=variation)
+        parts = _pixels_and_cells(case, layer=layer, window=window, variation=variation)
     elif geometry.reads == "slabs":
         image = cut_warped(case.image[layer], box=window, warp=variation.warp, order=1)  # includes shares of brain
         parts = [vary_slabs(image, variation=variation)]
@@ -64,12 +64,11 @@ def _cut_image(case: TrainingCase, *, layer: int, window: Window, variation: Var
     return vary_intensities(image, variation=variation)
 
 
-def _pixels_and_cells(
-    case: TrainingCase, *, layer: int, window: Window, steps: tuple[int, int], variation: Variation
-) -> list[np.ndarray]:
+def _pixels_and_cells(case: TrainingCase, *, layer: int, window: Window, variation: Variation) -> list[np.ndarray]:
     """The input of the coarse cascade's CNN 2: the slice, and on the 2 mm grid the means of three slices and CNN 1's maps."""
     assert case.maps is not None
     grid = Grid.of(case.spacing)
+    steps = grid.fine
     planes: list[np.ndarray] = []
     for other in (layer, layer - grid.apart, layer + grid.apart):
         inside = 0 <= other < len(case.image)
