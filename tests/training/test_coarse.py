@@ -50,7 +50,10 @@ def test_a_flipped_tile_is_that_of_the_mirrored_case(make_case, spacing) -> None
 def test_tiles_begin_on_the_grid(make_case, draw_centres) -> None:
     case = make_case("a", shape=(4, 45, 51))
     case = replace(case, maps=np.zeros((1, 12, 13, 5), np.float16))
-    geometry, settings = coarse_geometry(common_cells([case])), train_settings(tile=11, batch=8, intensity=0.0, flip=False)
+    geometry, settings = (
+        coarse_geometry(common_cells([case])),
+        train_settings(tile=11, batch=8, intensity=0.0, flip=False),
+    )
     centres = draw_centres([case], count=50)
     batch = TileSampler(
         [case], centres=centres, classes=CLASSES, geometry=geometry, weights=None, settings=settings, seed=3

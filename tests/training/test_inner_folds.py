@@ -139,8 +139,9 @@ def test_cnn1_steps_shorten_the_cnn1s_and_leave_cnn2_as_it_is(data, tmp_path: Pa
         calls.append(experiment.settings)
         return TRAINED
 
-    own = train_settings(steps=9, phase2_steps=4, cnn1_folds=2, cnn1_steps=3)
+    own = train_settings(steps=9, phase2_steps=4, cnn1_folds=2, cnn1_steps=3, cnn1_noise=1.0)
     cascade, _, _ = train_first_cnns(train, Experiment("coarse_cascade", data, own), folder=tmp_path, shared=tmp_path)
     assert [(one.steps, one.phase2_steps) for one in calls] == [(3, 0)] * 3
     assert calls[1] == calls[2] and calls[1].cnn1_steps == 0
+    assert [one.cnn1_noise for one in calls] == [0] * 3
     assert cascade.settings == own

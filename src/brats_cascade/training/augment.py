@@ -1,4 +1,4 @@
-"""Random changes to the intensities of a training window. Flips and warps are applied where windows are cut.
+"""Random changes to a training window's intensities and to CNN 1's maps. Flips and warps are applied where windows are cut.
 
 Tones imitate differences between scanners: a nonlinear change of each modality's intensity scale (gamma), and a smooth bias
 field. Standardised intensities have mean 0 and standard deviation 1 over the brain; a bend preserves both if they are
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from brats_cascade.data.grid import SLABS
+from brats_cascade.labels import LABELS
 from brats_cascade.params.train import TrainParams
 from brats_cascade.training.warp import Warp, draw_warp
 
@@ -71,6 +72,7 @@ class Variation:
         flipped: Whether left and right are exchanged.
         warp: Rotation, scaling and bending, or None.
         tones: Gamma and bias fields, or None.
+        odds: Added to the logarithms of CNN 1's probabilities, float32 (at least one per class), or None.
     """
 
     shift: np.ndarray | None
@@ -78,6 +80,7 @@ class Variation:
     flipped: bool
     warp: Warp | None = None
     tones: Tones | None = None
+    odds: np.ndarray | None = None
 
 
 def draw_variation(
@@ -102,7 +105,10 @@ def draw_variation(
         warp = draw_warp(rng, strength=settings.deformation, centre=centre, pixel=pixel)
     if settings.scanner:
         tones = draw_tones(rng, modalities=modalities, strength=settings.scanner, pixel=pixel)
-    return Variation(shift, scale, flipped, warp, tones)
+    odds = None
+    if settings.cnn1_noise and settings.cnn1_output == "probabilities":
+        odds = rng.normal(0, settings.cnn1_noise, size=len(LABELS)).astype(np.float32)
+    return Variation(shift, scale, flipped, warp, tones, odds)
 
 
 def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
@@ -113,6 +119,14 @@ def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
     if variation.shift is None or variation.scale is None:
         return image
     return np.where(inside, image * np.exp(variation.scale) + variation.shift, np.float32(0))
+
+
+def vary_maps(maps: np.ndarray, *, variation: Variation) -> np.ndarray:
+    """Changes CNN 1's maps, float32 (rows, columns, classes), as if CNN 1 were more or less sure of each class."""
+    if variation.odds is None:
+        return maps
+    changed = maps * np.exp(variation.odds[: maps.shape[-1]])
+    return changed / changed.sum(axis=-1, keepdims=True)
 
 
 def vary_slabs(image: np.ndarray, *, variation: Variation) -> np.ndarray:

@@ -37,7 +37,8 @@ def train_first_cnns(
     Returns:
         The experiment with its CNN 1s; the result of training CNN 1 (None if it was given); and the results of the folds.
     """
-    below, data, settings, within = CNN1_OF[cascade.architecture], cascade.data, cascade.settings, None
+    below, data, within = CNN1_OF[cascade.architecture], cascade.data, None
+    settings = cascade.settings.model_copy(update={"cnn1_noise": 0.0})
     if settings.cnn1_steps:
         settings = settings.model_copy(update={"steps": settings.cnn1_steps, "phase2_steps": 0})
     cnn1 = cascade.cnn1

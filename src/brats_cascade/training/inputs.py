@@ -6,7 +6,7 @@ import numpy as np
 
 from brats_cascade.data.grid import Grid, block_means, maps_on_fine
 from brats_cascade.models.cascade import CNN2, Geometry
-from brats_cascade.training.augment import Variation, vary_intensities, vary_slabs
+from brats_cascade.training.augment import Variation, vary_intensities, vary_maps, vary_slabs
 from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.warp import cut_warped
 
@@ -52,7 +52,7 @@ def cut_inputs(
             case.maps[layer], box=(top + down, left + across, height - 1 + joined, width - 1 + joined),
             warp=variation.warp, order=1, mode="edge", margin=CNN2.before,
         )  # fmt: skip
-        parts.append(maps.astype(np.float32))
+        parts.append(vary_maps(maps.astype(np.float32), variation=variation))
     return [part[:, ::-1] for part in parts] if variation.flipped else parts
 
 
@@ -82,4 +82,4 @@ def _pixels_and_cells(case: TrainingCase, *, layer: int, window: Window, variati
     if variation.warp is not None:
         maps = cut_warped(maps, box=box, warp=variation.warp, order=1, mode="edge", steps=steps)
     means = [block_means(plane, steps=steps) for plane in planes]
-    return [planes[0], np.concatenate([*means, maps], axis=-1)]
+    return [planes[0], np.concatenate([*means, vary_maps(maps, variation=variation)], axis=-1)]
