@@ -2,16 +2,19 @@
 
 from dataclasses import fields
 from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from brats_cascade.commands.options import PredictOptions
 from brats_cascade.evaluation.cleaning import choose_thresholds, mean_of, tally
 from brats_cascade.evaluation.regions import score_case
 from brats_cascade.inference.postprocess import OFF, Thresholds, all_thresholds, remove_components
 from brats_cascade.labels import REGIONS
-from brats_cascade.params import EvaluateParams
-from brats_cascade.stages.evaluate import THRESHOLDS
+from brats_cascade.params import EvaluateParams, load_params
+from brats_cascade.stages import evaluate
 
 CANDIDATES = {
     "min_component": (0, 3, 40),
@@ -142,5 +145,19 @@ def test_the_core_of_a_removed_component_is_not_the_largest_of_the_tally() -> No
     assert counted.dice(Thresholds(0.3, inner_component=0.5)) == {region: 1.0 for region in REGIONS}
 
 
-def test_the_evaluate_stage_chooses_every_threshold() -> None:
-    assert set(THRESHOLDS) == {field.name for field in fields(Thresholds)} <= set(EvaluateParams.model_fields)
+def test_the_evaluate_stage_chooses_every_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {field.name for field in fields(Thresholds)}
+    assert names <= set(EvaluateParams.model_fields) and names <= {field.name for field in fields(PredictOptions)}
+    shipped = load_params(Path(__file__).parents[2] / "params.yaml").evaluate
+    values = {name: (float(number + 1), float(number + 2)) for number, name in enumerate(sorted(names))}
+    tried: list[Thresholds] = []
+
+    def choose(tallies: dict, *, candidates: list[Thresholds]) -> SimpleNamespace:
+        tried.extend(candidates)
+        return SimpleNamespace(each=[])
+
+    monkeypatch.setattr(evaluate, "choose_thresholds", choose)
+    calibration = SimpleNamespace(fit=lambda: None)
+    evaluate._choose([], segment=None, options=shipped.model_copy(update=values), calibration=calibration)
+    assert len(tried) == 2 ** len(names)
+    assert {name: tuple(sorted({getattr(one, name) for one in tried})) for name in names} == values
