@@ -71,7 +71,8 @@ def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, grid: Grid) -> np.ndar
     share = block_means(brain, steps=grid.coarse)
     one = np.concatenate([means, share[..., None]], axis=-1)
     wide = np.pad(one, ((SLABS, SLABS), (0, 0), (0, 0), (0, 0)))
-    return np.concatenate([wide[place : place + len(one)] for place in range(2 * SLABS + 1)], axis=-1)
+    seen = [wide[place : place + len(one)] for place in range(2 * SLABS + 1)]
+    return np.concatenate([part if place == SLABS else np.zeros_like(part) for place, part in enumerate(seen)], axis=-1)
 
 
 def maps_on_fine(

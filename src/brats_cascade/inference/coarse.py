@@ -89,7 +89,7 @@ def _cells(
     cells = np.zeros((len(layers), *shape, 3 * modalities + maps.shape[-1]), np.float32)
     for place, layer in enumerate(layers):
         for number, other in enumerate((layer, layer - grid.apart, layer + grid.apart)):
-            if 0 <= other < len(means):
+            if other == layer:
                 cells[place, ..., number * modalities : (number + 1) * modalities] = cut_window(
                     means[other], top=first[0], left=first[1], rows=shape[0], columns=shape[1]
                 )

@@ -72,7 +72,7 @@ def _pixels_and_cells(
     grid = Grid.of(case.spacing)
     planes: list[np.ndarray] = []
     for other in (layer, layer - grid.apart, layer + grid.apart):
-        inside = 0 <= other < len(case.image)
+        inside = other == layer
         cut = functools.partial(_cut_image, case, layer=other, window=window, variation=variation)
         planes.append(cut() if inside else np.zeros_like(planes[0]))
     box = window[0] // steps[0], window[1] // steps[1], window[2] // steps[0], window[3] // steps[1]
