@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
 from brats_cascade.commands import cards, licences, serve, sweep, view
-from brats_cascade.commands.options import PATH, MaxGb, Out, PredictOptions, path, taking
+from brats_cascade.commands.options import OUTPUT, PATH, MaxGb, Out, PredictOptions, path, taking
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
 from brats_cascade.leaving import leaving
@@ -69,7 +69,7 @@ def evaluate(
         Option(help="Ground truth: a folder of cases or of label files, a listing, or one file.", **PATH),
     ],
     prediction: Annotated[Path, Option(help="A folder of segmentations, or one file.", **PATH)],
-    out: Annotated[Path, Option(help="Output file: .csv (per case) or .json (also means and intervals).", **PATH)],
+    out: Annotated[Path, Option(help="Output file: .csv (per case) or .json (also means and intervals).", **OUTPUT)],
     scheme: Annotated[
         str,
         Option(help="Label scheme of the ground truth: auto, five, edema-core, merged, merged-2023 or decathlon."),
@@ -103,7 +103,7 @@ def evaluate(
 @app.command()
 def export(
     model: Annotated[str, Option(help="A folder models/EXPERIMENT, or an MLflow URI.")],
-    out: Annotated[Path, Option(help="Folder for the exported network and its model.json.", **PATH)],
+    out: Annotated[Path, Option(help="Folder for the exported network and its model.json.", **OUTPUT)],
     form: Annotated[str, Option("--format", help="keras, saved_model or onnx (extra: onnx).")] = "saved_model",
 ) -> None:
     """Export a trained network (Keras, SavedModel, ONNX) and verify the export."""
@@ -114,7 +114,7 @@ def export(
 
 @app.command("export-nnunet", cls=ProjectCommand)
 def export_nnunet(
-    out: Annotated[Path, Option(help="Folder for nnUNet_raw and nnUNet_preprocessed.", **PATH)],
+    out: Annotated[Path, Option(help="Folder for nnUNet_raw and nnUNet_preprocessed.", **OUTPUT)],
     dataset: Annotated[int, Option(min=11, max=999, help="Number of the data set in nnU-Net.")] = 501,
     regions: Annotated[
         bool, Option("--regions/--classes", help="Train on the BraTS regions, or on single labels.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from brats_cascade.commands.options import PATH
+from brats_cascade.commands.options import OUTPUT
 from brats_cascade.errors import UserError
 
 
@@ -14,7 +14,7 @@ def run(
     experiment: Annotated[
         str | None, Option(help="The model's experiment (default: the best on validation in this folder).")
     ] = None,
-    out: Annotated[Path, Option(help="Folder for data.md and model.md.", **PATH)] = Path("cards"),
+    out: Annotated[Path, Option(help="Folder for data.md and model.md.", **OUTPUT)] = Path("cards"),
 ) -> None:
     """Write a data card and a model card, in Markdown."""
     from brats_cascade.costs import RECORD

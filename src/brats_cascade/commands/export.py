@@ -3,14 +3,11 @@
 import os
 from pathlib import Path
 
-from brats_cascade.commands.output import refuse_pipeline_folders
-
 
 def run(model: str, *, out: Path, form: str) -> Path:
     """Exports a network, from a folder models/EXPERIMENT or an MLflow URI, in one of `FORMATS`; returns the path."""
     from brats_cascade.backend import check_backend, start_backend
 
-    refuse_pipeline_folders(out)
     check_backend()
     os.environ["KERAS_BACKEND"] = "tensorflow"  # JAX cannot export dynamic window sizes
     start_backend()

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
-from brats_cascade.commands.output import refuse_pipeline_folders
 from brats_cascade.data.images import from_canonical, header_texts, read_image, write_labels
 from brats_cascade.data.writeback import read_scheme
 from brats_cascade.errors import UserError
@@ -33,7 +32,6 @@ def run(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int:
             raise UserError(f"{option}: expected one of {', '.join(filter(None, known))}, got {value!r}")
     if len(folders) < 2 or len({folder.resolve() for folder in (*folders, out)}) <= len(folders):
         raise UserError("fuse: expected two or more different folders, and another one for --out")
-    refuse_pipeline_folders(out)
     sets = [list_label_files(folder).found for folder in folders]
     for folder, found in zip(folders, sets, strict=True):
         if not found:

@@ -15,7 +15,6 @@ import nibabel
 import numpy as np
 
 from brats_cascade import MODALITIES
-from brats_cascade.commands.output import refuse_pipeline_folders
 from brats_cascade.data.case import Case
 from brats_cascade.data.cases import search
 from brats_cascade.data.prepare import read_scans
@@ -50,7 +49,6 @@ def export(project: Project, *, data: DataParams, out: Path, dataset: int, regio
     Raises:
         UserError: A case of data/splits.json cannot be found or read, or the data set exists already.
     """
-    refuse_pipeline_folders(out)
     sets = read_json(project.splits)
     cohort = search(project.root / data.source, layout=data.layout, from_params=True)
     if data.pseudonyms:

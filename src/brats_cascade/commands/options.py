@@ -11,6 +11,9 @@ import typer
 from typer import Option
 
 from brats_cascade import MAX_GB
+from brats_cascade.commands.wheel import PARAMS
+from brats_cascade.errors import UserError
+from brats_cascade.project import Project
 
 
 def path(text: str) -> Path:
@@ -28,8 +31,25 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def output_path(text: str) -> Path:
+    """A path that a command writes to: as `path`, but nothing in the folders that `dvc repro` writes.
+
+    There, DVC would find changes, and the next `dvc repro` would delete them.
+
+    Raises:
+        UserError: The path is in such a folder of the project in the current folder.
+    """
+    found, own = path(text), Project()
+    written = own.phantom, own.volumes, own.patches, own.models, own.metrics, own.reports, own.segmentations, own.work
+    for folder in written if Path(PARAMS).is_file() else ():
+        if found.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{found}: `dvc repro` writes {folder} itself; choose another path, such as out")
+    return found
+
+
 PATH: dict[str, Any] = {"parser": path, "metavar": "<path>"}
-Out = Annotated[Path, Option(help="Output folder for <case>_seg.nii.gz.", **PATH)]
+OUTPUT: dict[str, Any] = {**PATH, "parser": output_path}
+Out = Annotated[Path, Option(help="Output folder for <case>_seg.nii.gz.", **OUTPUT)]
 MaxGb = Annotated[float, Option("--max-gb", min=0, help="Refuse cases that need more memory than this, gigabytes.")]
 
 
@@ -121,7 +141,7 @@ class PredictOptions:
         ),
     ] = "nifti"
     bids: Annotated[
-        Path | None, Option(help="Also copy segmentations to this folder, as BIDS derivatives (_dseg).", **PATH)
+        Path | None, Option(help="Also copy segmentations to this folder, as BIDS derivatives (_dseg).", **OUTPUT)
     ] = None
     colours: Annotated[bool, Option("--colours", help="Also write label colours for ITK-SNAP and 3D Slicer.")] = False
 
@@ -136,9 +156,9 @@ class PredictOptions:
     @property
     def thresholds(self) -> Mapping[str, float]:
         """The attributes of `Thresholds` that were given."""
-        from brats_cascade.inference.postprocess import NAMES
+        from brats_cascade.inference.postprocess import THRESHOLDS
 
-        return {name: getattr(self, name) for name in NAMES if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in THRESHOLDS if getattr(self, name) is not None}
 
 
 def taking(options: type) -> Callable[[Callable[..., None]], Callable[..., None]]:

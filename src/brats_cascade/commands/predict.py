@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from brats_cascade.commands.options import PredictOptions
-from brats_cascade.commands.output import refuse_pipeline_folders
 from brats_cascade.data.case import Case
 from brats_cascade.data.dicom import search_any
 from brats_cascade.data.spread import run_cases
@@ -43,7 +42,6 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
     """Segments all cases in the given folders; returns the number of cases that could not be segmented."""
     if options.precision not in PRECISIONS:
         raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {options.precision!r}")
-    refuse_pipeline_folders(options.out, options.bids)
     cases = _cases(folders, scheme=options.scheme, converted=options.out / ".dicom")
     refuse_input_folders(cases, out=options.out)
 

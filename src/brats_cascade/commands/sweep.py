@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from brats_cascade.commands.options import PATH
+from brats_cascade.commands.options import OUTPUT
 
 
 def run(
@@ -31,7 +31,7 @@ def run(
     apply: Annotated[bool, Option("--apply", help="Add the best trial to params.yaml as an experiment.")] = False,
     page: Annotated[
         Path | None,
-        Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.", **PATH),
+        Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.", **OUTPUT),
     ] = None,
 ) -> None:
     """Tune hyperparameters with Optuna (block `sweep` of params.yaml); rerun to resume."""

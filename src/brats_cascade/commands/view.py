@@ -9,7 +9,7 @@ import typer
 from typer import Argument, Option
 
 from brats_cascade import MAX_GB
-from brats_cascade.commands.options import PATH, MaxGb, path
+from brats_cascade.commands.options import OUTPUT, PATH, MaxGb, path
 from brats_cascade.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(
     ] = None,
     out: Annotated[
         Path | None,
-        Option(help="Output .html file; for several cases a folder (default: out/CASE.html or out/cases).", **PATH),
+        Option(help="Output .html file; for several cases a folder (default: out/CASE.html or out/cases).", **OUTPUT),
     ] = None,
     max_gb: MaxGb = MAX_GB,
 ) -> None:

@@ -68,7 +68,7 @@ class Thresholds:
 
 
 OFF = Thresholds()
-NAMES = tuple(field.name for field in fields(Thresholds))
+THRESHOLDS = tuple(field.name for field in fields(Thresholds))
 
 
 @dataclass(frozen=True)

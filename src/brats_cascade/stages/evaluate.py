@@ -25,7 +25,7 @@ from brats_cascade.evaluation.cleaning import choose_thresholds, mean_of, tally
 from brats_cascade.evaluation.slices import nine_slices
 from brats_cascade.evaluation.summary import headline, learning_table, pick_cases, summarise, without_postprocess
 from brats_cascade.inference.fit import all_misfits, describe_misfits
-from brats_cascade.inference.postprocess import NAMES, all_thresholds
+from brats_cascade.inference.postprocess import THRESHOLDS, all_thresholds
 from brats_cascade.metering import Meter, by_case
 from brats_cascade.params import EvaluateParams, Params
 from brats_cascade.project import Project, read_json, read_table
@@ -132,7 +132,7 @@ def _choose(
             counted.append(tally(labels, truth=np.asarray(case.labels), brain=brain, spacing=case.meta["spacing"]))
         calibration.sample(case, probabilities)
     calibration.fit()
-    choice = choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in NAMES}))
+    choice = choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in THRESHOLDS}))
     dice = [{**scores, "mean": mean_of(scores)} for scores in choice.each]
     return choice, pd.DataFrame(known).join(pd.DataFrame(dice).add_suffix("_dice"))
 

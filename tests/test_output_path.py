@@ -1,4 +1,4 @@
-"""Output folders of commands are not those that `dvc repro` writes."""
+"""Commands write nothing in the folders that `dvc repro` writes."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from tiny import ROOT
 from typer.testing import CliRunner
 
 from brats_cascade import cli
-from brats_cascade.commands.output import refuse_pipeline_folders
+from brats_cascade.commands.options import output_path
 from brats_cascade.errors import UserError
 
 
@@ -31,27 +31,27 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_the_pipelines_own_folders_are_refused(folder: str, written: str, project: Path) -> None:
-    for given in (Path(folder), project / folder):
+    for given in (folder, str(project / folder)):
         with pytest.raises(UserError) as told:
-            refuse_pipeline_folders(Path("out"), given)
-        assert str(told.value) == f"{given}: `dvc repro` writes {written} itself; choose another folder, such as out"
+            output_path(given)
+        assert str(told.value) == f"{given}: `dvc repro` writes {written} itself; choose another path, such as out"
 
 
 def test_a_link_to_one_of_them_is_refused_too(project: Path) -> None:
     (project / "segmentations").mkdir()
     (project / "seen").symlink_to("segmentations")
     with pytest.raises(UserError, match=r"^seen: "):
-        refuse_pipeline_folders(Path("seen"))
+        output_path("seen")
 
 
 @pytest.mark.parametrize("folder", ["out", "data/mine", "segmentations2", "..", "."])
 def test_other_folders_are_allowed(folder: str, project: Path) -> None:
-    refuse_pipeline_folders(Path(folder), None)
+    assert output_path(folder) == Path(folder)
 
 
 def test_outside_a_project_every_folder_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    refuse_pipeline_folders(Path("segmentations"))
+    assert output_path("segmentations") == Path("segmentations")
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,13 @@ def test_outside_a_project_every_folder_is_allowed(tmp_path: Path, monkeypatch: 
         ["fuse", "a", "b", "--out", "segmentations"],
         ["export", "--model", "models/x", "--out", "models"],
         ["export-nnunet", "--out", "data/patches"],
+        ["evaluate", "--truth", "a", "--prediction", "b", "--out", "metrics/scores.json"],
+        ["view", "scans", "--out", "reports/page.html"],
+        ["cards", "--out", "models/net"],
+        ["sweep", "--trials", "1", "--page", "reports/sweep.md"],
     ],
 )
-def test_every_command_that_writes_a_folder_asks(words: list[str], project: Path) -> None:
+def test_every_command_asks_before_it_does_anything(words: list[str], project: Path) -> None:
     result = CliRunner().invoke(cli.app, words)
     assert isinstance(result.exception, UserError) and "`dvc repro` writes " in str(result.exception)
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
