@@ -9,6 +9,7 @@ from limits import small_files
 from brats_cascade.errors import UserError
 from brats_cascade.models import files
 from brats_cascade.models.build import build_model
+from brats_cascade.models.layers import Maxout
 from brats_cascade.models.two_path import Style
 
 
@@ -50,6 +51,17 @@ def test_a_record_comes_back_as_it_was():
     style = Style(width=0.03)
     contract = files.Contract("mf_cascade", (0, 1, 2, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, Style(width=0.06))
     assert files.Contract.from_dict(json.loads(json.dumps(contract.as_dict()))) == contract
+
+
+def test_a_network_of_the_time_when_maxout_1_meant_no_relu_is_refused(tmp_path):
+    image = keras.Input((None, None, 4))
+    linear = Maxout(1, name="local1_maxout")(keras.layers.Conv2D(5, 1)(image))
+    network = keras.Model(image, keras.layers.Softmax()(linear), name="two_path")
+    style = Style(width=0.03, maxout=1)
+    contract = files.Contract("two_path", (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, None)
+    files.save_trained(tmp_path, network=network, contract=contract)
+    with pytest.raises(UserError, match=r"model\.keras: .* older version, for which maxout 1 .* train again$"):
+        files.load_trained(tmp_path)
 
 
 WRONG = {

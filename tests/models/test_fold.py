@@ -39,9 +39,9 @@ def _compare(lean, network) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [*PAPERS, "unet"])
-@pytest.mark.parametrize("pooling", ["max", "conv"])
-def test_outputs_stay(architecture: str, pooling: str) -> None:
-    network, contract = _trained(architecture, style=Style(width=0.1, maxout=3, pooling=pooling))
+@pytest.mark.parametrize(("pooling", "maxout"), [("max", 3), ("conv", 3), ("max", 1)])
+def test_outputs_stay(architecture: str, pooling: str, maxout: int) -> None:
+    network, contract = _trained(architecture, style=Style(width=0.1, maxout=maxout, pooling=pooling))
     lean = for_inference(network, contract=contract, precision="float32")
     assert _norms(network) and not _norms(lean)
     _compare(lean, network)

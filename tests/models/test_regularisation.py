@@ -74,6 +74,24 @@ def test_each_maxout_is_followed_by_what_the_style_says(normalisation: str, kind
         assert sum(isinstance(layer, wanted) for layer in model.layers) == kinds
 
 
+@pytest.mark.parametrize("architecture", ["two_path", "coarse_cnn1", "unet"])
+def test_without_maxout_each_convolution_is_normalised_before_its_relu(architecture: str) -> None:
+    model = build_model(architecture, style=Style(width=0.2, maxout=1))
+    rng = np.random.default_rng(0)
+    names = [layer.name.removesuffix("_relu") for layer in model.layers if layer.name.endswith("_relu")]
+    assert names and not [layer for layer in model.layers if layer.name.endswith("_maxout")]
+    image = rng.normal(size=(1, 72, 72, model.inputs[0].shape[-1])).astype(np.float32)
+    for name in (names[0], names[-1]):
+        norm = model.get_layer(f"{name}_norm")
+        gamma, beta, mean, variance = (rng.uniform(0.5, 2, weight.shape) for weight in norm.weights)
+        norm.set_weights([gamma, beta, mean, variance])
+        parts = [model.get_layer(f"{name}{end}").output for end in ("_conv", "_relu")]
+        convolved, found = keras.Model(model.inputs, parts).predict_on_batch(image)
+        expected = np.maximum(gamma * (convolved - mean) / np.sqrt(variance + norm.epsilon) + beta, 0)
+        assert 0 < (expected == 0).mean() < 1
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_dropout_drops_whole_maps_in_training_only() -> None:
     keras.utils.set_random_seed(0)
     model = build_model("two_path", style=Style(width=0.5, normalisation="dropout", dropout=0.5))

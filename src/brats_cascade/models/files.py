@@ -13,6 +13,7 @@ import keras
 from brats_cascade.errors import UserError, one_line
 from brats_cascade.models.build import CNN1_OF, build_model, load_network
 from brats_cascade.models.contract import Contract
+from brats_cascade.models.layers import Maxout
 from brats_cascade.models.two_path import Style
 from brats_cascade.shared import write_json, written_whole
 
@@ -63,6 +64,9 @@ def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Mod
         name, outputs = network.name, network.outputs[-1].shape[-1]
         if (name, outputs) != (contract.architecture, len(contract.classes)):
             raise ValueError(f"it is {name} with {outputs} classes")
+        layers = [layer for part in (network, *network.layers) for layer in getattr(part, "layers", ())]
+        if any(isinstance(layer, Maxout) and layer.pieces == 1 for layer in layers):
+            raise ValueError("it was trained by an older version, for which maxout 1 meant no ReLU either")
         if precision is not None:
             network = in_precision(network, contract=contract, precision=precision)
     return network, contract

@@ -2,8 +2,8 @@
 
 A trained batch normalisation computes scale * maxout + shift. If the scale is positive, this equals the maxout of
 scale * map + shift, so it can be moved into the convolution's kernel and bias. A network with any scale that is not positive
-keeps its normalisation. A U-Net normalises its convolutions directly, and the same arithmetic applies. A wide output layer
-leaves out class 0, because the softmax depends only on differences; this is not done if a ReLU uses the scores.
+keeps its normalisation. A network with ReLUs normalises its convolutions directly, and the same arithmetic applies. A wide
+output layer leaves out class 0, because the softmax depends only on differences; this is not done if a ReLU uses the scores.
 """
 
 from dataclasses import replace
@@ -80,7 +80,7 @@ def _copy_weights(part: keras.Model, *, target: keras.Model) -> None:
     """Copies a network's weights; normalisations that the target lacks are folded into the preceding convolutions."""
     folded = _normalised(part) - _normalised(target)
     for layer in target.layers:
-        weights = part.get_layer(layer.name).get_weights() if layer.weights else []
+        weights = part.get_layer(layer.name).get_weights()
         block = layer.name.removesuffix("_conv")
         if block in folded:
             scale, shift = _scale_and_shift(part, block=block)

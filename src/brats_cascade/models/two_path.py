@@ -14,8 +14,8 @@ class Style:
 
     Attributes:
         width: Share of the paper's 64 local and 160 global maps.
-        maxout: K of the maxout.
-        normalisation: After each maxout: "batch" normalisation, "dropout", or "none".
+        maxout: K of the maxout; 1 means a ReLU instead of it.
+        normalisation: "batch" normalisation after each maxout or before each ReLU, "dropout" after either, or "none".
         pooling: "max" (paper), or "conv": each max-pooling is a ReLU convolution of that size (earlier work).
         dropout: Dropout rate for normalisation "dropout".
         l1: Weight of the sum of the kernels' absolute values in the loss.
@@ -79,17 +79,36 @@ FULL = Style()
 def conv_block(inputs: Any, *, maps: int, size: int, style: Style, name: str, pool: int = 1, dilation: int = 1) -> Any:
     """One block of a path: convolution, maxout, normalisation, pooling; the names of its layers begin with `name`.
 
+    Without maxout (K = 1) it is a `relu_block` and the pooling.
+
     The output has `maps` channels, and each side is smaller by dilation * (size - 1) + pool - 1. `size` is the kernel's side,
     `pool` the side of the pooling window (stride 1), and `dilation` the distance between neighbouring kernel weights, pixels.
     """
     convolution = keras.layers.Conv2D
-    x = convolution(maps * style.maxout, size, dilation_rate=dilation, name=f"{name}_conv", **style.kernel())(inputs)
-    x = style.normalise(Maxout(style.maxout, dtype=style.policy, name=f"{name}_maxout")(x), name=name)
+    if style.maxout == 1:
+        x = relu_block(inputs, maps=maps, size=size, style=style, name=name, dilation_rate=dilation)
+    else:
+        x = convolution(maps * style.maxout, size, dilation_rate=dilation, name=f"{name}_conv", **style.kernel())(
+            inputs
+        )
+        x = style.normalise(Maxout(style.maxout, dtype=style.policy, name=f"{name}_maxout")(x), name=name)
     if pool == 1:
         return x
     if style.pooling == "max":
         return keras.layers.MaxPooling2D(pool, strides=1, dtype=style.policy, name=f"{name}_pool")(x)
     return convolution(maps, pool, activation="relu", name=f"{name}_pool", **style.kernel())(x)
+
+
+def relu_block(inputs: Any, *, maps: int, size: int, style: Style, name: str, **convolution: Any) -> Any:
+    """Convolution, batch normalisation, ReLU, or convolution, ReLU, dropout: the usual order today, as in the U-Net.
+
+    Further arguments are those of Keras's Conv2D.
+    """
+    x = keras.layers.Conv2D(maps, size, name=f"{name}_conv", **convolution, **style.kernel())(inputs)
+    if style.normalisation == "batch":
+        x = style.normalise(x, name=name)
+    x = keras.layers.ReLU(dtype=style.policy, name=f"{name}_relu")(x)
+    return style.normalise(x, name=name) if style.normalisation == "dropout" else x
 
 
 def two_path_features(inputs: Any, *, style: Style, after_first_local: Any = None, before_output: Any = None) -> Any:

@@ -17,7 +17,7 @@ from keras import ops
 
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.layers import Shape
-from brats_cascade.models.two_path import FULL, Style
+from brats_cascade.models.two_path import FULL, Style, relu_block
 
 POOLINGS = 4
 MAPS = 16  # maps of the first level at full width; 1.94 M parameters in all
@@ -109,10 +109,5 @@ def build_unet(*, modalities: int = 4, classes: int = 5, style: Style = FULL) ->
 def _two_convolutions(x: Any, *, maps: int, style: Style, name: str) -> Any:
     """Two times 3x3 convolution, normalisation and ReLU; the sides do not change."""
     for step in ("a", "b"):
-        x = keras.layers.Conv2D(maps, 3, padding="same", name=f"{name}{step}_conv", **style.kernel())(x)
-        if style.normalisation == "batch":
-            x = style.normalise(x, name=f"{name}{step}")
-        x = keras.layers.ReLU(dtype=style.policy, name=f"{name}{step}_relu")(x)
-        if style.normalisation == "dropout":
-            x = style.normalise(x, name=f"{name}{step}")
+        x = relu_block(x, maps=maps, size=3, style=style, name=f"{name}{step}", padding="same")
     return x
