@@ -112,8 +112,8 @@ def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_p
     monkeypatch.setattr(cnn1_maps, "stored_maps", spy)
     given = Cnn1(build_model("two_path", style=STYLE), STYLE)
 
-    def train(folder: str, architecture: str):
-        experiment = Experiment(architecture, data, train_settings(**SHORT), given)
+    def train(folder: str, architecture: str, **changes):
+        experiment = Experiment(architecture, data, train_settings(**SHORT, **changes), given)
         return train_experiment(experiment, folder=tmp_path / folder, shared=tmp_path / "shared")
 
     trained = train("one", "mf_cascade")
@@ -126,7 +126,7 @@ def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_p
     before, makers = (tmp_path / "shared/inner_cnn1").rglob("checkpoint.npz"), list(made)
     stamps = {path: path.stat().st_mtime_ns for path in before}
     with caplog.at_level("INFO"):
-        train("two", "local_cascade")
+        train("two", "local_cascade", cnn1_dropout=0.5)
     assert caplog.text.count("resuming from phase 1, step 2") == 2
     assert len(stamps) == 2 and stamps == {path: path.stat().st_mtime_ns for path in stamps}
     assert made[3:] == makers

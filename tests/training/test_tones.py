@@ -40,7 +40,14 @@ def test_windows_of_other_sides_get_a_bias_field_of_their_own(rng) -> None:
 
 def test_zero_outside_the_brain_stays_and_slabs_change_as_the_slice_does(rng) -> None:
     settings = train_settings(intensity=0.2, scanner=1.0)
-    common = {"settings": settings, "modalities": 4, "flip": False, "centre": (4, 4), "pixel": (1.0, 1.0)}
+    common = {
+        "settings": settings,
+        "modalities": 4,
+        "flip": False,
+        "maps": False,
+        "centre": (4, 4),
+        "pixel": (1.0, 1.0),
+    }
     variation = draw_variation(np.random.default_rng(3), **common)
     image = rng.normal(size=(9, 9, 4)).astype(np.float32)
     image[:, :3] = 0
@@ -58,7 +65,9 @@ def test_what_is_off_draws_nothing() -> None:
     for changes in ({}, {"scanner": 0.5, "deformation": 0.5}):
         rng, settings = np.random.default_rng(1), train_settings(intensity=0.1, **changes)
         draws.append(
-            draw_variation(rng, settings=settings, modalities=4, flip=True, centre=(0, 0), pixel=(1.0, 1.0))
+            draw_variation(
+                rng, settings=settings, modalities=4, flip=True, maps=True, centre=(0, 0), pixel=(1.0, 1.0)
+            )
         )  # fmt: skip
     plain, varied = draws
     assert plain.warp is None and plain.tones is None and varied.warp is not None and varied.tones is not None

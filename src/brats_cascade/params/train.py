@@ -46,6 +46,7 @@ class TrainParams(Stage):
     cnn1_output: Literal["probabilities", "relu_batch"]
     cnn1_folds: Folds = 0
     cnn1_steps: Count = 0
+    cnn1_dropout: Share = 0.0
     procedure: Literal["two_phase", "single"]
     class_weights: Literal["slice", "cohort", "none"]
     weight_power: Share

@@ -71,6 +71,7 @@ class Variation:
         flipped: Whether left and right are exchanged.
         warp: Rotation, scaling and bending, or None.
         tones: Gamma and bias fields, or None.
+        without_maps: Whether CNN 2 gets equal probabilities in place of CNN 1's.
     """
 
     shift: np.ndarray | None
@@ -78,6 +79,7 @@ class Variation:
     flipped: bool
     warp: Warp | None = None
     tones: Tones | None = None
+    without_maps: bool = False
 
 
 def draw_variation(
@@ -86,10 +88,11 @@ def draw_variation(
     settings: TrainParams,
     modalities: int,
     flip: bool,
+    maps: bool,
     centre: tuple[float, float],
     pixel: tuple[float, float],
 ) -> Variation:
-    """Draws the changes of one window; changes that are off draw nothing.
+    """Draws the changes of one window; changes that are off draw nothing. `maps` says whether it has maps of a CNN 1.
 
     A `flip` has probability one half. A warp leaves the centre (row, column) in place. `pixel` is a pixel's height and width,
     mm.
@@ -102,7 +105,8 @@ def draw_variation(
         warp = draw_warp(rng, strength=settings.deformation, centre=centre, pixel=pixel)
     if settings.scanner:
         tones = draw_tones(rng, modalities=modalities, strength=settings.scanner, pixel=pixel)
-    return Variation(shift, scale, flipped, warp, tones)
+    without_maps = maps and settings.cnn1_dropout > 0 and rng.random() < settings.cnn1_dropout
+    return Variation(shift, scale, flipped, warp, tones, without_maps)
 
 
 def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:

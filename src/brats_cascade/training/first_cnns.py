@@ -46,7 +46,7 @@ def train_first_cnns(
         cnn1 = Cnn1(within.network, within.style, settings)
     folds = inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed) if settings.cnn1_folds else []
     # Keys that affect only cascades are set to fixed values, so that cascades share their inner CNN 1s.
-    apart = {"cnn1_folds": 0, "cnn1_steps": 0, "cascade": "frozen", "cnn1_output": "probabilities"}
+    apart = {"cnn1_folds": 0, "cnn1_steps": 0, "cnn1_dropout": 0.0, "cascade": "frozen", "cnn1_output": "probabilities"}
     own, found = (cnn1.settings or settings).model_copy(update=apart), []
     for fold in folds:
         one = Experiment(below, fold.data, own)

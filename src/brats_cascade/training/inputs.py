@@ -53,6 +53,9 @@ def cut_inputs(
             warp=variation.warp, order=1, mode="edge", margin=CNN2.before,
         )  # fmt: skip
         parts.append(maps.astype(np.float32))
+    if variation.without_maps and case.maps is not None:
+        classes = case.maps.shape[-1]
+        parts[-1][..., -classes:] = 1 / classes
     return [part[:, ::-1] for part in parts] if variation.flipped else parts
 
 

@@ -57,12 +57,18 @@ class CaseSampler:
 
     def _vary(self, case: TrainingCase, *, rng: np.random.Generator, centre: tuple[float, float]) -> Variation:
         """Draws the random changes of one window."""
-        flip = self._settings.flip and case.mirrors
+        flip, maps = self._settings.flip and case.mirrors, case.maps is not None
         modalities, (_, height, width) = case.image.shape[-1], case.spacing
         if self._geometry.reads == "slabs":
             modalities = modalities // (2 * SLABS + 1) - 1  # plus the share of brain
             _, rows, columns = Grid.of(case.spacing).coarse
             height, width = height * rows, width * columns
         return draw_variation(
-            rng, settings=self._settings, modalities=modalities, flip=flip, centre=centre, pixel=(height, width)
+            rng,
+            settings=self._settings,
+            modalities=modalities,
+            flip=flip,
+            maps=maps,
+            centre=centre,
+            pixel=(height, width),
         )
