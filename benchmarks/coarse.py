@@ -11,6 +11,7 @@ from brats_cascade.backend import start_backend
 
 SOURCE = Path("../shared/data/brats2018")
 REPEATS = 3
+NETWORKS = {"unet": 1, "coarse_cascade, maxout 2": 2, "coarse_cascade, maxout 1": 1}  # name -> K of the maxout
 
 
 def main() -> None:
@@ -28,14 +29,18 @@ def main() -> None:
     if not SOURCE.is_dir():
         print(f"{SOURCE}: not there; this benchmark needs real cases and is left out")
         return
-    case, style, rows = find_cases(SOURCE)[1], Style(), []
+    case, rows = find_cases(SOURCE)[1], []
     members: dict[str, Any] = {}
-    for name, first in (("unet", None), ("coarse_cascade", style)):
-        contract = Contract(name, (0, 1, 2, 4), MODALITIES, 0.01, style, first)
-        members[name] = Member(build_model(name, classes=4, style=style), contract)
+    for name, maxout in NETWORKS.items():
+        architecture, style = name.split(",")[0], Style(maxout=maxout)
+        first = None if architecture == "unet" else style
+        contract = Contract(architecture, (0, 1, 2, 4), MODALITIES, 0.01, style, first)
+        members[name] = Member(build_model(architecture, classes=4, style=style), contract)
     prepared = prepare_case(case, recipe=Recipe(**members["unet"].contract.preprocessing), with_truth=False)
     own = {"image": prepared.image, "brain": prepared.brain, "spacing": prepared.meta["spacing"], "slices": 4}
-    needed = {name: case_operations(name, brain=prepared.brain) for name in members}
+    needed = {
+        name: case_operations(name.split(",")[0], brain=prepared.brain, maxout=NETWORKS[name]) for name in members
+    }
     for precision in ("float32", "bfloat16"):
         lean = {
             name: Member(for_inference(network, contract=contract, precision=precision), contract)

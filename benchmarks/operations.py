@@ -31,25 +31,24 @@ def input_cascade_operations(*, rows: int, columns: int, classes: int = 5) -> fl
     return first + two_path_operations(rows=rows, columns=columns, channels=4 + classes, classes=classes)
 
 
-def coarse_cnn1_operations(rows: int, columns: int, *, classes: int = 4) -> float:
-    """CNN 1 at full width, K = 2, for rows x columns cells of a slab."""
-    total = layer(rows + 2, columns + 2, size=3, inputs=56, outputs=48)
-    total += layer(rows, columns, size=3, inputs=24, outputs=classes)
+def coarse_cnn1_operations(rows: int, columns: int, *, classes: int = 4, maxout: int = 2) -> float:
+    """CNN 1 at full width, K = `maxout`, for rows x columns cells of a slab."""
+    total = layer(rows + 2, columns + 2, size=3, inputs=56, outputs=24 * maxout)
     for number in range(4):
         near, far = 18 - 2 * number, 8 - 2 * number
-        total += layer(rows + near, columns + near, size=3, inputs=24 if number else 25, outputs=48)
-        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=32 if number else 25, outputs=64)
-    return total
+        total += layer(rows + near, columns + near, size=3, inputs=24 if number else 25, outputs=24 * maxout)
+        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=32 if number else 25, outputs=32 * maxout)
+    return total + layer(rows, columns, size=3, inputs=24, outputs=classes)
 
 
-def coarse_cnn2_operations(rows: int, columns: int, *, classes: int = 4) -> float:
-    """CNN 2 at full width, K = 2, for rows x columns pixels in cells of 2 x 2."""
-    total = layer(rows + 8, columns + 8, size=3, inputs=4, outputs=32)
-    total += layer(rows + 6, columns + 6, size=3, inputs=16, outputs=32)
+def coarse_cnn2_operations(rows: int, columns: int, *, classes: int = 4, maxout: int = 2) -> float:
+    """CNN 2 at full width, K = `maxout`, for rows x columns pixels in cells of 2 x 2."""
+    total = layer(rows + 8, columns + 8, size=3, inputs=4, outputs=16 * maxout)
+    total += layer(rows + 6, columns + 6, size=3, inputs=16, outputs=16 * maxout)
     for number, far in enumerate((16, 14, 12, 8, 4)):
-        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=40 if number else 17, outputs=80)
-    total += layer(rows / 2 + 4, columns / 2 + 4, size=1, inputs=40, outputs=128)
-    total += layer(rows + 4, columns + 4, size=3, inputs=32, outputs=32)
+        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=40 if number else 17, outputs=40 * maxout)
+    total += layer(rows / 2 + 4, columns / 2 + 4, size=1, inputs=40, outputs=64 * maxout)
+    total += layer(rows + 4, columns + 4, size=3, inputs=32, outputs=16 * maxout)
     return total + layer(rows, columns, size=5, inputs=16, outputs=classes)
 
 
@@ -66,13 +65,14 @@ def unet_operations(rows: int, columns: int, *, classes: int = 4) -> float:
     return total
 
 
-def case_operations(architecture: str, *, brain: np.ndarray, classes: int = 4) -> float:
+def case_operations(architecture: str, *, brain: np.ndarray, classes: int = 4, maxout: int = 2) -> float:
     """What a case needs: every slice's own brain box, not rounded; less than is computed, which is whole batches of slices.
 
     Args:
         architecture: "input_cascade", "coarse_cascade" (voxels of 1 mm) or "unet".
         brain: bool (slices, rows, columns).
         classes: Of the network.
+        maxout: K of a coarse cascade.
     """
     if architecture == "input_cascade":
         return sum(
@@ -82,8 +82,9 @@ def case_operations(architecture: str, *, brain: np.ndarray, classes: int = 4) -
     if architecture == "unet":
         return sum(unet_operations(rows, columns, classes=classes) for rows, columns in _boxes(brain, align=2))
     slabs, down, across = (-(-side // 4) for side in brain.shape)
-    fine = sum(coarse_cnn2_operations(rows, columns, classes=classes) for rows, columns in _boxes(brain, align=2))
-    return slabs * coarse_cnn1_operations(down, across, classes=classes) + fine
+    own = {"classes": classes, "maxout": maxout}
+    fine = sum(coarse_cnn2_operations(rows, columns, **own) for rows, columns in _boxes(brain, align=2))
+    return slabs * coarse_cnn1_operations(down, across, **own) + fine
 
 
 def _boxes(brain: np.ndarray, *, align: int) -> Iterator[tuple[int, int]]:
