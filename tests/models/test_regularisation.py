@@ -92,6 +92,17 @@ def test_without_maxout_each_convolution_is_normalised_before_its_relu(architect
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ["two_path", "unet"])
+def test_without_maxout_dropout_follows_each_relu(architecture: str) -> None:
+    model = build_model(architecture, style=Style(width=0.1, maxout=1, normalisation="dropout", dropout=0.4))
+    blocks = [layer.name.removesuffix("_conv") for layer in model.layers if layer.name.endswith("_conv")]
+    assert len(blocks) == {"two_path": 3, "unet": 18}[architecture]
+    for block in blocks:
+        dropout = model.get_layer(f"{block}_dropout")
+        assert dropout.rate == 0.4 and dropout.input is model.get_layer(f"{block}_relu").output
+    assert not [layer for layer in model.layers if layer.name.endswith("_norm")]
+
+
 def test_dropout_drops_whole_maps_in_training_only() -> None:
     keras.utils.set_random_seed(0)
     model = build_model("two_path", style=Style(width=0.5, normalisation="dropout", dropout=0.5))
