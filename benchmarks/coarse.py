@@ -11,7 +11,12 @@ from brats_cascade.backend import start_backend
 
 SOURCE = Path("../shared/data/brats2018")
 REPEATS = 3
-NETWORKS = {"unet": 1, "coarse_cascade, maxout 2": 2, "coarse_cascade, maxout 1": 1}  # name -> K of the maxout
+# Row of the table -> architecture, K of its maxout.
+NETWORKS = {
+    "unet": ("unet", 1),
+    "coarse_cascade, maxout 2": ("coarse_cascade", 2),
+    "coarse_cascade, maxout 1": ("coarse_cascade", 1),
+}
 
 
 def main() -> None:
@@ -31,15 +36,16 @@ def main() -> None:
         return
     case, rows = find_cases(SOURCE)[1], []
     members: dict[str, Any] = {}
-    for name, maxout in NETWORKS.items():
-        architecture, style = name.split(",")[0], Style(maxout=maxout)
+    for name, (architecture, maxout) in NETWORKS.items():
+        style = Style(maxout=maxout)
         first = None if architecture == "unet" else style
         contract = Contract(architecture, (0, 1, 2, 4), MODALITIES, 0.01, style, first)
         members[name] = Member(build_model(architecture, classes=4, style=style), contract)
     prepared = prepare_case(case, recipe=Recipe(**members["unet"].contract.preprocessing), with_truth=False)
     own = {"image": prepared.image, "brain": prepared.brain, "spacing": prepared.meta["spacing"], "slices": 4}
     needed = {
-        name: case_operations(name.split(",")[0], brain=prepared.brain, maxout=NETWORKS[name]) for name in members
+        name: case_operations(architecture, brain=prepared.brain, maxout=maxout)
+        for name, (architecture, maxout) in NETWORKS.items()
     }
     for precision in ("float32", "bfloat16"):
         lean = {
