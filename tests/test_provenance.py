@@ -56,7 +56,15 @@ def test_processors_of_one_name_are_told_apart_by_their_arithmetic(flags: str, s
 
 def test_a_processor_without_a_name_is_named_by_the_platform() -> None:
     assert processor_of("processor\t: 0\nFeatures\t: fp asimd bf16\n") == ""
-    assert machine().endswith(" GiB") and " cores, " in machine()
+    assert machine().endswith(" GiB")
+
+
+@pytest.mark.parametrize(("cores", "said"), [(1, ", 1 core, "), (2, ", 2 cores, ")])
+def test_the_machine_names_the_cores_that_this_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, cores: int, said: str
+) -> None:
+    monkeypatch.setattr("brats_cascade.provenance.usable_cores", lambda: cores)
+    assert said in machine()
 
 
 CASES = {
@@ -85,6 +93,12 @@ def test_the_same_scans_are_known_on_every_machine(hash_of, tmp_path: Path) -> N
 def test_other_scans_or_labels_are_told_apart(hash_of, column: str) -> None:
     changed = [5, 6] if column == "label_4" else ["x", "y"]
     assert hash_of(**{column: changed}) != hash_of()
+
+
+def test_excluded_cases_do_not_count(hash_of, tmp_path: Path) -> None:
+    hash_of()
+    pd.DataFrame(CASES).iloc[:1].to_parquet(tmp_path / "fewer.parquet")
+    assert scans_hash(tmp_path / "cases.parquet", excluded=["b"]) == scans_hash(tmp_path / "fewer.parquet") != hash_of()
 
 
 def test_a_label_that_was_not_counted_is_a_value_of_its_own(hash_of) -> None:

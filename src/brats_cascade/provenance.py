@@ -51,8 +51,8 @@ def machine() -> str:
     """The CPU with its widest arithmetic, cores, memory, and the GPUs in use, on one line."""
     info = Path("/proc/cpuinfo")
     named = processor_of(info.read_text()) if info.is_file() else ""
-    gib = psutil.virtual_memory().total / 2**30
-    parts = [named or platform.processor() or platform.machine(), f"{usable_cores()} cores", f"{gib:.0f} GiB"]
+    gib, cores = psutil.virtual_memory().total / 2**30, usable_cores()
+    parts = [named or platform.processor() or platform.machine(), f"{cores} core{'s' * (cores != 1)}", f"{gib:.0f} GiB"]
     return ", ".join([*parts, *sorted(set(accelerators()))])
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +51,19 @@ def record_of_run(root: Path, *, command: str) -> Record:
     return Record(pd.concat(tables, ignore_index=True), _data(root, name=names[0]), compared.get("baseline", {}), facts)
 
 
-def scans_hash(table: Path) -> str:
-    """A hash of the scans that is the same on every machine; "" without the table (data/cases.parquet).
+def scans_hash(table: Path, *, excluded: Collection[str] = ()) -> str:
+    """A hash of the scans in use that is the same on every machine; "" without the table (data/cases.parquet).
 
     DVC's hashes depend on files computed by ingest, whose last digits differ between processors (sums are computed in
-    another order). This hash depends on every case's name, patient, raw voxels and label counts.
+    another order). This hash depends on the name, patient, raw voxels and label counts of every case that is not `excluded`.
     """
     known = ("case", "patient", "voxels_hash")
     cases = read_table_if_there(table, columns=known)
     if cases is None:
         return ""
     counts = sorted(str(name) for name in cases if str(name).startswith("label_"))
-    rows = cases.sort_values("case")[[*known, *counts]].astype("string").fillna("").to_numpy().tolist()
+    used = cases[~cases["case"].isin(list(excluded))].sort_values("case")
+    rows = used[[*known, *counts]].astype("string").fillna("").to_numpy().tolist()
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:32]
 
 
@@ -116,9 +118,9 @@ def _data(root: Path, *, name: str) -> dict[str, Any]:
     """The cohort, its preprocessing and split."""
     contract, facts = _contract(root, name=name), costs.read_facts(root, name=name)
     splits = read_json_if_there(Project(root).splits) or {}
-    patients = splits.get("patients", splits)
+    patients, verdict = splits.get("patients", splits), read_json_if_there(Project(root).verdict) or {}
     return {
-        "scans": scans_hash(Project(root).cases),
+        "scans": scans_hash(Project(root).cases, excluded=[case["case"] for case in verdict.get("set_aside", ())]),
         "release": facts.get("release", "unknown"),
         "classes": facts.get("classes", []),
         **{key: contract[key] for key in INGESTED if key in contract},
