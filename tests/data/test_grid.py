@@ -1,24 +1,24 @@
-"""Grids of the coarse cascade against loops in plain Python and SciPy."""
+"""The grid of the coarse cascade against loops in plain Python and SciPy."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from brats_cascade.data.grid import Grid, block_centres, block_means, coarse_slabs, maps_on_fine
+from brats_cascade.data.grid import Cell, block_centres, block_means, coarse_slabs, maps_of_slices
 
 
 @pytest.mark.parametrize(
     ("spacing", "expected"),
     [
-        ((1, 1, 1), Grid((4, 4, 4), (2, 2), 2)),
-        ((2.75, 2.75, 2.75), Grid((1, 1, 1), (1, 1), 1)),
-        ((5, 0.5, 0.5), Grid((1, 8, 8), (4, 4), 1)),
-        ((1.2, 0.9375, 1.5), Grid((3, 4, 3), (2, 1), 2)),
-        ((9, 9, 9), Grid((1, 1, 1), (1, 1), 1)),
+        ((1, 1, 1), (2, 2, 2)),
+        ((2.75, 2.75, 2.75), (1, 1, 1)),
+        ((5, 0.5, 0.4), (1, 4, 5)),
+        ((1.2, 0.9375, 1.5), (2, 2, 1)),
+        ((9, 9, 9), (1, 1, 1)),
     ],
 )
-def test_cells_have_the_nearest_number_of_voxels(spacing: tuple[float, ...], expected: Grid) -> None:
-    assert Grid.of(spacing) == expected
+def test_cells_have_the_nearest_number_of_voxels(spacing: tuple[float, ...], expected: tuple[int, int, int]) -> None:
+    assert Cell.of(spacing) == expected and Cell.of(spacing).pixels == expected[1:]
 
 
 @pytest.mark.parametrize(("shape", "steps"), [((5, 7, 9), (4, 2, 3)), ((1, 4, 6), (4, 4, 4)), ((3, 3, 3), (1, 1, 1))])
@@ -40,8 +40,8 @@ def test_slabs_hold_their_neighbours_and_zeros_beyond_the_volume() -> None:
     rng = np.random.default_rng(1)
     brain = rng.random((9, 6, 5)) < 0.7
     image = rng.normal(size=(9, 6, 5, 2)).astype(np.float32) * brain[..., None]
-    grid = Grid.of((1, 2, 4))
-    slabs = coarse_slabs(image, brain=brain, grid=grid)
+    cell = Cell.of((0.5, 1, 2))
+    slabs = coarse_slabs(image, brain=brain, cell=cell)
     assert slabs.shape == (3, 3, 5, 15)
     for number in range(3):
         for offset in range(-2, 3):
@@ -50,23 +50,17 @@ def test_slabs_hold_their_neighbours_and_zeros_beyond_the_volume() -> None:
             if not 0 <= other < 3:
                 assert not own.any()
                 continue
-            share = block_means(brain, steps=grid.coarse)[other]
-            np.testing.assert_allclose(own[..., 2], share)
-            np.testing.assert_allclose(own[..., :2], block_means(image, steps=grid.coarse)[other])
+            np.testing.assert_allclose(own[..., 2], block_means(brain, steps=cell)[other])
+            np.testing.assert_allclose(own[..., :2], block_means(image, steps=cell)[other])
 
 
-@pytest.mark.parametrize("spacing", [(1, 1, 1), (2.75, 2.75, 2.75), (5, 0.5, 0.7), (1.3, 1.3, 3)])
-def test_maps_between_cells_are_linear(spacing: tuple[float, float, float]) -> None:
-    grid = Grid.of(spacing)
+@pytest.mark.parametrize("thickness", [1, 2, 5])
+def test_maps_of_slices_are_linear_between_slabs(thickness: int) -> None:
     maps = np.random.default_rng(2).random((3, 4, 5, 2)).astype(np.float32)
     layers, rows, columns = [0, 2, 7], (-3, 6), (1, 9)
-    found = maps_on_fine(maps, grid=grid, layers=layers, rows=rows, columns=columns)
-    steps = np.array(grid.coarse)
-    axes = [
-        np.array(layers) + 0.5,
-        *((np.arange(*span) + 0.5) * n for span, n in zip((rows, columns), grid.fine, strict=True)),
-    ]
-    places = np.stack(np.meshgrid(*axes, indexing="ij")) / steps.reshape(3, 1, 1, 1) - 0.5
+    found = maps_of_slices(maps, thickness=thickness, layers=layers, rows=rows, columns=columns)
+    middles = (np.array(layers) + 0.5) / thickness - 0.5
+    places = np.stack(np.meshgrid(middles, np.arange(*rows), np.arange(*columns), indexing="ij"))
     for number in range(2):
         expected = map_coordinates(maps[..., number].astype(float), places, order=1, mode="nearest")
         np.testing.assert_allclose(found[..., number], expected, atol=1e-6)

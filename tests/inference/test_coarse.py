@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brats_cascade.data.grid import Grid
+from brats_cascade.data.grid import Cell
 from brats_cascade.data.windows import round_up
 from brats_cascade.inference.coarse import coarse_maps, predict_coarse
 from brats_cascade.models.build import build_model
@@ -51,14 +51,14 @@ def test_a_volume_equals_its_aligned_windows(network, shape, spacing) -> None:
     assert found.shape == (*shape, 5)
     np.testing.assert_array_equal(found[~case.brain][:, 0], 1)
     assert found[case.brain].std(axis=0).max() > 1e-3
-    grid = Grid.of(spacing)
-    cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=grid.fine), coarse_geometry(grid.fine)
+    cell = Cell.of(spacing)
+    cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=cell.pixels), coarse_geometry(cell.pixels)
     maps = coarse_maps(network.get_layer("cnn1"), image=case.image, brain=case.brain, spacing=spacing)
-    assert maps.shape[:3] == tuple(-(-side // step) for side, step in zip(shape, grid.coarse, strict=True))
+    assert maps.shape[:3] == tuple(-(-side // step) for side, step in zip(shape, cell, strict=True))
     mapped = TrainingCase("a", case.image, case.brain, case.labels, maps, spacing=spacing)
-    size = round_up(6, multiple=int(np.lcm(*grid.fine)))
+    size = round_up(6, multiple=int(np.lcm(*cell.pixels)))
     for layer in {0, shape[0] // 2, shape[0] - 1}:
-        for top, left in [(0, 0), (2 * grid.fine[0], 3 * grid.fine[1])]:
+        for top, left in [(0, 0), (2 * cell.rows, 3 * cell.columns)]:
             parts = cut_inputs(mapped, layer=layer, top=top, left=left, size=size, geometry=geometry, variation=STILL)
             expected = cnn2.predict_on_batch([part[None] for part in parts])[0]
             window = layer, slice(top, top + size), slice(left, left + size)
@@ -68,15 +68,17 @@ def test_a_volume_equals_its_aligned_windows(network, shape, spacing) -> None:
             )
 
 
-def test_cnn1_over_a_case_equals_its_aligned_windows(network) -> None:
+def test_cnn1_over_a_case_equals_whole_slabs(network) -> None:
     case = _case(shape=(9, 60, 52), spacing=(1.0, 1.0, 1.0))
     cnn1 = network.get_layer("cnn1")
     maps = coarse_maps(cnn1, image=case.image, brain=case.brain, spacing=case.spacing)
-    slabs = np.pad(case.on_coarse_grid.image, ((0, 0), (10, 14), (10, 14), (0, 0)))
-    for top, left in [(0, 0), (4, 6), (10, 2)]:
-        window = cnn1.predict_on_batch(slabs[:, top : top + 24, left : left + 24])
-        target = maps[:, top : top + 4, left : left + 4]
-        np.testing.assert_allclose(target, window[:, : target.shape[1], : target.shape[2]], atol=1e-5)
+    slabs = case.on_coarse_grid.image
+    assert maps.shape == (5, 30, 26, 5) and slabs.shape == (5, 30, 26, 25)
+    wide = np.pad(slabs, ((0, 0), (16, 18), (16, 22), (0, 0)))  # to multiples of 16, with 16 cells around
+    inside = slabs[..., 14] > 0
+    np.testing.assert_allclose(maps[inside], cnn1.predict_on_batch(wide)[:, :30, :26][inside], atol=1e-5)
+    np.testing.assert_array_equal(maps[~inside], np.eye(5)[np.zeros((~inside).sum(), int)])
+    assert inside.any() and (~inside).any()
 
 
 @pytest.mark.parametrize("step", [16, 64])
@@ -90,7 +92,7 @@ def test_rounding_windows_up_as_for_jax_changes_no_probability(network, step, mo
     monkeypatch.setattr(cnn1, "predict_on_batch", lambda wide: shapes.append(wide.shape[1:3]) or predict(wide))
     for found, whole in zip((coarse_maps(cnn1, **own), predict_coarse(network, **own)), expected, strict=True):
         np.testing.assert_allclose(found, whole, atol=1e-5)
-    assert {(side - 20) % (step // 4) for shape in shapes for side in shape} == {0}
+    assert {side % 16 for shape in shapes for side in shape} == {0}
 
 
 def test_the_batch_of_slices_and_a_far_away_voxel_change_nothing(network) -> None:

@@ -1,5 +1,6 @@
 """The coarse cascade's networks: size, shapes, field, files; expected values by hand."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from brats_cascade.models.build import build_model
-from brats_cascade.models.coarse import SpreadCells, build_coarse_cnn2, coarse_geometry, with_steps
-from brats_cascade.models.files import Contract, in_precision, load_trained, save_trained
+from brats_cascade.models.coarse import SpreadCells, build_coarse_cnn2, coarse_geometry, mean_of, members_of, with_steps
+from brats_cascade.models.files import Contract, cnns_of, in_precision, load_trained, save_trained
 from brats_cascade.models.fold import for_inference
 from brats_cascade.models.two_path import Style
 
@@ -27,19 +28,24 @@ def _spread(model: keras.Model, *, by: float = 0.05) -> keras.Model:
     return model
 
 
+def _kernels(parts: list[keras.Model]) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(part.get_layer("output").kernel) for part in parts]
+
+
 def _inputs(rows: int, columns: int, *, steps: tuple[int, int] = (2, 2), seed: int = 1) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     image = rng.normal(size=(1, rows, columns, 4)).astype(np.float32)
     return [image, rng.normal(size=(1, rows // steps[0], columns // steps[1], 17)).astype(np.float32)]
 
 
-@pytest.mark.parametrize(("maxout", "both"), [(2, 289_778), (1, 147_554)])
+@pytest.mark.parametrize(("maxout", "both"), [(2, 2_101_642), (1, 2_027_562)])
 def test_parameters_are_those_counted_by_hand(maxout: int, both: int) -> None:
     def block(size: int, before: int, after: int) -> int:
         return (size**2 * before + 1) * maxout * after + 4 * after  # with bias and batch normalisation
 
-    first = block(3, 25, 24) + 3 * block(3, 24, 24) + block(3, 25, 32) + 3 * block(3, 32, 32)
-    first += block(3, 24 + 32, 24) + (9 * 24 + 1) * 5
+    image, slabs = (build_model(name).count_params() for name in ("unet", "coarse_cnn1"))
+    first = slabs
+    assert slabs - image == 9 * (25 - 4) * 16  # a U-Net whose first convolution has more channels
     second = block(3, 4, 16) + block(3, 16, 16) + block(3, 17, 40) + 4 * block(3, 40, 40)
     second += block(1, 40, 64) + block(3, 16 + 16, 16) + (25 * 16 + 1) * 5
     model = build_model("coarse_cascade", style=Style(maxout=maxout))
@@ -108,23 +114,40 @@ def test_other_steps_have_the_same_weights() -> None:
     assert with_steps(network, steps=(2, 2)) is network and with_steps(network, steps=(1, 3)) is twin
 
 
+def _cnn1s(count: int) -> list[keras.Model]:
+    return [_spread(build_model("coarse_cnn1", style=THIN)) for _ in range(count)]
+
+
+def test_the_mean_of_cnn1s_is_that_of_their_probabilities() -> None:
+    cnn1s = _cnn1s(3)
+    cnn1s[1].get_layer("output").bias.assign([3, 0, 0, 0, 0])
+    slabs = np.random.default_rng(4).normal(size=(2, 36, 40, 25)).astype(np.float32)
+    apart = [cnn1.predict_on_batch(slabs) for cnn1 in cnn1s]
+    assert np.abs(apart[0] - apart[1]).max() > 0.1
+    np.testing.assert_allclose(mean_of(cnn1s).predict_on_batch(slabs), np.mean(apart, axis=0), atol=1e-6)
+    assert mean_of(cnn1s[:1]) is cnn1s[0] and members_of(cnn1s[0]) == cnn1s[:1]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("maxout", [3, 1])
-def test_its_file_its_folded_form_and_its_bfloat16_answer_the_same(tmp_path: Path, maxout: int) -> None:
+@pytest.mark.parametrize(("maxout", "cnn1s"), [(3, 1), (1, 2)])
+def test_its_file_its_folded_form_and_its_bfloat16_answer_the_same(tmp_path: Path, maxout: int, cnn1s: int) -> None:
     style = replace(THIN, maxout=maxout, l2=1e-4, kernel_bound=1.0)
-    network = _spread(build_model("coarse_cascade", style=style), by=0.02)
-    for part in ("cnn1", "cnn2"):
-        kernel = network.get_layer(part).get_layer("output").kernel
+    cnn1 = mean_of([build_model("coarse_cnn1", style=style) for _ in range(cnn1s)])
+    network = _spread(build_model("coarse_cascade", style=style, cnn1=cnn1), by=0.02)
+    parts = cnns_of(network)
+    assert len(parts) == cnn1s + 1 and not any(np.array_equal(*two) for two in itertools.pairwise(_kernels(parts[:-1])))
+    for part in parts:
+        kernel = part.get_layer("output").kernel
         kernel.assign(kernel * 0.2)  # so that no class is certain
     contract = Contract("coarse_cascade", CLASSES, MODALITIES, 0.01, style, style)
-    given = [np.random.default_rng(3).normal(size=(1, 24, 26, 25)).astype(np.float32), *_inputs(40, 42)]
+    given = [np.random.default_rng(3).normal(size=(1, 36, 38, 25)).astype(np.float32), *_inputs(40, 42)]
     expected = network.predict_on_batch(given)
     assert [part.shape for part in expected] == [(1, 4, 6, 5), (1, 4, 6, 5)]
     assert min(part.std(axis=(0, 1, 2)).max() for part in expected) > 1e-3
     save_trained(tmp_path, network=network, contract=contract)
     again, _ = load_trained(tmp_path)
     lean = for_inference(again, contract=contract, precision="float32")
-    names = [layer.name for part in ("cnn1", "cnn2") for layer in lean.get_layer(part).layers]
+    names = [layer.name for part in cnns_of(lean) for layer in part.layers]
     assert not any(name.endswith("_norm") for name in names)
     rough = in_precision(again, contract=contract, precision="bfloat16")
     for other, close in ((again, 1e-6), (lean, 1e-5), (rough, 0.05)):

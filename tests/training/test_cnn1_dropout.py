@@ -17,7 +17,7 @@ CLASSES = (0, 1, 2, 3, 4)
 def mapped(request, make_case):
     """A case with random maps, and the geometry of a CNN 2 that reads them: the coarse cascade's, a paper's."""
     case, rng = make_case("a", shape=(4, 40, 48)), np.random.default_rng(0)
-    shape = (1, 10, 12) if request.param == "grid" else (4, 40 + 32, 48 + 32)
+    shape = (2, 20, 24) if request.param == "grid" else (4, 40 + 32, 48 + 32)
     maps = rng.dirichlet(np.ones(len(CLASSES)), shape)
     geometry = cnn2_geometry([case]) if request.param == "grid" else replace(CNN2, joined=33)
     return replace(case, maps=maps), geometry

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from settings import train_settings
 
-from brats_cascade.data.grid import Grid, coarse_slabs
+from brats_cascade.data.grid import Cell, coarse_slabs
 from brats_cascade.errors import UserError
 from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.models.cascade import GEOMETRY
+from brats_cascade.models.files import cnns_of, weights_digest
 from brats_cascade.training.augment import Variation, vary_slabs
 from brats_cascade.training.batches import TrainingData
 from brats_cascade.training.coarse import cnn2_geometry, on_coarse_grid
@@ -26,9 +27,9 @@ VARIED = Variation(np.array([0.1, -0.2, 0.3, 0.05], np.float32), np.array([0.2, 
 def test_slabs_of_varied_intensities_are_varied_slabs(make_case) -> None:
     case = make_case("a")
     image = np.where(case.brain[..., None], case.image * np.exp(VARIED.scale) + VARIED.shift, 0).astype(np.float32)
-    grid = Grid.of((1, 1, 1))
-    expected = coarse_slabs(image, brain=case.brain, grid=grid)
-    found = vary_slabs(coarse_slabs(case.image, brain=case.brain, grid=grid)[0], variation=VARIED)
+    cell = Cell.of((1, 1, 1))
+    expected = coarse_slabs(image, brain=case.brain, cell=cell)
+    found = vary_slabs(coarse_slabs(case.image, brain=case.brain, cell=cell)[0], variation=VARIED)
     np.testing.assert_allclose(found, expected[0], atol=1e-5)
 
 
@@ -36,7 +37,7 @@ def test_slabs_of_varied_intensities_are_varied_slabs(make_case) -> None:
 def test_a_flipped_tile_is_that_of_the_mirrored_case(make_case, spacing) -> None:
     case = replace(make_case("a", shape=(4, 40, 48)), spacing=spacing)
     maps = np.random.default_rng(0).random(
-        (*(-(-n // s) for n, s in zip((4, 40, 48), Grid.of(spacing).coarse, strict=True)), 5)
+        (*(-(-n // s) for n, s in zip((4, 40, 48), Cell.of(spacing), strict=True)), 5)
     )
     case, geometry = replace(case, maps=maps), cnn2_geometry([case])
     mirrored = replace(case, image=case.image[:, :, ::-1], maps=maps[:, :, ::-1])
@@ -48,7 +49,7 @@ def test_a_flipped_tile_is_that_of_the_mirrored_case(make_case, spacing) -> None
 
 def test_tiles_begin_on_the_grid(make_case, draw_centres) -> None:
     case = make_case("a", shape=(4, 45, 51))
-    case = replace(case, maps=np.zeros((1, 12, 13, 5), np.float16))
+    case = replace(case, maps=np.zeros((2, 23, 26, 5), np.float16))
     geometry, settings = cnn2_geometry([case]), train_settings(tile=11, batch=8, intensity=0.0, flip=False)
     centres = draw_centres([case], count=50)
     batch = TileSampler(
@@ -74,10 +75,10 @@ def test_cases_of_different_pixels_are_refused(make_case) -> None:
 
 
 def test_centres_become_their_cells(cohort, draw_centres) -> None:
-    cases = [cohort[0], replace(cohort[1], spacing=(4.0, 2.0, 1.0))]
+    cases = [cohort[0], replace(cohort[1], spacing=(2.0, 1.0, 0.5))]
     table = draw_centres(cases, count=60)
     data = on_coarse_grid(TrainingData(cases, [], {"phase1": table}, CLASSES))
-    steps = {"a": (4, 4, 4), "b": (1, 2, 4)}
+    steps = {"a": (2, 2, 2), "b": (1, 2, 4)}
     for before, after in zip(table.itertuples(), data.patch_sets["phase1"].itertuples(), strict=True):
         expected = [value // step for value, step in zip(before[1:4], steps[before.case], strict=True)]
         assert [after.slice, after.row, after.column] == expected
@@ -94,7 +95,10 @@ def test_it_learns_on_maps_that_its_inner_folds_make(cohort, draw_centres, tmp_p
     )  # fmt: skip
     data = TrainingData(cases, cases[:1], sets, CLASSES)
     trained = train_experiment(Experiment("coarse_cascade", data, settings), folder=tmp_path)
-    assert trained.cnn1 is not None and len(trained.inner) == 2
+    assert trained.cnn1 is None and len(trained.inner) == 2
+    *cnn1s, _ = cnns_of(trained.network)
+    for own, inner in zip(cnn1s, trained.inner, strict=True):  # its CNN 1 is their mean
+        assert weights_digest(own) == weights_digest(inner.network)
     [row] = trained.progress.history
     assert row["validation_complete"] > 0.7
     maps = [path for path in (tmp_path / "cnn1_maps").rglob("*.npy")]

@@ -143,8 +143,8 @@ def test_drawn_warps_have_the_documented_spread_and_never_fold() -> None:
 
 
 def test_in_the_coarse_cascade_pixels_means_and_maps_move_together(draw_centres) -> None:
-    """On the 2 mm grid the mean row of a cell's pixels is what CNN 1's map of rows, on the 4 mm grid, says there."""
-    rows = np.repeat(np.arange(16)[:, None] * 4 + 1.5, 15, axis=1)
+    """The mean row of a cell's pixels is what CNN 1's map of rows says there."""
+    rows = np.repeat(np.arange(32)[:, None] * 2 + 0.5, 30, axis=1)
     case = _ramps(maps=np.repeat(rows[None, :, :, None], 5, axis=-1).astype(np.float32))
     geometry = coarse_geometry((2, 2))
     settings = train_settings(tile=12, batch=6, flip=True, intensity=0.0, deformation=1.0)

@@ -1,34 +1,30 @@
-"""The grids of the coarse cascade (cells of about 4 mm in 3-D and about 2 mm within a slice) and the values of their cells."""
+"""The grid of the coarse cascade, cells of about 2 mm, and the values of its cells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-COARSE, FINE = 4.0, 2.0  # cell sides, mm
+SIDE = 2.0  # mm
 SLABS = 2  # neighbouring slabs on either side
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The size of the cells in voxels; cells are counted from the first voxel of the stored volume.
+class Cell(NamedTuple):
+    """The size of a cell in voxels; cells are counted from the first voxel of the stored volume."""
 
-    Attributes:
-        coarse: Voxels per cell of the 4 mm grid (slices, rows, columns).
-        fine: Pixels per cell of the 2 mm grid (rows, columns).
-        apart: Distance, in slices, between a slice and the neighbours that CNN 2 sees with it.
-    """
-
-    coarse: tuple[int, int, int]
-    fine: tuple[int, int]
-    apart: int
+    slices: int
+    rows: int
+    columns: int
 
     @classmethod
-    def of(cls, spacing: Sequence[float]) -> "Grid":
-        """The grids for a voxel spacing (slice, row, column), mm; cells have the nearest whole number of voxels, at least 1."""
-        slices, rows, columns = (max(1, int(COARSE / size + 0.5)) for size in spacing)
-        apart, *fine = (max(1, int(FINE / size + 0.5)) for size in spacing)
-        return cls((slices, rows, columns), (fine[0], fine[1]), apart)
+    def of(cls, spacing: Sequence[float]) -> "Cell":
+        """The cell for a voxel spacing (slice, row, column), mm: the nearest whole number of voxels, at least 1."""
+        return cls(*(max(1, int(SIDE / size + 0.5)) for size in spacing))
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
 
 
 def block_means(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
@@ -60,46 +56,42 @@ def block_centres(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
     return found
 
 
-def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, grid: Grid) -> np.ndarray:
+def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, cell: Cell) -> np.ndarray:
     """The input of the coarse cascade's CNN 1: means of the image and of the brain mask in each slab and its neighbours.
 
     Returns:
         float32 (slabs, rows, columns, 5 * (modalities + 1)): modalities and brain of the slab two below, one below, the
         slab itself, one above and two above; zeros beyond the volume.
     """
-    means = block_means(image, steps=grid.coarse)
-    share = block_means(brain, steps=grid.coarse)
+    means, share = block_means(image, steps=cell), block_means(brain, steps=cell)
     one = np.concatenate([means, share[..., None]], axis=-1)
     wide = np.pad(one, ((SLABS, SLABS), (0, 0), (0, 0), (0, 0)))
     return np.concatenate([wide[place : place + len(one)] for place in range(2 * SLABS + 1)], axis=-1)
 
 
-def maps_on_fine(
-    maps: np.ndarray, *, grid: Grid, layers: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]
+def maps_of_slices(
+    maps: np.ndarray, *, thickness: int, layers: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> np.ndarray:
-    """CNN 1's maps of some slices on the 2 mm grid, interpolated linearly between the centres of the 4 mm cells.
+    """CNN 1's maps of some slices, interpolated linearly between the middles of the slabs.
 
     Args:
-        maps: (slabs, rows, columns, classes) on the 4 mm grid.
-        grid: The case's grid.
+        maps: (slabs, rows, columns, classes), for cells.
+        thickness: Slices per slab.
         layers: Slices.
-        rows: First cell of the 2 mm grid, and one past the last; cells beyond the edge get the nearest value.
+        rows: First cell, and one past the last; cells beyond the edge get the nearest value.
         columns: Likewise.
 
     Returns:
         float32 (layers, cells, cells, classes).
     """
-    places = [
-        (np.asarray(layers) + 0.5) / grid.coarse[0],
-        (np.arange(*rows) + 0.5) * grid.fine[0] / grid.coarse[1],
-        (np.arange(*columns) + 0.5) * grid.fine[1] / grid.coarse[2],
-    ]
-    found = maps
-    for axis, place in enumerate(places):
-        place = np.clip(place - 0.5, 0, maps.shape[axis] - 1)
-        low = place.astype(int)
-        share = (place - low).astype(np.float32).reshape(-1, *(1,) * (3 - axis))
-        first = found.take(low, axis=axis).astype(np.float32)
-        second = found.take(np.minimum(low + 1, maps.shape[axis] - 1), axis=axis).astype(np.float32)
-        found = first + (second - first) * share
-    return found
+    place = np.clip((np.asarray(layers) + 0.5) / thickness - 0.5, 0, len(maps) - 1)
+    low = place.astype(int)
+    down, across = (
+        np.clip(np.arange(*span), 0, side - 1) for span, side in zip((rows, columns), maps.shape[1:3], strict=True)
+    )
+    near, far = (
+        maps[slab[:, None, None], down[:, None], across].astype(np.float32)
+        for slab in (low, np.minimum(low + 1, len(maps) - 1))
+    )
+    share = (place - low).astype(np.float32)[:, None, None, None]
+    return near + (far - near) * share

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from brats_cascade.data.grid import Grid, block_means, coarse_slabs, maps_on_fine
+from brats_cascade.data.grid import Cell, block_means, coarse_slabs, maps_of_slices
 from brats_cascade.data.windows import cut_window, round_up
 from brats_cascade.inference.dense import brain_windows, free_of_sizes, rounding
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.coarse import coarse_geometry, with_steps
+from brats_cascade.models.unet import POOLINGS
 
-AT_ONCE = 8  # slabs per batch per batch
+AT_ONCE = 8  # slabs per batch
 
 
 def predict_coarse(
@@ -21,22 +22,24 @@ def predict_coarse(
 
     `spacing` is the voxel spacing (slice, row, column), mm.
     """
-    grid = Grid.of(spacing)
+    cell = Cell.of(spacing)
     maps = coarse_maps(network.get_layer("cnn1"), image=image, brain=brain, spacing=spacing)
-    cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=grid.fine), coarse_geometry(grid.fine)
-    means = block_means(image, steps=(1, *grid.fine))
+    cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=cell.pixels), coarse_geometry(cell.pixels)
+    means = block_means(image, steps=(1, *cell.pixels))
     found = np.zeros((*brain.shape, maps.shape[-1]), dtype=np.float32)
     free_of_sizes(
-        cnn2, windows=lambda n: _empty(cnn2, n, grid=grid, rows=n * grid.fine[0], columns=2 * n * grid.fine[1])
+        cnn2, windows=lambda n: _empty(cnn2, n, cell=cell, rows=n * cell.pixels[0], columns=2 * n * cell.pixels[1])
     )
-    for start, stop, top, left, rows, columns in brain_windows(brain, slices=slices, step=rounding(), align=grid.fine):
-        window, cells = _empty(cnn2, slices, grid=grid, rows=rows, columns=columns)
+    for start, stop, top, left, rows, columns in brain_windows(
+        brain, slices=slices, step=rounding(), align=cell.pixels
+    ):
+        window, cells = _empty(cnn2, slices, cell=cell, rows=rows, columns=columns)
         size, first = window.shape[1:3], (top - geometry.before, left - geometry.before)
         for place in range(stop - start):
             window[place] = cut_window(image[start + place], top=first[0], left=first[1], rows=size[0], columns=size[1])
         cells[: stop - start] = _cells(
-            means, maps=maps, grid=grid, layers=range(start, stop),
-            first=(first[0] // grid.fine[0], first[1] // grid.fine[1]), shape=cells.shape[1:3],
+            means, maps=maps, cell=cell, layers=range(start, stop),
+            first=(first[0] // cell.pixels[0], first[1] // cell.pixels[1]), shape=cells.shape[1:3],
         )  # fmt: skip
         outputs = keras.ops.convert_to_numpy(cnn2.predict_on_batch([window, cells]))
         target = found[start:stop, top : top + rows, left : left + columns]
@@ -47,16 +50,16 @@ def predict_coarse(
 
 
 def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """CNN 1's class probabilities for every 4 mm cell, float32 (slabs, rows, columns, classes).
+    """CNN 1's class probabilities for every cell, float32 (slabs, rows, columns, classes).
 
     Image and brain are as in `predict_coarse`; class 0 is certain in cells without brain.
     """
-    slabs = coarse_slabs(image, brain=brain, grid=Grid.of(spacing))
+    slabs = coarse_slabs(image, brain=brain, cell=Cell.of(spacing))
     count, rows, columns, channels = slabs.shape
     halo = GEOMETRY["coarse_cnn1"].before
     found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
-    unit = max(2, rounding() // 4)  # cases of similar size share a compiled network
-    sides = [round_up(side, multiple=unit) + 2 * halo for side in (rows, columns)]
+    # Cases of similar size share a compiled network. CNN 1 pads with zeros, so its windows must not depend on the backend.
+    sides = [round_up(side, multiple=2**POOLINGS) + 2 * halo for side in (rows, columns)]
     wide = np.zeros((AT_ONCE, *sides, channels), np.float32)
     side = 2 * halo + 2
     free_of_sizes(cnn1, windows=lambda n: np.zeros((n, side + 2 * n, side + 4 * n, channels), np.float32))
@@ -70,11 +73,11 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     return found
 
 
-def _empty(cnn2: keras.Model, count: int, *, grid: Grid, rows: int, columns: int) -> list[np.ndarray]:
+def _empty(cnn2: keras.Model, count: int, *, cell: Cell, rows: int, columns: int) -> list[np.ndarray]:
     """CNN 2's two inputs, all 0, for a number of outputs: pixels of the image, and cells."""
-    halo = coarse_geometry(grid.fine).before
+    halo = coarse_geometry(cell.pixels).before
     size = rows + 2 * halo, columns + 2 * halo
-    cells = tuple(-(-side // unit) for side, unit in zip(size, grid.fine, strict=True))
+    cells = tuple(-(-side // unit) for side, unit in zip(size, cell.pixels, strict=True))
     return [
         np.zeros((count, *shape, given.shape[-1]), np.float32)
         for shape, given in zip((size, cells), cnn2.inputs, strict=True)
@@ -82,17 +85,19 @@ def _empty(cnn2: keras.Model, count: int, *, grid: Grid, rows: int, columns: int
 
 
 def _cells(
-    means: np.ndarray, *, maps: np.ndarray, grid: Grid, layers: range, first: tuple[int, int], shape: tuple[int, ...]
+    means: np.ndarray, *, maps: np.ndarray, cell: Cell, layers: range, first: tuple[int, int], shape: tuple[int, ...]
 ) -> np.ndarray:
     """CNN 2's second input for a window of some slices, float32 (layers, *shape, 3 * modalities + classes)."""
     modalities = means.shape[-1]
     cells = np.zeros((len(layers), *shape, 3 * modalities + maps.shape[-1]), np.float32)
     for place, layer in enumerate(layers):
-        for number, other in enumerate((layer, layer - grid.apart, layer + grid.apart)):
+        for number, other in enumerate((layer, layer - cell.slices, layer + cell.slices)):
             if 0 <= other < len(means):
                 cells[place, ..., number * modalities : (number + 1) * modalities] = cut_window(
                     means[other], top=first[0], left=first[1], rows=shape[0], columns=shape[1]
                 )
     spans = [(start, start + side) for start, side in zip(first, shape, strict=True)]
-    cells[..., 3 * modalities :] = maps_on_fine(maps, grid=grid, layers=layers, rows=spans[0], columns=spans[1])
+    cells[..., 3 * modalities :] = maps_of_slices(
+        maps, thickness=cell.slices, layers=layers, rows=spans[0], columns=spans[1]
+    )
     return cells

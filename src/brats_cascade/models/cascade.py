@@ -50,7 +50,7 @@ GEOMETRY: Mapping[str, Geometry] = {
     "local_cascade": Geometry(27, 28, joined=24),
     "mf_cascade": Geometry(26, 26, joined=21),
     "unet": Geometry(32, 32),
-    "coarse_cnn1": Geometry(10, 10, step=(2, 2), reads="slabs"),
+    "coarse_cnn1": Geometry(16, 16, reads="slabs"),
     "coarse_cascade": Geometry(18, 18, step=(2, 2), reads="grid"),
 }
 # The paper's networks use only valid convolutions, so a slice yields exactly what its patches yield; the U-Net does not.

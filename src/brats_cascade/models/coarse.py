@@ -1,12 +1,13 @@
-"""The coarse cascade: the paper's two pathways, maxout and cascade, with most of the arithmetic on grids of 4 and 2 mm.
+"""The coarse cascade: the paper's cascade and two pathways, with most of the arithmetic on cells of 2 mm.
 
-It is not in the paper. CNN 1 classifies cells of 4 mm from a slab and its neighbours. CNN 2 classifies pixels from the
-slice and, on the 2 mm grid, from the slice's means, the means of the slices 2 mm below and above, and CNN 1's
-probabilities. All convolutions use valid padding.
+It is not in the paper. CNN 1, a U-Net, classifies cells of 2 mm from a slab of them and its neighbours. CNN 2 has the paper's
+two pathways with valid convolutions: it classifies pixels from the slice and, on cells, from the slice's means, the means of
+the slices 2 mm below and above, and CNN 1's probabilities.
 """
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from brats_cascade.data.grid import SLABS
 from brats_cascade.models.cascade import Geometry
 from brats_cascade.models.layers import Shape
 from brats_cascade.models.two_path import FULL, Style, classify, conv_block
+from brats_cascade.models.unet import unet_model
 
 COARSE, COARSE_CNN1 = "coarse_cascade", "coarse_cnn1"
 DILATIONS = (1, 1, 1, 2, 2)  # kernel sides of CNN 2's global path
@@ -70,23 +72,13 @@ def coarse_geometry(steps: tuple[int, int]) -> Geometry:
 
 
 def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
-    """CNN 1: the local path on cells of 4 mm, the global path on cells of 8 mm.
+    """CNN 1: a U-Net on cells of 2 mm.
 
-    It maps (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` makes them, to probabilities (batch, rows - 20,
-    columns - 20, classes); rows and columns must be even. The style's `width` is a share of 24 local and 32 global maps;
-    `pooling` has no effect.
+    It maps (batch, rows, columns, 5 * (modalities + 1)), as `coarse_slabs` makes them, to probabilities (batch, rows - 32,
+    columns - 32, classes). The style acts as in `build_unet`.
     """
-    local_maps, global_maps = style.maps(24), style.maps(32)
     slabs = keras.Input((None, None, (2 * SLABS + 1) * (modalities + 1)), name="slabs")
-    local, wide = slabs, keras.layers.AveragePooling2D(2, dtype=style.policy, name="global_means")(slabs)
-    for number in range(1, 5):
-        local = conv_block(local, maps=local_maps, size=3, style=style, name=f"local{number}")
-        wide = conv_block(wide, maps=global_maps, size=3, style=style, name=f"global{number}")
-    local = keras.layers.Cropping2D(4, dtype=style.policy, name="local_crop")(local)
-    wide = keras.layers.UpSampling2D(2, dtype=style.policy, name="global_up")(wide)
-    joined = keras.layers.Concatenate(dtype=style.policy, name="paths")([local, wide])
-    joined = conv_block(joined, maps=local_maps, size=3, style=style, name="join")
-    return keras.Model(slabs, _classify(joined, classes=classes, size=3, style=style), name=COARSE_CNN1)
+    return unet_model(slabs, classes=classes, style=style, name=COARSE_CNN1)
 
 
 def build_coarse_cnn2(
@@ -114,6 +106,24 @@ def build_coarse_cnn2(
     joined = keras.layers.Concatenate(dtype=style.policy, name="paths")([local, wide])
     joined = conv_block(joined, maps=local_maps, size=3, style=style, name="join")
     return keras.Model([image, cells], _classify(joined, classes=classes, size=5, style=style), name="cnn2")
+
+
+def mean_of(cnn1s: Sequence[keras.Model]) -> keras.Model:
+    """A CNN 1 whose probabilities are the mean over several CNN 1s of a coarse cascade; layers and weights are shared.
+
+    A single one is returned as it is.
+    """
+    if len(cnn1s) == 1:
+        return cnn1s[0]
+    slabs = keras.Input(cnn1s[0].input_shape[1:], name="slabs")
+    members = [keras.Model(one.inputs, one.outputs[0], name=f"member{number}") for number, one in enumerate(cnn1s, 1)]
+    mean = keras.layers.Average(dtype="float32", name="mean")([member(slabs) for member in members])
+    return keras.Model(slabs, mean, name=COARSE_CNN1)
+
+
+def members_of(cnn1: keras.Model) -> list[keras.Model]:
+    """The CNN 1s whose mean it is, or the CNN 1 itself."""
+    return [layer for layer in cnn1.layers if isinstance(layer, keras.Model)] or [cnn1]
 
 
 def join_coarse(*, cnn1: keras.Model, cnn2: keras.Model) -> keras.Model:

@@ -12,6 +12,7 @@ import keras
 
 from brats_cascade.errors import UserError, one_line
 from brats_cascade.models.build import CNN1_OF, build_model, load_network
+from brats_cascade.models.coarse import mean_of, members_of
 from brats_cascade.models.contract import Contract
 from brats_cascade.models.layers import Maxout
 from brats_cascade.models.two_path import Style
@@ -86,17 +87,26 @@ def describing(file: Path, *, contract: Contract) -> Iterator[None]:
 
 def in_precision(network: keras.Model, *, contract: Contract, precision: str) -> keras.Model:
     """A network with the same weights that computes in a different precision ("float32" or "bfloat16")."""
-    twin = build_described(contract, styles=[replace(style, precision=precision) for style in contract.styles])
+    *below, style = contract.styles
+    styles = [*(below * (len(cnns_of(network)) - 1)), style]
+    twin = build_described(contract, styles=[replace(one, precision=precision) for one in styles])
     twin.set_weights(network.get_weights())
     return twin
 
 
 def build_described(contract: Contract, *, styles: Sequence[Style]) -> keras.Model:
-    """A new network as a contract describes it, with other styles, one for each of its CNNs."""
-    architecture, cnn1 = contract.architecture, None
-    if len(styles) > 1:
-        cnn1 = build_model(CNN1_OF[architecture], style=styles[0], **contract.shape)
-    return build_model(architecture, style=styles[-1], cnn1=cnn1, **contract.shape)
+    """A new network as a contract describes it, with other styles, one for each of its CNNs (`cnns_of`)."""
+    architecture, cnn1, (*below, style) = contract.architecture, None, styles
+    if below:
+        cnn1 = mean_of([build_model(CNN1_OF[architecture], style=own, **contract.shape) for own in below])
+    return build_model(architecture, style=style, cnn1=cnn1, **contract.shape)
+
+
+def cnns_of(network: keras.Model) -> list[keras.Model]:
+    """The CNNs of a network: itself, or a cascade's CNN 1 or CNN 1s, and its CNN 2."""
+    if network.name not in CNN1_OF:
+        return [network]
+    return [*members_of(network.get_layer("cnn1")), network.get_layer("cnn2")]
 
 
 def weights_digest(network: keras.Model) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 
 from brats_cascade.data.grid import SLABS
 from brats_cascade.models.build import build_model
-from brats_cascade.models.coarse import COARSE_CNN1
-from brats_cascade.models.files import Contract, build_described, describing, load_trained
+from brats_cascade.models.coarse import COARSE_CNN1, mean_of, members_of
+from brats_cascade.models.files import Contract, build_described, cnns_of, describing, load_trained
 from brats_cascade.models.layers import WideOutput
 from brats_cascade.models.two_path import Style
 
@@ -25,11 +25,10 @@ def for_inference(network: keras.Model, *, contract: Contract, precision: str) -
 
     `network` is a trained network that `contract` describes; it is not changed.
     """
-    parts = _cnns(network, contract=contract)
-    styles = [replace(style, precision=precision) for style in contract.styles]
-    lean = [_lean(part, style=style) for part, style in zip(parts, styles, strict=True)]
-    twin = build_described(contract, styles=lean)
-    for part, target in zip(parts, _cnns(twin, contract=contract), strict=True):
+    parts, (*below, style) = cnns_of(network), contract.styles
+    styles = [replace(own, precision=precision) for own in (*(below * (len(parts) - 1)), style)]
+    twin = build_described(contract, styles=[_lean(part, style=own) for part, own in zip(parts, styles, strict=True)])
+    for part, target in zip(parts, cnns_of(twin), strict=True):
         _copy_weights(part, target=target)
     return twin
 
@@ -39,9 +38,12 @@ def fold_cnn1(network: keras.Model, *, style: Style) -> keras.Model:
     modalities, classes = network.input_shape[-1], network.output_shape[-1]
     if network.name == COARSE_CNN1:
         modalities = modalities // (2 * SLABS + 1) - 1
-    twin = build_model(network.name, style=_lean(network, style=style), modalities=modalities, classes=classes)
-    _copy_weights(network, target=twin)
-    return twin
+    twins = []
+    for part in members_of(network):
+        twin = build_model(network.name, style=_lean(part, style=style), modalities=modalities, classes=classes)
+        _copy_weights(part, target=twin)
+        twins.append(twin)
+    return mean_of(twins)
 
 
 def load_for_inference(path: Path, *, precision: str) -> tuple[keras.Model, Contract]:
@@ -49,10 +51,6 @@ def load_for_inference(path: Path, *, precision: str) -> tuple[keras.Model, Cont
     network, contract = load_trained(path)
     with describing(path, contract=contract):
         return for_inference(network, contract=contract, precision=precision), contract
-
-
-def _cnns(network: keras.Model, *, contract: Contract) -> list[keras.Model]:
-    return [network] if contract.cnn1_style is None else [network.get_layer("cnn1"), network.get_layer("cnn2")]
 
 
 def _lean(part: keras.Model, *, style: Style) -> Style:

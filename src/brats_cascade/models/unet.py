@@ -87,8 +87,12 @@ def build_unet(*, modalities: int = 4, classes: int = 5, style: Style = FULL) ->
     It maps (batch, rows, columns, modalities) to probabilities (batch, rows - 64, columns - 64, classes). The style's
     `width` is a share of the 16, 32, 64, 128 and 256 maps; `maxout` and `pooling` have no effect.
     """
+    return unet_model(keras.Input((None, None, modalities), name="image"), classes=classes, style=style, name="unet")
+
+
+def unet_model(image: Any, *, classes: int, style: Style, name: str) -> keras.Model:
+    """A U-Net on a Keras tensor (batch, rows, columns, channels); its output lacks the halo of the architecture `name`."""
     maps = [style.maps(MAPS * 2**level) for level in range(POOLINGS + 1)]
-    image = keras.Input((None, None, modalities), name="image")
     x: Any = RoundUp(2**POOLINGS, dtype=style.policy, name="round_up")(image)
     skipped = []
     for level in range(POOLINGS):
@@ -97,13 +101,13 @@ def build_unet(*, modalities: int = 4, classes: int = 5, style: Style = FULL) ->
         x = keras.layers.MaxPooling2D(2, dtype=style.policy, name=f"down{level + 1}_pool")(x)
     x = _two_convolutions(x, maps=maps[-1], style=style, name="bottom")
     for level in reversed(range(POOLINGS)):
-        name = f"up{level + 1}"
-        x = keras.layers.Conv2DTranspose(maps[level], 2, strides=2, name=f"{name}_wider", **style.kernel())(x)
-        x = keras.layers.Concatenate(dtype=style.policy, name=f"{name}_join")([skipped[level], x])
-        x = _two_convolutions(x, maps=maps[level], style=style, name=name)
-    x = CropHalo(GEOMETRY["unet"].before, dtype=style.policy, name="crop_halo")(x, image)
+        up = f"up{level + 1}"
+        x = keras.layers.Conv2DTranspose(maps[level], 2, strides=2, name=f"{up}_wider", **style.kernel())(x)
+        x = keras.layers.Concatenate(dtype=style.policy, name=f"{up}_join")([skipped[level], x])
+        x = _two_convolutions(x, maps=maps[level], style=style, name=up)
+    x = CropHalo(GEOMETRY[name].before, dtype=style.policy, name="crop_halo")(x, image)
     scores = keras.layers.Conv2D(classes, 1, name="output", **{**style.kernel(), "dtype": "float32"})(x)
-    return keras.Model(image, keras.layers.Softmax(dtype="float32", name="probabilities")(scores), name="unet")
+    return keras.Model(image, keras.layers.Softmax(dtype="float32", name="probabilities")(scores), name=name)
 
 
 def _two_convolutions(x: Any, *, maps: int, style: Style, name: str) -> Any:

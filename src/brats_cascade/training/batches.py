@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.grid import Grid, block_centres, coarse_slabs
+from brats_cascade.data.grid import Cell, block_centres, coarse_slabs
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class TrainingCase:
         brain: bool (slices, rows, columns).
         labels: Canonical labels, uint8 (slices, rows, columns).
         maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes) with a margin of 16 pixels on each side, or
-            None. In a coarse cascade (slabs, rows, columns, classes), for cells of 4 mm.
+            None. In a coarse cascade (slabs, rows, columns, classes), for cells.
         mirrors: Whether reversing the columns exchanges left and right; if not, windows are never flipped.
         patient: The case's patient; "" if each case is a patient of its own.
         group: Release and grade, over which inner folds spread the patients evenly.
@@ -52,9 +52,9 @@ class TrainingCase:
     @functools.cached_property
     def on_coarse_grid(self) -> "TrainingCase":
         """The case as the coarse cascade's CNN 1 sees it: slabs as image, and the label at the centre of each cell."""
-        grid = Grid.of(self.spacing)
-        image = coarse_slabs(self.image, brain=self.brain, grid=grid)
-        brain, labels = (block_centres(np.asarray(part), steps=grid.coarse) for part in (self.brain, self.labels))
+        cell = Cell.of(self.spacing)
+        image = coarse_slabs(self.image, brain=self.brain, cell=cell)
+        brain, labels = (block_centres(np.asarray(part), steps=cell) for part in (self.brain, self.labels))
         return replace(self, image=image, brain=brain, labels=labels)
 
 

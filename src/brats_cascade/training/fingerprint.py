@@ -10,6 +10,7 @@ import keras
 import pandas as pd
 
 import brats_cascade
+from brats_cascade.models.coarse import members_of
 from brats_cascade.models.files import weights_digest
 from brats_cascade.models.two_path import Style
 from brats_cascade.params.train import TrainParams
@@ -79,7 +80,7 @@ def fingerprint(experiment: Experiment) -> str:
 
 def network_digest(network: keras.Model) -> str:
     """A hash of a network's weights, its name, and the software that computes its outputs."""
-    precision = network.get_layer("output").compute_dtype
+    precision = members_of(network)[0].get_layer("output").compute_dtype
     parts = (network.name, precision, computed_with(), weights_digest(network))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

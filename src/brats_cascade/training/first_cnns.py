@@ -1,7 +1,8 @@
 """Provides the CNN 1s of a frozen cascade: the given one or one trained for it, and those of inner folds.
 
 CNN 1 is better on its own training patients than on others, so a CNN 2 trained on such maps relies on them too much. With
-inner folds, the maps of a training patient come from a CNN 1 that was not trained on this patient.
+inner folds, the maps of a training patient come from a CNN 1 that was not trained on this patient. The CNN 1 of a coarse
+cascade is then the mean of those of the inner folds: together they know all training patients, and none is trained only for it.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 
 from brats_cascade.errors import UserError
 from brats_cascade.models.build import CNN1_OF
+from brats_cascade.models.coarse import COARSE_CNN1, mean_of
 from brats_cascade.shared import in_use
 from brats_cascade.training.batches import TrainingCase, TrainingData
 from brats_cascade.training.fingerprint import Cnn1, Experiment, fingerprint
@@ -35,25 +37,28 @@ def train_first_cnns(
     that decides its outcome, where other trainings find it. `train` is `train_experiment`, `folder` holds its checkpoints.
 
     Returns:
-        The experiment with its CNN 1s; the result of training CNN 1 (None if it was given); and the results of the folds.
+        The experiment with its CNN 1s; the result of training CNN 1 (None if it was given, or is the mean of those of the
+        folds); and the results of the folds.
     """
     below, data, settings, within = CNN1_OF[cascade.architecture], cascade.data, cascade.settings, None
     if settings.cnn1_steps:
         settings = settings.model_copy(update={"steps": settings.cnn1_steps, "phase2_steps": 0})
-    cnn1 = cascade.cnn1
-    if cnn1 is None:
+    cnn1, mean = cascade.cnn1, below == COARSE_CNN1 and settings.cnn1_folds > 1
+    if cnn1 is None and not mean:
         within = train(Experiment(below, data, settings), folder=folder / "cnn1")
         cnn1 = Cnn1(within.network, within.style, settings)
     folds = inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed) if settings.cnn1_folds else []
     # Keys that affect only cascades are set to fixed values, so that cascades share their inner CNN 1s.
     apart = {"cnn1_folds": 0, "cnn1_steps": 0, "cnn1_dropout": 0.0, "cascade": "frozen", "cnn1_output": "probabilities"}
-    own, found = (cnn1.settings or settings).model_copy(update=apart), []
+    own, found = ((cnn1 and cnn1.settings) or settings).model_copy(update=apart), []
     for fold in folds:
         one = Experiment(below, fold.data, own)
         path = shared / "inner_cnn1" / fingerprint(one)[:32]
         with in_use(path, limit=LIMIT):
             found.append(train(one, folder=path))
     makers = [(fold.cases, Cnn1(of.network, of.style)) for fold, of in zip(folds, found, strict=True)]
+    if cnn1 is None:
+        cnn1 = Cnn1(mean_of([of.network for of in found]), found[0].style, settings)
     return replace(cascade, cnn1=cnn1, inner=makers), within, found
 
 

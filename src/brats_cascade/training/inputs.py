@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from brats_cascade.data.grid import Grid, block_means, maps_on_fine
+from brats_cascade.data.grid import Cell, block_means, maps_of_slices
 from brats_cascade.models.cascade import CNN2, Geometry
 from brats_cascade.training.augment import Variation, vary_intensities, vary_slabs
 from brats_cascade.training.batches import TrainingCase
@@ -72,9 +72,9 @@ def _pixels_and_cells(
 ) -> list[np.ndarray]:
     """The input of the coarse cascade's CNN 2: the slice, and on the 2 mm grid the means of three slices and CNN 1's maps."""
     assert case.maps is not None
-    grid = Grid.of(case.spacing)
+    cell = Cell.of(case.spacing)
     planes: list[np.ndarray] = []
-    for other in (layer, layer - grid.apart, layer + grid.apart):
+    for other in (layer, layer - cell.slices, layer + cell.slices):
         inside = 0 <= other < len(case.image)
         cut = functools.partial(_cut_image, case, layer=other, window=window, variation=variation)
         planes.append(cut() if inside else np.zeros_like(planes[0]))
@@ -82,7 +82,7 @@ def _pixels_and_cells(
     rows, columns = (box[0], box[0] + box[2]), (box[1], box[1] + box[3])
     if variation.warp is not None:  # all cells of the slice, because a warp may need any of them
         rows, columns = ((0, -(-side // step)) for side, step in zip(case.brain.shape[1:], steps, strict=True))
-    maps = maps_on_fine(case.maps, grid=grid, layers=[layer], rows=rows, columns=columns)[0]
+    maps = maps_of_slices(case.maps, thickness=cell.slices, layers=[layer], rows=rows, columns=columns)[0]
     if variation.warp is not None:
         maps = cut_warped(maps, box=box, warp=variation.warp, order=1, mode="edge", steps=steps)
     means = [block_means(plane, steps=steps) for plane in planes]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.grid import SLABS, Grid
+from brats_cascade.data.grid import SLABS, Cell
 from brats_cascade.labels import class_lookup
 from brats_cascade.models.cascade import Geometry
 from brats_cascade.params.train import TrainParams
@@ -61,7 +61,7 @@ class CaseSampler:
         modalities, (_, height, width) = case.image.shape[-1], case.spacing
         if self._geometry.reads == "slabs":
             modalities = modalities // (2 * SLABS + 1) - 1  # plus the share of brain
-            _, rows, columns = Grid.of(case.spacing).coarse
+            rows, columns = Cell.of(case.spacing).pixels
             height, width = height * rows, width * columns
         return draw_variation(
             rng,
