@@ -11,12 +11,8 @@ from brats_cascade.backend import start_backend
 
 SOURCE = Path("../shared/data/brats2018")
 REPEATS = 3
-# Row of the table -> architecture, K of its maxout.
-NETWORKS = {
-    "unet": ("unet", 1),
-    "coarse_cascade, maxout 2": ("coarse_cascade", 2),
-    "coarse_cascade, maxout 1": ("coarse_cascade", 1),
-}
+CNN1S = {"unet": 0, "coarse_cascade": 3, "coarse_cascade, one CNN 1": 1}  # row of the table -> number of CNN 1s
+STYLE = {"maxout": 1}  # as in real-coarse
 
 
 def main() -> None:
@@ -26,6 +22,7 @@ def main() -> None:
     from brats_cascade.data.prepare import prepare_case
     from brats_cascade.inference.segment import Member, label_probabilities
     from brats_cascade.models.build import build_model
+    from brats_cascade.models.coarse import COARSE, mean_of
     from brats_cascade.models.files import Contract
     from brats_cascade.models.fold import for_inference
     from brats_cascade.models.two_path import Style
@@ -36,16 +33,17 @@ def main() -> None:
         return
     case, rows = find_cases(SOURCE)[1], []
     members: dict[str, Any] = {}
-    for name, (architecture, maxout) in NETWORKS.items():
-        style = Style(maxout=maxout)
-        first = None if architecture == "unet" else style
-        contract = Contract(architecture, (0, 1, 2, 4), MODALITIES, 0.01, style, first)
-        members[name] = Member(build_model(architecture, classes=4, style=style), contract)
+    shape: dict[str, Any] = {"classes": 4, "style": Style(**STYLE)}
+    for name, cnn1s in CNN1S.items():
+        below = mean_of([build_model("coarse_cnn1", **shape) for _ in range(cnn1s)]) if cnn1s else None
+        first, architecture = (shape["style"], COARSE) if cnn1s else (None, "unet")
+        contract = Contract(architecture, (0, 1, 2, 4), MODALITIES, 0.01, shape["style"], first)
+        members[name] = Member(build_model(architecture, cnn1=below, **shape), contract)
     prepared = prepare_case(case, recipe=Recipe(**members["unet"].contract.preprocessing), with_truth=False)
     own = {"image": prepared.image, "brain": prepared.brain, "spacing": prepared.meta["spacing"], "slices": 4}
     needed = {
-        name: case_operations(architecture, brain=prepared.brain, maxout=maxout)
-        for name, (architecture, maxout) in NETWORKS.items()
+        name: case_operations(contract.architecture, brain=prepared.brain, cnn1s=CNN1S[name], **STYLE)
+        for name, (_, contract) in members.items()
     }
     for precision in ("float32", "bfloat16"):
         lean = {

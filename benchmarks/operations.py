@@ -31,16 +31,6 @@ def input_cascade_operations(*, rows: int, columns: int, classes: int = 5) -> fl
     return first + two_path_operations(rows=rows, columns=columns, channels=4 + classes, classes=classes)
 
 
-def coarse_cnn1_operations(rows: int, columns: int, *, classes: int = 4, maxout: int = 2) -> float:
-    """CNN 1 at full width, K = `maxout`, for rows x columns cells of a slab."""
-    total = layer(rows + 2, columns + 2, size=3, inputs=56, outputs=24 * maxout)
-    for number in range(4):
-        near, far = 18 - 2 * number, 8 - 2 * number
-        total += layer(rows + near, columns + near, size=3, inputs=24 if number else 25, outputs=24 * maxout)
-        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=32 if number else 25, outputs=32 * maxout)
-    return total + layer(rows, columns, size=3, inputs=24, outputs=classes)
-
-
 def coarse_cnn2_operations(rows: int, columns: int, *, classes: int = 4, maxout: int = 2) -> float:
     """CNN 2 at full width, K = `maxout`, for rows x columns pixels in cells of 2 x 2."""
     total = layer(rows + 8, columns + 8, size=3, inputs=4, outputs=16 * maxout)
@@ -52,10 +42,10 @@ def coarse_cnn2_operations(rows: int, columns: int, *, classes: int = 4, maxout:
     return total + layer(rows, columns, size=5, inputs=16, outputs=classes)
 
 
-def unet_operations(rows: int, columns: int, *, classes: int = 4) -> float:
-    """The U-Net at full width for rows x columns pixels: on 32 more to every side, rounded up to a multiple of 16."""
-    tall, wide = (-(-(side + 64) // 16) * 16 for side in (rows, columns))
-    maps, total = [4, 16, 32, 64, 128, 256], layer(rows, columns, size=1, inputs=16, outputs=classes)
+def unet_operations(rows: int, columns: int, *, classes: int = 4, channels: int = 4, halo: int = 32) -> float:
+    """A U-Net at full width for rows x columns outputs: on `halo` more to every side, rounded up to a multiple of 16."""
+    tall, wide = (-(-(side + 2 * halo) // 16) * 16 for side in (rows, columns))
+    maps, total = [channels, 16, 32, 64, 128, 256], layer(rows, columns, size=1, inputs=16, outputs=classes)
     for level in range(5):
         here, before = maps[level + 1], maps[level]
         pair = layer(tall / 2**level, wide / 2**level, size=3, inputs=1, outputs=here)
@@ -65,14 +55,17 @@ def unet_operations(rows: int, columns: int, *, classes: int = 4) -> float:
     return total
 
 
-def case_operations(architecture: str, *, brain: np.ndarray, classes: int = 4, maxout: int = 2) -> float:
+def case_operations(
+    architecture: str, *, brain: np.ndarray, classes: int = 4, maxout: int = 2, cnn1s: int = 1
+) -> float:
     """What a case needs: every slice's own brain box, not rounded; less than is computed, which is whole batches of slices.
 
     Args:
         architecture: "input_cascade", "coarse_cascade" (voxels of 1 mm) or "unet".
         brain: bool (slices, rows, columns).
         classes: Of the network.
-        maxout: K of a coarse cascade.
+        maxout: K of a coarse cascade's CNN 2.
+        cnn1s: The number of CNN 1s whose mean a coarse cascade uses.
     """
     if architecture == "input_cascade":
         return sum(
@@ -81,10 +74,12 @@ def case_operations(architecture: str, *, brain: np.ndarray, classes: int = 4, m
         )
     if architecture == "unet":
         return sum(unet_operations(rows, columns, classes=classes) for rows, columns in _boxes(brain, align=2))
-    slabs, down, across = (-(-side // 4) for side in brain.shape)
-    own = {"classes": classes, "maxout": maxout}
-    fine = sum(coarse_cnn2_operations(rows, columns, **own) for rows, columns in _boxes(brain, align=2))
-    return slabs * coarse_cnn1_operations(down, across, **own) + fine
+    slabs, down, across = (-(-side // 2) for side in brain.shape)
+    fine = sum(
+        coarse_cnn2_operations(rows, columns, classes=classes, maxout=maxout)
+        for rows, columns in _boxes(brain, align=2)
+    )
+    return cnn1s * slabs * unet_operations(down, across, classes=classes, channels=25, halo=16) + fine
 
 
 def _boxes(brain: np.ndarray, *, align: int) -> Iterator[tuple[int, int]]:

@@ -72,7 +72,7 @@ def test_cnn1_over_a_case_equals_whole_slabs(network) -> None:
     case = _case(shape=(9, 60, 52), spacing=(1.0, 1.0, 1.0))
     cnn1 = network.get_layer("cnn1")
     maps = coarse_maps(cnn1, image=case.image, brain=case.brain, spacing=case.spacing)
-    slabs = case.on_coarse_grid.image
+    slabs = case.on_coarse_grid.image.reshape(5, 30, 26, 25)
     assert maps.shape == (5, 30, 26, 5) and slabs.shape == (5, 30, 26, 25)
     wide = np.pad(slabs, ((0, 0), (16, 18), (16, 22), (0, 0)))  # to multiples of 16, with 16 cells around
     inside = slabs[..., 14] > 0

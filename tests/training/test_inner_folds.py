@@ -9,6 +9,8 @@ import pytest
 from settings import train_settings
 
 from brats_cascade.models.build import build_model
+from brats_cascade.models.coarse import members_of
+from brats_cascade.models.files import weights_digest
 from brats_cascade.models.two_path import Style
 from brats_cascade.training import cnn1_maps
 from brats_cascade.training.batches import TrainingData
@@ -132,15 +134,24 @@ def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_p
     assert made[3:] == makers
 
 
-def test_cnn1_steps_shorten_the_cnn1s_and_leave_cnn2_as_it_is(data, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folds", [0, 2])
+def test_cnn1_steps_shorten_the_cnn1s_and_leave_cnn2_as_it_is(data, tmp_path: Path, folds: int) -> None:
+    """Without folds its CNN 1 is one of all training patients, with them the mean of theirs."""
     calls = []
 
     def train(experiment, *, folder):
         calls.append(experiment.settings)
-        return TRAINED
+        return replace(TRAINED, network=build_model("coarse_cnn1", style=STYLE))
 
-    own = train_settings(steps=9, phase2_steps=4, cnn1_folds=2, cnn1_steps=3)
-    cascade, _, _ = train_first_cnns(train, Experiment("coarse_cascade", data, own), folder=tmp_path, shared=tmp_path)
-    assert [(one.steps, one.phase2_steps) for one in calls] == [(3, 0)] * 3
-    assert calls[1] == calls[2] and calls[1].cnn1_steps == 0
-    assert cascade.settings == own
+    own = train_settings(steps=9, phase2_steps=4, cnn1_folds=folds, cnn1_steps=3)
+    cascade, within, inner = train_first_cnns(
+        train, Experiment("coarse_cascade", data, own), folder=tmp_path, shared=tmp_path
+    )
+    assert [(one.steps, one.phase2_steps) for one in calls] == [(3, 0)] * (folds or 1)
+    assert cascade.settings == own and len(inner) == folds and (within is None) == bool(folds)
+    made = members_of(cascade.cnn1.network)
+    expected = [one.network for one in inner] or [within.network]
+    assert [weights_digest(one) for one in made] == [weights_digest(one) for one in expected]
+    assert len({weights_digest(one) for one in made}) == len(made)
+    if folds:
+        assert calls[0] == calls[1] and calls[1].cnn1_steps == 0

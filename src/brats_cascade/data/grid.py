@@ -57,16 +57,17 @@ def block_centres(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
 
 
 def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, cell: Cell) -> np.ndarray:
-    """The input of the coarse cascade's CNN 1: means of the image and of the brain mask in each slab and its neighbours.
+    """Means of the image and of the brain mask in each slab and its neighbours, a view that holds every slab once.
+
+    The coarse cascade's CNN 1 sees the last two axes as one axis of 5 * (modalities + 1) channels.
 
     Returns:
-        float32 (slabs, rows, columns, 5 * (modalities + 1)): modalities and brain of the slab two below, one below, the
-        slab itself, one above and two above; zeros beyond the volume.
+        float32 (slabs, rows, columns, 5, modalities + 1): modalities and brain of the slab two below, one below, the slab
+        itself, one above and two above; zeros beyond the volume.
     """
     means, share = block_means(image, steps=cell), block_means(brain, steps=cell)
-    one = np.concatenate([means, share[..., None]], axis=-1)
-    wide = np.pad(one, ((SLABS, SLABS), (0, 0), (0, 0), (0, 0)))
-    return np.concatenate([wide[place : place + len(one)] for place in range(2 * SLABS + 1)], axis=-1)
+    wide = np.pad(np.concatenate([means, share[..., None]], axis=-1), ((SLABS, SLABS), (0, 0), (0, 0), (0, 0)))
+    return np.lib.stride_tricks.sliding_window_view(wide, 2 * SLABS + 1, axis=0).swapaxes(-1, -2)
 
 
 def maps_of_slices(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from brats_cascade.data.grid import Cell, block_means, coarse_slabs, maps_of_slices
+from brats_cascade.data.grid import SLABS, Cell, block_means, coarse_slabs, maps_of_slices
 from brats_cascade.data.windows import cut_window, round_up
 from brats_cascade.inference.dense import brain_windows, free_of_sizes, rounding
 from brats_cascade.models.cascade import GEOMETRY
@@ -55,21 +55,21 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     Image and brain are as in `predict_coarse`; class 0 is certain in cells without brain.
     """
     slabs = coarse_slabs(image, brain=brain, cell=Cell.of(spacing))
-    count, rows, columns, channels = slabs.shape
+    count, rows, columns, neighbours, means = slabs.shape
     halo = GEOMETRY["coarse_cnn1"].before
     found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
     # Cases of similar size share a compiled network. CNN 1 pads with zeros, so its windows must not depend on the backend.
     sides = [round_up(side, multiple=2**POOLINGS) + 2 * halo for side in (rows, columns)]
+    channels = neighbours * means
     wide = np.zeros((AT_ONCE, *sides, channels), np.float32)
     side = 2 * halo + 2
     free_of_sizes(cnn1, windows=lambda n: np.zeros((n, side + 2 * n, side + 4 * n, channels), np.float32))
     for start in range(0, count, AT_ONCE):
-        part = slabs[start : start + AT_ONCE]
+        part = slabs[start : start + AT_ONCE].reshape(-1, rows, columns, channels)
         wide[: len(part), halo : halo + rows, halo : halo + columns] = part
         outputs = keras.ops.convert_to_numpy(cnn1.predict_on_batch(wide))
         found[start : start + AT_ONCE] = outputs[: len(part), :rows, :columns]
-    brain_share = slabs[..., 3 * channels // 5 - 1]  # the last channel of the middle slab of five
-    found[brain_share == 0] = np.eye(found.shape[-1], dtype=np.float32)[0]
+    found[slabs[..., SLABS, -1] == 0] = np.eye(found.shape[-1], dtype=np.float32)[0]
     return found
 
 

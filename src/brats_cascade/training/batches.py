@@ -19,7 +19,7 @@ class TrainingCase:
 
     Attributes:
         name: The case.
-        image: float32 (slices, rows, columns, modalities), zero outside the brain.
+        image: float32 (slices, rows, columns, modalities), zero outside the brain; or what `coarse_slabs` returns.
         brain: bool (slices, rows, columns).
         labels: Canonical labels, uint8 (slices, rows, columns).
         maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes) with a margin of 16 pixels on each side, or

@@ -39,7 +39,8 @@ def cut_inputs(
     if geometry.reads == "grid":
         parts = _pixels_and_cells(case, layer=layer, window=window, steps=geometry.step, variation=variation)
     elif geometry.reads == "slabs":
-        image = cut_warped(case.image[layer], box=window, warp=variation.warp, order=1)  # includes shares of brain
+        slab = case.image[layer].reshape(*case.image.shape[1:3], -1)  # includes shares of brain
+        image = cut_warped(slab, box=window, warp=variation.warp, order=1)
         parts = [vary_slabs(image, variation=variation)]
     else:
         parts = [_cut_image(case, layer=layer, window=window, variation=variation)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.grid import SLABS, Cell
+from brats_cascade.data.grid import Cell
 from brats_cascade.labels import class_lookup
 from brats_cascade.models.cascade import Geometry
 from brats_cascade.params.train import TrainParams
@@ -60,7 +60,7 @@ class CaseSampler:
         flip, maps = self._settings.flip and case.mirrors, case.maps is not None
         modalities, (_, height, width) = case.image.shape[-1], case.spacing
         if self._geometry.reads == "slabs":
-            modalities = modalities // (2 * SLABS + 1) - 1  # plus the share of brain
+            modalities -= 1  # the share of brain
             rows, columns = Cell.of(case.spacing).pixels
             height, width = height * rows, width * columns
         return draw_variation(
