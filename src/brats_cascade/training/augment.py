@@ -122,8 +122,9 @@ def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
 def vary_slabs(image: np.ndarray, *, variation: Variation) -> np.ndarray:
     """Applies intensity changes to a slab of `coarse_slabs` with joined channels.
 
-    A shift is weighted by a cell's share of brain. Tones act on a cell's mean over the brain, which is close to the mean of the changed intensities. The image is float32
-    (rows, columns, 5 * (modalities + 1)); the last channel of each slab is the share of brain.
+    A shift is weighted by a cell's share of brain. Tones act on a cell's mean over the brain, which is close to the mean of
+    the changed intensities. The image is float32 (rows, columns, 5 * (modalities + 1)); the last channel of each slab is the
+    share of brain.
     """
     modalities = image.shape[-1] // (2 * SLABS + 1) - 1
     slabs = image.reshape(*image.shape[:2], -1, modalities + 1)
