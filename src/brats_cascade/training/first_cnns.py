@@ -2,7 +2,7 @@
 
 CNN 1 is better on its own training patients than on others, so a CNN 2 trained on such maps relies on them too much. With
 inner folds, the maps of a training patient come from a CNN 1 that was not trained on this patient. The CNN 1 of a coarse
-cascade is then the mean of those of the inner folds: together they know all training patients, and none is trained only for it.
+cascade is then the mean of those of the inner folds, which together have seen all training patients; no other one is trained.
 """
 
 from collections.abc import Callable
