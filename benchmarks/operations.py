@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from brats_cascade.data.grid import block_means
+
 
 def layer(rows: float, columns: float, *, size: int, inputs: int, outputs: int) -> float:
     """Multiplications and additions of a convolution that gives rows x columns pixels."""
@@ -74,12 +76,16 @@ def case_operations(
         )
     if architecture == "unet":
         return sum(unet_operations(rows, columns, classes=classes) for rows, columns in _boxes(brain, align=2))
-    slabs, down, across = (-(-side // 2) for side in brain.shape)
     fine = sum(
         coarse_cnn2_operations(rows, columns, classes=classes, maxout=maxout)
         for rows, columns in _boxes(brain, align=2)
     )
-    return cnn1s * slabs * unet_operations(down, across, classes=classes, channels=25, halo=16) + fine
+    cells = block_means(brain, steps=(2, 2, 2)) > 0
+    first = sum(
+        unet_operations(rows, columns, classes=classes, channels=25, halo=16)
+        for rows, columns in _boxes(cells, align=1)
+    )
+    return cnn1s * first + fine
 
 
 def _boxes(brain: np.ndarray, *, align: int) -> Iterator[tuple[int, int]]:

@@ -68,15 +68,19 @@ def test_a_volume_equals_its_aligned_windows(network, shape, spacing) -> None:
             )
 
 
-def test_cnn1_over_a_case_equals_whole_slabs(network) -> None:
+def test_cnn1_over_a_case_equals_windows_around_the_brain(network) -> None:
     case = _case(shape=(9, 60, 52), spacing=(1.0, 1.0, 1.0))
     cnn1 = network.get_layer("cnn1")
     maps = coarse_maps(cnn1, image=case.image, brain=case.brain, spacing=case.spacing)
     slabs = case.on_coarse_grid.image.reshape(5, 30, 26, 25)
     assert maps.shape == (5, 30, 26, 5) and slabs.shape == (5, 30, 26, 25)
-    wide = np.pad(slabs, ((0, 0), (16, 18), (16, 22), (0, 0)))  # to multiples of 16, with 16 cells around
+    # The brain fills 29 x 25 cells from the second row on: 32 x 32 in multiples of 16, with 16 cells around.
+    wide = np.pad(slabs, ((0, 0), (15, 19), (16, 22), (0, 0)))
     inside = slabs[..., 14] > 0
-    np.testing.assert_allclose(maps[inside], cnn1.predict_on_batch(wide)[:, :30, :26][inside], atol=1e-5)
+    assert inside.any(axis=(0, 2)).tolist() == [False] + [True] * 29
+    assert inside.any(axis=(0, 1)).tolist() == [True] * 25 + [False]
+    expected = np.pad(cnn1.predict_on_batch(wide), ((0, 0), (1, 0), (0, 0), (0, 0)))[:, :30, :26]
+    np.testing.assert_allclose(maps[inside], expected[inside], atol=1e-5)
     np.testing.assert_array_equal(maps[~inside], np.eye(5)[np.zeros((~inside).sum(), int)])
     assert inside.any() and (~inside).any()
 

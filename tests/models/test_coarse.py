@@ -8,8 +8,17 @@ import keras
 import numpy as np
 import pytest
 
+from brats_cascade.errors import UserError
 from brats_cascade.models.build import build_model
-from brats_cascade.models.coarse import SpreadCells, build_coarse_cnn2, coarse_geometry, mean_of, members_of, with_steps
+from brats_cascade.models.coarse import (
+    SpreadCells,
+    build_coarse_cnn2,
+    coarse_geometry,
+    join_coarse,
+    mean_of,
+    members_of,
+    with_steps,
+)
 from brats_cascade.models.files import Contract, cnns_of, in_precision, load_trained, save_trained
 from brats_cascade.models.fold import for_inference
 from brats_cascade.models.two_path import Style
@@ -154,3 +163,12 @@ def test_its_file_its_folded_form_and_its_bfloat16_answer_the_same(tmp_path: Pat
         for found, wanted in zip(other.predict_on_batch(given), expected, strict=True):
             assert found.dtype == np.float32
             np.testing.assert_allclose(found, wanted, atol=close)
+
+
+def test_a_file_of_an_earlier_form_is_refused_by_its_reason(tmp_path: Path) -> None:
+    slabs = keras.Input((None, None, 25), name="slabs")
+    cnn1 = keras.Model(slabs, keras.layers.Conv2D(5, 3, activation="softmax", name="output")(slabs), name="coarse_cnn1")
+    network = join_coarse(cnn1=cnn1, cnn2=build_coarse_cnn2(style=THIN))
+    save_trained(tmp_path, network=network, contract=Contract("coarse_cascade", CLASSES, MODALITIES, 0.01, THIN, THIN))
+    with pytest.raises(UserError, match="trained by an older version, whose CNN 1 had cells of 4 mm"):
+        load_trained(tmp_path)

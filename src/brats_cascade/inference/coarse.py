@@ -1,12 +1,13 @@
 """Dense inference of the coarse cascade: CNN 1 over the case's slabs, then CNN 2 over batches of its slices."""
 
+import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from brats_cascade.data.grid import SLABS, Cell, block_means, coarse_slabs, maps_of_slices
-from brats_cascade.data.windows import cut_window, round_up
+from brats_cascade.data.windows import cut_window
 from brats_cascade.inference.dense import brain_windows, free_of_sizes, rounding
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.coarse import coarse_geometry, with_steps
@@ -55,21 +56,23 @@ def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spac
     Image and brain are as in `predict_coarse`; class 0 is certain in cells without brain.
     """
     slabs = coarse_slabs(image, brain=brain, cell=Cell.of(spacing))
-    count, rows, columns, neighbours, means = slabs.shape
+    inside, channels = slabs[..., SLABS, -1] > 0, math.prod(slabs.shape[3:])
     halo = GEOMETRY["coarse_cnn1"].before
-    found = np.zeros((count, rows, columns, cnn1.output_shape[-1]), dtype=np.float32)
-    # Cases of similar size share a compiled network. CNN 1 pads with zeros, so its windows must not depend on the backend.
-    sides = [round_up(side, multiple=2**POOLINGS) + 2 * halo for side in (rows, columns)]
-    channels = neighbours * means
-    wide = np.zeros((AT_ONCE, *sides, channels), np.float32)
+    found = np.zeros((*inside.shape, cnn1.output_shape[-1]), dtype=np.float32)
     side = 2 * halo + 2
     free_of_sizes(cnn1, windows=lambda n: np.zeros((n, side + 2 * n, side + 4 * n, channels), np.float32))
-    for start in range(0, count, AT_ONCE):
-        part = slabs[start : start + AT_ONCE].reshape(-1, rows, columns, channels)
-        wide[: len(part), halo : halo + rows, halo : halo + columns] = part
-        outputs = keras.ops.convert_to_numpy(cnn1.predict_on_batch(wide))
-        found[start : start + AT_ONCE] = outputs[: len(part), :rows, :columns]
-    found[slabs[..., SLABS, -1] == 0] = np.eye(found.shape[-1], dtype=np.float32)[0]
+    # CNN 1 pads with zeros, so its windows must not depend on the backend.
+    for start, stop, top, left, rows, columns in brain_windows(inside, slices=AT_ONCE, step=2**POOLINGS):
+        window = np.zeros((AT_ONCE, rows + 2 * halo, columns + 2 * halo, channels), np.float32)
+        for place, slab in enumerate(slabs[start:stop]):
+            flat = slab.reshape(*slab.shape[:2], channels)
+            window[place] = cut_window(
+                flat, top=top - halo, left=left - halo, rows=window.shape[1], columns=window.shape[2]
+            )
+        outputs = keras.ops.convert_to_numpy(cnn1.predict_on_batch(window))
+        target = found[start:stop, top : top + rows, left : left + columns]
+        target[:] = outputs[: stop - start, : target.shape[1], : target.shape[2]]
+    found[~inside] = np.eye(found.shape[-1], dtype=np.float32)[0]
     return found
 
 

@@ -12,10 +12,11 @@ import keras
 
 from brats_cascade.errors import UserError, one_line
 from brats_cascade.models.build import CNN1_OF, build_model, load_network
-from brats_cascade.models.coarse import mean_of, members_of
+from brats_cascade.models.coarse import COARSE, mean_of, members_of
 from brats_cascade.models.contract import Contract
 from brats_cascade.models.layers import Maxout
 from brats_cascade.models.two_path import Style
+from brats_cascade.models.unet import RoundUp
 from brats_cascade.shared import write_json, written_whole
 
 NETWORK, CONTRACT = "model.keras", "model.json"
@@ -65,6 +66,8 @@ def load_trained(path: Path, *, precision: str | None = None) -> tuple[keras.Mod
         name, outputs = network.name, network.outputs[-1].shape[-1]
         if (name, outputs) != (contract.architecture, len(contract.classes)):
             raise ValueError(f"it is {name} with {outputs} classes")
+        if name == COARSE and not isinstance(cnns_of(network)[0].layers[1], RoundUp):
+            raise ValueError("it was trained by an older version, whose CNN 1 had cells of 4 mm")
         layers = [layer for part in (network, *network.layers) for layer in getattr(part, "layers", ())]
         if any(isinstance(layer, Maxout) and layer.pieces == 1 for layer in layers):
             raise ValueError("it was trained by an older version, for which maxout 1 meant no ReLU either")
