@@ -24,7 +24,6 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/metering.py": "costs, which are no outputs",
     "src/brats_cascade/leaving.py": "how a process ends",
     "src/brats_cascade/orphans.py": "ends a stage whose DVC was killed",
-    "src/brats_cascade/precision.py": "a warning",
     "src/brats_cascade/project.py": "where files lie; DVC looks for a stage's outputs itself",
     "src/brats_cascade/provenance.py": "machine and commit",
     "src/brats_cascade/shapes.py": "which files are refused as damaged",

@@ -28,8 +28,8 @@ def run(root: Path) -> int:
         print(f"{package:<20}{installed.get(package, absent)}")
     backend = _backend(problems)
     print(f"backend             {backend}")
-    for line in _precision() if backend != NO_BACKEND else []:
-        print(f"precision           {line}")
+    if backend != NO_BACKEND:
+        print(f"precision           {_precision()}")
     free = shutil.disk_usage(root).free / 2**30
     print(f"free disk           {free:.0f} GiB")
     if free < NEEDED_GIB and (root / PARAMS).is_file():  # elsewhere no pipeline runs
@@ -60,13 +60,14 @@ def _backend(problems: list[str]) -> str:
     return NO_BACKEND
 
 
-def _precision() -> list[str]:
-    """The speed of bfloat16 relative to float32, for training and prediction."""
-    from brats_cascade.precision import bfloat16_times, in_words
+def _precision() -> str:
+    """What precision `auto` is on this device."""
+    from brats_cascade.precision import AUTO, settled
 
-    if cards := sorted(set(provenance.accelerators())):
-        return [f"{', '.join(cards)}: native bfloat16, not measured"]
-    return [in_words(bfloat16_times(training=training), training=training) for training in (True, False)]
+    found = settled(AUTO)
+    return (
+        f"{AUTO} is {found}: this device {'computes in' if found == 'bfloat16' else 'does not have'} bfloat16 natively"
+    )
 
 
 def versioning(root: Path, problems: list[str]) -> str:

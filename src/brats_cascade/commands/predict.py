@@ -48,10 +48,10 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
     from brats_cascade.backend import start_backend
 
     start_backend()
-    from brats_cascade.precision import warn_if_slow
+    from brats_cascade.precision import warn_if_emulated
 
     if not options.scheduler:  # on a cluster, other machines compute
-        warn_if_slow(options.precision, training=False)
+        warn_if_emulated(options.precision)
     _opened.cache_clear()
     if not options.model:
         from brats_cascade.commands.model import champion

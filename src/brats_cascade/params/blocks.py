@@ -90,7 +90,7 @@ class PatchParams(Stage):
 class EvaluateParams(Stage):
     """Inference and scoring. For a list of values, evaluation chooses the best on the validation patients."""
 
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "auto"]
     slices: Positive
     flips: bool
     min_component: Candidates

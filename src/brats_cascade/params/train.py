@@ -81,7 +81,7 @@ class TrainParams(Stage):
     keep: Literal["best", "last"] = "best"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     checkpoint_steps: Count
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "auto"]
     devices: Literal["one", "local", "workers"]
 
     @field_validator("final_rate")

@@ -28,6 +28,7 @@ from brats_cascade.inference.fit import all_misfits, describe_misfits
 from brats_cascade.inference.postprocess import THRESHOLDS, all_thresholds
 from brats_cascade.metering import Meter, by_case
 from brats_cascade.params import EvaluateParams, Params
+from brats_cascade.precision import settled, warn_if_emulated
 from brats_cascade.project import Project, read_json, read_table
 from brats_cascade.provenance import machine, peak_memory_mb
 from brats_cascade.shared import write_json, write_text
@@ -47,7 +48,8 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     from brats_cascade.models.fold import load_for_inference
 
     entry = experiment_named(params, name)
-    member = Member(*load_for_inference(project.models / name, precision=params.evaluate.precision))
+    warn_if_emulated(params.evaluate.precision)
+    member = Member(*load_for_inference(project.models / name, precision=settled(params.evaluate.precision)))
     segment = _segmenter(member, options=params.evaluate)
     splits, calibration = read_json(project.splits), Calibration(fitted=params.evaluate.temperature)
     opened = _open(project, splits["validation"], title=f"{name}: validation cases")

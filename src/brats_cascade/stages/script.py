@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from brats_cascade.backend import CLUSTER, keep_quiet, start_backend
+from brats_cascade.backend import keep_quiet
 from brats_cascade.errors import UserError, ending_in_one_line, start_log
 from brats_cascade.leaving import leaving
 from brats_cascade.orphans import end_with_dvc
@@ -20,7 +20,7 @@ def run(stage: Callable[..., None], *, of_experiment: bool = False) -> None:
 
     A UserError and trouble of the machine become `error: ...` on stderr and exit status 1, so that DVC records no result;
     any other exception keeps its traceback. The stage is called with the project of the current folder and the checked Params;
-    one that is `of_experiment`, and so computes with a network, also with the name that the command line gives.
+    one that is `of_experiment` also with the name that the command line gives.
     """
     end_with_dvc()
     keep_quiet()
@@ -33,22 +33,8 @@ def run(stage: Callable[..., None], *, of_experiment: bool = False) -> None:
         if not {"-h", "--help"} & set(sys.argv):
             params: Params = load_params(Path("params.yaml"))  # first, so that a name with spaces gets the right error
         words = list(vars(parser.parse_args()).values())
-        if of_experiment:
-            _warn_of_slow_precision(params, *words)
         with noted(project.costs, stage=Path(sys.argv[0]).stem, arguments=words):
             stage(project, params, *words)
-
-
-def _warn_of_slow_precision(params: Params, name: str) -> None:
-    """Says so where bfloat16 is set and this device is slower in it; nothing is computed before a cluster is joined."""
-    training = Path(sys.argv[0]).stem == "train"
-    entry = params.experiments.get(name)
-    precision = entry.train.precision if training and entry else params.evaluate.precision
-    if precision == "bfloat16" and not any(name in os.environ for name in CLUSTER):
-        from brats_cascade.precision import warn_if_slow
-
-        start_backend()
-        warn_if_slow(precision, training=training)
 
 
 def experiment_named(params: Params, name: str) -> ExperimentParams:

@@ -13,12 +13,12 @@ from brats_cascade import costs, provenance, tracking
 from brats_cascade.backend import start_backend
 from brats_cascade.errors import UserError
 from brats_cascade.metering import CPU, GPU, SECONDS
-from brats_cascade.params import Params
+from brats_cascade.params import ExperimentParams, Params
 from brats_cascade.project import Project, read_json, read_state
 from brats_cascade.shared import TakenError, claimed, write_json, write_text
 from brats_cascade.stages.cost import count_arithmetic
 from brats_cascade.stages.script import experiment_named, stage_params
-from brats_cascade.stages.train_entry import contract_of, facts_of, open_data, tags_of, train_entry
+from brats_cascade.stages.train_entry import contract_of, facts_of, on_this_device, open_data, tags_of, train_entry
 from brats_cascade.tracking.notes import keep_note
 from brats_cascade.tracking.system import watching
 
@@ -33,24 +33,27 @@ def train(project: Project, params: Params, name: str) -> None:
     keras.utils.clear_session()  # restart Keras's numbering of layers
     entry = experiment_named(params, name)
     devices = open_devices(entry.train.devices)  # before any other computation
+    entry = entry.model_copy(update={"train": on_this_device(entry.train)})
     folder, data = project.work / "train" / name, open_data(project)
     if not devices.writes:  # only the first of several workers writes results
         train_entry(project, entry, data=data, folder=folder, devices=devices)
         return
     try:
         with claimed(project.work / "train" / f".{name}.lock"):
-            _train_tracked(project, params, name, data=data, folder=folder, devices=devices)
+            _train_tracked(project, params, entry, name=name, data=data, folder=folder, devices=devices)
     except TakenError as error:
         raise UserError(
             f"{folder}: {name} is being trained by process {str(error) or 'unknown'}; wait for its end or end it"
         ) from None
 
 
-def _train_tracked(project: Project, params: Params, name: str, *, data: Any, folder: Path, devices: Any) -> None:
+def _train_tracked(
+    project: Project, params: Params, entry: ExperimentParams, *, name: str, data: Any, folder: Path, devices: Any
+) -> None:
     """Trains the experiment in one MLflow run, and writes models/NAME."""
     from brats_cascade.tracking.trained import log_training
 
-    entry, facts = params.experiments[name], facts_of(project)
+    facts = facts_of(project)
     tags, hashes = tags_of(project, params, entry, name=name, facts=facts), provenance.data_hashes(project.root)
     flat = {f"train.{key}": value for key, value in entry.train.model_dump().items()}
     flat |= {"data.source": params.data.source} | {f"hash.{path}": md5 for path, md5 in hashes.items()}

@@ -10,6 +10,7 @@ from brats_cascade.data.store import open_case
 from brats_cascade.errors import UserError
 from brats_cascade.models.training_data import SETS, describe_training
 from brats_cascade.params import ExperimentParams, Params, TrainParams
+from brats_cascade.precision import settled, warn_if_emulated
 from brats_cascade.project import Project, damaged, read_json, read_table
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: 
         "fold": f"{params.split.fold} of {params.split.folds}" if params.split.folds else "none",
         "git_commit": provenance.git_commit(project.root),
     }
+
+
+def on_this_device(train: TrainParams) -> TrainParams:
+    """Training settings with the precision that this device computes in for "auto"; warns if it emulates bfloat16."""
+    warn_if_emulated(train.precision)
+    return train.model_copy(update={"precision": settled(train.precision)})
 
 
 def train_entry(

@@ -16,7 +16,7 @@ from brats_cascade.errors import UserError
 from brats_cascade.params import TrainParams
 from brats_cascade.params.space import suggest
 from brats_cascade.project import Project
-from brats_cascade.stages.train_entry import train_entry
+from brats_cascade.stages.train_entry import on_this_device, train_entry
 from brats_cascade.sweep.plan import Orders, Plan
 from brats_cascade.sweep.records import open_trial
 from brats_cascade.sweep.trials import host_name
@@ -125,7 +125,7 @@ class Objective:
 
     def _tracked(self, trial: optuna.Trial, *, folder: Path) -> Outcome:
         """Runs the trial inside its MLflow run, which a pruned trial also finishes."""
-        train = self.orders.plan.train_with(suggest(trial, self.orders.plan.space))
+        train = on_this_device(self.orders.plan.train_with(suggest(trial, self.orders.plan.space)))
         pruned = None
         with open_trial(trial, orders=self.orders, train=train) as run, watching(run):
             try:
