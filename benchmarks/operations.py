@@ -38,7 +38,7 @@ def coarse_cnn2_operations(rows: int, columns: int, *, classes: int = 4, maxout:
     total = layer(rows + 8, columns + 8, size=3, inputs=4, outputs=16 * maxout)
     total += layer(rows + 6, columns + 6, size=3, inputs=16, outputs=16 * maxout)
     for number, far in enumerate((16, 14, 12, 8, 4)):
-        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=40 if number else 17, outputs=40 * maxout)
+        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=40 if number else 12 + classes, outputs=40 * maxout)
     total += layer(rows / 2 + 4, columns / 2 + 4, size=1, inputs=40, outputs=64 * maxout)
     total += layer(rows + 4, columns + 4, size=3, inputs=32, outputs=16 * maxout)
     return total + layer(rows, columns, size=5, inputs=16, outputs=classes)
@@ -112,5 +112,5 @@ def training_operations(architecture: str, *, side: int, classes: int = 4) -> fl
     else:
         forward = coarse_cnn2_operations(side, side, classes=classes)
         first = layer(side + 8, side + 8, size=3, inputs=4, outputs=32)
-        first += layer(side / 2 + 16, side / 2 + 16, size=3, inputs=17, outputs=80)
+        first += layer(side / 2 + 16, side / 2 + 16, size=3, inputs=12 + classes, outputs=80)
     return 3 * forward - first

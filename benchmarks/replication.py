@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from brats_cascade.errors import UserError
-from brats_cascade.evaluation.summary import paired_difference, summarise
+from brats_cascade.evaluation.summary import ENOUGH, paired_difference, summarise
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.kept import CROSS_VALIDATION, Record, read_record
 from brats_cascade.report.paper import PAPER
@@ -167,6 +167,8 @@ def _difference(check: Mapping[str, Any], root: Path) -> Checked:
     tables = [table.assign(**{f"{region}_dice": table[f"{region}_{score}"]}) for table in tables]
     found = paired_difference(*tables, region=region, seed=SEED)
     outcome = YES if found["low"] > 0 else NO if found["high"] < 0 else UNDECIDED
+    if found["patients"] < ENOUGH:
+        outcome = UNDECIDED  # the bootstrap interval of three patients excludes 0 whenever all three agree
     evidence = _source(spec, f"{spec['first']} minus {spec['second']}")
     named = region if score == "dice" else f"{region} {score}"
     shown = paired_text({key: value for key, value in found.items() if key != "p"})

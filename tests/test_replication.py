@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from benchmarks import replication
 from benchmarks.replication import CLAIMS, NO, PAGE, PARTLY, UNDECIDED, YES, page, row_of, verdict
 
 from brats_cascade.errors import UserError
@@ -68,6 +70,17 @@ def test_a_verdict_follows_from_the_figure_and_the_tolerance(root, check, found)
 def test_checks_that_disagree_are_partly_and_all_undecided_stay_so(root):
     assert verdict_on(root, value(at_least=40), value(at_least=41)) == f"**{PARTLY}**"
     assert [verdict([UNDECIDED] * 2), verdict([UNDECIDED, YES]), verdict([NO, NO])] == [UNDECIDED, PARTLY, NO]
+
+
+@pytest.mark.parametrize(("gain", "few", "enough"), [(0.1, UNDECIDED, YES), (-0.1, UNDECIDED, NO)])
+def test_a_difference_of_fewer_than_six_patients_decides_nothing(root, monkeypatch, gain, few, enough):
+    check = {"difference": {"first": "a", "second": "b", "region": "core"}}
+    for patients, expected in ((3, few), (5, few), (6, enough)):
+        table = pd.DataFrame({"case": list("uvwxyz")[:patients], "core_dice": 0.5}).assign(patient=lambda one: one["case"])
+        better = table.assign(core_dice=0.5 + gain)
+        scores = {"a": better, "b": table}
+        monkeypatch.setattr(replication, "_cases", lambda root, spec, *, experiment, scores=scores: scores[experiment])
+        assert verdict_on(root, check) == f"**{expected}**"
 
 
 @pytest.mark.parametrize(

@@ -129,10 +129,13 @@ def test_folds_alone_are_a_record_with_their_mean_costs(project):
     assert "|2.3 min|3.0 s|" in page and "pilots" not in page
     path = project / "docs/results/mine.json"
     kept = json.loads(path.read_text())
-    path.write_text(json.dumps(kept | {"data": kept["data"] | {"pilots": ["A"]}}))
+    path.write_text(json.dumps(kept | {"data": kept["data"] | {"pilots": ["A"], "remarks": ["One seed."]}}))
     others = rows.loc[rows["case"] != "A", "complete_dice"].mean()
     for fresh in (False, True):  # a later run keeps them
-        assert f"|one|2|{others:.3f}" in recorded(project, kept=not fresh)[1]
+        page = recorded(project, kept=not fresh)[1]
+        assert f"|one|2|{others:.3f}" in page and "\n- One seed.\n" in page
+    ratio = (rows["complete_sensitivity"] / rows["complete_ppv"]).median()  # TP / true over TP / predicted
+    assert f"the median predicted volume is {ratio:.2f} times the true one" in page
 
 
 @pytest.mark.slow

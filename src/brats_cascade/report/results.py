@@ -134,7 +134,7 @@ def _lesions(cases: pd.DataFrame) -> str:
 
 def _hardware(machine: str) -> str:
     """The GPU without its maker, or else the number of cores."""
-    cores = re.search(r"\d+ cores", machine)
+    cores = re.search(r"\d+ cores?", machine)
     return provenance.card_of(machine).removeprefix("NVIDIA ") or (cores.group() if cores else "")
 
 
@@ -170,7 +170,7 @@ def _without_pilots(record: Record) -> list[list[str]]:
 
 
 def _failures(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """The worst case of the shown networks, and means over networks and cases per region and grade."""
+    """The worst case of the shown networks; means over networks and cases per region and grade; volumes per region."""
     cases = pd.concat(tables)
     means = cases.groupby("case").mean(numeric_only=True)
     worst = str(means["complete_dice"].idxmin())
@@ -179,10 +179,17 @@ def _failures(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
         "case": worst,
         "worst": means.loc[worst].to_dict(),
         "overall": cases.mean(numeric_only=True).to_dict(),
+        "volumes": {region: _volume_ratio(cases, region=region) for region in REGIONS},
         "grades": {
             grade: {region: by_grade.loc[grade, f"{region}_dice"] for region in REGIONS} for grade in by_grade.index
         },
     }
+
+
+def _volume_ratio(cases: pd.DataFrame, *, region: str) -> float:
+    """The median over cases of predicted over true volume, which is sensitivity over PPV; without those that miss the region."""
+    hit = cases[cases[f"{region}_ppv"] > 0]
+    return float((hit[f"{region}_sensitivity"] / hit[f"{region}_ppv"]).median())
 
 
 def _median_picture(record: Record, *, pictures: Sequence[str]) -> dict[str, str] | None:
