@@ -76,7 +76,9 @@ def test_checks_that_disagree_are_partly_and_all_undecided_stay_so(root):
 def test_a_difference_of_fewer_than_six_patients_decides_nothing(root, monkeypatch, gain, few, enough):
     check = {"difference": {"first": "a", "second": "b", "region": "core"}}
     for patients, expected in ((3, few), (5, few), (6, enough)):
-        table = pd.DataFrame({"case": list("uvwxyz")[:patients], "core_dice": 0.5}).assign(patient=lambda one: one["case"])
+        table = pd.DataFrame({"case": list("uvwxyz")[:patients], "core_dice": 0.5}).assign(
+            patient=lambda one: one["case"]
+        )
         better = table.assign(core_dice=0.5 + gain)
         scores = {"a": better, "b": table}
         monkeypatch.setattr(replication, "_cases", lambda root, spec, *, experiment, scores=scores: scores[experiment])

@@ -30,4 +30,5 @@ def test_every_record_names_the_precision_that_was_used(flags: str, wanted: str,
     assert record["params"]["train.precision"] == wanted
     assert [style.precision for style in contract.styles] == [wanted]
     assert run.data.params["train.precision"] == wanted
-    assert json.loads((model / "environment.json").read_text())["precision"] == wanted
+    made_in = client.download_artifacts(run.info.run_id, "environment.json", str(root))
+    assert json.loads(Path(made_in).read_text())["precision"] == wanted
