@@ -77,7 +77,7 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     said = dvc(project, "repro", "ingest", status=255)
     assert "[Errno 2] No such file or directory" in said
     checked = shell(project, "brats-cascade", "data", "check", "cohort", status=1, COLUMNS="1000").splitlines()
-    assert checked[0].startswith("2 links to nothing, first cohort/notes.txt -> nowhere: dvc repro would stop")
+    assert checked[0].startswith("2 dangling links, first cohort/notes.txt -> nowhere: dvc repro would stop")
     assert any(line.startswith("Brats18_A_1 ") and "a link to gone.nii.gz: No such file" in line for line in checked)
     # A listing outside the folder: DVC hashes it alone, and the case is excluded with its reason.
     rows = ["case,labels,flair,t1,t1c,t2"]

@@ -149,7 +149,7 @@ def start_formats(options: PredictOptions, *, cases: Sequence[Case]) -> None:
     if options.bids is not None:
         if options.bids.resolve().is_relative_to(options.out.resolve()):
             raise UserError(
-                f"--bids {options.bids}: lies in --out, where its copies would be scored, too; choose another"
+                f"--bids {options.bids}: lies in --out, where its copies would be scored, too; choose another folder"
             )
         start_bids(options.bids, cases=cases)
     if options.colours:

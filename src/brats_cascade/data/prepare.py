@@ -77,7 +77,7 @@ def _channel(image: Image, *, number: int, modality: str) -> Image:
     channels = image.array.shape[3]
     if number >= channels:
         raise UserError(
-            f"{image.path}: expected {modality} as number {number} along the fourth axis, found {channels} volumes; "
+            f"{image.path}: expected {modality} as volume {number} along the fourth axis, found {channels} volumes; "
             "export it with all four modalities"
         )
     return replace(image, array=image.array[..., number])
@@ -98,7 +98,7 @@ def _check_grid(images: Mapping[str, Image], *, facts: dict[str, Any]) -> None:
         apart = np.abs(corners @ (image.affine - first.affine).T).max()
         if apart > 0.1 * spacing:
             raise UserError(
-                f"{image.path}: is shifted by {apart:.3g} mm against {first.path.name}, or rotated; "
+                f"{image.path}: is shifted by {apart:.3g} mm relative to {first.path.name}, or rotated; "
                 "resample all files of the case to one grid"
             )
     facts["same_grid"] = True

@@ -60,7 +60,7 @@ class Run:
         """Reports a failed call on one line and makes every later one do nothing."""
         self.online = False
         log.warning(
-            "MLflow at %s failed (%s: %s); nothing more is logged there in this run, every number stays in models/, "
+            "MLflow at %s failed (%s: %s); nothing more is logged there in this run; every number stays in models/, "
             "metrics/ and reports/", self.uri, type(error).__name__, one_line(error),
         )  # fmt: skip
 

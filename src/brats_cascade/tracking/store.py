@@ -41,7 +41,7 @@ COLUMNS = [
 ABOUT = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": (
-        "One run per training; its first evaluation is logged to it, another one to a run below it. Sort or compare by "
+        "One run per training; its first evaluation is logged to it, any further one to a child run. Sort or compare by "
         "`validation/dice` (which chooses the champion) and `test/complete/dice`. Charts: `phase1/...`, `phase2/...` over the "
         "steps; `slice_complete_f1/CASE` over the slices (step = slice). The numbers are those of metrics/*/summary.json. "
         "Research software: not a medical device."
