@@ -102,7 +102,9 @@ def test_predict_warns_on_one_line_and_strict_refuses(tmp_path, model, write_nif
     assert run([tmp_path / "in"], models=[model], out=tmp_path / "out") == 0
     err = capsys.readouterr().err
     patient = "may not fit the model: patient Brats18_A is in the model's training set"
-    spacing = "may not fit the model: its voxels measure 2.75 x 2.75 x 2.75 mm, but those of the training data 1 x 1 x 1 mm"
+    spacing = (
+        "may not fit the model: its voxels measure 2.75 x 2.75 x 2.75 mm, but those of the training data 1 x 1 x 1 mm"
+    )
     said = [line for line in err.splitlines() if "may not fit" in line]
     assert said[0] == f"warning: Brats18_A_2: {patient}"
     assert said[1:] == [

@@ -145,10 +145,10 @@ def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb:
 
 
 def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, facts: dict[str, Any]) -> StoredCase:
-    """Preprocesses what `read_scans` gives of a case, wherever its voxels come from; all that is measured goes into `facts`.
+    """Preprocesses the volumes of a case, as from `read_scans`; all measurements are added to `facts`.
 
     Raises:
-        UserError: There is no brain, a modality is constant, or the truth holds labels that the case's release does not know.
+        UserError: There is no brain, a modality is constant, or the ground truth has labels unknown to the case's release.
     """
     affine = images[MODALITIES[0]].affine
     spacing = canonical_spacing(affine)

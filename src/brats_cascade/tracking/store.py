@@ -140,7 +140,7 @@ def open_store(root: Path | None) -> tuple["MlflowClient", str]:
 
 
 def shared_view() -> str:
-    """What MLflow's pages open on, as they keep it with the experiment: columns, and the best on validation on top."""
+    """The view with which MLflow's pages open, as stored with the experiment: its columns, the best on validation first."""
     state = {
         "searchFilter": "",
         "orderByKey": "metrics.`validation/dice`",
