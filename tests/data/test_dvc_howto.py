@@ -101,5 +101,5 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     assert "2 links to a folder, first cohort/HGG/Brats18_B_1 -> " in said
     (tmp_path / "elsewhere/Brats18_B_1/Brats18_B_1_t1.nii.gz").unlink()
     assert "Running stage" not in dvc(project, "repro", "ingest")
-    said = dvc(project, *said.split("of the scans run: dvc ")[1].splitlines()[0].split())
+    said = dvc(project, *said.split("the scans change, run: dvc ")[1].splitlines()[0].split())
     assert "2 cases found, 0 stored" in said
