@@ -115,9 +115,9 @@ def in_words() -> str:
     return (
         f"In bfloat16 on {records['case']['machine']}, the full-width InputCascadeCNN segments one BraTS case in "
         f"{case['seconds']:.0f} s, including reading and writing files. Dense inference is "
-        f"{dense['dense over patches']:.0f} times as fast as patch-by-patch inference. From tiles, TwoPathCNN trains on "
-        f"{tiles['labelled pixels per second']:,} labelled pixels per second, {tiles['over patches']:.0f} times as many as "
-        f"from single patches. Measured with `make bench` (commit {commits}); full tables: [{PAGE}]({PAGE})."
+        f"{dense['dense over patches']:.0f} times as fast as patch-by-patch inference. When trained on tiles, TwoPathCNN "
+        f"processes {tiles['labelled pixels per second']:,} labelled pixels per second, {tiles['over patches']:.0f} times as "
+        f"many as when trained on single patches. Measured with `make bench` (commit {commits}); full tables: [{PAGE}]({PAGE})."
     )
 
 

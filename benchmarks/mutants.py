@@ -84,7 +84,7 @@ def reasons() -> dict[tuple[str, str, str], str]:
 def reason_for(module: str, *, was: str, becomes: str, known: dict[tuple[str, str, str], str]) -> str:
     """Why this mutant is equivalent; nothing where it is not known to be."""
     if re.sub(STRICT, "", was) == re.sub(STRICT, "", becomes):
-        return "what is zipped has one length, which `strict` checks"
+        return "all zipped sequences have the same length, which `strict` only checks"
     return known.get((module, was, becomes), "")
 
 

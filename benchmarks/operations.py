@@ -38,7 +38,9 @@ def coarse_cnn2_operations(rows: int, columns: int, *, classes: int = 4, maxout:
     total = layer(rows + 8, columns + 8, size=3, inputs=4, outputs=16 * maxout)
     total += layer(rows + 6, columns + 6, size=3, inputs=16, outputs=16 * maxout)
     for number, far in enumerate((16, 14, 12, 8, 4)):
-        total += layer(rows / 2 + far, columns / 2 + far, size=3, inputs=40 if number else 12 + classes, outputs=40 * maxout)
+        total += layer(
+            rows / 2 + far, columns / 2 + far, size=3, inputs=40 if number else 12 + classes, outputs=40 * maxout
+        )
     total += layer(rows / 2 + 4, columns / 2 + 4, size=1, inputs=40, outputs=64 * maxout)
     total += layer(rows + 4, columns + 4, size=3, inputs=32, outputs=16 * maxout)
     return total + layer(rows, columns, size=5, inputs=16, outputs=classes)

@@ -29,7 +29,11 @@ def run_disk(task: Task) -> Findings:
             said: list[str] = []
             faults = [fault for _ in range(task.times(ROUNDS)) for fault in place.full(rng, said=said)]
             faults += place.read_only(said=said)
-            row = {"stage": name, "stopped in one line": len(said), "fitted": task.times(ROUNDS) + 1 - len(said)}
+            row = {
+                "stage": name,
+                "stopped in one line": len(said),
+                "had enough space": task.times(ROUNDS) + 1 - len(said),
+            }
             found.add({**row, "for example": _short(said, disk)}, tried=task.times(ROUNDS) + 1, faults=faults)
     finally:
         subprocess.run(["umount", disk], check=True)

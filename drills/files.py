@@ -63,7 +63,7 @@ def _cohort(task: Task, found: Findings) -> None:
         faults.append(f"{len(HOSTILE) + 1 - sound} of the sound cases were not accepted")
     if seconds > SECONDS:
         faults.append(f"took {seconds:.0f} s")
-    row = {"files": f"{len(BAD)} damages, {len(HOSTILE)} hostile names, 1 sound case", "excluded": len(BAD)}
+    row = {"files": f"{len(BAD)} damages, {len(HOSTILE)} hostile names, 1 valid case", "excluded": len(BAD)}
     found.add({**row, "accepted": sound, "seconds": round(seconds)}, tried=len(BAD) + len(HOSTILE) + 1, faults=faults)
     shutil.rmtree(project)
 

@@ -64,13 +64,13 @@ def _images(task, *, names, rounds):
 def _add(found, what, tally):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     row = {"file": what, "refused in one line": tally.refused, "read": tally.read}
-    row |= {"slowest, s of processor": round(tally.slowest, 2), "largest memory so far, MB": round(peak)}
+    row |= {"slowest, CPU s": round(tally.slowest, 2), "largest memory so far, MB": round(peak)}
     found.add(row, tried=tally.tried, faults=tally.faults)
 
 
 _FAULT = (
     "A fault is anything but a volume or one line that names the file: another exception, a crash, a message of several "
-    "lines, more than 5 s of processor time, a volume with more axes or voxels than declared"
+    "lines, more than 5 s of CPU time, a volume with more axes or voxels than declared"
 )
 DRILLS = {
     "fuzz_nifti": Drill(

@@ -120,7 +120,7 @@ def _single(service: Service, found: Findings, *, after: float | None = None) ->
     faults = [] if status == 200 else [f"status {status}: {text[:200]}"]
     if after is not None and seconds > 10 * after + 5:
         faults.append(f"took {seconds:.1f} s, {after:.1f} s before")
-    name = "one by itself" if after is None else "one by itself, after all that"
+    name = "a single request" if after is None else "a single request, at the end"
     row = {"request": name, "answered": int(status == 200), "longest, s": round(seconds, 1)}
     found.add({**row, "memory, MB": round(service.memory())}, tried=1, faults=faults)
     return seconds
@@ -147,7 +147,7 @@ def _crowds(service: Service, found: Findings, *, times: int, single: float) -> 
         "longest 503, s": round(max(turned, default=0), 1),
     }
     found.add({**row, "memory, MB": round(service.memory())}, tried=len(answers), faults=faults)
-    row = {"request": "the next one after a crowd", "answered": times, "longest, s": round(max(next_ones), 1)}
+    row = {"request": "the next request after each crowd", "answered": times, "longest, s": round(max(next_ones), 1)}
     found.add(row, tried=times, faults=[])
 
 
@@ -172,7 +172,7 @@ def _nonsense(service: Service, found: Findings, *, rng: np.random.Generator, ti
     bodies = [*BODIES, *(rng.bytes(int(rng.integers(1, 2000))) for _ in range(times))]
     answers = [service.ask(body) for body in bodies]
     faults = [f"status {status}: {text[:100]}" for status, _, text in answers if status != 400 or "\n" in text]
-    row = {"request": "bodies that are no request", "400": sum(status == 400 for status, *_ in answers)}
+    row = {"request": "bodies that are not requests", "400": sum(status == 400 for status, *_ in answers)}
     found.add({**row, "longest, s": round(max(s for _, s, _ in answers), 1)}, tried=len(answers), faults=faults)
 
 
@@ -193,7 +193,7 @@ def _leavers(service: Service, found: Findings, *, times: int) -> None:
     for client in silent:
         client.close()
     faults = [] if status == 200 else [f"then status {status} after {seconds:.0f} s: {text[:100]}"]
-    row = {"request": "clients that leave in the middle, or keep silent; then one is answered after"}
+    row = {"request": "clients that disconnect midway or stay silent, then a valid request"}
     found.add({**row, "longest, s": round(seconds, 1)}, tried=2 * times, faults=faults)
 
 

@@ -16,7 +16,7 @@ LIMIT = 20.0  # seconds: the default of BRATS_CASCADE_LOGGING_SECONDS, for each 
 SLACK = 30.0  # seconds that two stages may differ by on a busy machine, besides
 AT_ONCE = 3
 # What a stage says of it: the one that finds the server away, and the one after it, which has no run to go on with.
-TOLD = ("nothing more is logged there in this run", "what MLflow did not get of it is logged by the next")
+TOLD = ("nothing more is logged there in this run", "not completely logged to MLflow; the next")
 OUTS = [f"models/{NAME}", f"metrics/{NAME}/summary.json", f"segmentations/{NAME}"]
 
 

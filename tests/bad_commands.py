@@ -56,9 +56,9 @@ def refused_arrays():
     member, other = (Member(None, contract(modalities)) for modalities in (order, ("t1", "t2")))
     full = np.random.default_rng(0).uniform(1, 2, (3, 4, 5, 4))
     return [
-        ("a served model, an image of two modalities", said(segment_array, full[..., :2], member=member)),
+        ("a served model, an image with two modalities", said(segment_array, full[..., :2], member=member)),
         ("a served model, an image with its skull", said(segment_array, full, member=member)),
-        ("a served model of two modalities", said(segment_array, full, member=other)),
+        ("a served model that was trained on two modalities", said(segment_array, full, member=other)),
     ]
 
 
@@ -83,8 +83,8 @@ def command_lines(monkeypatch, write_nifti_case):
     write_nifti_case(Path("cohort"), "A")
     (case,) = find_cases(Path("cohort"))
     lines = [
-        ("a model of the phantom, a real scan", misfit(release="phantom", spacing=(2.75, 2.75), case="P")),
-        ("a model of other spacing", misfit(release="brats2017", spacing=(1.9, 2.1), case="B")),
+        ("a model trained on the phantom, a real scan", misfit(release="phantom", spacing=(2.75, 2.75), case="P")),
+        ("a model trained on another voxel size", misfit(release="brats2017", spacing=(1.9, 2.1), case="B")),
         ("a patient that the model was trained on", misfit(release="brats2017", spacing=(1.0, 1.0), case="A")),
         ("predict --out is the folder of the scans", said(refuse_input_folders, [case], out=Path("cohort/A"))),
         (
@@ -103,7 +103,7 @@ def command_lines(monkeypatch, write_nifti_case):
             said(build_loss, "cross_entropy_dice", classes=5, reduction="sum"),
         ),
         (
-            "a release to test on of which there is no case",
+            "a test release without cases",
             said(release_split, RELEASED, release="brats2021", validation=1, seed=1),
         ),
         ("an experiment's name", said(check_experiment_names, {"lr=0.01": {}}, path=PARAMS)),

@@ -33,18 +33,20 @@ _OPEN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1
 ANSWERS = {
     "hangs": Answer(b""),
     "asks to come back in an hour": Answer(_whole("429 Too Many Requests", headers="Retry-After: 3600\r\n").first),
-    "drips": Answer(_OPEN, b" "),
+    "sends single bytes": Answer(_OPEN, b" "),
 }
 MORE = {
     "closes at once": Answer(b"", closes=True),
     "fails every time": _whole("500 Internal Server Error", b"{}"),
-    "is away, asks to come back in an hour": _whole("503 Service Unavailable", headers="Retry-After: 3600\r\n"),
-    "sends everyone elsewhere and back": _whole("302 Found", headers="Location: /again\r\n"),
+    "is unavailable, asks to come back in an hour": _whole("503 Service Unavailable", headers="Retry-After: 3600\r\n"),
+    "redirects in a circle": _whole("302 Found", headers="Location: /again\r\n"),
     "is a web page": _whole("200 OK", b"<html>Please log in</html>", headers="Content-Type: text/html\r\n"),
-    "answers every call with an empty object": _whole("200 OK", b"{}", headers="Content-Type: application/json\r\n"),
+    "answers every call with an empty JSON object": _whole(
+        "200 OK", b"{}", headers="Content-Type: application/json\r\n"
+    ),
     "refuses everyone": _whole("403 Forbidden", b"no"),
     "speaks another protocol": Answer(b"220 mail.example ESMTP\r\n", closes=True),
-    "sends headers without end": Answer(b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
+    "sends endless headers": Answer(b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
 }
 
 

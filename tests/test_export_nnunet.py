@@ -142,7 +142,7 @@ def test_what_cannot_be_exported_is_one_line(written, cohort, tmp_path):
         export(Project(cohort), out=written, **OPTIONS)
     shutil.copytree(cohort / "cohort", tmp_path / "cohort")
     split_into(tmp_path, {**SPLIT, "test": ["Brats18_X_1"]})
-    with pytest.raises(UserError, match="names Brats18_X_1, of which cohort holds no truth"):
+    with pytest.raises(UserError, match="names Brats18_X_1, whose ground truth is not in cohort"):
         export(Project(tmp_path), out=tmp_path / "nn", **OPTIONS)
     assert not (tmp_path / "nn").exists()
 

@@ -86,7 +86,7 @@ def test_a_command_of_the_project_says_so_on_one_line(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.app, words)
     assert str(result.exception).startswith(
-        f"no params.yaml here: `brats-cascade {words[0]}` works in a project's folder"
+        f"no params.yaml here: `brats-cascade {words[0]}` works only in a project's folder"
     )
     assert CliRunner().invoke(cli.app, [words[0], "--help"]).exit_code == 0
 

@@ -75,11 +75,14 @@ def evaluate(
         Option(help="Label scheme of the ground truth: auto, five, edema-core, merged, merged-2023 or decathlon."),
     ] = "auto",
     prediction_scheme: Annotated[
-        str, Option(help="Label scheme of the predictions; auto: the scheme named in the files, else the same.")
+        str,
+        Option(
+            help="Label scheme of the predictions; auto: the scheme named in the files, otherwise that of the ground truth."
+        ),
     ] = "auto",
     strict: Annotated[
         bool,
-        Option("--strict", help="Leave out predictions that predict has marked as made by a model that may not fit."),
+        Option("--strict", help="Leave out predictions that `predict` marked because the model may not fit the case."),
     ] = False,
     against: Annotated[
         list[Path] | None,
@@ -88,7 +91,7 @@ def evaluate(
 ) -> None:
     """Score segmentations from any tool against the ground truth.
 
-    A region that is absent from both counts as Dice 1 and HD95 0, from only one as Dice 0 and HD95 373.13 mm.
+    A region that is absent from both counts as Dice 1 and HD95 0; if it is absent from only one, as Dice 0 and HD95 373.13 mm.
     """
     from brats_cascade.commands.evaluate import run
 
@@ -160,7 +163,8 @@ def record(
     name: Annotated[str, Argument(help="Name of the results: docs/results/NAME.csv, .json and .md.")],
     command: Annotated[str, Option(help="The command that produced the results, for the page.")] = "dvc repro",
     readme: Annotated[
-        bool, Option("--readme", help="Also update its table in README.md, between the marks results-NAME.")
+        bool,
+        Option("--readme", help="Also update the table of these results in README.md, between the marks results-NAME."),
     ] = False,
     kept: Annotated[bool, Option("--kept", help="Only regenerate the page, from stored results.")] = False,
 ) -> None:

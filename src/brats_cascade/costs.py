@@ -78,10 +78,10 @@ def read_cases(root: Path, *, name: str) -> "pd.DataFrame":
 
 
 def cost_of(root: Path, *, name: str, dice: float) -> dict[str, Any]:
-    """What an experiment with this complete Dice costs, as far as it is known: DVC's cache brings no costs back.
+    """The cost of an experiment with this complete Dice, as far as it is known; DVC's cache restores no costs.
 
-    The means of PER_CASE over the unseen cases, `dice_per_minute`, the process's `peak_memory_mb`, `training_seconds` and
-    `training_cpu_seconds`, for a cascade with those of its CNN 1, and the `machines` of all that.
+    The means of PER_CASE over the test cases, `dice_per_minute`, the process's `peak_memory_mb`, `training_seconds` and
+    `training_cpu_seconds` (for a cascade including those of its CNN 1), and the `machines` on which these were measured.
     """
     case, trainings = _evaluation(root, name=name), trainings_of(root, name=name)
     found = {key: sum(case[key].values()) / len(case[key]) for key in PER_CASE if case.get(key)}
@@ -128,7 +128,7 @@ def _evaluation(root: Path, *, name: str) -> dict[str, Any]:
 
 def _write(root: Path, *, name: str, known: Mapping[str, Mapping[str, Any]]) -> None:
     path = costs_path(root, name=name)
-    # DVC shows as a metric every number and every text that is not in a list: only the seconds shall be one.
+    # DVC shows as a metric every number and every text that is not in a list: only the seconds should be one.
     plain = {"seconds": known.get("training", {}).get("seconds"), "processes": list(known.values())}
     write_text(path, json.dumps(plain, indent=1) + "\n")
 

@@ -147,14 +147,14 @@ BAD: dict[str, tuple[str, Damage]] = {
     "gzip cut in the middle": ("brats2017", content("t1", lambda data: data[: len(data) // 2])),
     "gzip cut at its end": ("brats2017", content("t1", lambda data: data[:-8])),
     "gzip with a wrong checksum": ("brats2017", content("t1", lambda data: splice(data, len(data) - 8, b"1234"))),
-    "gzip of something else": ("brats2017", content("t1", lambda data: gzip.compress(b"text" * 200, mtime=0))),
+    "gzip of another kind of file": ("brats2017", content("t1", lambda data: gzip.compress(b"text" * 200, mtime=0))),
     "a web page saved as .nii.gz": ("brats2017", content("t1", lambda data: b"<html>not found</html>")),
     ".mha cut in the middle": ("brats2012", content("T1", lambda data: data[: len(data) - 700], path=mha)),
     ".mha with damaged compressed voxels": (
         "brats2012",
         content("T1", lambda data: splice(data, len(data) - 4, b"1234"), path=mha),
     ),
-    ".mha of something else": ("brats2012", content("T1", lambda data: b"junk" * 300, path=mha)),
+    ".mha with other content": ("brats2012", content("T1", lambda data: b"junk" * 300, path=mha)),
     ".mha whose header has another shape than its voxels": (
         "brats2012",
         content("T1", lambda data: data.replace(b"DimSize = 12 14 10", b"DimSize = 12 14 19"), path=mha),
@@ -189,13 +189,13 @@ BAD: dict[str, tuple[str, Damage]] = {
     "a link to itself": ("brats2017", loop),
     "a dangling link": ("brats2017", dangling),
     "a folder in a file's place": ("brats2017", is_folder),
-    ".mha whose header says one thing twice": (
+    ".mha whose header has a key twice": (
         "brats2012",
         content("T1", lambda data: data.replace(b"ElementType", b"NDims = 4\nElementType"), path=mha),
     ),
     "a named pipe": ("brats2017", pipe),
     "a link to a device": ("brats2017", device),
-    "gigabytes in a small file": (
+    "a small file that declares gigabytes": (
         "brats2017",
         inside("flair", lambda data: splice(data, 42, struct.pack("<3h", *[600] * 3))),
     ),

@@ -74,7 +74,7 @@ LEFT_OUT = {
     "files in folders of their own names": nested,
     "(1) in the name": numbered,
     "(1) before .gz": numbered_by_a_browser,
-    "names without that of the case": bare,
+    "file names without the case name": bare,
     "a ground truth alone": truth_alone,
     "a format that is not read": foreign,
     "a different ending from that of the release": other_ending,

@@ -205,7 +205,7 @@ HEAD = (
     "check PATH` prints the same lines without running the pipeline. Links to folders are followed, and cycles are",
     "detected. Names may contain spaces and non-ASCII letters. DVC hashes all files in `data.source` first. It fails on",
     "dangling links and unreadable files and hangs on pipes; `data check` reports these first ([data.md](data.md#layouts)).",
-    "If disk space, memory or the like run out, no case is excluded ([data.md](data.md#if-resources-run-out)).",
+    "If disk space, memory or another resource runs out, no case is excluded ([data.md](data.md#if-resources-run-out)).",
     "",
     *TABLE,
 )

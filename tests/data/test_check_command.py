@@ -123,26 +123,20 @@ def test_what_dvc_could_not_hash_is_told(monkeypatch, tmp_path):
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and real(path, mode))
     dead, unreadable, endless = dvc_stops_at(cohort)
-    assert endless.startswith(
-        f"2 names of no file but a pipe, a device or a socket, first {cohort}/pipe: dvc repro would wait"
-    )
+    assert endless.startswith(f"2 special files (pipe, device or socket), first {cohort}/pipe: dvc repro would hang")
     (cohort / "pipe").unlink()
     (cohort / "zero").unlink()
-    assert dead.startswith(
-        f"2 links to nothing, first {cohort}/one -> gone: dvc repro would stop there with [Errno 2]; "
-    )
-    assert unreadable.startswith(
-        f"1 file without permission to read, first {closed}: dvc repro would stop there with ["
-    )
+    assert dead.startswith(f"2 dangling links, first {cohort}/one -> gone: dvc repro would stop there with [Errno 2]; ")
+    assert unreadable.startswith(f"1 file without read permission, first {closed}: dvc repro would stop there with [")
     subprocess.run(["bash", "-ec", dead.split("remove them with: ")[1]], check=True)
     assert sorted(path.name for path in cohort.rglob("*")) == ["HGG", "closed.txt", "up"]
     (line,) = dvc_overlooks(cohort)
     assert line.startswith(
-        f"1 link to a folder, first {cohort}/HGG/up -> ..: DVC does not look behind such links; link"
+        f"1 link to a folder, first {cohort}/HGG/up -> ..: DVC does not hash files behind such links; link"
     )
     (cohort / "HGG/up").unlink()
     assert dvc_overlooks(cohort) == []
     (tmp_path / "cases.csv").write_text("case\n")
     assert dvc_stops_at(tmp_path / "cases.csv") == []
     (line,) = dvc_overlooks(tmp_path / "cases.csv")
-    assert line.endswith("DVC looks at the listing, not at the scans it names; after a change of these run: " + AGAIN)
+    assert line.endswith("DVC hashes the listing, not the scans that it names; if these change, run: " + AGAIN)

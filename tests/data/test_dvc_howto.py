@@ -77,7 +77,7 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     said = dvc(project, "repro", "ingest", status=255)
     assert "[Errno 2] No such file or directory" in said
     checked = shell(project, "brats-cascade", "data", "check", "cohort", status=1, COLUMNS="1000").splitlines()
-    assert checked[0].startswith("2 links to nothing, first cohort/notes.txt -> nowhere: dvc repro would stop")
+    assert checked[0].startswith("2 dangling links, first cohort/notes.txt -> nowhere: dvc repro would stop")
     assert any(line.startswith("Brats18_A_1 ") and "a link to gone.nii.gz: No such file" in line for line in checked)
     # A listing outside the folder: DVC hashes it alone, and the case is excluded with its reason.
     rows = ["case,labels,flair,t1,t1c,t2"]
@@ -101,5 +101,5 @@ def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path)
     assert "2 links to a folder, first cohort/HGG/Brats18_B_1 -> " in said
     (tmp_path / "elsewhere/Brats18_B_1/Brats18_B_1_t1.nii.gz").unlink()
     assert "Running stage" not in dvc(project, "repro", "ingest")
-    said = dvc(project, *said.split("of the scans run: dvc ")[1].splitlines()[0].split())
+    said = dvc(project, *said.split("the scans change, run: dvc ")[1].splitlines()[0].split())
     assert "2 cases found, 0 stored" in said

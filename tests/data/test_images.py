@@ -102,7 +102,7 @@ def test_voxels_beside_the_header(tmp_path, rng, compressed):
         (path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in (tmp_path / "a.mhd", raw)
     ]
     raw.unlink()
-    with pytest.raises(ImageError, match=r"its voxels should be in 'a\.z?raw' beside it"):
+    with pytest.raises(ImageError, match=r"its voxels should be in 'a\.z?raw' next to it"):
         read_image(tmp_path / "a.mhd")
 
 

@@ -201,7 +201,7 @@ def test_a_decathlon_file_without_four_modalities(sample, tmp_path):
     for volumes, message in (
         (
             np.stack([images["flair"]] * 2, axis=-1),
-            "expected t1c as number 2 along the fourth axis, found 2 volumes",
+            "expected t1c as volume 2 along the fourth axis, found 2 volumes",
         ),
         (images["flair"], r"expected a 4-D volume, found shape \(12, 14, 10\)"),
     ):
@@ -252,15 +252,15 @@ HEADER = "case,flair,t1,t1c,t2,truth,labels\n"
         (HEADER, "no case found in this listing"),
         ("case,flair\na,b\n", r"cases.csv: case 1: t1, t1c, t2, labels missing"),
         (HEADER + "a,f,t,c,2,s,five\nb,f,t,c,2,s,six\n", r"case 2: labels: expected one of five .*received 'six'"),
-        (HEADER + "a,f,t,c,2,s\n", "expected 7 values as the header has"),
-        (HEADER + "a,f,t,c,2,s,five,x\n", "expected 7 values as the header has"),
+        (HEADER + "a,f,t,c,2,s\n", "expected 7 values as in the header"),
+        (HEADER + "a,f,t,c,2,s,five,x\n", "expected 7 values as in the header"),
         (HEADER + "a,f,t,c,2,s,five\na,f,t,c,2,s,five\n", "case 'a' is listed twice"),
         (HEADER + "../a,f,t,c,2,s,five\n", r"expected a name that a folder can have, received '\.\./a'"),
         (HEADER.replace("flair", "Flair") + "a,f,t,c,2,s,five\n", "unknown column 'Flair'; did you mean flair"),
         (HEADER.replace("truth", "grade") + "a,f,t,c,2,HGG,five\n", "grade: expected one of high, low, unknown"),
         (HEADER + '"a,f,t,c,2,s,five\n', "the listing cannot be read"),
         (HEADER.replace("truth", "case") + "a,f,t,c,2,s,five\n", "the column 'case' is there twice"),
-        ('sep="\n' + HEADER + "a,f,t,c,2,s,five\n", "expected 1 values as the header has, received 7"),
+        ('sep="\n' + HEADER + "a,f,t,c,2,s,five\n", "expected 1 values as in the header, received 7"),
     ],
 )
 def test_a_listing_that_is_none(tmp_path, text, message):

@@ -233,7 +233,7 @@ def test_no_label_is_short_where_all_have_as_many():
 
 def test_unusable_cases_are_refused_by_name():
     truthless = SimpleNamespace(**{**vars(stored("a")), "labels": None})
-    with pytest.raises(UserError, match="a: has no truth"):
+    with pytest.raises(UserError, match="a: has no ground truth"):
         natural_set([truthless], count=1, seed=0)
     with pytest.raises(UserError, match="different names"):
         natural_set([stored("a"), stored("a")], count=1, seed=0)

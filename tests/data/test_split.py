@@ -112,7 +112,7 @@ def test_lists_of_patients_or_cases_are_taken_as_given():
     assert split.validation == ("p01_0", "p01_1") and split.patients["test"] == ("p02", "p05")
     assert split.test == ("p02_0", "p02_1", "p05_0", "p05_1") and split.patients["train"] == ("p00", "p03", "p04")
     check_no_leak(split, cases)
-    with pytest.raises(UserError, match=r"p1 of the test list is no patient .* did you mean p01"):
+    with pytest.raises(UserError, match=r"p1 of the test list is neither a patient .* did you mean p01"):
         split_by_lists(cases, validation=[], test=["p1"])
     with pytest.raises(UserError, match="patient p02 is in the validation and in the test list"):
         split_by_lists(cases, validation=["p02_0"], test=["p02_1"])

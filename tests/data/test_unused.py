@@ -21,7 +21,7 @@ def test_what_is_left_out_is_told_beside_a_case_and_alone(tmp_path, write_nifti_
     with pytest.raises(UserError) as caught:
         search(tmp_path / "in")
     told = (
-        "no scans beside its ground truths (1)"
+        "contains ground truths (1) but no scans"
         if way is truth_alone
         else f"no case found; none of its volumes ({count})"
     )

@@ -93,11 +93,11 @@ def test_each_that_cannot_be_scored_is_named_with_its_reason(tmp_path, capsys) -
     assert failed == 5  # B, C, D, F and G; E has just not been predicted
     lines = capsys.readouterr().err.splitlines()
     reasons = {line.removeprefix("not scored: ")[0]: line for line in lines if line.startswith("not scored")}
-    assert "expected the truth's shape (7, 9, 8) (slices, rows, columns), found (6, 9, 8)" in reasons["B"]
+    assert "expected the ground truth's shape (7, 9, 8) (slices, rows, columns), found (6, 9, 8)" in reasons["B"]
     assert "is shifted by 5 mm" in reasons["C"]
     assert "expected labels [0, 1, 2, 4] (merged), found also [3]" in reasons["D"]
     assert "not predicted" in reasons["E"] and "no ground truth of this name" in reasons["F"]
-    assert "expected the truth's voxels of 2 x 1 x 1 mm, found 3 x 1 x 1" in reasons["G"]
+    assert "expected the ground truth's voxels of 2 x 1 x 1 mm, found 3 x 1 x 1" in reasons["G"]
     assert text.startswith("1 of 7 cases")
 
 

@@ -68,7 +68,7 @@ def test_files_of_different_numbers_become_one_in_those_of_the_first(tmp_path, c
     folders = [tmp_path / name for name in "abc"]
     assert fuse(folders, out=tmp_path / "out", method="majority", scheme="merged-2023") == 1
     said = capsys.readouterr()
-    assert "0 voxels undecided by majority, 12 called tumour by any of 3" in said.out
+    assert "0 voxels undecided by majority, 12 labelled tumour by any of 3" in said.out
     assert said.err.startswith("not fused: Y: expected one file in each folder, found ")
     fused = nibabel.load(tmp_path / "out" / "X_seg.nii.gz")
     np.testing.assert_array_equal(np.asarray(fused.dataobj), labels)
@@ -83,7 +83,7 @@ def test_what_cannot_be_fused_is_one_line(tmp_path, capsys):
     options = {"out": tmp_path / "out", "method": "staple", "scheme": ""}
     assert fuse([a, b], **options) == 1 and "shape" in capsys.readouterr().err
     assert fuse([a, c], **options) == 1
-    assert "does not name its label numbers; give them with --scheme" in capsys.readouterr().err
+    assert "does not name its label scheme; give it with --scheme" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     for changed, message in (
         ({"method": "mean"}, "--method: expected one of staple, majority, got 'mean'"),

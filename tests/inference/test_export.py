@@ -156,7 +156,7 @@ def test_wrong_options_are_one_line(trained, tmp_path, monkeypatch):
 def test_a_network_of_whole_cases_is_refused(tmp_path: Path) -> None:
     style = Style(width=0.1)
     contract = Contract("coarse_cascade", (0, 1, 2, 3, 4), ("flair", "t1", "t1c", "t2"), 0.01, style, style)
-    with pytest.raises(UserError, match="coarse_cascade reads a whole case"):
+    with pytest.raises(UserError, match="coarse_cascade reads whole cases"):
         formats.export_network(
             build_model("coarse_cascade", style=style), contract=contract, out=tmp_path, form="saved_model"
         )

@@ -47,16 +47,16 @@ def test_the_record_holds_ranges_and_every_case() -> None:
     [
         ({}, {}),
         ({"spacing_slice": 1.08}, {}),
-        (MM3, {"spacing": "its voxels measure 3 x 1 x 1 mm, those of the training data 1 x 1 x 1 mm"}),
-        ({"release": "phantom"}, {"phantom": "it is a phantom, the model was trained on real scans (cohort)"}),
+        (MM3, {"spacing": "its voxels measure 3 x 1 x 1 mm, but those of the training data 1 x 1 x 1 mm"}),
+        ({"release": "phantom"}, {"phantom": "it is a phantom, but the model was trained on real scans (cohort)"}),
         ({"voxels_hash": "of a"}, {"patient": "these scans are a of the model's training set"}),
         ({"patient": "b"}, {"patient": "patient b is in the model's validation set"}),
         ({"patient": "b", "release": "brats2017"}, {}),  # names are numbers that other releases give anew
         (
             {**MM3, "release": "phantom", "voxels_hash": "of b"},
             {
-                "phantom": "it is a phantom, the model was trained on real scans (cohort)",
-                "spacing": "its voxels measure 3 x 1 x 1 mm, those of the training data 1 x 1 x 1 mm",
+                "phantom": "it is a phantom, but the model was trained on real scans (cohort)",
+                "spacing": "its voxels measure 3 x 1 x 1 mm, but those of the training data 1 x 1 x 1 mm",
                 "patient": "these scans are b of the model's validation set",
             },
         ),
@@ -68,7 +68,7 @@ def test_what_does_not_fit(facts, expected) -> None:
 
 def test_a_model_of_phantoms_and_one_without_a_record() -> None:
     [misfit] = find_misfits(trained_on("a", "b", release="phantom"), facts=case_facts("new"))
-    assert misfit.kind == "phantom" and "it is a real scan, the model was trained on phantoms" in misfit.text
+    assert misfit.kind == "phantom" and "it is a real scan, but the model was trained on phantoms" in misfit.text
     [misfit] = find_misfits(None, facts=case_facts("new"))
     assert misfit.kind == "unknown"
 
@@ -102,7 +102,9 @@ def test_predict_warns_on_one_line_and_strict_refuses(tmp_path, model, write_nif
     assert run([tmp_path / "in"], models=[model], out=tmp_path / "out") == 0
     err = capsys.readouterr().err
     patient = "may not fit the model: patient Brats18_A is in the model's training set"
-    spacing = "may not fit the model: its voxels measure 2.75 x 2.75 x 2.75 mm, those of the training data 1 x 1 x 1 mm"
+    spacing = (
+        "may not fit the model: its voxels measure 2.75 x 2.75 x 2.75 mm, but those of the training data 1 x 1 x 1 mm"
+    )
     said = [line for line in err.splitlines() if "may not fit" in line]
     assert said[0] == f"warning: Brats18_A_2: {patient}"
     assert said[1:] == [

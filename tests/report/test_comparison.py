@@ -63,7 +63,7 @@ def test_a_cost_that_not_all_have_is_no_column_and_times_of_two_machines_are_sai
     spent["two"] |= {"machines": ["x", "y"], "training_cpu_seconds": 180.0}
     text = results_text(comparison(summaries, costs=spent))
     assert "training, CPU s" in text
-    assert "different machines, whose times do not compare: x (one); x and y (two)." in text
+    assert "different machines, whose times are not comparable: x (one); x and y (two)." in text
 
 
 def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path):

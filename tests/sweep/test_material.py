@@ -23,7 +23,7 @@ def test_material_holds_training_and_validation_cases_only(make_project):
 @pytest.mark.parametrize("patients", [{"c": "patient-z"}, {"b": "patient-c"}])
 def test_a_test_patient_among_the_others_is_refused(patients):
     splits = {"test": ["c"], "patients": {"test": ["patient-c"]}}
-    with pytest.raises(UserError, match=f"{next(iter(patients))} of test patients"):
+    with pytest.raises(UserError, match=f"cases of test patients .*: {next(iter(patients))};"):
         refuse_test(splits, cases=[SimpleNamespace(name=name, patient=patient) for name, patient in patients.items()])
 
 

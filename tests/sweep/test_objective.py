@@ -142,7 +142,7 @@ def test_a_failing_trial_is_recorded_with_its_reason_and_the_study_goes_on(make_
 @pytest.mark.slow
 def test_a_score_that_is_no_number_fails_and_a_row_of_failures_ends_the_worker(make_objective):
     study, objective, _ = make_objective(fake(lambda _: float("nan")))
-    with pytest.raises(UserError, match=r"5 trials failed one after another; the last one: the score is nan"):
+    with pytest.raises(UserError, match=r"5 trials failed in a row; the last one: the score is nan"):
         run(study, objective, trials=9)
     assert len(study.trials) == 5
 

@@ -51,7 +51,7 @@ def test_the_page_tells_scores_cost_and_every_trial(make_project) -> None:
         "Written by `the page`. Trials: `the sweep`, at commit abc123, on a computer, with 2 worker(s); data not hashed.",
         "|score of the experiment's own settings|0.7100|",
         "|best score|0.8249, trial 1|",
-        "|least, median score|0.7100, 0.7900|",
+        "|lowest, median score|0.7100, 0.7900|",
         "|trials|3 complete, 1 ended early, 1 failed or lost|",
         "|memory of a worker, its own|500 to 600 MB|",
         "|memory of a worker, shared with others|90 to 100 MB|",

@@ -59,7 +59,7 @@ def text_of(compared: Mapping[str, Any]) -> str:
         [
             f"Dice of {names[0]}, mean paired difference [95 % interval], {compared['cases']} cases",
             text_table(header, rows=rows),
-            f"interval: bootstrap over patients, from {FEWEST} on; p: Wilcoxon, from {ENOUGH} on; rank: mean over cases of the "
+            f"interval: bootstrap over patients, {FEWEST} or more; p: Wilcoxon, {ENOUGH} or more; rank: mean over cases of the "
             "ranks by Dice and by HD95, 1 is best",
         ]
     )

@@ -70,7 +70,7 @@ def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -
         raise UserError(f"{path}: was not written by fuse, so it is not overwritten; move it or choose another --out")
     schemes = [read_scheme(file) or scheme for file in files]
     if not all(schemes):
-        raise UserError(f"{files[schemes.index('')]}: does not name its label numbers; give them with --scheme")
+        raise UserError(f"{files[schemes.index('')]}: does not name its label scheme; give it with --scheme")
     raters, places = zip(
         *(read_labels(file, scheme=own) for file, own in zip(files, schemes, strict=True)), strict=True
     )
@@ -82,4 +82,4 @@ def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -
     note = f"{NOTE}, {method} of {len(files)}"
     write_labels(path, labels, like=files[0], note=note, scheme=schemes[0])
     tumour = int(np.any(raters, axis=0).sum())
-    return f"{path}: {undecided} voxels undecided by {method}, {tumour} called tumour by any of {len(files)}"
+    return f"{path}: {undecided} voxels undecided by {method}, {tumour} labelled tumour by any of {len(files)}"

@@ -58,7 +58,7 @@ def export(project: Project, *, data: DataParams, out: Path, dataset: int, regio
     lost = [name for name in names if name not in found or found[name].truth is None]
     if lost:
         raise UserError(
-            f"{project.splits}: names {lost[0]}, of which {data.source} holds no truth; run `dvc repro split`"
+            f"{project.splits}: names {lost[0]}, whose ground truth is not in {data.source}; run `dvc repro split`"
         )
     scheme = numbering(found[name].scheme for name in names)
     place = f"Dataset{dataset:03d}_BratsCascade"

@@ -138,7 +138,7 @@ def segment_case(case: Case, *, options: PredictOptions, settled: Settled) -> di
 
 
 def start_formats(options: PredictOptions, *, cases: Sequence[Case]) -> None:
-    """Writes what stands for all cases in the other formats asked for, and refuses what cannot be written."""
+    """Writes the files that all cases share in the requested formats, and refuses formats that cannot be written."""
     from brats_cascade.inference.dicom_seg import check_dicom
     from brats_cascade.inference.labelled import start_bids, write_colours
 
@@ -149,7 +149,7 @@ def start_formats(options: PredictOptions, *, cases: Sequence[Case]) -> None:
     if options.bids is not None:
         if options.bids.resolve().is_relative_to(options.out.resolve()):
             raise UserError(
-                f"--bids {options.bids}: lies in --out, where its copies would be scored, too; choose another"
+                f"--bids {options.bids}: lies in --out, where its copies would be scored, too; choose another folder"
             )
         start_bids(options.bids, cases=cases)
     if options.colours:

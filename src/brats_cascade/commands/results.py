@@ -48,7 +48,7 @@ def _champion(root: Path, *, compared: dict[str, Any]) -> str:
         return ""
     here = Candidate(found.experiment, found.dice) in candidates_here(root, experiments=names)
     made = f" of the DVC experiment {found.dvc_experiment}" if found.dvc_experiment else ""
-    where = "" if here else ", which is not what lies in this folder"
+    where = "" if here else ", which is not the one in this folder"
     alias = "in no MLflow run"
     if found.run_id:
         registered = alias_run(root) == found.run_id

@@ -45,7 +45,7 @@ class ProjectCommand(TyperCommand):
         """Runs the command if the folder has a params.yaml."""
         if not Path(PARAMS).is_file():
             raise UserError(
-                f"no {PARAMS} here: `brats-cascade {self.name}` works in a project's folder, a clone of the repository; "
-                f"{Path.cwd()} is none ({elsewhere()})"
+                f"no {PARAMS} here: `brats-cascade {self.name}` works only in a project's folder (a clone of the "
+                f"repository), and {Path.cwd()} is not one ({elsewhere()})"
             )
         return super().invoke(ctx)

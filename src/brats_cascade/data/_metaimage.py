@@ -122,7 +122,7 @@ def write_metaimage(path: Path, array: np.ndarray, *, affine: np.ndarray) -> Non
         try:
             SimpleITK.WriteImage(image, str(path), useCompression=True)
             whole = np.array_equal(parse_metaimage(path.read_bytes(), path=path)[0], array)
-            reason = "" if whole else "written, but read back otherwise"
+            reason = "" if whole else "written, but reads back differently"
         except (RuntimeError, ImageError) as error:
             reason = str(error)
         if reason:
@@ -158,7 +158,7 @@ def _beside(keys: dict[str, str], *, path: Path) -> Path | None:
     listed = where.upper().startswith("LIST")
     if Path(where).name != where or listed or not os.path.isfile(beside):  # noqa: PTH113 - is_file() fails for odd names
         raise ImageError(
-            path, f"its voxels should be in {where[:60]!r} beside it; put that file there, or export one .mha"
+            path, f"its voxels should be in {where[:60]!r} next to it; put that file there, or export one .mha"
         )
     return beside
 

@@ -124,7 +124,7 @@ def _groups(source: Path, *, releases: Sequence[Release], layout: str) -> tuple[
 def _nothing_found(source: Path, *, unused: Sequence[Unused], truths: Sequence[Unused], give: str) -> str:
     if truths:
         first = min(truths, key=lambda volume: volume.path)
-        return f"{source}: no scans beside its ground truths ({len(truths)}): {first.path}: {first.reason}"
+        return f"{source}: contains ground truths ({len(truths)}) but no scans: {first.path}: {first.reason}"
     if unused:
         lines = by_reason(unused)
         more = f" (and {len(lines) - 3} more reasons)" if len(lines) > 3 else ""

@@ -64,7 +64,7 @@ def labels_of(case: StoredCase, *, classes: Sequence[int]) -> np.ndarray:
     If the classes do not include non-enhancing tumour, it is merged into necrosis, as in the merged releases.
     """
     if case.labels is None:
-        raise UserError(f"{case.name}: has no truth, so no patches can be drawn: run validate and split again")
+        raise UserError(f"{case.name}: has no ground truth, so no patches can be drawn: run validate and split again")
     labels = np.asarray(case.labels)
     return labels if NON_ENHANCING in classes else np.where(labels == NON_ENHANCING, np.uint8(NECROSIS), labels)
 

@@ -47,10 +47,10 @@ def validate_cases(cases: pd.DataFrame, *, docs: Path, labels: str = "merge") ->
     mixed = mixed_labels(cases[cases["case"].isin(verdict.accepted)])
     if mixed and labels == "refuse":
         raise UserError(
-            f"data.labels: refuse, but {mixed}; set data.labels to merge to train on four classes, or take one kind out"
+            f"data.labels: refuse, but {mixed}; set data.labels to merge to train on four classes, or remove one kind"
         )
     if mixed:
-        LOGGER.warning("%s: all are used with the two as one label; data.labels: refuse would stop here", mixed)
+        LOGGER.warning("%s: the two are merged in all cases; with data.labels: refuse this would be an error", mixed)
     return verdict
 
 
@@ -115,7 +115,7 @@ def _notes(facts: pd.DataFrame, *, spacing: Spacing) -> tuple[str, ...]:
         return ()
     return (
         f"spacing {in_mm(spacing)} (slice, row, column), where the BraTS releases have {USUAL_SPACING:g} mm: a network "
-        "trained on these cases fits others of this spacing only",
+        "trained on these cases fits only cases with this spacing",
     )
 
 

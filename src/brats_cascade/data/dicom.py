@@ -104,7 +104,7 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
             seen = "; ".join(f"{one.folder.name} ({one.description or 'no description'})" for one in fitting or series)
             raise UserError(
                 f"{name}: expected one DICOM series of {modality}, found {len(fitting)}: {seen}; put each series into a folder "
-                f"of its own, called {', '.join(MODALITIES)}, and take out the others"
+                f"of its own, called {', '.join(MODALITIES)}, and remove the others"
             )
         [one] = fitting
         row[modality] = f"{name}/{modality}.nii.gz"
@@ -127,7 +127,7 @@ def _unevenness(files: Sequence[str]) -> float:
     """The largest difference between the distances of neighbouring slices, mm."""
     positions = [_header(file)["position"].split("\\") for file in files]
     if any(len(position) != 3 for position in positions):
-        raise UserError(f"{Path(files[0]).parent}: a slice of the series states no position; export it again")
+        raise UserError(f"{Path(files[0]).parent}: a slice of the series has no position; export it again")
     places = [[float(number) for number in position] for position in positions]
     return float(np.ptp(np.linalg.norm(np.diff(places, axis=0), axis=1)))
 

@@ -126,7 +126,7 @@ class _Ingest:
         arrays = {part: getattr(prepared, part) for part in ("image", "brain", "labels")}
         folder = write_case(kept / case.name, name=key_of(meta), meta=meta, **arrays)
         if not place_case(folder, root, name=case.name):
-            raise OSError(errno.EIO, "written, but read back otherwise", str(folder))
+            raise OSError(errno.EIO, "written, but reads back differently", str(folder))
         return facts
 
     def _take(self, case: Case, root: Path, kept: Path) -> dict[str, Any] | None:

@@ -83,8 +83,8 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
             or any(value and not name for name, value in zip(header, row, strict=False))
         ):
             raise UserError(
-                f"{path}: case {len(found) + 1}: expected {width} values as the header has, received {len(row)}: separate "
-                f"all of them by {separator!r}, and put one with {separator!r} in it between quotation marks"
+                f"{path}: case {len(found) + 1}: expected {width} values as in the header, received {len(row)}: separate "
+                f"values by {separator!r}, and put a value that contains {separator!r} in quotation marks"
             )
         found.append({name: value for name, value in zip(header, row, strict=False) if name})
     return found

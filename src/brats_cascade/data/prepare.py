@@ -77,7 +77,7 @@ def _channel(image: Image, *, number: int, modality: str) -> Image:
     channels = image.array.shape[3]
     if number >= channels:
         raise UserError(
-            f"{image.path}: expected {modality} as number {number} along the fourth axis, found {channels} volumes; "
+            f"{image.path}: expected {modality} as volume {number} along the fourth axis, found {channels} volumes; "
             "export it with all four modalities"
         )
     return replace(image, array=image.array[..., number])
@@ -98,7 +98,7 @@ def _check_grid(images: Mapping[str, Image], *, facts: dict[str, Any]) -> None:
         apart = np.abs(corners @ (image.affine - first.affine).T).max()
         if apart > 0.1 * spacing:
             raise UserError(
-                f"{image.path}: is shifted by {apart:.3g} mm against {first.path.name}, or rotated; "
+                f"{image.path}: is shifted by {apart:.3g} mm relative to {first.path.name}, or rotated; "
                 "resample all files of the case to one grid"
             )
     facts["same_grid"] = True
@@ -145,10 +145,10 @@ def prepare_case(case: Case, *, recipe: Recipe, with_truth: bool = True, max_gb:
 
 
 def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, facts: dict[str, Any]) -> StoredCase:
-    """Preprocesses what `read_scans` gives of a case, wherever its voxels come from; all that is measured goes into `facts`.
+    """Preprocesses the volumes of a case, as from `read_scans`; all measurements are added to `facts`.
 
     Raises:
-        UserError: There is no brain, a modality is constant, or the truth holds labels that the case's release does not know.
+        UserError: There is no brain, a modality is constant, or the ground truth has labels unknown to the case's release.
     """
     affine = images[MODALITIES[0]].affine
     spacing = canonical_spacing(affine)

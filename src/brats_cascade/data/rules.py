@@ -191,7 +191,7 @@ def all_rules(*, spacing: Spacing) -> tuple[Rule, ...]:
                 min_value=(1 - SPREAD) * size,
                 max_value=(1 + SPREAD) * size,
                 text=f"{column} is near the {size:.3g} mm that most cases have.",
-                reason=f"{_SPACING}, most cases have {in_mm(spacing)}: resample it, or take it out",
+                reason=f"{_SPACING}, most cases have {in_mm(spacing)}: resample or remove it",
                 severity="warning",
             )
             for column, size in zip(SPACINGS, spacing, strict=True)

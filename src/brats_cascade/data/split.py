@@ -60,13 +60,13 @@ def split_by_lists(cases: pd.DataFrame, *, validation: Sequence[str], test: Sequ
             if member not in patients:
                 near = difflib.get_close_matches(member, patients, n=1)
                 hint = f"did you mean {near[0]}?" if near else "it may be excluded, see data/verdict.json"
-                raise UserError(f"split: {member} of the {name} list is no patient and no usable case; {hint}")
+                raise UserError(f"split: {member} of the {name} list is neither a patient nor a usable case; {hint}")
         chosen[name] = {patients[member] for member in members}
     both = sorted(chosen["validation"] & chosen["test"])
     if both:
-        raise UserError(f"split: patient {both[0]} is in the validation and in the test list: take it out of one")
+        raise UserError(f"split: patient {both[0]} is in the validation and in the test list: remove it from one")
     if set(patients.values()) == chosen["validation"] | chosen["test"]:
-        raise UserError("split: the validation and test lists hold every patient: leave at least one for training")
+        raise UserError("split: the validation and test lists contain every patient: leave at least one for training")
     return _build(cases, validation=sorted(chosen["validation"]), test=sorted(chosen["test"]), seed=0)
 
 

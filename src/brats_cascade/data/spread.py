@@ -68,12 +68,12 @@ def _run(work: Callable[[Case], Row], cases: Sequence[Case], *, workers: int, sc
             yield from rows
     except TerminatedWorkerError:
         raise UserError(
-            f"a worker process was killed, most likely for want of memory: expected about 1 GB for each of {processes} "
+            f"a worker process was killed, probably because memory ran out: expected about 1 GB for each of {processes} "
             "workers; run again with fewer workers, finished cases are kept"
         ) from None
     except FileNotFoundError as error:
         raise UserError(
-            f"scheduler: its workers do not see {error.filename}: the project must lie on storage that they share"
+            f"scheduler: its workers do not see {error.filename}: the project must be on storage that they share"
         ) from None
 
 

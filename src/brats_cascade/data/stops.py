@@ -27,12 +27,12 @@ def dvc_stops_at(source: Path) -> list[str]:
     place = shlex.quote(str(source))
     if dead:
         lines.append(
-            f"{_count(dead, 'link')} to nothing, first {dead[0]} -> {dead[0].readlink()}: dvc repro would stop there with "
+            f"{_count(dead, 'dangling link')}, first {dead[0]} -> {dead[0].readlink()}: dvc repro would stop there with "
             f"[Errno 2]; repair the links, or remove them with: find -H {place} -type l ! -exec test -e {{}} \\; -delete"
         )
     if closed:
         lines.append(
-            f"{_count(closed, 'file')} without permission to read, first {closed[0]}: dvc repro would stop there with "
+            f"{_count(closed, 'file')} without read permission, first {closed[0]}: dvc repro would stop there with "
             f"[Errno 13]; give yourself permission with: chmod -R u+rX {place}"
         )
     if misnamed:
@@ -42,8 +42,8 @@ def dvc_stops_at(source: Path) -> list[str]:
         )
     if endless:
         lines.append(
-            f"{_count(endless, 'name')} of no file but a pipe, a device or a socket, first {endless[0]}: dvc repro would wait "
-            "there for ever or stop; remove them from the folder"
+            f"{_count(endless, 'special file')} (pipe, device or socket), first {endless[0]}: dvc repro would hang or stop "
+            "there; remove them from the folder"
         )
     return [printable(line) for line in lines]
 
@@ -51,13 +51,13 @@ def dvc_stops_at(source: Path) -> list[str]:
 def dvc_overlooks(source: Path) -> list[str]:
     """One line per kind of scan that DVC does not hash, so that it would not notice a changed cohort."""
     if source.is_file():
-        return [f"{source}: DVC looks at the listing, not at the scans it names; after a change of these run: {AGAIN}"]
+        return [f"{source}: DVC hashes the listing, not the scans that it names; if these change, run: {AGAIN}"]
     links = [path for path in _files(source, folders=True) if path.is_dir()]
     if not links:
         return []
     line = (
-        f"{_count(links, 'link')} to a folder, first {links[0]} -> {links[0].readlink()}: DVC does not look behind such "
-        f"links; link the files instead, or after a change of the scans run: {AGAIN}"
+        f"{_count(links, 'link')} to a folder, first {links[0]} -> {links[0].readlink()}: DVC does not hash files "
+        f"behind such links; link the files instead, or if the scans change, run: {AGAIN}"
     )
     return [printable(line)]
 

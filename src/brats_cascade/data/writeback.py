@@ -20,8 +20,8 @@ SCHEME_KEY = "label_scheme"  # key in a dataset.json
 DIGITS = 16  # characters of the digest behind it
 # How a case may differ from a network's training data: word in the file -> description of such cases.
 MISFITS: Mapping[str, str] = {
-    "phantom": "phantoms predicted by a model of real scans, or the reverse",
-    "spacing": "voxels of another size than in the model's training",
+    "phantom": "phantoms predicted by a model of real scans, or vice versa",
+    "spacing": "voxels of a different size from the model's training data",
     "patient": "patients of the model's own training or validation set",
 }
 

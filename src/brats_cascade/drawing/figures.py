@@ -33,7 +33,7 @@ def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
     for region, colour in REGION_COLOURS.items():
         values = history[f"validation_{region}"]
         right.plot(history["step"], values, color=colour, marker=marker, markersize=3, label=region)
-    right.set(xlabel="step", ylabel="Dice, validation tiles", ylim=(-0.02, 1.02))
+    right.set(xlabel="step", ylabel="Dice, validation slices", ylim=(-0.02, 1.02))
     first = history.loc[history["phase"] == 1, "step"]
     for axes in (left, right):
         if len(first) and (history["phase"] == 2).any():
@@ -53,7 +53,7 @@ def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
     slices = slices if held.empty else slices.loc[held.index.min() : held.index.max()]
     area = axes.twinx()
     area.fill_between(slices["slice"], slices["truth_pixels"], color=PALE, alpha=0.6, linewidth=0, label="tumour")
-    area.set_ylabel("tumour in the truth, pixels", color="#888888", fontsize=8)
+    area.set_ylabel("tumour in the ground truth, pixels", color="#888888", fontsize=8)
     area.tick_params(colors="#888888")
     area.set_ylim(bottom=0)
     area.spines[["top", "right", "left", "bottom"]].set_visible(False)
@@ -84,7 +84,7 @@ def class_weight_figure(weights: "pd.DataFrame", *, title: str = "") -> "Figure"
         if len(values):
             left.plot([np.median(values)] * 2, [place - 0.34, place + 0.34], color=INK, linewidth=1.8)
         right.barh(place, len(values) / max(len(weights), 1), color="#648FFF", height=0.55)
-    left.set(xscale="log", xlabel="weight in the loss, one dot a slice; bar: median")
+    left.set(xscale="log", xlabel="weight in the loss, one dot per slice; bar: median")
     left.set_yticks(range(len(columns)), names)
     left.invert_yaxis()
     right.set(xlim=(0, 1), xlabel="share of slices with it")
@@ -146,7 +146,9 @@ def reliability_diagram(curves: Mapping[str, Sequence[np.ndarray]], *, title: st
                 places = confidence[held] / voxels[held], right[held] / voxels[held]
                 axes.plot(*places, "o-", color=colour, markersize=4, label=kind or "as computed")
         axes.set_title(panel, fontsize=10, color=INK)
-        axes.set(xlabel="mean probability of the label", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.set(
+            xlabel="mean probability of the label", ylabel="share of correct voxels", xlim=(0, 1.02), ylim=(0, 1.02)
+        )
         axes.legend(frameon=False, fontsize=8)
     return titled(figure, title)
 

@@ -95,7 +95,7 @@ def _ratio(part: int, whole: int, *, if_none: float) -> float:
 def _check(truth: np.ndarray, *, prediction: np.ndarray, spacing: Sequence[float]) -> None:
     if truth.shape != prediction.shape or truth.ndim != 3:
         raise ValueError(
-            f"expected truth and prediction of one shape (slices, rows, columns), received {truth.shape} and "
+            f"expected ground truth and prediction of the same shape (slices, rows, columns), received {truth.shape} and "
             f"{prediction.shape}"
         )
     if len(spacing) != 3 or min(spacing) <= 0:

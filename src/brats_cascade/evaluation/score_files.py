@@ -90,7 +90,7 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         scored = [row for row in rows if not math.isnan(row[f"{region}_dice"])]
         if len(scored) < len(rows):
             said.append(
-                f"{region}: not available for {len(rows) - len(scored)} of {len(rows)} cases, whose labels do not tell it"
+                f"{region}: not available for {len(rows) - len(scored)} of {len(rows)} cases, whose labels do not define it"
             )
         empty = [(row[f"{region}_truth_cm3"] == 0, row[f"{region}_predicted_cm3"] == 0) for row in scored]
         counts = {
@@ -103,7 +103,7 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             said.append(f"{region}: empty {', '.join(parts)} of {len(scored)} cases")
     if any(": empty" in line for line in said):
         said.append(
-            f"a region that is empty in both counts as Dice 1 and HD95 0, in one alone as Dice 0 and HD95 {NO_MATCH_MM:.2f} mm"
+            f"a region that is empty in both counts as Dice 1 and HD95 0, in only one as Dice 0 and HD95 {NO_MATCH_MM:.2f} mm"
         )
     same = [str(row["case"]) for row in rows if row[SAME]]
     if same:
@@ -114,7 +114,7 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         held = [str(row["case"]) for row in rows if word in row[MISFITS_SEEN]]
         if held:
             said.append(
-                f"{text}: {first_of(held)}; these scores do not tell how the model does on cases like its training's"
+                f"{text}: {first_of(held)}; these scores do not show how well the model does on cases like its training data"
             )
     return said
 
@@ -156,16 +156,16 @@ def check_place(found: Place, *, expected: Place, path: Path) -> None:
     cure = "bring the segmentation onto the case's own grid"
     if found.shape != expected.shape:
         raise UserError(
-            f"{path}: expected the truth's shape {expected.shape} (slices, rows, columns), found {found.shape}; {cure}"
+            f"{path}: expected the ground truth's shape {expected.shape} (slices, rows, columns), found {found.shape}; {cure}"
         )
     if not np.allclose(expected.spacing, found.spacing, rtol=0.01):
         raise UserError(
-            f"{path}: expected the truth's voxels of {_mm(expected.spacing)} mm, found {_mm(found.spacing)}; {cure}"
+            f"{path}: expected the ground truth's voxels of {_mm(expected.spacing)} mm, found {_mm(found.spacing)}; {cure}"
         )
     apart = float(np.abs(expected.ends - found.ends).max())
     if apart > 0.5 * min(expected.spacing):
         raise UserError(
-            f"{path}: is shifted by {apart:.3g} mm against the ground truth; write it with the header of the case's own files"
+            f"{path}: is shifted by {apart:.3g} mm relative to the ground truth; write it with the header of the case's files"
         )
 
 

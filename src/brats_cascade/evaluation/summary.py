@@ -18,14 +18,15 @@ FEWEST = 3
 
 
 def summarise(cases: pd.DataFrame, *, seed: int) -> dict[str, Any]:
-    """Summarises an experiment, given one row per scored case with the columns of `regions.score_case`; `seed`: bootstrap's.
+    """Summarises an experiment, given one row per scored case with the columns of `regions.score_case`.
 
     Returns:
-        Per region the means of SUMMARISED, the same with `_median`, and from three patients on the 95 % bootstrap interval of
-        the mean Dice over patients, `dice_low` and `dice_high`; where there are such columns means and medians of
-        `LESION_MEANS`, sums of `LESION_COUNTS`, and `volume_agreement`. Cases for which a region is not available do not
-        count: NaN if there is no other. The same under `enhancing_high_grade` for the high-grade cases, if there are any,
-        because low-grade tumours often hold no enhancing part and an empty region scores 1 or 0. `cases` and `patients`.
+        Per region the means of SUMMARISED, the medians (with `_median` appended to the name), and with three patients or more
+        the 95 % bootstrap interval of the mean Dice over patients, `dice_low` and `dice_high` (`seed` is the bootstrap's). If
+        the table has such columns, also means and medians of `LESION_MEANS`, sums of `LESION_COUNTS`, and
+        `volume_agreement`. Cases for which a region is not available do not count; a region without other cases is NaN.
+        `enhancing_high_grade` has the same for the high-grade cases, if there are any, because low-grade tumours often have
+        no enhancing part and an empty region scores 1 or 0. `cases` and `patients` are their numbers.
 
     Raises:
         ValueError: There is no case.

@@ -27,16 +27,16 @@ def segment_array(
     flips: bool = False,
     name: str = "image",
 ) -> np.ndarray:
-    """Segments raw intensities, preprocessed and judged as a case's files are; the options are those of `predict_case`.
+    """Segments raw intensities, preprocessed and checked like the files of a case; the options are those of `predict_case`.
 
-    The image is (slices, rows, columns, 4): canonical frame, modalities in the order of `MODALITIES`, 0 outside the brain; the
-    spacing that of its voxels, mm. Messages call it by its name.
+    The image is (slices, rows, columns, 4): canonical frame, modalities in the order of `MODALITIES`, 0 outside the brain;
+    `spacing` is that of its voxels, mm. Messages call the image by `name`.
 
     Returns:
         Canonical labels, uint8 (slices, rows, columns).
 
     Raises:
-        UserError: Another shape, a network of other modalities, or an image that the data check would exclude.
+        UserError: The image has another shape, the network is for other modalities, or the data check would exclude the image.
     """
     if image.ndim != 4 or image.shape[-1] != len(MODALITIES):
         raise UserError(

@@ -30,13 +30,13 @@ def find_misfits(data: TrainingData | None, *, facts: Mapping[str, Any]) -> list
     found = []
     if (facts["release"] == PHANTOM) not in {seen.release == PHANTOM for seen in data.cases}:
         mine, theirs = ("a phantom", "real scans") if facts["release"] == PHANTOM else ("a real scan", "phantoms")
-        found.append(Misfit("phantom", f"it is {mine}, the model was trained on {theirs} ({data.source})"))
+        found.append(Misfit("phantom", f"it is {mine}, but the model was trained on {theirs} ({data.source})"))
     spacing = [facts[f"spacing_{axis}"] for axis in AXES]
     limits = [data.spacing[axis] for axis in AXES]
     if not all(low / CLOSE < size < high * CLOSE for size, (low, high) in zip(spacing, limits, strict=True)):
         mine = " x ".join(f"{size:.3g}" for size in spacing)
         theirs = " x ".join(f"{low:.3g}" if low == high else f"{low:.3g}-{high:.3g}" for low, high in limits)
-        found.append(Misfit("spacing", f"its voxels measure {mine} mm, those of the training data {theirs} mm"))
+        found.append(Misfit("spacing", f"its voxels measure {mine} mm, but those of the training data {theirs} mm"))
     return [*found, *_acquaintance(data, facts=facts)]
 
 

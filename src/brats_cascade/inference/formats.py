@@ -45,8 +45,8 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
         raise UserError(f"--format: expected one of {', '.join(FORMATS)}, received {form!r}")
     if isinstance(network.input_shape, list):
         raise UserError(
-            f"export: {contract.architecture} reads a whole case, on grids that follow its voxels, which no file format holds; "
-            "use `brats-cascade predict` or the registered model, or copy models/EXPERIMENT"
+            f"export: {contract.architecture} reads whole cases on grids that depend on the voxel size, which no "
+            "format supports; use `brats-cascade predict` or the registered model, or copy models/EXPERIMENT"
         )
     path = out / FORMATS[form]
     if path.exists():
@@ -70,7 +70,7 @@ def export_network(network: keras.Model, *, contract: Contract, out: Path, form:
         raise UserError(f"{path}: cannot be written ({reason}); free some space or choose another --out") from None
     worst = largest_difference(network, other=load_exported(path, form=form), patch=contract.geometry.patch)
     if not worst <= CLOSE:
-        raise UserError(f"{path}: gives probabilities that differ by {worst:.2g} from the network; do not use it")
+        raise UserError(f"{path}: gives probabilities that differ by {worst:.2g} from the network's; do not use it")
     return path
 
 

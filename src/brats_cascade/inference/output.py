@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def write_prediction(
     prediction: "Prediction", *, case: Case, out: Path, kinds: Sequence[str] = ("seg",), options: str = ""
 ) -> Path:
-    """Writes `<case>_seg.nii.gz` and what else is asked for, keys of KINDS; the segmentation comes last, so it stands for all.
+    """Writes `<case>_seg.nii.gz` and the other requested files, keys of KINDS.
 
-    The folder is made if it is not there; the options go into every file's signature. An OSError, such as of a full disk, names
-    the file.
+    The segmentation is written last, so its existence implies the others. The folder is created if necessary; the options go
+    into every file's signature. An OSError, from a full disk for example, names the file.
 
     Returns:
         The segmentation's path.

@@ -94,7 +94,7 @@ def check_fit(contract: Contract, *, case: Case, allow_merged: bool = False) -> 
     classes = SCHEMES[case.scheme].canonical_labels
     if NON_ENHANCING in classes and NON_ENHANCING not in contract.classes and not allow_merged:
         raise UserError(
-            f"{case.name}: its release ({case.release}) tells necrosis and non-enhancing tumour apart, the model knows "
-            f"the classes {list(contract.classes)} only; give a model trained on five labels, or add --allow-merged to get "
+            f"{case.name}: its release ({case.release}) tells necrosis and non-enhancing tumour apart, but the model knows "
+            f"only the classes {list(contract.classes)}; give a model trained on five labels, or add --allow-merged to get "
             "both as label 1"
         )

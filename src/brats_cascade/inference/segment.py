@@ -32,8 +32,8 @@ def check_members(members: Sequence[Member]) -> None:
             mine, theirs = getattr(first, name), getattr(other, name)
             if mine != theirs:
                 raise UserError(
-                    f"model {number} of {len(members)}: expected {name} {mine} as the first model has, received {theirs}; "
-                    "average models that were trained on the same data and preprocessing"
+                    f"model {number} of {len(members)}: expected {name} {mine} as in the first model, received {theirs}; "
+                    "average models that were trained on the same data with the same preprocessing"
                 )
 
 

@@ -37,7 +37,7 @@ class PhantomParams(Stage):
 
 
 class Recipe(Stage):
-    """How intensities are treated and slices are cut: what says how a stored case was made."""
+    """How intensities are treated and slices are cut; describes how a stored case was made."""
 
     clip: Clip
     n4: bool = False

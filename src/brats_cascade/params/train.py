@@ -32,7 +32,7 @@ class Stage(BaseModel):
 class TrainParams(Stage):
     """One training run: the defaults of `train` with an experiment's overrides.
 
-    Keys with a default here came later than the others: a record of an earlier training does not have them.
+    Keys with a default were added later than the others, so the record of an earlier training does not have them.
     """
 
     seed: int

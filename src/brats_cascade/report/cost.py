@@ -54,4 +54,4 @@ def cost_note(experiments: Mapping[str, Mapping[str, Any]]) -> str:
     if len(ran) < 2:
         return " ".join([NOTE, *(f"Measured on {machine}." for machine in ran)])
     where = "; ".join(f"{machine} ({', '.join(names)})" for machine, names in ran.items())
-    return f"{NOTE} Measured on different machines, whose times do not compare: {where}."
+    return f"{NOTE} Measured on different machines, whose times are not comparable: {where}."

@@ -187,7 +187,7 @@ def _failures(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
 
 
 def _volume_ratio(cases: pd.DataFrame, *, region: str) -> float:
-    """The median over cases of predicted over true volume, which is sensitivity over PPV; without those that miss the region."""
+    """The median of predicted over true volume (sensitivity over PPV) over the cases whose region is not missed."""
     hit = cases[cases[f"{region}_ppv"] > 0]
     return float((hit[f"{region}_sensitivity"] / hit[f"{region}_ppv"]).median())
 

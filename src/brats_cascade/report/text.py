@@ -91,7 +91,8 @@ def results_text(compared: Mapping[str, Any], *, champion: str = "") -> str:
         "",
         text_table(["", *REGIONS, "HD95", "no post-proc.", "validation"], rows=rows),
         "",
-        "HD95 (mm) and no post-proc. (Dice without post-processing): complete tumour; validation: mean Dice over the regions",
+        "HD95 (mm) and no post-proc. (Dice without post-processing) are for the complete tumour; validation is the mean Dice "
+        "over the regions",
         *(["* best of these experiments on the validation patients"] if "best" in compared else []),
         *([champion] if champion else []),
     ]

@@ -38,7 +38,7 @@ def log_evaluation(project: Project, name: str) -> None:
         forget_pending(name, root=project.root)
     else:
         log.warning(
-            "%s: what MLflow did not get of it is logged by the next `brats-cascade results` that reaches it", name
+            "%s: not completely logged to MLflow; the next `brats-cascade results` that reaches it logs the rest", name
         )
 
 

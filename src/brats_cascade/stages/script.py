@@ -18,9 +18,9 @@ from brats_cascade.stages.cost import noted
 def run(stage: Callable[..., None], *, of_experiment: bool = False) -> None:
     """Runs a stage from the command line and exits.
 
-    A UserError and trouble of the machine become `error: ...` on stderr and exit status 1, so that DVC records no result;
-    any other exception keeps its traceback. The stage is called with the project of the current folder and the checked Params;
-    one that is `of_experiment` also with the name that the command line gives.
+    A UserError or a lack of resources becomes `error: ...` on stderr and exit status 1, so that DVC records no result; any
+    other exception keeps its traceback. The stage is called with the project of the current folder and the checked Params
+    and, if `of_experiment`, with the name given on the command line.
     """
     end_with_dvc()
     keep_quiet()

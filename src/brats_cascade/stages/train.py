@@ -101,7 +101,7 @@ def run_in(note: Path, *, params: dict[str, str]) -> str:
 
 
 def _spent(trained: Any, *, precision: str, commit: str) -> dict[str, Any]:
-    """What the training cost, with what an earlier process had done of it, and in what it ran."""
+    """The cost of the training, including the part that an earlier process did, and its environment."""
     import keras
 
     return {
@@ -126,9 +126,9 @@ def _write(
     hashes: dict[str, str],
     spent: dict[str, Any],
 ) -> None:
-    """Writes models/NAME and what it cost, before anything is logged: a tracking server that is away costs nothing.
+    """Writes models/NAME and its costs before anything is logged, so that nothing is lost if the tracking server is away.
 
-    record.json is the same whenever the same training is repeated; so is the history, which has no seconds there.
+    record.json and the history, which contains no seconds there, are the same whenever the same training is repeated.
     """
     from brats_cascade.models.files import save_trained
 

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from brats_cascade.training.fingerprint import Cnn1
 
 PLACE = ("slice", "row", "column")  # of a centre
-Facts = dict[str, list[dict[str, Any]]]  # set -> what ingest found of each of its cases
+Facts = dict[str, list[dict[str, Any]]]  # set -> facts of each of its cases, from ingest
 
 
 def facts_of(project: Project) -> Facts:
-    """What ingest found of the cases of every set, from the volumes, on which training depends."""
+    """The facts of the cases of every set, read from the volume store, on which training depends."""
     splits = read_json(project.splits)
     return {name: [open_case(project.volumes / case).meta["facts"] for case in splits[name]] for name in SETS}
 
 
 def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: str, facts: Facts) -> dict[str, Any]:
-    """What the run of the experiment with this name is searched by."""
+    """The tags of the run of the experiment with this name, for searching."""
     release = "+".join(sorted({str(case["release"]) for cases in facts.values() for case in cases}))
     own = entry.train
     return {
@@ -66,8 +66,8 @@ def train_entry(
 ) -> "Trained":
     """Trains one entry on `data`, with its checkpoints in `folder`.
 
-    In the project lie the model that it builds on and what trainings share: CNN 1's maps, finished phases 1. `on_check` is
-    called with the history after every validation round; `devices` are from `open_devices`, by default one.
+    The project contains the model that it builds on and what trainings share: CNN 1's maps and kept trainings of phase 1.
+    `on_check` is called with the history after every validation round; `devices` are from `open_devices`, by default one.
 
     Raises:
         UserError: The model it builds on is missing or was trained on other classes, or the loss is no longer finite.
@@ -131,7 +131,7 @@ def contract_of(
 
 
 def open_data(project: Project) -> "TrainingData":
-    """Opens what the stages `ingest`, `split` and `patches` have left; voxels are memory-mapped.
+    """Opens the output of the stages `ingest`, `split` and `patches`; voxels are memory-mapped.
 
     Raises:
         UserError: A file is missing.

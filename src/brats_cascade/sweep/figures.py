@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 LABEL = "complete Dice, validation"
 CAPTIONS = {
     "history": "Score of every trial, and the best so far.",
-    "validation": "Validation Dice of every trial while it trained; short curves were ended early.",
+    "validation": "Validation Dice of every trial during training; short curves were ended early.",
     "importances": "How much of the spread of scores each setting explains (PED-ANOVA).",
     "slice": "Score against each setting.",
     "parallel": "All settings of every trial; drag along an axis to filter.",

@@ -21,7 +21,7 @@ def open_material(root: Path) -> "TrainingData":
     project = Project(root)
     data = open_data(project)
     if not data.validation:
-        raise UserError(f"{project.splits}: no validation case with a truth, so nothing to score a trial on")
+        raise UserError(f"{project.splits}: no validation case has a ground truth, so trials cannot be scored")
     refuse_test(read_json(project.splits), cases=[*data.train, *data.validation])
     return data
 
@@ -42,6 +42,6 @@ def refuse_test(splits: Mapping[str, Any], *, cases: "Iterable[TrainingCase]") -
     used = sorted(case.name for case in cases if case.name in test or case.patient in held)
     if used:
         raise UserError(
-            f"data/splits.json: {', '.join(used)} of test patients are among the training or validation data; "
-            "run `dvc repro patches` so that the sets fit the split"
+            f"data/splits.json: cases of test patients are among the training or validation data: {', '.join(used)}; "
+            "run `dvc repro patches` so that the sets match the split"
         )

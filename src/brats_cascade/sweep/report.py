@@ -74,7 +74,7 @@ def _facts(trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
     facts = [
         ("score of the experiment's own settings", f"{score_of(own):.4f}" if own else "not among the complete trials"),
         ("best score", f"{score_of(chosen):.4f}, trial {chosen.number}" if chosen else "none"),
-        ("least, median score", f"{min(scores):.4f}, {median(scores):.4f}" if scores else "none"),
+        ("lowest, median score", f"{min(scores):.4f}, {median(scores):.4f}" if scores else "none"),
         ("trials", f"{', '.join(count)} or lost"),
         ("from the first trial's start to the last one's end", f"{seconds_of(trials):.0f} s"),
     ]

@@ -33,8 +33,8 @@ def make_study(name: str, *, storage: BaseStorage, plan: Plan, data_key: str = "
     if differs := _difference(study, plan=plan, wanted=wanted):
         if counted(study.get_trials(deepcopy=False)):
             raise UserError(
-                f"study {name!r}: {differs} differs from what its trials were made with, so that scores would not compare; "
-                "give --study another name"
+                f"study {name!r}: {differs} changed after its first trial, so scores are not comparable; "
+                "choose another name with --study"
             )
         optuna.delete_study(study_name=name, storage=storage)  # no trial has started, so nothing is lost
         study = opened()

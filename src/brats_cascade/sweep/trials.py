@@ -12,7 +12,7 @@ from optuna import Study, storages
 from optuna.trial import FrozenTrial, TrialState
 
 ENDED = {"COMPLETE": "complete", "PRUNED": "ended early", "FAIL": "failed"}
-LOST = "the process that ran it was killed (by a full memory, say), or its host was lost"
+LOST = "the process that ran it was killed (because memory ran out, for example), or its host was lost"
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def run_trials(study: optuna.Study, objective: Objective) -> int:
                 )
         if len(objective.failures) >= FAILURES_IN_A_ROW:
             last = objective.failures[-1]
-            raise UserError(f"{FAILURES_IN_A_ROW} trials failed one after another; the last one: {last}")
+            raise UserError(f"{FAILURES_IN_A_ROW} trials failed in a row; the last one: {last}")
         if "keras" in sys.modules:
             sys.modules["keras"].utils.clear_session()
         gc.collect()

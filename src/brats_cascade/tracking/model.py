@@ -28,11 +28,11 @@ def log_network(
     """Logs a network to a run, with a signature whose batch, rows and columns are free.
 
     It is logged twice: as TensorFlow's SavedModel, which MLflow opens where this project is not installed, and in
-    `network/` as training wrote it, for this project. JAX cannot write a SavedModel of a cascade (its windows are of any
-    side), and MLflow none of a network with several inputs; it then holds a Keras file, and a tag names what opens it.
+    `network/` as training wrote it, for this project. JAX cannot write a SavedModel of a cascade (its windows may have any
+    size), nor can MLflow for a network with several inputs; then a Keras file is logged, and a tag says how to open it.
 
     Inputs and outputs are (batch, rows, columns, channels), one of each or several. `client` is that of the store at `uri`,
-    `metadata` plain values kept with the model; `folder` is models/E, whose model.keras and model.json go along.
+    `metadata` plain values kept with the model; `folder` is models/E, whose model.keras and model.json are logged, too.
 
     Returns:
         The model's URI, `models:/m-...`.
@@ -104,7 +104,7 @@ def requirements(*names: str) -> list[str]:
 
 
 def fetch_folder(uri: str, *, holding: str, root: Path | None = None) -> Path | None:
-    """Finds the folder with a file of this name among what was logged as a model, which is fetched where it is not local.
+    """Finds the folder with a file of this name among the files of a logged model, which is downloaded if it is not local.
 
     The model's URI is `models:/m-...`, `models:/NAME@ALIAS` or `runs:/ID/model`. None if no such file was logged with it.
 

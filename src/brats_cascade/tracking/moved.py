@@ -40,7 +40,7 @@ def follow(database: Path) -> None:
             old = _old_root(connection, root=root)  # another process may have done it
             if old is not None:
                 _rewrite(connection, old=old, root=root)
-                log.info("the project has moved from %s: mlflow.db says so now", old)
+                log.info("the project has moved from %s; updated the paths in mlflow.db", old)
             connection.execute("COMMIT")
 
 

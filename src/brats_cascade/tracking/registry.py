@@ -38,13 +38,13 @@ def register_champion(
     root: Path | None = None,
     alias: str = ALIAS,
 ) -> str | None:
-    """Registers the network of a folder models/E and gives it the alias; one that has it already is left alone.
+    """Registers the network of a folder models/E and gives it the alias; nothing changes if it already has it.
 
     `scores` is metrics/E/summary.json, from which the post-processing is read, `card` Markdown, `run_id` the network's own run;
-    `tags` are the version's, to search by.
+    `tags` are those of the version, for searching.
 
     Returns:
-        The version, or None if MLflow cannot be reached or has no such run; that costs one line and nothing else.
+        The version, or None if MLflow cannot be reached or has no such run, which is reported on one line.
     """
     files = sorted(folder.glob("model.*"))  # model.json and model.keras
     content = b"".join(path.read_bytes() for path in (*files, scores, *SERVED)) + card.encode()

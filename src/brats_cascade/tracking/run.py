@@ -34,7 +34,7 @@ class Run:
         id: MLflow's run id, "" if it could not be opened.
         uri: Of the store.
         online: False once a call has failed; every later call does nothing.
-        new: True if no earlier process has logged a part of it, as in the place of a run that is gone.
+        new: True if no earlier process has logged anything to it, as for a run that replaces a deleted one.
     """
 
     def __init__(self, run_id: str, *, uri: str) -> None:
@@ -47,7 +47,7 @@ class Run:
         self._sets: dict[str, dict[str, str]] = {}
 
     def connect(self, run_id: str, *, client: "MlflowClient", new: bool = True) -> None:
-        """Takes the run's id and the client that reaches it; one that is not new may hold a part of what is logged to it."""
+        """Takes the run's id and the client that reaches it; a run that is not new may already have some data."""
         self.id, self._client, self.online, self.new = run_id, client, True, new
 
     @property
@@ -60,7 +60,7 @@ class Run:
         """Reports a failed call on one line and makes every later one do nothing."""
         self.online = False
         log.warning(
-            "MLflow at %s failed (%s: %s); nothing more is logged there in this run, every number stays in models/, "
+            "MLflow at %s failed (%s: %s); nothing more is logged there in this run; every number stays in models/, "
             "metrics/ and reports/", self.uri, type(error).__name__, one_line(error),
         )  # fmt: skip
 
@@ -76,7 +76,7 @@ class Run:
 
     @quietly
     def finish(self, *, status: str = "FINISHED", seconds: float | None = None) -> None:
-        """Closes the run as FINISHED, FAILED or KILLED; `seconds` is what its duration is to say, without interruptions."""
+        """Closes the run as FINISHED, FAILED or KILLED; `seconds` is the duration to show, without interruptions."""
         end = None
         if seconds is not None:
             end = int(self.client.get_run(self.id).info.start_time + seconds * 1000)
@@ -84,7 +84,7 @@ class Run:
 
     @quietly
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Logs flat parameters; those that the run has already stay."""
+        """Logs flat parameters; those that the run already has are kept."""
         from mlflow.entities import Param
 
         held = {} if self.new else self.client.get_run(self.id).data.params
@@ -99,7 +99,7 @@ class Run:
         self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def _log_metrics(self, entries: Sequence[Entry], **about: str) -> None:
-        """Logs (name, value, step), without what is no number (NaN) or logged already; `about`: their model and dataset."""
+        """Logs (name, value, step), except NaN and values that are already logged; `about`: their model and dataset."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -120,10 +120,10 @@ class Run:
         """Logs training curves, without waiting for the store; `settle` waits.
 
         `history` is as in history.csv, whole or in parts: every number becomes `phase1/loss` and so on, its step counted from
-        the start of phase 1. `prefix` is put before every name: "cnn1/" for the curves of a CNN 1 that was trained within.
+        the start of phase 1. `prefix` is put before every name: "cnn1/" for the experiment's own CNN 1.
         """
         names = [name for name in history.columns if name not in ("phase", "check", "step")]
-        # The Dice first: MLflow's compare page draws the metric logged first, and losses under other weights do not compare.
+        # The Dice first: MLflow's compare page draws the first metric, and losses under other weights are not comparable.
         names.sort(key=lambda name: name != "validation_complete")
         self.log_later(
             [
@@ -159,14 +159,14 @@ class Run:
     def log_scores(self, scores: Mapping[str, Any], *, prefix: str = "test") -> None:
         """Logs nested numbers: `{"core": {"dice": 0.5}}` becomes `test/core/dice`.
 
-        Those of a set that `log_data` has named are the scores of the run's network, too, on that dataset.
+        If `log_data` has named the set, they are also logged as scores of the run's network on that dataset.
         """
         model = self.model_uri().removeprefix("models:/") if prefix in self._sets else ""
         about = {"model_id": model, **self._sets[prefix]} if model else {}
         self._log_metrics([(f"{prefix}/{name}", value, 0) for name, value in flatten(scores).items()], **about)
 
     def log_summary(self, summary: Mapping[str, Any]) -> None:
-        """Logs the very dict of metrics/E/summary.json: `validation/...`, `test/core/dice` ..., and the rule as tags."""
+        """Logs exactly the content of metrics/E/summary.json: `validation/...`, `test/core/dice` ..., and the rule as tags."""
         apart = ("validation", "postprocess", "flips")
         validation = summary.get("validation", {})
         self.log_scores({key: validation[key] for key in sorted(validation, key="dice".__ne__)}, prefix="validation")
@@ -175,14 +175,14 @@ class Run:
 
     @quietly
     def expect_score(self) -> None:
-        """Makes the validation Dice the first metric of a new run, on which MLflow's compare page opens: not a number yet."""
+        """Makes the validation Dice, NaN at first, the first metric of a new run: MLflow's compare page opens with it."""
         from mlflow.entities import Metric
 
         self.client.log_batch(self.id, metrics=[Metric(SCORE, float("nan"), int(time.time() * 1000), -1)])
 
     @quietly
     def log_data(self, sets: Mapping[str, Sequence[str]], *, volumes: str, source: str) -> None:
-        """Names the cases a run was made from, as MLflow's pages show them: one dataset a set.
+        """Names the cases a run was made from, as MLflow's pages show them: one dataset per set.
 
         `sets` are as in data/splits.json, `volumes` is DVC's hash of data/volumes, `source` is `data.source`.
         """

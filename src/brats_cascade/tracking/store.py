@@ -41,7 +41,7 @@ COLUMNS = [
 ABOUT = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": (
-        "One run per training; its first evaluation is logged to it, another one to a run below it. Sort or compare by "
+        "One run per training; its first evaluation is logged to it, any further one to a child run. Sort or compare by "
         "`validation/dice` (which chooses the champion) and `test/complete/dice`. Charts: `phase1/...`, `phase2/...` over the "
         "steps; `slice_complete_f1/CASE` over the slices (step = slice). The numbers are those of metrics/*/summary.json. "
         "Research software: not a medical device."
@@ -140,7 +140,7 @@ def open_store(root: Path | None) -> tuple["MlflowClient", str]:
 
 
 def shared_view() -> str:
-    """What MLflow's pages open on, as they keep it with the experiment: columns, and the best on validation on top."""
+    """The view with which MLflow's pages open, as stored with the experiment: its columns, the best on validation first."""
     state = {
         "searchFilter": "",
         "orderByKey": "metrics.`validation/dice`",

@@ -89,8 +89,8 @@ def train_experiment(
 ) -> Trained:
     """Trains one of the paper's four networks (section 3), the coarse cascade or a U-Net.
 
-    `folder` holds the checkpoints. `shared` holds what trainings share, CNN 1's maps and finished phases 1; if it is None they
-    are in `folder`. `on_check` is called with the history after every validation round of the last CNN.
+    `folder` holds the checkpoints. `shared` holds what trainings share, CNN 1's maps and kept trainings of phase 1; if it is
+    None, they are in `folder`. `on_check` is called with the history after every validation round of the last CNN.
     """
     architecture, settings = experiment.architecture, experiment.settings
     frozen = architecture in CNN1_OF and settings.cascade == "frozen"

@@ -1,4 +1,4 @@
-"""A hash of everything that decides a training's outcome; it identifies checkpoints and finished phases 1."""
+"""A hash of everything that decides a training's outcome; it identifies checkpoints and kept trainings of phase 1."""
 
 import functools
 import hashlib

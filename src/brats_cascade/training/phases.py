@@ -16,7 +16,7 @@ from brats_cascade.training.loop import Loop, Phase, Training
 from brats_cascade.training.losses import build_loss
 
 log = logging.getLogger(__name__)
-LIMIT = 2**30  # limit for finished phases 1, bytes; at the paper's width one takes about 15 MB
+LIMIT = 2**30  # limit for kept trainings of phase 1, bytes; at the paper's width one takes about 15 MB
 
 
 def train_phases(training: Training, phases: Sequence[Phase]) -> Progress:
