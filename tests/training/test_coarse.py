@@ -99,6 +99,7 @@ def test_it_learns_on_maps_that_its_inner_folds_make(cohort, draw_centres, tmp_p
     *cnn1s, _ = cnns_of(trained.network)
     for own, inner in zip(cnn1s, trained.inner, strict=True):  # its CNN 1 is their mean
         assert weights_digest(own) == weights_digest(inner.network)
+        assert 40 * 4 * 8**2 / 2 < inner.progress.pixels <= 40 * 4 * 8**2  # its tiles have half as many cells as pixels
     [row] = trained.progress.history
     assert row["validation_complete"] > 0.7
     maps = [path for path in (tmp_path / "cnn1_maps").rglob("*.npy")]
