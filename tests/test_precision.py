@@ -14,7 +14,7 @@ WARNING = "this processor emulates bfloat16, which can make a training many time
 
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "accelerators", list)
+    monkeypatch.setattr(precision, "gpus", list)
 
 
 def _processor(flags: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str = "flags") -> None:
@@ -39,11 +39,24 @@ def test_auto_is_bfloat16_on_processors_with_instructions_for_it(key, flags, nat
     assert [precision.settled(given) for given in ("float32", "bfloat16")] == ["float32", "bfloat16"]
 
 
-def test_auto_is_bfloat16_on_a_gpu_and_float32_where_the_system_does_not_tell(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "none")
+def test_arm_processors_need_no_name_and_other_systems_get_float32(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")
     assert precision.settled("auto") == "float32"
-    monkeypatch.setattr(precision, "accelerators", lambda: ["H200"])
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 2100.00\nFeatures\t: fp asimd i8mm bf16\n")
     assert precision.settled("auto") == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("cards", "native"),
+    [
+        ([("H200", "9.0")], True), ([("A100", "8.0")] * 2, True), ([("T4", "7.5")], False), ([("V100", "7.0")], False),
+        ([("A100", "8.0"), ("T4", "7.5")], False), ([("TPU v4", "")], True), ([("MI300", "gfx942")], True),
+    ],
+)  # fmt: skip
+def test_gpus_decide_by_their_compute_capability_whatever_the_processor(cards, native, tmp_path, monkeypatch) -> None:
+    _processor("fpu avx512_bf16" if not native else "fpu avx2", tmp_path=tmp_path, monkeypatch=monkeypatch)
+    monkeypatch.setattr(precision, "gpus", lambda: cards)
+    assert precision.settled("auto") == ("bfloat16" if native else "float32")
 
 
 def test_only_emulated_bfloat16_causes_a_warning(tmp_path, monkeypatch, caplog) -> None:

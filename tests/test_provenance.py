@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from brats_cascade.provenance import UNKNOWN, accelerators, card_of, git_commit, machine, processor_of
+from brats_cascade.provenance import UNKNOWN, accelerators, card_of, git_commit, gpus, machine, processor_of
 from brats_cascade.report.last_run import scans_hash
 
 PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
@@ -110,14 +110,15 @@ def test_without_the_table_nothing_is_claimed(tmp_path: Path) -> None:
 
 
 def test_the_gpus_in_use_are_named_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    card, processor = (SimpleNamespace(device_kind=kind, platform=on) for kind, on in (("H100", "gpu"), ("cpu", "cpu")))
+    card = SimpleNamespace(device_kind="H100", platform="gpu", compute_capability="9.0")
+    processor = SimpleNamespace(device_kind="cpu", platform="cpu")
     monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(local_devices=lambda: [card, card, processor]))
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert accelerators() == ["H100", "H100"]
+    assert accelerators() == ["H100", "H100"] and gpus() == [("H100", "9.0")] * 2
     assert machine().endswith(" GiB, H100")
     assert card_of(machine()) == "H100" and card_of("AMD EPYC, 2 cores, 24 GiB") == card_of("a computer") == ""
-    details = SimpleNamespace(get_device_details=lambda one: {"device_name": one})
+    details = SimpleNamespace(get_device_details=lambda one: {"device_name": one, "compute_capability": (8, 0)})
     config = SimpleNamespace(list_physical_devices=lambda kind: [f"A100 {kind}"], experimental=details)
     monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert accelerators() == ["A100 GPU"]
+    assert accelerators() == ["A100 GPU"] and gpus() == [("A100 GPU", "8.0")]

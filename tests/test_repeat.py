@@ -117,6 +117,16 @@ def test_a_difference_says_in_how_many_seeds_it_has_its_sign() -> None:
     }
 
 
+@pytest.mark.slow
+def test_scores_that_are_not_on_this_machine_are_one_line(project: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(project), str(clone))
+    git(clone, "rm", "-q", "metrics/two_path/cases.csv")  # as in a clone without DVC's cache
+    git(clone, "commit", "-qm", "scores are not in git")
+    with pytest.raises(UserError, match=r"metrics/two_path/cases\.csv: .* run `dvc pull` or `dvc repro`"):
+        repeat(clone)
+
+
 def test_without_experiments_the_command_that_makes_them_is_named(tmp_path: Path) -> None:
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, **WHO}
     (tmp_path / ".dvc").mkdir()

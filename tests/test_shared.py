@@ -8,9 +8,11 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from limits import small_files
 
+from brats_cascade.inference.volumes import keep_volumes, read_volumes, region_volumes
 from brats_cascade.shared import TakenError, claimed, in_use, write_json, written_whole
 
 # One worker after another makes its entry, in pieces, while the others make theirs with room for two entries at most.
@@ -203,3 +205,17 @@ def test_a_json_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, mo
     monkeypatch.setattr(Path, "replace", lambda own, other: (done.append("replace"), replace(own, other)))
     write_json(tmp_path / "state.json", {"a": "\u00e9"})
     assert done == ["fsync", "replace"] and (tmp_path / "state.json").read_text() == '{\n  "a": "\u00e9"\n}\n'
+
+
+def test_rows_from_several_commands_at_once_all_stay(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for place in range(10):
+            volumes = region_volumes(np.zeros((1, 1, 1), np.uint8), voxel_mm3=1, scheme="five")
+            keep_volumes(tmp_path / "out", rows=[{"case": f"{number}{place}", **volumes}])
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(read_volumes(tmp_path / "out")) == [f"{number}{place}" for number in range(4) for place in range(10)]

@@ -105,3 +105,8 @@ def class_lookup(classes: Sequence[int]) -> np.ndarray:
     if NON_ENHANCING not in classes:
         lookup[NON_ENHANCING] = lookup[NECROSIS]
     return lookup
+
+
+def as_classes(labels: np.ndarray, *, classes: Sequence[int]) -> np.ndarray:
+    """Canonical labels as a network with these classes knows them, uint8; one that merges labels calls 3 necrosis."""
+    return np.asarray(classes, dtype=np.uint8)[class_lookup(classes)[labels]]

@@ -3,16 +3,20 @@
 import logging
 from pathlib import Path
 
-from brats_cascade.provenance import accelerators, processor_of
+from brats_cascade.provenance import flags_of, gpus
 
 log = logging.getLogger(__name__)
 CPU_INFO = Path("/proc/cpuinfo")
 AUTO = "auto"
+FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}  # in /proc/cpuinfo; the last one is for Arm
+CAPABLE = 8.0  # the first compute capability of NVIDIA's GPUs with native bfloat16
 
 
 def native_bfloat16() -> bool:
-    """Whether a GPU computes, or the CPU has instructions for bfloat16; False if the system does not tell."""
-    return bool(accelerators()) or (CPU_INFO.is_file() and "bfloat16" in processor_of(CPU_INFO.read_text()))
+    """Whether the GPUs that compute, or else the CPU, have it; False if the system does not tell."""
+    if cards := gpus():
+        return all(float(capability) >= CAPABLE for _, capability in cards if capability.replace(".", "").isdigit())
+    return CPU_INFO.is_file() and bool(FLAGS & flags_of(CPU_INFO.read_text()))
 
 
 def settled(precision: str) -> str:

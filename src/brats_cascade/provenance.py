@@ -85,13 +85,22 @@ def usable_cores() -> int:
 
 def accelerators() -> list[str]:
     """The names of the GPUs on which Keras computes in this process; a backend that is not loaded is not asked."""
+    return [name for name, _ in gpus()]
+
+
+def gpus() -> list[tuple[str, str]]:
+    """Name and CUDA compute capability, such as "9.0", of the same; "" for a device without one."""
     jax, tensorflow = (sys.modules.get(name) for name in ("jax", "tensorflow"))
     if os.environ.get("KERAS_BACKEND") == "jax" and jax:
-        return [str(device.device_kind) for device in jax.local_devices() if device.platform != "cpu"]
+        found = [device for device in jax.local_devices() if device.platform != "cpu"]
+        return [(str(device.device_kind), str(getattr(device, "compute_capability", ""))) for device in found]
     if tensorflow:
         config = tensorflow.config
         details = map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
-        return [str(device.get("device_name", "GPU")) for device in details]
+        return [
+            (str(device.get("device_name", "GPU")), ".".join(map(str, device.get("compute_capability", ()))))
+            for device in details
+        ]
     return []
 
 
@@ -105,13 +114,23 @@ def processor_of(cpuinfo: str) -> str:
 
     CPUs with the same name may differ greatly in speed: without native bfloat16, it is many times slower.
     """
-    fields: dict[str, str] = {}
-    for key, _, value in (line.partition(":") for line in cpuinfo.splitlines()):
-        fields.setdefault(key.strip(), value.strip())
-    flags = fields.get("flags", fields.get("Features", "")).split()
+    fields, flags = _fields_of(cpuinfo), flags_of(cpuinfo)
     widest = next((shown for flag, shown in ARITHMETIC.items() if flag in flags), "")
     name = fields.get("model name", "")
     return f"{name} with {widest}" if name and widest else name
+
+
+def flags_of(cpuinfo: str) -> set[str]:
+    """The instruction sets of the first CPU in /proc/cpuinfo."""
+    fields = _fields_of(cpuinfo)
+    return set(fields.get("flags", fields.get("Features", "")).split())
+
+
+def _fields_of(cpuinfo: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for key, _, value in (line.partition(":") for line in cpuinfo.splitlines()):
+        fields.setdefault(key.strip(), value.strip())
+    return fields
 
 
 def peak_memory_mb() -> float:

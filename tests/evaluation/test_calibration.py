@@ -63,7 +63,7 @@ def test_a_temperature_is_fitted_on_validation_if_asked_for(fitted: bool) -> Non
     brain = np.ones(truth.shape, bool)
     brain[0] = False
     case = StoredCase("A", np.zeros((*truth.shape, 4), np.float32), brain, truth.astype(np.uint8), {})
-    calibration = Calibration(fitted=fitted)
+    calibration = Calibration(fitted=fitted, classes=tuple(range(5)))
     calibration.sample(case, probabilities)
     calibration.fit()
     calibration.count(case, probabilities)
@@ -78,3 +78,14 @@ def test_a_temperature_is_fitted_on_validation_if_asked_for(fitted: bool) -> Non
     left, right = reliability_diagram(calibration.counts).axes
     assert (left.get_title(), right.get_title()) == ("brain", "called tumour")
     assert len(left.lines) == len(right.lines) == 2 + fitted  # the diagonal, and a curve each
+
+
+@pytest.mark.parametrize(("classes", "error"), [((0, 1, 2, 4), 0.0), ((0, 1, 2, 3, 4), 0.25)])
+def test_a_network_that_merges_labels_is_right_where_it_says_necrosis_for_3(classes, error) -> None:
+    labels = np.array([0, 1, 3, 4], np.uint8).reshape(1, 2, 2)
+    answer = np.where(labels == 3, 1, labels)
+    case = StoredCase("A", np.zeros((1, 2, 2, 4), np.float32), np.ones((1, 2, 2), bool), labels, {})
+    calibration = Calibration(fitted=True, classes=classes)
+    calibration.sample(case, np.eye(5)[answer])
+    calibration.count(case, np.eye(5)[answer])
+    assert calibration.summary()["ece"] == error  # certain of every label, and one of four is wrong with five classes

@@ -59,6 +59,17 @@ def test_scores_and_slices_equal_those_of_the_uncropped_volumes(stored) -> None:
         assert row[EARLIER_WORK_COLUMN] == pytest.approx(score, abs=1e-12)
 
 
+def test_the_earlier_score_of_a_network_that_merges_labels_takes_3_for_necrosis(stored) -> None:
+    assert (stored.labels == 3).any()
+    labels = np.where(stored.labels == 3, 1, stored.labels).astype(np.uint8)
+    given = {"labels": labels, "probabilities": np.eye(5, dtype=np.float32)[labels], "thresholds": OFF}
+    merged, five = (
+        score_unseen(stored, **given, classes=classes).slices[EARLIER_WORK_COLUMN]
+        for classes in ((0, 1, 2, 4), range(5))
+    )
+    assert (merged == 1).all() and five.min() < 1
+
+
 def test_the_rule_is_applied_and_the_bare_scores_are_kept(stored) -> None:
     labels = stored.labels.copy()
     labels[0, 0, 0] = 4

@@ -25,7 +25,7 @@ from brats_cascade.errors import UserError, ending_in_one_line
 from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.score_files import score_pair
 from brats_cascade.evaluation.unseen import keep_segmentation
-from brats_cascade.labels import REGIONS, SCHEMES, recode
+from brats_cascade.labels import LABELS, REGIONS, SCHEMES, recode
 from brats_cascade.params import Recipe
 from brats_cascade.project import Project
 from brats_cascade.report.look import find_sources, match_predictions, scene_of
@@ -79,6 +79,10 @@ def test_a_page_loads_nothing_and_holds_what_the_files_hold(layout: str, affine:
     assert not re.search(
         r"https?:|//[a-z]|\bsrc=|@import|url\(", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     )
+    legend = re.findall(r"</i>([^<]*)</li>", re.search(r'id="legend-labels">(.*?)</ul>', page)[1])
+    merged = ["necrosis and non-enhancing tumour", "edema", "enhancing tumour"]
+    assert legend == (merged if 3 not in SCHEMES[LAYOUTS[layout][1]].canonical_labels else list(LABELS.values())[1:])
+
     volumes, files = volumes_of(page), {part: folder / path for part, path in paths(layout).items()}
     assert set(volumes) == {*MODALITIES, "truth", "prediction"}
     for part, image in volumes.items():

@@ -10,6 +10,7 @@ from brats_cascade.params import load_params
 from brats_cascade.sweep import worker
 from brats_cascade.sweep.objective import Objective, Outcome
 from brats_cascade.sweep.plan import Orders, plan_of
+from brats_cascade.sweep.records import RUN, open_trial
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import reason_of
@@ -108,6 +109,20 @@ def test_the_first_trial_is_the_experiment_itself_and_trials_are_counted_over_al
         "sweep",
         {"complete": first.value, "seconds": 2.5, "parameters": 1000, "cases": {"b": first.value}},
     ) in tracked
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage:UserWarning")
+def test_a_trial_that_is_repeated_in_another_precision_gets_another_run(make_objective, tracked) -> None:
+    study, objective, plan = make_objective(fake(lambda train: 0.5))
+    trial = study.ask()
+    trial.set_user_attr(RUN, "first")
+    for precision, known in (("bfloat16", "first"), ("bfloat16", "run"), ("float32", "")):
+        train = plan.entry.train.model_copy(update={"precision": precision})
+        with open_trial(trial, orders=objective.orders, train=train):
+            assert trial.user_attrs["precision"] == precision
+        _, run_id, _, _, params = [entry for entry in tracked if entry[0] == "open"][-1]
+        assert (run_id, params["train.precision"]) == (known, precision)
 
 
 @pytest.mark.slow

@@ -159,6 +159,14 @@ def test_three_trainings_at_once_keep_their_own_maps(cohort, tmp_path: Path) -> 
         assert {path.parent.name for path in tmp_path.rglob("*.npy")} == {network_digest(networks[1])[:16]}
 
 
+@pytest.mark.parametrize("name", ["two_path", "coarse_cnn1"])
+def test_maps_in_another_precision_are_others(name: str) -> None:
+    exact = build_model(name, style=STYLE)
+    rounded = build_model(name, style=replace(STYLE, precision="bfloat16"))
+    rounded.set_weights(exact.get_weights())
+    assert network_digest(exact) != network_digest(rounded)
+
+
 def test_a_full_disk_is_one_line(cohort, tmp_path: Path, monkeypatch) -> None:
     def full(path, array) -> None:
         raise OSError(28, "No space left on device")

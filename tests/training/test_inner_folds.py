@@ -84,7 +84,10 @@ def test_inner_cnn1s_are_trained_as_the_kept_one_was_where_that_is_known(data, t
         calls.append((experiment, folder))
         return replace(TRAINED, network=folder.name)
 
-    own, of_cnn1 = train_settings(seed=1, **SHORT), train_settings(seed=7, steps=5, cascade="joint")
+    own, of_cnn1 = (
+        train_settings(seed=1, **SHORT),
+        train_settings(seed=7, steps=5, cascade="joint", precision="bfloat16"),
+    )
     cascade = Experiment("mf_cascade", data, own)
     places = {"folder": tmp_path / "own", "shared": tmp_path / "all"}
     for known, seed, steps in ((of_cnn1, 7, 5), (None, 1, 2)):
@@ -94,6 +97,7 @@ def test_inner_cnn1s_are_trained_as_the_kept_one_was_where_that_is_known(data, t
         assert first.cnn1 is kept and within is None and len(inner) == 2
         assert [(one.settings.seed, one.settings.steps) for one, _ in calls] == [(seed, steps)] * 2
         assert {(one.settings.cascade, one.architecture) for one, _ in calls} == {("frozen", "two_path")}
+        assert {one.settings.precision for one, _ in calls} == {own.precision} == {"float32"}  # this machine's
         assert {folder.parent for _, folder in calls} == {tmp_path / "all/inner_cnn1"}
         for (one, folder), (cases, maker) in zip(calls, first.inner, strict=True):
             assert {case.name for case in one.data.train} == set("abcd") - set(cases)

@@ -24,6 +24,7 @@ def run(
     from brats_cascade.shared import write_text
     from brats_cascade.stages.champion import card_of, facts_of_training
     from brats_cascade.tracking.champion import best, candidates_here
+    from brats_cascade.tracking.notes import read_note
 
     project, params = Project(), load_params()
     phantom = project.root / params.data.source == project.phantom
@@ -44,7 +45,7 @@ def run(
         raise UserError(
             f"--experiment {name or '(none is evaluated here)'}: expected one of {known}; run `dvc repro` first"
         )
-    record = facts_of_training(project, name, run_id="")
+    record = facts_of_training(project, name, run_id=read_note(name, root=project.root)["run_id"])
     summary = read_json(project.metrics / name / "summary.json")
     read_json(project.models / name / RECORD)  # metrics/ is in git, so a clone has it without the network
     front = front_matter(record, summary=summary, phantom=phantom)

@@ -75,7 +75,9 @@ class PredictOptions:
         bool | None,
         Option("--flips/--no-flips", help="Average with the mirrored image (default: as the model was evaluated)."),
     ] = None
-    precision: Annotated[str, Option(help="float32, or bfloat16 (twice as fast on recent CPUs).")] = "float32"
+    precision: Annotated[
+        str, Option(help="float32, bfloat16 (twice as fast on recent CPUs), or auto: bfloat16 if this device has it.")
+    ] = "float32"
     slices: Annotated[int, Option(min=1, help="Slices per batch; lower it to save memory.")] = 4
     min_component: Annotated[
         float | None,

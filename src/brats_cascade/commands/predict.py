@@ -26,7 +26,7 @@ from brats_cascade.inference.volumes import complete_volumes, keep_volumes, regi
 from brats_cascade.labels import SCHEMES
 from brats_cascade.shared import open_folder
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "auto")
 FORMATS = ("nifti", "dicom-seg")
 
 
@@ -41,17 +41,21 @@ class Settled(NamedTuple):
 def run(folders: Sequence[Path], options: PredictOptions) -> int:
     """Segments all cases in the given folders; returns the number of cases that could not be segmented."""
     if options.precision not in PRECISIONS:
-        raise UserError(f"--precision: expected {' or '.join(PRECISIONS)}, got {options.precision!r}")
+        raise UserError(
+            f"--precision: expected {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, got {options.precision!r}"
+        )
     cases = _cases(folders, scheme=options.scheme, converted=options.out / ".dicom")
     refuse_input_folders(cases, out=options.out)
 
     from brats_cascade.backend import start_backend
 
     start_backend()
-    from brats_cascade.precision import warn_if_emulated
+    from brats_cascade import precision
 
-    if not options.scheduler:  # on a cluster, other machines compute
-        warn_if_emulated(options.precision)
+    # On a cluster other machines compute, in the precision that is settled here.
+    options = replace(options, precision=precision.settled(options.precision))
+    if not options.scheduler:
+        precision.warn_if_emulated(options.precision)
     _opened.cache_clear()
     if not options.model:
         from brats_cascade.commands.model import champion

@@ -6,12 +6,14 @@ confidence (Guo et al., arXiv 1706.04599, who also introduced the temperature). 
 voxels predicted as tumour are also counted separately. Post-processing and operating point are not included.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from brats_cascade.data.store import StoredCase
 from brats_cascade.inference.segment import scaled
+from brats_cascade.labels import as_classes
 
 BINS = 15
 SAMPLED = 20_000  # voxels per validation case on which the temperature is fitted
@@ -59,17 +61,20 @@ def fit_temperature(probabilities: np.ndarray, *, truth: np.ndarray) -> float:
 
 
 class Calibration:
-    """Collects voxels case by case: from validation cases for the temperature, if wanted, and from test cases to count."""
+    """Collects voxels case by case: from validation cases for the temperature, if wanted, and from test cases to count.
 
-    def __init__(self, *, fitted: bool) -> None:
-        self.fitted, self.temperature = fitted, 1.0
+    `classes` are the canonical labels that the network distinguishes; the ground truth is reduced to them.
+    """
+
+    def __init__(self, *, fitted: bool, classes: Sequence[int]) -> None:
+        self.fitted, self.temperature, self._classes = fitted, 1.0, tuple(classes)
         self.counts: dict[str, Reliability] = {}  # "brain" and "called tumour", and if fitted the same with ", scaled"
         self._samples: list[tuple[np.ndarray, np.ndarray]] = []
 
     def sample(self, case: StoredCase, probabilities: np.ndarray) -> None:
         """Samples voxels of a validation case's brain, the same ones in every run."""
         if self.fitted:
-            found, truth = _of_brain(case, probabilities)
+            found, truth = self._of_brain(case, probabilities)
             chosen = np.random.default_rng(0).permutation(len(truth))[:SAMPLED]
             self._samples.append((found[chosen], truth[chosen]))
 
@@ -82,7 +87,7 @@ class Calibration:
 
     def count(self, case: StoredCase, probabilities: np.ndarray) -> None:
         """Counts a test case."""
-        found, truth = _of_brain(case, probabilities)
+        found, truth = self._of_brain(case, probabilities)
         answers = {"": found, **({", scaled": scaled(found, temperature=self.temperature)} if self.fitted else {})}
         for words, answer in answers.items():
             for name, chosen in (("brain", slice(None)), ("called tumour", answer.argmax(axis=-1) > 0)):
@@ -98,7 +103,6 @@ class Calibration:
             errors["temperature"] = self.temperature
         return {key: value if value == value else None for key, value in errors.items()}
 
-
-def _of_brain(case: StoredCase, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    brain = np.asarray(case.brain)
-    return probabilities[brain], np.asarray(case.labels)[brain]
+    def _of_brain(self, case: StoredCase, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        brain = np.asarray(case.brain)
+        return probabilities[brain], as_classes(np.asarray(case.labels)[brain], classes=self._classes)

@@ -2,7 +2,7 @@
 
 import gzip
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, earlier_work_sc
 from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.inference.segment import labels_of
 from brats_cascade.inference.volumes import keep_volumes, region_volumes
-from brats_cascade.labels import SCHEMES, recode
+from brats_cascade.labels import LABELS, SCHEMES, as_classes, recode
 from brats_cascade.shared import written_whole
 
 
@@ -80,6 +80,7 @@ def score_unseen(
     probabilities: np.ndarray,
     thresholds: Thresholds,
     folder: Path | None = None,
+    classes: Sequence[int] = tuple(LABELS),
 ) -> Unseen:
     """Scores a segmented case with ground truth.
 
@@ -91,6 +92,7 @@ def score_unseen(
         probabilities: float32 (slices, rows, columns, 5).
         thresholds: The post-processing.
         folder: Folder for the segmentation file, or None.
+        classes: The canonical labels that the network distinguishes; only the earlier work's score needs them.
     """
     assert case.labels is not None
     truth, spacing = np.asarray(case.labels), case.meta["spacing"]
@@ -108,7 +110,8 @@ def score_unseen(
     slices.insert(0, "case", case.name)
     air = int(np.prod(case.meta["shape"][1:]) - truth[0].size)
     slices[EARLIER_WORK_COLUMN] = [
-        earlier_work_score(*pair, air=air) for pair in zip(truth, probabilities, strict=True)
+        earlier_work_score(*pair, air=air)
+        for pair in zip(as_classes(truth, classes=classes), probabilities, strict=True)
     ]
     drawn = best_slice(truth, cleaned, slices=len(truth))
     return Unseen({**facts, **scores, **lesions}, {**facts, **bare}, slices, drawn, cleaned[drawn].copy())

@@ -10,7 +10,7 @@ import pandas as pd
 from brats_cascade.data.case import Case
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
-from brats_cascade.shared import write_text
+from brats_cascade.shared import folder_locked, write_text
 
 KINDS: Mapping[str, str] = {
     "seg": "_seg.nii.gz",
@@ -59,9 +59,10 @@ def read_volumes(out: Path) -> dict[str, Row]:
 
 def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
     """Adds rows to the folder's table, sorted by case; a kill leaves the old or the new table."""
-    table = {**read_volumes(out), **{row["case"]: row for row in rows}}
-    ordered = pd.DataFrame([table[case] for case in sorted(table)], columns=COLUMNS)
-    write_text(out / NAME, ordered.to_csv(index=False))
+    with folder_locked(out):  # two commands may write to one folder
+        table = {**read_volumes(out), **{row["case"]: row for row in rows}}
+        ordered = pd.DataFrame([table[case] for case in sorted(table)], columns=COLUMNS)
+        write_text(out / NAME, ordered.to_csv(index=False))
 
 
 def complete_volumes(out: Path, *, finished: Iterable[Case]) -> None:

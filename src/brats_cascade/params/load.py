@@ -91,8 +91,9 @@ def swept_experiment(params: Params) -> ExperimentParams:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first error in params.yaml, on one line: the key, what was expected, and what was found."""
-    first = error.errors()[0]
+    """One error in params.yaml, on one line: an unknown key, which may be a missing one misspelt, or the first error."""
+    errors = error.errors()
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     keys = [str(part) for part in first["loc"]]
     where = ".".join(keys)
     if first["type"] == "extra_forbidden":

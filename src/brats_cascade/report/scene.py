@@ -34,6 +34,7 @@ class Scene:
     name: str
     volumes: Mapping[str, np.ndarray]
     affine: np.ndarray  # affine from (column, row, slice) to mm, RAS, 4 x 4
+    scheme: str  # a key of SCHEMES; names the labels
     first: tuple[int, int, int]  # indices of the first slice, row and column in the whole volume
     regions: Mapping[str, Mapping[str, float | None]]  # -> "truth_cm3", "predicted_cm3" and "dice", None if not known
 
@@ -73,6 +74,7 @@ def make_scene(
         name=name,
         volumes={part: np.ascontiguousarray(voxels[box]) for part, voxels in volumes.items()},
         affine=affine,
+        scheme=meta["scheme"],
         first=first,
         regions=_regions(truth, prediction, scheme=meta["scheme"], voxel=float(np.prod(meta["spacing"]))),
     )

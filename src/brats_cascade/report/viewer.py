@@ -10,7 +10,7 @@ from typing import Any
 from brats_cascade import MODALITIES
 from brats_cascade.drawing.figures import LABEL_COLOURS
 from brats_cascade.drawing.overlays import NAMES
-from brats_cascade.labels import LABELS
+from brats_cascade.inference.labelled import labels_of_scheme
 from brats_cascade.report.render import render
 from brats_cascade.report.scene import Scene, packed, thumbnail
 from brats_cascade.shared import write_text
@@ -44,7 +44,7 @@ def viewer_page(scene: Scene, *, back: str | None = None) -> str:
         back=back,
         modalities=NAMES,
         kinds={kind: KINDS[kind] for kind in (*kinds, "none")},
-        labels=[(colour, LABELS[label]) for label, colour in LABEL_COLOURS.items()],
+        labels=[(label.colour, label.name) for label in labels_of_scheme(scene.scheme)],
         differences=DIFFERENCES.values(),
         niivue=_niivue(),
         licence=(NIIVUE / "LICENSE").read_text(encoding="utf-8"),

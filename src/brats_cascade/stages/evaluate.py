@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,14 +44,17 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     began = time.perf_counter()
     start_backend()
     from brats_cascade.evaluation.calibration import Calibration
+    from brats_cascade.evaluation.unseen import score_unseen
     from brats_cascade.inference.segment import Member
     from brats_cascade.models.fold import load_for_inference
 
     entry = experiment_named(params, name)
     warn_if_emulated(params.evaluate.precision)
-    member = Member(*load_for_inference(project.models / name, precision=settled(params.evaluate.precision)))
-    segment = _segmenter(member, options=params.evaluate)
-    splits, calibration = read_json(project.splits), Calibration(fitted=params.evaluate.temperature)
+    options = params.evaluate.model_copy(update={"precision": settled(params.evaluate.precision)})
+    params = params.model_copy(update={"evaluate": options})
+    member = Member(*load_for_inference(project.models / name, precision=options.precision))
+    classes, splits = member.contract.classes, read_json(project.splits)
+    segment, calibration = _segmenter(member, options=options), Calibration(fitted=options.temperature, classes=classes)
     opened = _open(project, splits["validation"], title=f"{name}: validation cases")
     choice, validation = _choose(opened, segment=segment, options=params.evaluate, calibration=calibration)
     logging.info("%s: post-processing chosen on validation %s", name, choice.thresholds)
@@ -59,8 +62,7 @@ def evaluate(project: Project, params: Params, name: str) -> None:
     scored, spent = _score(
         _open(project, splits["test"], title=f"{name}: test cases"),
         segment=segment,
-        thresholds=choice.thresholds,
-        folder=project.segmentations / name,
+        score=partial(score_unseen, thresholds=choice.thresholds, folder=project.segmentations / name, classes=classes),
         calibration=calibration,
     )
     cases = pd.DataFrame([case.row for case in scored])
@@ -140,10 +142,9 @@ def _choose(
 
 
 def _score(
-    cases: Iterable[StoredCase], *, segment: Any, thresholds: Any, folder: Path, calibration: Any
+    cases: Iterable[StoredCase], *, segment: Any, score: Any, calibration: Any
 ) -> tuple[list[Any], dict[str, Any]]:
     """The scored test cases, and the cost of segmenting each."""
-    from brats_cascade.evaluation.unseen import score_unseen
     from brats_cascade.inference.segment import most_probable
 
     scored, spent = [], {}
@@ -152,9 +153,7 @@ def _score(
         probabilities = segment(case)
         labels = most_probable(probabilities)
         spent[case.name] = meter.read()
-        scored.append(
-            score_unseen(case, labels=labels, probabilities=probabilities, thresholds=thresholds, folder=folder)
-        )
+        scored.append(score(case, labels=labels, probabilities=probabilities))
         calibration.count(case, probabilities)
     return scored, {**by_case(spent), "peak_memory_mb": round(peak_memory_mb()), "machine": machine()}
 

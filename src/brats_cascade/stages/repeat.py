@@ -57,8 +57,13 @@ def _scores(files: Any, *, wanted: dict[str, Any]) -> list[pd.DataFrame]:
     split, tables = params["split"], []
     for name, entry in params["experiments"].items() if _settings(params) == wanted else ():
         if is_current(f"evaluate@{name}", stages=lock["stages"], params=params):
-            with files.open(f"metrics/{name}/cases.csv", mode="r") as file:
-                cases = pd.read_csv(file, dtype={"case": str, "patient": str})
+            try:
+                with files.open(f"metrics/{name}/cases.csv", mode="r") as file:
+                    cases = pd.read_csv(file, dtype={"case": str, "patient": str})
+            except FileNotFoundError:  # dvc.lock is in git, the scores are in DVC's cache
+                raise UserError(
+                    f"metrics/{name}/cases.csv: evaluated, but not on this machine; run `dvc pull` or `dvc repro`"
+                ) from None
             run = (name, split.get("folds", 0), split.get("fold", 0), entry.get("seed", params["train"]["seed"]))
             own = cases.assign(**dict(zip(RUN, run, strict=True)))
             tables.append(own.assign(**_spent(files, name=name, builds_on=entry.get("builds_on", ""), cases=cases)))

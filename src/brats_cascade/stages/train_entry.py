@@ -1,6 +1,7 @@
 """From an entry of params.yaml `experiments` to a trained network: in the train stage and in the trials of a sweep."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,8 @@ def _cnn1_of(project: Project, entry: ExperimentParams, *, classes: tuple[int, .
         raise UserError(
             f"{source}: expected classes {classes}, received {contract.classes}; train it again on this data"
         )
-    return Cnn1(network, contract.style, _settings_of(source) if entry.train.cnn1_folds else None)
+    style = replace(contract.style, precision=entry.train.precision)
+    return Cnn1(network, style, _settings_of(source) if entry.train.cnn1_folds else None)
 
 
 def _settings_of(source: Path) -> TrainParams:

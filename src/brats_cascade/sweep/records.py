@@ -56,7 +56,10 @@ def _agreed(study: Study, *, settings: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[tracking.Run]:
-    """Opens the run of a trial, a child of the study's run; a repeated trial resumes the same run."""
+    """Opens the run of a trial, a child of the study's run; a repeated trial resumes the same run.
+
+    On a device that settles `precision: auto` otherwise, it opens another one, because a run keeps its parameters.
+    """
     tags = {
         **_tags(orders.study, plan=orders.plan, kind="trial"),
         "trial": trial.number,
@@ -66,6 +69,9 @@ def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[
     }
     params = {f"train.{key}": value for key, value in train.model_dump().items()}
     known, name = trial.user_attrs.get(RUN, ""), f"{orders.study}/{trial.number}"
+    if trial.user_attrs.get("precision", train.precision) != train.precision:
+        known = ""
+    trial.set_user_attr("precision", train.precision)
     settings: dict[str, Any] = {"run_id": known, "tags": tags, "params": params, "root": orders.root}
     renew()
     with tracking.start_run(name, finish=True, **settings) as run:

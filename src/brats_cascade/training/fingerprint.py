@@ -80,8 +80,8 @@ def fingerprint(experiment: Experiment) -> str:
 
 def network_digest(network: keras.Model) -> str:
     """A hash of a network's weights, its name, and the software that computes its outputs."""
-    precision = members_of(network)[0].get_layer("output").compute_dtype
-    parts = (network.name, precision, computed_with(), weights_digest(network))
+    dtypes = sorted({layer.compute_dtype for layer in members_of(network)[0].layers})
+    parts = (network.name, dtypes, computed_with(), weights_digest(network))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
