@@ -70,14 +70,14 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
     make_study("s", storage=storage, plan=plan, data_key="x")
     assert len(study.trials) == 1  # the first trial is queued once
     study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
-    with pytest.raises(UserError, match="study 's': the data differs"):
+    with pytest.raises(UserError, match="study 's': the data changed after"):
         make_study("s", storage=storage, plan=plan, data_key="y")
     path = root / "params.yaml"
     path.write_text(path.read_text().replace("  width: 0.05", "  width: 0.06"))
-    with pytest.raises(UserError, match=r"study 's': sweep, the experiment or train .* --study another name"):
+    with pytest.raises(UserError, match=r"study 's': sweep, the experiment or train .* another name with --study"):
         make_study("s", storage=storage, plan=plan_at(root), data_key="x")
     path.write_text(path.read_text().replace("heartbeat: 1", "heartbeat: 1\n  second: parameters"))
-    with pytest.raises(UserError, match=r"sweep\.second differs"):
+    with pytest.raises(UserError, match=r"sweep\.second changed"):
         make_study("s", storage=storage, plan=plan_at(root), data_key="x")
 
 
