@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from brats_cascade import precision
+from brats_cascade.errors import UserError
+from brats_cascade.models import fold
 from brats_cascade.params import load_params
+from brats_cascade.project import Project
+from brats_cascade.stages.evaluate import evaluate
 from brats_cascade.stages.train_entry import on_this_device
 
 ROOT = Path(__file__).parents[1]
@@ -79,3 +83,16 @@ def test_a_training_gets_the_precision_of_its_device_and_nothing_else_changes(tm
     _processor("fpu avx2", tmp_path=tmp_path, monkeypatch=monkeypatch)
     assert on_this_device(train).precision == "float32" and caplog.messages == []
     assert on_this_device(found) == found and caplog.messages == [WARNING]
+
+
+@pytest.mark.parametrize(("native", "wanted"), [(True, "bfloat16"), (False, "float32")])
+def test_evaluation_loads_the_network_in_the_precision_of_its_device(native, wanted, tmp_path, monkeypatch) -> None:
+    def load(path: Path, *, precision: str) -> None:
+        raise UserError(f"{path.name} in {precision}")
+
+    monkeypatch.setattr(fold, "load_for_inference", load)
+    monkeypatch.setattr(precision, "native_bfloat16", lambda: native)
+    params = load_params(ROOT / "params.yaml")
+    params = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"precision": "auto"})})
+    with pytest.raises(UserError, match=f"two_path in {wanted}"):
+        evaluate(Project(tmp_path), params, "two_path")

@@ -4,7 +4,7 @@ import threading
 import optuna
 import pytest
 
-from brats_cascade import tracking
+from brats_cascade import precision, tracking
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
 from brats_cascade.sweep import worker
@@ -117,12 +117,24 @@ def test_a_trial_that_is_repeated_in_another_precision_gets_another_run(make_obj
     study, objective, plan = make_objective(fake(lambda train: 0.5))
     trial = study.ask()
     trial.set_user_attr(RUN, "first")
-    for precision, known in (("bfloat16", "first"), ("bfloat16", "run"), ("float32", "")):
-        train = plan.entry.train.model_copy(update={"precision": precision})
+    for own, known in (("bfloat16", "first"), ("bfloat16", "run"), ("float32", "")):
+        train = plan.entry.train.model_copy(update={"precision": own})
         with open_trial(trial, orders=objective.orders, train=train):
-            assert trial.user_attrs["precision"] == precision
+            assert trial.user_attrs["precision"] == own
         _, run_id, _, _, params = [entry for entry in tracked if entry[0] == "open"][-1]
-        assert (run_id, params["train.precision"]) == (known, precision)
+        assert (run_id, params["train.precision"]) == (known, own)
+
+
+@pytest.mark.slow
+def test_a_trial_is_trained_in_the_precision_of_its_device(make_objective, monkeypatch) -> None:
+    trained = []
+    study, objective, plan = make_objective(fake(lambda train: trained.append(train.precision) or 0.5))
+    auto = plan.entry.model_copy(update={"train": plan.entry.train.model_copy(update={"precision": "auto"})})
+    objective.orders = dataclasses.replace(objective.orders, plan=dataclasses.replace(plan, entry=auto))
+    for native, wanted in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(precision, "native_bfloat16", lambda native=native: native)
+        assert run(study, objective, trials=len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])) + 1) == 0
+        assert trained[-1] == wanted == study.trials[-1].user_attrs["precision"]
 
 
 @pytest.mark.slow
