@@ -10,6 +10,7 @@ import pytest
 from settings import train_settings
 
 from brats_cascade.errors import UserError
+from brats_cascade.inference.coarse import coarse_maps
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import CASCADES, CNN2, GEOMETRY, build_cnn2, cnn1_map_model, join_cascade
 from brats_cascade.models.two_path import Style
@@ -157,6 +158,18 @@ def test_three_trainings_at_once_keep_their_own_maps(cohort, tmp_path: Path) -> 
         assert len(list(tmp_path.rglob("*.npy"))) == 6
     with stored_maps(networks[1], cases=cohort, folder=tmp_path, limit=1):
         assert {path.parent.name for path in tmp_path.rglob("*.npy")} == {network_digest(networks[1])[:16]}
+
+
+def test_a_coarse_cascades_maps_are_off_by_half_a_step_at_most(cohort, tmp_path: Path) -> None:
+    case = cohort[0]
+    cnn1 = _spread(build_model("coarse_cnn1", style=STYLE), seed=1)
+    exact = coarse_maps(cnn1, image=case.image, brain=case.brain, spacing=case.spacing)
+    assert exact.std(axis=(0, 1, 2)).max() > 5e-3
+    for _ in range(2):  # computed, then read
+        found = _stored(cnn1, cases=[case], folder=tmp_path)["a"].astype(np.float64)
+        assert np.abs(found - exact).max() <= 0.5 / 255 + 2**-12  # 8 bits in the file, float16 in memory
+    [path] = tmp_path.rglob("*.npz")
+    assert path.stat().st_size < exact.size  # bytes: less than one per probability
 
 
 @pytest.mark.parametrize("name", ["two_path", "coarse_cnn1"])

@@ -19,7 +19,10 @@ from brats_cascade.shared import in_use, written_whole
 from brats_cascade.training.batches import TrainingCase, TrainingData
 from brats_cascade.training.fingerprint import Cnn1, Experiment, network_digest
 
-LIMIT = 20 * 2**30  # bytes; the maps of one case of 155 slices take up to 115 MB
+LIMIT = (
+    20 * 2**30
+)  # bytes; the maps of one case of 155 slices take up to 115 MB, those of a coarse cascade about 0.3 MB
+LEVELS = 255  # a coarse cascade's probabilities are stored in 8 bits, and compressed
 
 
 @contextlib.contextmanager
@@ -37,7 +40,7 @@ def with_maps(cascade: Experiment, *, cnn2: keras.Model, folder: Path) -> Iterat
             seen = cnn1_map_model(maker.network, cnn2=cnn2)
             if seen is maker.network:
                 seen = fold_cnn1(seen, style=replace(maker.style, precision=precision))
-            maps = held.enter_context(stored_maps(seen, cases=cases, folder=folder))
+            maps = held.enter_context(stored_maps(seen, cases=cases, folder=folder, axes=maker.style.axes))
             return [replace(case, maps=maps[case.name]) for case in cases]
 
         makers = cascade.inner or [([case.name for case in data.train], cnn1)]
@@ -52,42 +55,51 @@ def with_maps(cascade: Experiment, *, cnn2: keras.Model, folder: Path) -> Iterat
 
 @contextlib.contextmanager
 def stored_maps(
-    network: keras.Model, *, cases: Sequence[TrainingCase], folder: Path, limit: int = LIMIT
+    network: keras.Model, *, cases: Sequence[TrainingCase], folder: Path, axes: str = "one", limit: int = LIMIT
 ) -> Iterator[dict[str, np.ndarray]]:
     """Computes and stores CNN 1's maps of whole cases; existing maps are reused.
 
     The network is a trained CNN 1 up to its probabilities or its scores (`cnn1_map_model`). Its files, one per case, are in a
     subfolder of their own. After the block they remain for other trainings until the maps of all networks exceed the limit in
-    bytes; during the block nobody deletes them.
+    bytes; during the block nobody deletes them. `axes` is that of CNN 1's `Style`, and has an effect in a coarse cascade.
 
     Yields:
         Case -> memory-mapped float16 (slices, rows + 32, columns + 32, classes), with a margin of 16 pixels around the
-        slice, which is what CNN 2 needs. For a coarse cascade (slabs, rows, columns, classes), for cells.
+        slice, which is what CNN 2 needs. For a coarse cascade in memory, float16 (slabs, rows, columns, classes), for
+        cells, in steps of 1 / 255.
 
     Raises:
         UserError: A file cannot be written.
     """
-    own = folder / network_digest(network)[:16]
+    own = folder / (network_digest(network)[:16] + ("-all-axes" if axes == "all" else ""))
     with in_use(own, limit=limit):
         own.mkdir(parents=True, exist_ok=True)
-        yield {case.name: _maps_of(case, network=network, folder=own) for case in tqdm(cases, desc="CNN 1's maps")}
+        yield {
+            case.name: _maps_of(case, network=network, folder=own, axes=axes)
+            for case in tqdm(cases, desc="CNN 1's maps")
+        }
 
 
-def _maps_of(case: TrainingCase, *, network: keras.Model, folder: Path) -> np.ndarray:
-    """The maps of one case, memory-mapped; computed if the file does not exist."""
-    path = folder / f"{case.name}-{case.digest[:16]}.npy"
-    if path.is_file():
+def _maps_of(case: TrainingCase, *, network: keras.Model, folder: Path, axes: str) -> np.ndarray:
+    """The maps of one case; computed if the file does not exist."""
+    coarse = network.name == COARSE_CNN1
+    path = folder / f"{case.name}-{case.digest[:16]}.{'npz' if coarse else 'npy'}"
+    if not path.is_file():
+        image, brain = case.image, np.asarray(case.brain)
+        try:
+            with written_whole(path) as draft:  # another process may compute the same case
+                if coarse:
+                    maps = coarse_maps(network, image=image, brain=brain, spacing=case.spacing, axes=axes)
+                    np.savez_compressed(draft, maps=np.rint(maps * LEVELS).astype(np.uint8))
+                else:
+                    geometry = GEOMETRY["two_path"]
+                    maps = predict_around(network, image=image, brain=brain, geometry=geometry, margin=CNN2.before)
+                    np.save(draft, maps.astype(np.float16))
+        except OSError as error:
+            raise UserError(
+                f"{path}: CNN 1's maps cannot be written ({error.strerror or error}); free some space"
+            ) from None
+    if not coarse:
         return np.load(path, mmap_mode="r")
-    image, brain = case.image, np.asarray(case.brain)
-    if network.name == COARSE_CNN1:
-        maps = coarse_maps(network, image=image, brain=brain, spacing=case.spacing)
-    else:
-        maps = predict_around(network, image=image, brain=brain, geometry=GEOMETRY["two_path"], margin=CNN2.before)
-    try:
-        with written_whole(path) as draft:  # another process may compute the same case
-            np.save(draft, maps.astype(np.float16))
-    except OSError as error:
-        raise UserError(
-            f"{path}: CNN 1's maps cannot be written ({error.strerror or error}); free some space"
-        ) from None
-    return np.load(path, mmap_mode="r")
+    with np.load(path) as stored:
+        return (stored["maps"] / np.float32(LEVELS)).astype(np.float16)
