@@ -45,6 +45,10 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
             lambda tree: tree["train"].update(learning_rte=tree["train"].pop("learning_rate")),
             "unknown key 'train.learning_rte'; did you mean 'learning_rate'",
         ),
+        (
+            lambda tree: tree["experiments"]["input_cascade"].update(axes="all"),
+            "experiments.input_cascade.axes: input_cascade can only be used along one axis; expected 'one', got 'all'",
+        ),
         (lambda tree: tree.update(trian={}), "unknown key 'trian'; did you mean 'train'"),
         (lambda tree: tree["ingest"].update(clip="much"), "ingest.clip: .* found 'much'"),
         (lambda tree: tree["train"].pop("tile"), "tile' is missing; see docs/params.md"),

@@ -1,5 +1,6 @@
 """Dense inference of the coarse cascade: what aligned windows give, on any grid, for thin, odd and empty cases."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -7,7 +8,7 @@ from brats_cascade.data.grid import Cell
 from brats_cascade.data.windows import round_up
 from brats_cascade.inference.coarse import coarse_maps, predict_coarse
 from brats_cascade.models.build import build_model
-from brats_cascade.models.coarse import coarse_geometry, with_steps
+from brats_cascade.models.coarse import coarse_geometry, mean_of, with_steps
 from brats_cascade.models.two_path import Style
 from brats_cascade.training.augment import Variation
 from brats_cascade.training.batches import TrainingCase
@@ -110,3 +111,21 @@ def test_a_case_without_brain_is_class_0(network) -> None:
     nothing = np.zeros((3, 8, 9), bool)
     found = predict_coarse(network, image=np.zeros((3, 8, 9, 4), np.float32), brain=nothing, spacing=(1, 1, 1))
     assert (found[..., 0] == 1).all() and (found[..., 1:] == 0).all()
+
+
+@pytest.mark.parametrize(("members", "turns"), [(1, "000"), (2, "010"), (3, "012"), (4, "0123")])
+def test_along_all_axes_several_cnn1s_take_turns(members: int, turns: str) -> None:
+    case, cnn1s = _case(shape=(14, 33, 30), spacing=(1.0, 1.0, 1.0)), []
+    for seed in range(members):
+        keras.utils.set_random_seed(seed)
+        cnn1s.append(build_model("coarse_cnn1", style=Style(width=0.2)))
+    found = coarse_maps(mean_of(cnn1s), image=case.image, brain=case.brain, spacing=case.spacing, axes="all")
+    expected = np.zeros_like(found)
+    for turn, member in enumerate(turns):
+        order = [(0, 1, 2), (1, 0, 2), (2, 0, 1)][turn % 3]
+        image, brain = (np.ascontiguousarray(np.moveaxis(of, order, (0, 1, 2))) for of in (case.image, case.brain))
+        maps = coarse_maps(cnn1s[int(member)], image=image, brain=brain, spacing=case.spacing)
+        expected += np.moveaxis(maps, (0, 1, 2), order) / len(turns)
+    one = coarse_maps(mean_of(cnn1s), image=case.image, brain=case.brain, spacing=case.spacing)
+    assert np.abs(found - one).max() > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from settings import train_settings
 
-from brats_cascade.data.grid import Cell, coarse_slabs
+from brats_cascade.data.grid import Cell, coarse_cells, slabs_of
 from brats_cascade.errors import UserError
 from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.models.cascade import GEOMETRY
@@ -28,7 +28,7 @@ def test_slabs_of_varied_intensities_are_varied_slabs(make_case) -> None:
     case = make_case("a")
     image = np.where(case.brain[..., None], case.image * np.exp(VARIED.scale) + VARIED.shift, 0).astype(np.float32)
     cell = Cell.of((1, 1, 1))
-    before, expected = (coarse_slabs(of, brain=case.brain, cell=cell)[0] for of in (case.image, image))
+    before, expected = (slabs_of(coarse_cells(of, brain=case.brain, cell=cell))[0] for of in (case.image, image))
     found = vary_slabs(before.reshape(*before.shape[:2], -1), variation=VARIED)
     np.testing.assert_allclose(found, expected.reshape(found.shape), atol=1e-5)
 
@@ -102,11 +102,11 @@ def test_it_learns_on_maps_that_its_inner_folds_make(cohort, draw_centres, tmp_p
         assert 40 * 4 * 8**2 / 2 < inner.progress.pixels <= 40 * 4 * 8**2  # its tiles have half as many cells as pixels
     [row] = trained.progress.history
     assert row["validation_complete"] > 0.7
-    maps = [path for path in (tmp_path / "cnn1_maps").rglob("*.npy")]
+    maps = [path for path in (tmp_path / "cnn1_maps").rglob("*.npz")]
     assert len(maps) == 3 and max(path.stat().st_size for path in maps) < 2**20
     own = {"cases": data.validation, "classes": CLASSES, "geometry": GEOMETRY["coarse_cascade"]}
     scores = validation_scores(trained.network, **own)
-    assert scores["complete"] == pytest.approx(row["validation_complete"], abs=0.02)  # maps are stored as float16
+    assert scores["complete"] == pytest.approx(row["validation_complete"], abs=0.02)  # maps are stored in 8 bits
     case = cases[0]
     found = predict_coarse(trained.network, image=case.image, brain=case.brain, spacing=spacing)
     assert ((found.argmax(axis=-1) > 0) == (case.labels > 0))[case.brain].mean() > 0.9

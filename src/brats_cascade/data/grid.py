@@ -56,8 +56,14 @@ def block_centres(volume: np.ndarray, *, steps: Sequence[int]) -> np.ndarray:
     return found
 
 
-def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, cell: Cell) -> np.ndarray:
-    """Means of the image and of the brain mask in each slab and its neighbours, a view that holds every slab once.
+def coarse_cells(image: np.ndarray, *, brain: np.ndarray, cell: Cell) -> np.ndarray:
+    """Means of the image and of the brain mask in each cell, float32 (slabs, rows, columns, modalities + 1)."""
+    means, share = block_means(image, steps=cell), block_means(brain, steps=cell)
+    return np.concatenate([means, share[..., None]], axis=-1)
+
+
+def slabs_of(cells: np.ndarray) -> np.ndarray:
+    """The cells of each slab and its neighbours, a view that holds every slab once.
 
     The coarse cascade's CNN 1 sees the last two axes as one axis of 5 * (modalities + 1) channels.
 
@@ -65,8 +71,7 @@ def coarse_slabs(image: np.ndarray, *, brain: np.ndarray, cell: Cell) -> np.ndar
         float32 (slabs, rows, columns, 5, modalities + 1): modalities and brain of the slab two below, one below, the slab
         itself, one above and two above; zeros beyond the volume.
     """
-    means, share = block_means(image, steps=cell), block_means(brain, steps=cell)
-    wide = np.pad(np.concatenate([means, share[..., None]], axis=-1), ((SLABS, SLABS), (0, 0), (0, 0), (0, 0)))
+    wide = np.pad(cells, ((SLABS, SLABS), (0, 0), (0, 0), (0, 0)))
     return np.lib.stride_tricks.sliding_window_view(wide, 2 * SLABS + 1, axis=0).swapaxes(-1, -2)
 
 

@@ -6,25 +6,32 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from brats_cascade.data.grid import SLABS, Cell, block_means, coarse_slabs, maps_of_slices
+from brats_cascade.data.axes import ORDERS, along, back
+from brats_cascade.data.grid import Cell, block_means, coarse_cells, maps_of_slices, slabs_of
 from brats_cascade.data.windows import cut_window
 from brats_cascade.inference.dense import brain_windows, free_of_sizes, rounding
 from brats_cascade.models.cascade import GEOMETRY
-from brats_cascade.models.coarse import coarse_geometry, with_steps
+from brats_cascade.models.coarse import coarse_geometry, members_of, with_steps
 from brats_cascade.models.unet import POOLINGS
 
 AT_ONCE = 8  # slabs per batch
 
 
 def predict_coarse(
-    network: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float], slices: int = 4
+    network: keras.Model,
+    *,
+    image: np.ndarray,
+    brain: np.ndarray,
+    spacing: Sequence[float],
+    slices: int = 4,
+    axes: str = "one",
 ) -> np.ndarray:
     """A coarse cascade's class probabilities for every pixel of a volume, with arguments and result as in `predict_volume`.
 
-    `spacing` is the voxel spacing (slice, row, column), mm.
+    `spacing` is the voxel spacing (slice, row, column), mm; `axes` is that of CNN 1's `Style`.
     """
     cell = Cell.of(spacing)
-    maps = coarse_maps(network.get_layer("cnn1"), image=image, brain=brain, spacing=spacing)
+    maps = coarse_maps(network.get_layer("cnn1"), image=image, brain=brain, spacing=spacing, axes=axes)
     cnn2, geometry = with_steps(network.get_layer("cnn2"), steps=cell.pixels), coarse_geometry(cell.pixels)
     means = block_means(image, steps=(1, *cell.pixels))
     found = np.zeros((*brain.shape, maps.shape[-1]), dtype=np.float32)
@@ -50,13 +57,31 @@ def predict_coarse(
     return found
 
 
-def coarse_maps(cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+def coarse_maps(
+    cnn1: keras.Model, *, image: np.ndarray, brain: np.ndarray, spacing: Sequence[float], axes: str = "one"
+) -> np.ndarray:
     """CNN 1's class probabilities for every cell, float32 (slabs, rows, columns, classes).
 
-    Image and brain are as in `predict_coarse`; class 0 is certain in cells without brain.
+    Arguments are as in `predict_coarse`; class 0 is certain in cells without brain. With axes "all" the result is the mean of
+    maps from slabs along each of the three axes. If CNN 1 is the mean of several, they take turns: the first makes the maps
+    along the first axis, the second those along the second, and so on, until each network and each axis was used.
     """
-    slabs = coarse_slabs(image, brain=brain, cell=Cell.of(spacing))
-    inside, channels = slabs[..., SLABS, -1] > 0, math.prod(slabs.shape[3:])
+    cells = coarse_cells(image, brain=brain, cell=Cell.of(spacing))
+    if axes == "one":
+        return _maps_along(cnn1, cells=cells)
+    networks, orders = members_of(cnn1), list(ORDERS.values())
+    turns = max(len(networks), len(orders))
+    total = np.zeros((*cells.shape[:3], cnn1.output_shape[-1]), dtype=np.float32)
+    for turn in range(turns):
+        network, order = networks[turn % len(networks)], orders[turn % len(orders)]
+        total += back(_maps_along(network, cells=along(cells, order=order)), order=order)
+    return total / turns
+
+
+def _maps_along(cnn1: keras.Model, *, cells: np.ndarray) -> np.ndarray:
+    """CNN 1's probabilities for cells as in `coarse_cells`, from slabs along their first axis."""
+    slabs = slabs_of(cells)
+    inside, channels = cells[..., -1] > 0, math.prod(slabs.shape[3:])
     halo = GEOMETRY["coarse_cnn1"].before
     found = np.zeros((*inside.shape, cnn1.output_shape[-1]), dtype=np.float32)
     side = 2 * halo + 2

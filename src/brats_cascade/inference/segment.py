@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.axes import ORDERS, along, back
 from brats_cascade.data.preprocess import has_mirrors
 from brats_cascade.errors import UserError
 from brats_cascade.inference.coarse import predict_coarse
@@ -70,13 +71,27 @@ def label_probabilities(
             step = -1 if mirror else 1
             case = {"image": image[:, :, ::step], "brain": brain[:, :, ::step]}
             if contract.architecture == COARSE:
-                found = predict_coarse(network, **case, spacing=spacing, slices=slices)
+                axes = contract.styles[0].axes
+                found = predict_coarse(network, **case, spacing=spacing, slices=slices, axes=axes)
             else:
-                found = predict_volume(network, **case, geometry=contract.geometry, slices=slices)
+                found = _along_its_axes(network, contract=contract, **case, slices=slices)
             for place, label in enumerate(contract.classes):
                 total[..., label] += found[:, :, ::step, place] / len(mirrors)
     total /= len(members)
     return total
+
+
+def _along_its_axes(
+    network: keras.Model, *, contract: Contract, image: np.ndarray, brain: np.ndarray, slices: int
+) -> np.ndarray:
+    """`predict_volume`, or the mean over slices along all three axes if the network was trained on them."""
+    if contract.style.axes == "one":
+        return predict_volume(network, image=image, brain=brain, geometry=contract.geometry, slices=slices)
+    total = np.zeros((*brain.shape, len(contract.classes)), dtype=np.float32)
+    for order in ORDERS.values():
+        case = {"image": along(image, order=order), "brain": along(brain, order=order)}
+        total += back(predict_volume(network, **case, geometry=contract.geometry, slices=slices), order=order)
+    return total / len(ORDERS)
 
 
 def most_probable(probabilities: np.ndarray, *, operating_point: float = 0.0) -> np.ndarray:

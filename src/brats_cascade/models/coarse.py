@@ -74,7 +74,7 @@ def coarse_geometry(steps: tuple[int, int]) -> Geometry:
 def build_coarse_cnn1(*, modalities: int = 4, classes: int = 5, style: Style = FULL) -> keras.Model:
     """CNN 1: a U-Net on cells of 2 mm.
 
-    It maps (batch, rows, columns, 5 * (modalities + 1)), slabs and their neighbours as in `coarse_slabs`, to probabilities
+    It maps (batch, rows, columns, 5 * (modalities + 1)), slabs and their neighbours as in `slabs_of`, to probabilities
     (batch, rows - 32, columns - 32, classes). The style acts as in `build_unet`.
     """
     slabs = keras.Input((None, None, (2 * SLABS + 1) * (modalities + 1)), name="slabs")

@@ -26,6 +26,8 @@ class Style:
             "relu_batch", scores through a ReLU and batch normalisation (earlier work).
         start: "he", or "paper" for kernels from U(-0.005, 0.005).
         precision: "float32", or "bfloat16": layers compute in bfloat16, weights and outputs stay float32.
+        axes: "one", or "all": trained on slices along all three axes; probabilities are the mean over them. In a coarse
+            cascade this concerns CNN 1 alone.
     """
 
     width: float = 1.0
@@ -39,6 +41,7 @@ class Style:
     cnn1_output: str = "probabilities"
     start: str = "he"
     precision: str = "float32"
+    axes: str = "one"
 
     @classmethod
     def of(cls, settings: Any) -> "Style":

@@ -47,6 +47,11 @@ def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) 
         where = f"{path}: experiments.{name}.builds_on"
         if entry.architecture == "coarse_cascade":
             _check_coarse(entry, where=f"{path}: experiments.{name}")
+        elif entry.train.axes == "all" and entry.architecture not in ("two_path", "unet"):
+            raise UserError(
+                f"{path}: experiments.{name}.axes: {entry.architecture} can only be used along one axis; expected 'one', "
+                "got 'all'"
+            )
         if entry.builds_on == "data/patches":
             continue
         if entry.cnn1 is None:

@@ -76,6 +76,7 @@ class TrainParams(Stage):
     intensity: NotNegative
     deformation: Share = 0.0
     scanner: Share = 0.0
+    axes: Literal["one", "all"] = "one"
     checks: Positive
     patience: Count
     keep: Literal["best", "last"] = "best"

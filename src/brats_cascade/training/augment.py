@@ -120,7 +120,7 @@ def vary_intensities(image: np.ndarray, *, variation: Variation) -> np.ndarray:
 
 
 def vary_slabs(image: np.ndarray, *, variation: Variation) -> np.ndarray:
-    """Applies intensity changes to a slab of `coarse_slabs` with joined channels.
+    """Applies intensity changes to a slab of `slabs_of` with joined channels.
 
     A shift is weighted by a cell's share of brain. Tones act on a cell's mean over the brain, which is close to the mean of
     the changed intensities. The image is float32 (rows, columns, 5 * (modalities + 1)); the last channel of each slab is the

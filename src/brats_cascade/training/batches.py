@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from brats_cascade.data.grid import Cell, block_centres, coarse_slabs
+from brats_cascade.data.grid import Cell, block_centres, coarse_cells, slabs_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TrainingCase:
 
     Attributes:
         name: The case.
-        image: float32 (slices, rows, columns, modalities), zero outside the brain; or what `coarse_slabs` returns.
+        image: float32 (slices, rows, columns, modalities), zero outside the brain; or what `slabs_of` returns.
         brain: bool (slices, rows, columns).
         labels: Canonical labels, uint8 (slices, rows, columns).
         maps: CNN 1's probabilities (slices, rows + 32, columns + 32, classes) with a margin of 16 pixels on each side, or
@@ -53,7 +53,7 @@ class TrainingCase:
     def on_coarse_grid(self) -> "TrainingCase":
         """The case as the coarse cascade's CNN 1 sees it: slabs as image, and the label at the centre of each cell."""
         cell = Cell.of(self.spacing)
-        image = coarse_slabs(self.image, brain=self.brain, cell=cell)
+        image = slabs_of(coarse_cells(self.image, brain=self.brain, cell=cell))
         brain, labels = (block_centres(np.asarray(part), steps=cell) for part in (self.brain, self.labels))
         return replace(self, image=image, brain=brain, labels=labels)
 

@@ -29,6 +29,7 @@ from brats_cascade.training.patches import PatchSampler
 from brats_cascade.training.phases import train_phases
 from brats_cascade.training.tiles import TileSampler
 from brats_cascade.training.validation import validation_scores
+from brats_cascade.training.views import along_all_axes
 
 OnCheck = Callable[[list[dict[str, float]]], None]
 
@@ -107,10 +108,13 @@ def train_experiment(
     started = time.perf_counter()
     with devices.scope():
         network, geometry = _network(experiment, frozen=frozen)
-    maps: contextlib.AbstractContextManager[TrainingData] = contextlib.nullcontext(experiment.data)
+    seen = experiment.data
     if architecture == COARSE_CNN1:
-        maps, settings = contextlib.nullcontext(on_coarse_grid(experiment.data)), cnn1_tiles(settings)
-    if frozen:
+        seen, settings = on_coarse_grid(seen), cnn1_tiles(settings)
+    if settings.axes == "all":
+        seen = along_all_axes(seen)
+    maps: contextlib.AbstractContextManager[TrainingData] = contextlib.nullcontext(seen)
+    if frozen:  # CNN 2 sees the stored slices alone
         maps = with_maps(experiment, cnn2=network, folder=(shared or folder) / "cnn1_maps")
     with maps as data:
         phases, frame = _plan(data, geometry=geometry, settings=settings)

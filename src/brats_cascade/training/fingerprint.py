@@ -20,6 +20,7 @@ from brats_cascade.training.batches import TrainingData
 SOURCES = (
     "models",
     "training",
+    "data/axes.py",
     "data/grid.py",
     "data/windows.py",
     "inference/coarse.py",
