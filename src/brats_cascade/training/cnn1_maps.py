@@ -21,7 +21,7 @@ from brats_cascade.training.fingerprint import Cnn1, Experiment, network_digest
 
 LIMIT = (
     20 * 2**30
-)  # bytes; the maps of one case of 155 slices take up to 115 MB, those of a coarse cascade about 0.3 MB
+)  # bytes; the maps of one case of 155 slices take up to 115 MB, those of a coarse cascade about 0.4 MB
 LEVELS = 255  # a coarse cascade's probabilities are stored in 8 bits, and compressed
 
 
