@@ -6,14 +6,12 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from brats_cascade import MODALITIES
 from brats_cascade.data.cases import Found, search
+from brats_cascade.data.dicom_slices import fault, header, set_geometry, slices_of
 from brats_cascade.data.names import safe_id
 from brats_cascade.data.unused import walk
 from brats_cascade.errors import UserError
@@ -21,9 +19,7 @@ from brats_cascade.errors import UserError
 SOURCE = "series.json"  # file beside a case's NIfTI files that lists the DICOM files of REFERENCE in slice order
 REFERENCE = "t1c"
 SCHEME = "merged-2023"  # DICOM defines no label values
-TAGS = {"study": "0020|000d", "description": "0008|103e", "agent": "0018|0010", "position": "0020|0032"}
-UNEVEN = "ITK_non_uniform_sampling_deviation"  # set for the least rounding, without a value that can be read
-MAX_UNEVEN = 0.1  # mm
+_LOCALIZER = r"\b(localizer|localiser|loc|scout|survey)\b"
 # The first that matches the folder's name or the series description. FLAIR comes first because it is also called T2 FLAIR.
 _PATTERNS = {
     "flair": r"\b(t2 ?)?flair|\bt2f\b",
@@ -67,6 +63,8 @@ def search_any(folder: Path, *, out: Path) -> Found:
 def modality_of(text: str, *, agent: bool = False) -> str:
     """The modality named by a series' folder or description, or ""; `agent` tells whether contrast agent was given."""
     plain = re.sub(r"[_\-.]+", " ", text.lower())
+    if re.search(_LOCALIZER, plain):
+        return ""
     found = next((modality for modality, pattern in _PATTERNS.items() if re.search(pattern, plain)), "")
     return "t1c" if found == "t1" and agent else found
 
@@ -75,12 +73,13 @@ def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
     """Case name -> its series. A case is a study, named after the folder that holds all its files."""
     import SimpleITK
 
+    SimpleITK.ProcessObject.GlobalWarningDisplayOff()  # repeats what `fault` finds, and counts folders without images
     studies: dict[str, list[Series]] = defaultdict(list)
     for place in places:
         uids = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(place))
         for uid in uids:
             files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(place.resolve()), uid)
-            head = _header(files[0])
+            head = header(files[0])
             named = modality_of(place.name) if len(uids) == 1 else ""
             modality = named or modality_of(head["description"], agent=bool(head["agent"]))
             studies[head["study"]].append(Series(place, modality, head["description"], files))
@@ -94,8 +93,6 @@ def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
 
 def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
     """Converts a case's series to NIfTI and returns its row of the listing."""
-    import SimpleITK
-
     (out / name).mkdir(parents=True)
     row = {"case": name, "labels": SCHEME}
     for modality in MODALITIES:
@@ -108,40 +105,28 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
             )
         [one] = fitting
         row[modality] = f"{name}/{modality}.nii.gz"
-        try:
-            image = SimpleITK.ReadImage(one.files)
-            SimpleITK.WriteImage(image, str(out / row[modality]))
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"{one.folder}: the series cannot be read ({reason}); export it again") from None
-        if image.HasMetaDataKey(UNEVEN) and _unevenness(one.files) > MAX_UNEVEN:
-            raise UserError(
-                f"{one.folder}: its {len(one.files)} slices are not evenly spaced; export it again with all slices"
-            )
+        _write(one, path=out / row[modality], title=f"{name}: the series of {modality} in {one.folder}")
         if modality == REFERENCE:
             (out / name / SOURCE).write_text(json.dumps(one.files), encoding="utf-8")
     return row
 
 
-def _unevenness(files: Sequence[str]) -> float:
-    """The largest difference between the distances of neighbouring slices, mm."""
-    positions = [_header(file)["position"].split("\\") for file in files]
-    if any(len(position) != 3 for position in positions):
-        raise UserError(f"{Path(files[0]).parent}: a slice of the series has no position; export it again")
-    places = [[float(number) for number in position] for position in positions]
-    return float(np.ptp(np.linalg.norm(np.diff(places, axis=0), axis=1)))
-
-
-def _header(path: str) -> dict[str, str]:
+def _write(series: Series, *, path: Path, title: str) -> None:
+    """Converts a series to NIfTI."""
     import SimpleITK
 
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        raise UserError(f"{path}: a DICOM file that cannot be read; copy or export its series again") from None
-    return {name: reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else "" for name, tag in TAGS.items()}
+    slices = slices_of(series.files)
+    reason = fault(slices)
+    if not reason:
+        try:
+            # Of a list of one file SimpleITK would make a series, with an axis more than the file has.
+            image = SimpleITK.ReadImage(series.files if len(series.files) > 1 else series.files[0])
+            set_geometry(image, slices=slices)
+            SimpleITK.WriteImage(image, str(path))
+        except RuntimeError as error:
+            reason = f"it cannot be read ({str(error).strip().splitlines()[-1].strip()}); export it again"
+    if reason:
+        raise UserError(f"{title}: {reason}")
 
 
 def _is_dicom(path: Path) -> bool:
