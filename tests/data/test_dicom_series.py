@@ -144,3 +144,37 @@ def test_a_series_that_is_not_one_volume_is_refused(name, tmp_path):
     change(tmp_path / "study", **how)
     with pytest.raises(UserError, match=f"^study: the series of t1c in .*/S2: .*{reason}"):
         search_any(tmp_path / "study", out=tmp_path / "out")
+
+
+def test_segmentations_and_damaged_files_are_no_scans(tmp_path):
+    voxels = write_study(tmp_path / "study", turn=OBLIQUE)["t1c"]
+    [first, *_] = files(tmp_path / "study")
+    first.Modality, first.SeriesInstanceUID, first.SeriesDescription = "SEG", generate_uid(), "T1 segmented"
+    first.save_as(tmp_path / "study" / T1C / "segmentation")
+    assert_read(tmp_path / "study", voxels=voxels)
+    damaged = Path(files(tmp_path / "study")[4].filename)
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(
+        UserError, match=r"its 9 slices .* DICOM files that are no readable scan: .* and 1 more$"
+    ) as caught:
+        search_any(tmp_path / "study", out=tmp_path / "out")
+    assert str(damaged) in str(caught.value) or str(damaged.with_name("segmentation")) in str(caught.value)
+
+
+def test_a_damaged_last_slice_is_missed(tmp_path):
+    write_study(tmp_path / "study", turn=OBLIQUE)
+    damaged = Path(files(tmp_path / "study")[9].filename)
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(
+        UserError, match=rf"found flair 10, t1 10, t1c 9, t2 10; .* that are no readable scan: {damaged}$"
+    ):
+        search_any(tmp_path / "study", out=tmp_path / "out")
+
+
+def test_one_file_for_half_of_a_volume_is_refused(tmp_path):
+    write_study(tmp_path / "study", turn=OBLIQUE)
+    whole = multi_frame(tmp_path / "study", order=list(range(5)))
+    whole.SOPInstanceUID = whole.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    whole.save_as(tmp_path / "study" / T1C / "second")
+    with pytest.raises(UserError, match="expected frames per file: 1, found 5; export it again with one grey value"):
+        search_any(tmp_path / "study", out=tmp_path / "out")

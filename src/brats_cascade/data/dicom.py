@@ -47,15 +47,22 @@ def search_any(folder: Path, *, out: Path) -> Found:
     try:
         return search(folder)
     except UserError:
-        places = sorted({path.parent for path in walk(folder, closed=lambda error: None) if _is_dicom(path)})
-        if not places:
+        files = [path for path in walk(folder, closed=lambda error: None) if _is_dicom(path)]
+        if not files:
             raise
     place = out / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
     shutil.rmtree(place, ignore_errors=True)
-    studies = _studies(folder.resolve(), places=places)
+    studies = _studies(folder.resolve(), places=sorted({path.parent for path in files}))
     if not studies:
-        raise UserError(f"{places[0]}: its DICOM files hold no series that can be read; export them again")
-    rows = [_convert(name, series=series, out=place) for name, series in studies.items()]
+        raise UserError(f"{files[0].parent}: its DICOM files hold no series that can be read; export them again")
+    try:
+        rows = [_convert(name, series=series, out=place) for name, series in studies.items()]
+    except UserError as error:
+        used = {file for study in studies.values() for series in study for file in series.files}
+        unused = [
+            path for path in files if str(path.parent.resolve() / path.name) not in used and path.name != "DICOMDIR"
+        ]
+        raise UserError("; DICOM files that are no readable scan: ".join([str(error), *_brief(unused)])) from None
     (place / "cases.json").write_text(json.dumps(rows), encoding="utf-8")
     return search(place)
 
@@ -76,11 +83,13 @@ def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
     SimpleITK.ProcessObject.GlobalWarningDisplayOff()  # repeats what `fault` finds, and counts folders without images
     studies: dict[str, list[Series]] = defaultdict(list)
     for place in places:
-        uids = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(place))
-        for uid in uids:
-            files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(place.resolve()), uid)
-            head = header(files[0])
-            named = modality_of(place.name) if len(uids) == 1 else ""
+        reader = SimpleITK.ImageSeriesReader
+        series_files = [
+            reader.GetGDCMSeriesFileNames(str(place.resolve()), uid) for uid in reader.GetGDCMSeriesIDs(str(place))
+        ]
+        scans = [(head, files) for files in series_files if (head := header(files[0]))["modality"] != "SEG"]
+        for head, files in scans:
+            named = modality_of(place.name) if len(scans) == 1 else ""
             modality = named or modality_of(head["description"], agent=bool(head["agent"]))
             studies[head["study"]].append(Series(place, modality, head["description"], files))
     cases: dict[str, list[Series]] = {}
@@ -95,6 +104,7 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
     """Converts a case's series to NIfTI and returns its row of the listing."""
     (out / name).mkdir(parents=True)
     row = {"case": name, "labels": SCHEME}
+    counts = {}
     for modality in MODALITIES:
         fitting = [one for one in series if one.modality == modality]
         if len(fitting) != 1:
@@ -105,14 +115,22 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
             )
         [one] = fitting
         row[modality] = f"{name}/{modality}.nii.gz"
-        _write(one, path=out / row[modality], title=f"{name}: the series of {modality} in {one.folder}")
+        counts[modality] = _write(
+            one, path=out / row[modality], title=f"{name}: the series of {modality} in {one.folder}"
+        )
         if modality == REFERENCE:
             (out / name / SOURCE).write_text(json.dumps(one.files), encoding="utf-8")
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{modality} {count}" for modality, count in counts.items())
+        raise UserError(
+            f"{name}: expected as many slices in all four series, found {found}; export the missing slices, or resample the "
+            "series to one grid"
+        )
     return row
 
 
-def _write(series: Series, *, path: Path, title: str) -> None:
-    """Converts a series to NIfTI."""
+def _write(series: Series, *, path: Path, title: str) -> int:
+    """Converts a series to NIfTI and returns the number of its slices."""
     import SimpleITK
 
     slices = slices_of(series.files)
@@ -127,6 +145,12 @@ def _write(series: Series, *, path: Path, title: str) -> None:
             reason = f"it cannot be read ({str(error).strip().splitlines()[-1].strip()}); export it again"
     if reason:
         raise UserError(f"{title}: {reason}")
+    return len(slices)
+
+
+def _brief(paths: list[Path]) -> list[str]:
+    """The first path and how many others there are, as one text; nothing if there are none."""
+    return [f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}"] if paths else []
 
 
 def _is_dicom(path: Path) -> bool:

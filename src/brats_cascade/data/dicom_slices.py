@@ -11,7 +11,7 @@ import numpy as np
 from brats_cascade.errors import UserError
 
 TAGS = {
-    "study": "0020|000d", "description": "0008|103e", "agent": "0018|0010", "position": "0020|0032",
+    "study": "0020|000d", "modality": "0008|0060", "description": "0008|103e", "agent": "0018|0010", "position": "0020|0032",
     "orientation": "0020|0037", "spacing": "0028|0030", "rows": "0028|0010", "columns": "0028|0011",
     "samples": "0028|0002", "frames": "0028|0008",
 }  # fmt: skip
@@ -65,23 +65,23 @@ def slices_of(files: Sequence[str]) -> list[Slice]:
 
 def fault(slices: Sequence[Slice]) -> str:
     """What keeps slices from being one evenly spaced volume, and what to do; "" if nothing does."""
-    for one in slices:
-        if (len(one.position), len(one.orientation), len(one.spacing)) != (3, 6, 2):
-            return f"{one.name} does not state its position, orientation or pixel spacing; export it again as MR images"
     usual = Counter(one.kind for one in slices).most_common(1)[0][0]
     for one in slices:
         for what, expected, found in zip(KIND, usual, one.kind, strict=True):
             if expected != found:
                 cure = SINGLE if what.startswith("rescale") else "remove it"
                 return f"expected {what}: {expected}, as in most of its slices, found {found} in {one.name}; {cure}"
+    for what, found in zip(KIND[2:4], usual[2:4], strict=True):
+        if found != "1":
+            return f"expected {what}: 1, found {found}; export it again with one grey value per pixel and one slice per file"
+    for one in slices:
+        if (len(one.position), len(one.orientation), len(one.spacing)) != (3, 6, 2):
+            return f"{one.name} does not state its position, orientation or pixel spacing; export it again as MR images"
     turns = np.array([one.orientation for one in slices])
     turned = np.flatnonzero(np.abs(turns - np.median(turns, axis=0)).max(axis=1) > LARGEST_TURN)
     if turned.size:
         names = ", ".join(slices[at].name for at in turned[:5])
         return f"expected one orientation, found {turned.size} slices with another one (a localizer?): {names}; remove them"
-    for what, found in zip(KIND[2:4], usual[2:4], strict=True):
-        if found != "1":
-            return f"expected {what}: 1, found {found}; export it again as grey-scale MR images"
     return _fault_of_places(slices) if len(slices) > 1 else ""
 
 
