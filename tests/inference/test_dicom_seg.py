@@ -103,3 +103,9 @@ def test_a_series_that_cannot_carry_a_segmentation_does_not_keep_others_from_the
             *("a_seg.nii.gz", "b_seg.dcm", "b_seg.nii.gz")
         ]
         (tmp_path / "out/b_seg.dcm").unlink()
+    for path in (tmp_path / "in/a" / T1C).glob("*5"):
+        path.unlink()
+    assert run([tmp_path / "in"], models=[str(trained())], out=tmp_path / "out", form="dicom-seg") == 1
+    [error] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert error.startswith("error: a: the series of t1c in ") and "slices are not evenly spaced" in error
+    assert (tmp_path / "out/b_seg.dcm").is_file()

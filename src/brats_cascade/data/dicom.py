@@ -6,10 +6,12 @@ import os
 import re
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.case import Case
 from brats_cascade.data.cases import Found, search
 from brats_cascade.data.dicom_slices import fault, header, set_geometry, slices_of
 from brats_cascade.data.names import safe_id
@@ -42,7 +44,8 @@ def search_any(folder: Path, *, out: Path) -> Found:
     """Runs `cases.search`; if it finds no case but DICOM files, converts their studies to NIfTI below `out` and searches there.
 
     Raises:
-        UserError: As in `search`; or a study lacks a modality, has one twice, or cannot be read.
+        UserError: As in `search`; or no study can be read. A study that cannot, lacks a modality or has one twice is
+            otherwise a case with the reason in `problems`.
     """
     try:
         return search(folder)
@@ -55,16 +58,20 @@ def search_any(folder: Path, *, out: Path) -> Found:
     studies = _studies(folder.resolve(), places=sorted({path.parent for path in files}))
     if not studies:
         raise UserError(f"{files[0].parent}: its DICOM files hold no series that can be read; export them again")
-    try:
-        rows = [_convert(name, series=series, out=place) for name, series in studies.items()]
-    except UserError as error:
-        used = {file for study in studies.values() for series in study for file in series.files}
-        unused = [
-            path for path in files if str(path.parent.resolve() / path.name) not in used and path.name != "DICOMDIR"
-        ]
-        raise UserError("; DICOM files that are no readable scan: ".join([str(error), *_brief(unused)])) from None
+    rows, refused = [], []
+    for name, series in studies.items():
+        try:
+            rows.append(_convert(name, series=series, out=place))
+        except UserError as error:
+            shutil.rmtree(place / name)
+            refused.append(
+                _refused(name, folder=place / name, reason=str(error), unused=_unused(files, studies=studies))
+            )
+    if not rows:
+        raise UserError(refused[0].problems[0])
     (place / "cases.json").write_text(json.dumps(rows), encoding="utf-8")
-    return search(place)
+    found = search(place)
+    return replace(found, cases=[*found.cases, *refused])
 
 
 def modality_of(text: str, *, agent: bool = False) -> str:
@@ -148,9 +155,18 @@ def _write(series: Series, *, path: Path, title: str) -> int:
     return len(slices)
 
 
-def _brief(paths: list[Path]) -> list[str]:
-    """The first path and how many others there are, as one text; nothing if there are none."""
-    return [f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}"] if paths else []
+def _unused(files: list[Path], *, studies: dict[str, list[Series]]) -> list[Path]:
+    """The DICOM files that belong to no series."""
+    used = {file for study in studies.values() for series in study for file in series.files}
+    return [path for path in files if str(path.parent.resolve() / path.name) not in used and path.name != "DICOMDIR"]
+
+
+def _refused(name: str, *, folder: Path, reason: str, unused: list[Path]) -> Case:
+    """A case that cannot be read; the reason may be a file that is not used."""
+    if unused:
+        others = f" and {len(unused) - 1} more" if unused[1:] else ""
+        reason = f"{reason}; DICOM files that are no readable scan: {unused[0]}{others}"
+    return Case(name, name, "unknown", "list", SCHEME, folder, images={}, truth=None, problems=(reason,))
 
 
 def _is_dicom(path: Path) -> bool:

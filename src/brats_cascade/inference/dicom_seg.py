@@ -38,7 +38,7 @@ def check_dicom(cases: Sequence[Case]) -> None:
     """Raises an error at the start if cases were not read from DICOM, or highdicom is missing."""
     if importlib.util.find_spec("highdicom") is None:
         raise UserError("--format dicom-seg: highdicom is not installed; run: pip install 'brats-cascade[dicom]'")
-    others = [case.name for case in cases if not _source(case).is_file()]
+    others = [case.name for case in cases if not case.problems and not _source(case).is_file()]
     if others:
         raise UserError(
             f"--format dicom-seg: {others[0]} was not read from DICOM series; give folders of DICOM series, or leave it out"
@@ -49,10 +49,12 @@ def write_dicom_seg(path: Path, *, segmentation: Path, case: Case) -> None:
     """Writes the case's segmentation, read from its NIfTI file, with a binary segment for every value of its label scheme.
 
     Raises:
-        UserError: The headers of the T1c series do not suffice, or contradict the DICOM standard.
+        UserError: The case cannot be read, or the headers of its T1c series do not suffice, or contradict the DICOM standard.
     """
     import nibabel
 
+    if case.problems:
+        raise UserError("; ".join(case.problems))
     image: Any = nibabel.load(segmentation)
     told = labels_of_scheme(case.scheme)
     segments = {0: 0} | {label.number: place for place, label in enumerate(told, start=1)}
