@@ -10,65 +10,14 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+from dicom_study import write_study
 from predicting import run
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from brats_cascade.commands.options import PredictOptions
 from brats_cascade.commands.predict import start_formats
 from brats_cascade.data.dicom import modality_of, search_any
 from brats_cascade.errors import UserError
 from brats_cascade.inference.labelled import labels_of_scheme, start_bids, write_colours
-
-SHAPE = (10, 14, 12)  # slices, rows, columns
-SPACING, THICK, ORIGIN = (1.5, 1.25), 2.0, (-20.0, -30.0, 5.0)
-DESCRIPTIONS = {"flair": "AX T2 FLAIR", "t1": "AX T1", "t1c": "AX T1 +C", "t2": "AX T2 TSE"}
-
-
-def write_series(folder: Path, *, voxels: np.ndarray, description: str, study: str, frame: str, seed: int) -> None:
-    """Files in an order of names that is not that of the slices."""
-    folder.mkdir(parents=True, exist_ok=True)
-    series = generate_uid()
-    order = np.random.default_rng(seed).permutation(len(voxels))
-    for name, place in enumerate(order):
-        file = pydicom.Dataset()
-        file.file_meta = pydicom.dataset.FileMetaDataset()
-        file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = MRImageStorage
-        file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        file.PatientID, file.PatientName, file.Modality, file.StudyID = "P", "Phantom^Synthetic", "MR", "1"
-        file.PatientBirthDate = file.PatientSex = file.AccessionNumber = file.ReferringPhysicianName = ""
-        file.StudyDate, file.StudyTime, file.SeriesNumber, file.InstanceNumber = "20200101", "120000", 1, int(place) + 1
-        file.StudyInstanceUID, file.SeriesInstanceUID, file.FrameOfReferenceUID = study, series, frame
-        file.SeriesDescription, file.PositionReferenceIndicator = description, ""
-        file.ImagePositionPatient = [ORIGIN[0], ORIGIN[1], ORIGIN[2] + THICK * int(place)]
-        file.ImageOrientationPatient, file.PixelSpacing, file.SliceThickness = [1, 0, 0, 0, 1, 0], list(SPACING), THICK
-        file.Rows, file.Columns, file.SamplesPerPixel, file.PhotometricInterpretation = (
-            *voxels.shape[1:],
-            1,
-            "MONOCHROME2",
-        )
-        file.BitsAllocated = file.BitsStored = 16
-        file.HighBit, file.PixelRepresentation = 15, 0
-        file.PixelData = voxels[place].astype("<u2").tobytes()
-        file.save_as(folder / f"IM{seed}{name:03d}", enforce_file_format=True)
-
-
-def write_study(folder: Path, *, apart: bool = True, omit: str = "") -> dict[str, np.ndarray]:
-    """A study of four series, each in a folder of its own or all in one; gives their voxels (slices, rows, columns)."""
-    rng = np.random.default_rng(0)
-    grid = np.indices(SHAPE)
-    centre = (np.array(SHAPE) - 1).reshape(3, 1, 1, 1) / 2
-    brain = (((grid - centre) / (centre - 0.4)) ** 2).sum(axis=0) <= 1
-    written = {}
-    study, frame = generate_uid(), generate_uid()
-    for seed, (modality, description) in enumerate(DESCRIPTIONS.items()):
-        written[modality] = np.where(brain, rng.integers(50, 900, size=SHAPE), 0)
-        if modality != omit:
-            place = folder / f"S{seed}" if apart else folder
-            write_series(
-                place, voxels=written[modality], description=description, study=study, frame=frame, seed=seed
-            )  # fmt: skip
-    return written
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +108,7 @@ def test_the_labels_of_every_scheme_carry_its_own_numbers(tmp_path):
     ("text", "modality"),
     [
         ("AX T2 FLAIR", "flair"), ("t1_mprage_sag", "t1"), ("T1ce", "t1c"), ("AX T1 POST", "t1c"), ("Gad T1 3D", "t1c"),
-        ("T1 pre contrast", "t1"), ("T2w", "t2"), ("DWI", ""), ("patient1", ""),
+        ("T1 pre contrast", "t1"), ("T2w", "t2"), ("DWI", ""), ("T1 localizer", ""), ("t1_loc", ""), ("patient1", ""),
     ],
 )  # fmt: skip
 def test_a_series_is_known_by_its_name(text, modality):
@@ -173,7 +122,7 @@ def test_what_is_missing_or_not_from_dicom_is_one_line(tmp_path, write_nifti_cas
         search_any(tmp_path / "study", out=tmp_path / "out")
     write_study(tmp_path / "gap")
     next(path for path in (tmp_path / "gap/S1").iterdir() if pydicom.dcmread(path).InstanceNumber == 5).unlink()
-    with pytest.raises(UserError, match="S1: its 9 slices are not evenly spaced; export it again with all slices"):
+    with pytest.raises(UserError, match=r"t1 in .*/S1: its 9 slices are not evenly spaced: expected 2 mm, found 4 mm"):
         search_any(tmp_path / "gap", out=tmp_path / "out")
     write_nifti_case(tmp_path / "cases", "Brats18_A_1")
     cases = search_any(tmp_path / "cases", out=tmp_path / "out").cases

@@ -66,8 +66,6 @@ def run(folders: Sequence[Path], options: PredictOptions) -> int:
     settled = _settle(options)
     finished, waiting = _sort_out(cases, options=options, digest=settled.digest)
     complete_volumes(options.out, finished=finished)
-    for case in finished:
-        _write_formats(case, options=options)
     if finished:
         checked = "fit to the model not checked; " if options.strict else ""
         print(
@@ -173,12 +171,14 @@ def _write_formats(case: Case, *, options: PredictOptions) -> None:
 
 
 def _sort_out(cases: Sequence[Case], *, options: PredictOptions, digest: str) -> tuple[list[Case], list[Case]]:
-    """The finished cases and those to be segmented; prints an error for cases whose files must not be replaced."""
+    """The finished cases, in all formats, and those to be segmented; prints an error for the others."""
     finished: list[Case] = []
     waiting: list[Case] = []
     for case in cases:
         try:
             done = is_finished(case, out=options.out, kinds=options.kinds, options=digest, overwrite=options.overwrite)
+            if done:
+                _write_formats(case, options=options)
             (finished if done else waiting).append(case)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)

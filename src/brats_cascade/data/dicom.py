@@ -6,14 +6,14 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from brats_cascade import MODALITIES
+from brats_cascade.data.case import Case
 from brats_cascade.data.cases import Found, search
+from brats_cascade.data.dicom_slices import fault, header, set_geometry, slices_of
 from brats_cascade.data.names import safe_id
 from brats_cascade.data.unused import walk
 from brats_cascade.errors import UserError
@@ -21,9 +21,7 @@ from brats_cascade.errors import UserError
 SOURCE = "series.json"  # file beside a case's NIfTI files that lists the DICOM files of REFERENCE in slice order
 REFERENCE = "t1c"
 SCHEME = "merged-2023"  # DICOM defines no label values
-TAGS = {"study": "0020|000d", "description": "0008|103e", "agent": "0018|0010", "position": "0020|0032"}
-UNEVEN = "ITK_non_uniform_sampling_deviation"  # set for the least rounding, without a value that can be read
-MAX_UNEVEN = 0.1  # mm
+_LOCALIZER = r"\b(localizer|localiser|loc|scout|survey)\b"
 # The first that matches the folder's name or the series description. FLAIR comes first because it is also called T2 FLAIR.
 _PATTERNS = {
     "flair": r"\b(t2 ?)?flair|\bt2f\b",
@@ -46,27 +44,41 @@ def search_any(folder: Path, *, out: Path) -> Found:
     """Runs `cases.search`; if it finds no case but DICOM files, converts their studies to NIfTI below `out` and searches there.
 
     Raises:
-        UserError: As in `search`; or a study lacks a modality, has one twice, or cannot be read.
+        UserError: As in `search`; or no study can be read. A study that cannot, lacks a modality or has one twice is
+            otherwise a case with the reason in `problems`.
     """
     try:
         return search(folder)
     except UserError:
-        places = sorted({path.parent for path in walk(folder, closed=lambda error: None) if _is_dicom(path)})
-        if not places:
+        files = [path for path in walk(folder, closed=lambda error: None) if _is_dicom(path)]
+        if not files:
             raise
     place = out / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
     shutil.rmtree(place, ignore_errors=True)
-    studies = _studies(folder.resolve(), places=places)
+    studies = _studies(folder.resolve(), places=sorted({path.parent for path in files}))
     if not studies:
-        raise UserError(f"{places[0]}: its DICOM files hold no series that can be read; export them again")
-    rows = [_convert(name, series=series, out=place) for name, series in studies.items()]
+        raise UserError(f"{files[0].parent}: its DICOM files hold no series that can be read; export them again")
+    rows, refused = [], []
+    for name, series in studies.items():
+        try:
+            rows.append(_convert(name, series=series, out=place))
+        except UserError as error:
+            shutil.rmtree(place / name)
+            refused.append(
+                _refused(name, folder=place / name, reason=str(error), unused=_unused(files, studies=studies))
+            )
+    if not rows:
+        raise UserError(refused[0].problems[0])
     (place / "cases.json").write_text(json.dumps(rows), encoding="utf-8")
-    return search(place)
+    found = search(place)
+    return replace(found, cases=[*found.cases, *refused])
 
 
 def modality_of(text: str, *, agent: bool = False) -> str:
     """The modality named by a series' folder or description, or ""; `agent` tells whether contrast agent was given."""
     plain = re.sub(r"[_\-.]+", " ", text.lower())
+    if re.search(_LOCALIZER, plain):
+        return ""
     found = next((modality for modality, pattern in _PATTERNS.items() if re.search(pattern, plain)), "")
     return "t1c" if found == "t1" and agent else found
 
@@ -75,13 +87,16 @@ def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
     """Case name -> its series. A case is a study, named after the folder that holds all its files."""
     import SimpleITK
 
+    SimpleITK.ProcessObject.GlobalWarningDisplayOff()  # repeats what `fault` finds, and counts folders without images
     studies: dict[str, list[Series]] = defaultdict(list)
     for place in places:
-        uids = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(place))
-        for uid in uids:
-            files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(place.resolve()), uid)
-            head = _header(files[0])
-            named = modality_of(place.name) if len(uids) == 1 else ""
+        reader = SimpleITK.ImageSeriesReader
+        series_files = [
+            reader.GetGDCMSeriesFileNames(str(place.resolve()), uid) for uid in reader.GetGDCMSeriesIDs(str(place))
+        ]
+        scans = [(head, files) for files in series_files if (head := header(files[0]))["modality"] != "SEG"]
+        for head, files in scans:
+            named = modality_of(place.name) if len(scans) == 1 else ""
             modality = named or modality_of(head["description"], agent=bool(head["agent"]))
             studies[head["study"]].append(Series(place, modality, head["description"], files))
     cases: dict[str, list[Series]] = {}
@@ -94,10 +109,9 @@ def _studies(folder: Path, *, places: list[Path]) -> dict[str, list[Series]]:
 
 def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
     """Converts a case's series to NIfTI and returns its row of the listing."""
-    import SimpleITK
-
     (out / name).mkdir(parents=True)
     row = {"case": name, "labels": SCHEME}
+    counts = {}
     for modality in MODALITIES:
         fitting = [one for one in series if one.modality == modality]
         if len(fitting) != 1:
@@ -108,40 +122,51 @@ def _convert(name: str, *, series: list[Series], out: Path) -> dict[str, str]:
             )
         [one] = fitting
         row[modality] = f"{name}/{modality}.nii.gz"
-        try:
-            image = SimpleITK.ReadImage(one.files)
-            SimpleITK.WriteImage(image, str(out / row[modality]))
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"{one.folder}: the series cannot be read ({reason}); export it again") from None
-        if image.HasMetaDataKey(UNEVEN) and _unevenness(one.files) > MAX_UNEVEN:
-            raise UserError(
-                f"{one.folder}: its {len(one.files)} slices are not evenly spaced; export it again with all slices"
-            )
+        counts[modality] = _write(
+            one, path=out / row[modality], title=f"{name}: the series of {modality} in {one.folder}"
+        )
         if modality == REFERENCE:
             (out / name / SOURCE).write_text(json.dumps(one.files), encoding="utf-8")
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{modality} {count}" for modality, count in counts.items())
+        raise UserError(
+            f"{name}: expected as many slices in all four series, found {found}; export the missing slices, or resample the "
+            "series to one grid"
+        )
     return row
 
 
-def _unevenness(files: Sequence[str]) -> float:
-    """The largest difference between the distances of neighbouring slices, mm."""
-    positions = [_header(file)["position"].split("\\") for file in files]
-    if any(len(position) != 3 for position in positions):
-        raise UserError(f"{Path(files[0]).parent}: a slice of the series has no position; export it again")
-    places = [[float(number) for number in position] for position in positions]
-    return float(np.ptp(np.linalg.norm(np.diff(places, axis=0), axis=1)))
-
-
-def _header(path: str) -> dict[str, str]:
+def _write(series: Series, *, path: Path, title: str) -> int:
+    """Converts a series to NIfTI and returns the number of its slices."""
     import SimpleITK
 
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        raise UserError(f"{path}: a DICOM file that cannot be read; copy or export its series again") from None
-    return {name: reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else "" for name, tag in TAGS.items()}
+    slices = slices_of(series.files)
+    reason = fault(slices)
+    if not reason:
+        try:
+            # Of a list of one file SimpleITK would make a series, with an axis more than the file has.
+            image = SimpleITK.ReadImage(series.files if len(series.files) > 1 else series.files[0])
+            set_geometry(image, slices=slices)
+            SimpleITK.WriteImage(image, str(path))
+        except RuntimeError as error:
+            reason = f"it cannot be read ({str(error).strip().splitlines()[-1].strip()}); export it again"
+    if reason:
+        raise UserError(f"{title}: {reason}")
+    return len(slices)
+
+
+def _unused(files: list[Path], *, studies: dict[str, list[Series]]) -> list[Path]:
+    """The DICOM files that belong to no series."""
+    used = {file for study in studies.values() for series in study for file in series.files}
+    return [path for path in files if str(path.parent.resolve() / path.name) not in used and path.name != "DICOMDIR"]
+
+
+def _refused(name: str, *, folder: Path, reason: str, unused: list[Path]) -> Case:
+    """A case that cannot be read; the reason may be a file that is not used."""
+    if unused:
+        others = f" and {len(unused) - 1} more" if unused[1:] else ""
+        reason = f"{reason}; DICOM files that are no readable scan: {unused[0]}{others}"
+    return Case(name, name, "unknown", "list", SCHEME, folder, images={}, truth=None, problems=(reason,))
 
 
 def _is_dicom(path: Path) -> bool:
