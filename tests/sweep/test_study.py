@@ -235,3 +235,14 @@ def test_the_same_seed_gives_the_same_trials_and_the_same_scores(make_project, t
     one = swept("one")
     assert one == swept("other")
     assert len(one[0]) == 2 and one[0][0] != one[0][1] and len(one[1]) == 6
+
+
+def test_a_study_goes_on_only_with_the_architecture_it_was_made_for(make_project, tmp_path):
+    """Two architectures may have the same settings and build on the same files."""
+    root = make_project()
+    storage, path = open_storage(f"sqlite:///{tmp_path / 'o.db'}"), root / "params.yaml"
+    study, _ = make_study("s", storage=storage, plan=plan_at(root))
+    study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
+    path.write_text(path.read_text().replace("architecture: two_path", "architecture: unet"))
+    with pytest.raises(UserError, match="the experiment or train .* changed"):
+        make_study("s", storage=storage, plan=plan_at(root))
