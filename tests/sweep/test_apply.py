@@ -95,7 +95,10 @@ def test_what_would_not_be_read_back_leaves_the_file_alone(params_file):
     ("change", "told"),
     [
         (lambda tree: tree["train"].update(width=0.1), "two_path or train has changed since the sweep started"),
-        (lambda tree: tree["experiments"].update(other=tree["experiments"].pop("two_path")), "no experiment 'two_path'"),
+        (
+            lambda tree: tree["experiments"].update(other=tree["experiments"].pop("two_path")),
+            "no experiment 'two_path'",
+        ),
     ],
 )
 def test_a_file_that_was_changed_while_the_sweep_ran_is_left_alone(params_file, change, told):

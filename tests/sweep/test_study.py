@@ -70,7 +70,7 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
     make_study("s", storage=storage, plan=plan, data_key="x")
     assert len(study.trials) == 1  # the first trial is queued once
     study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
-    with pytest.raises(UserError, match="study 's': the data changed after"):
+    with pytest.raises(UserError, match="study 's': the data or CNN 1 changed after"):
         make_study("s", storage=storage, plan=plan, data_key="y")
     path = root / "params.yaml"
     path.write_text(path.read_text().replace("  width: 0.05", "  width: 0.06"))
@@ -244,5 +244,5 @@ def test_a_study_goes_on_only_with_the_architecture_it_was_made_for(make_project
     study, _ = make_study("s", storage=storage, plan=plan_at(root))
     study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
     path.write_text(path.read_text().replace("architecture: two_path", "architecture: unet"))
-    with pytest.raises(UserError, match="the experiment or train .* changed"):
+    with pytest.raises(UserError, match=r"the experiment or train .* changed"):
         make_study("s", storage=storage, plan=plan_at(root))

@@ -12,6 +12,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from brats_cascade import provenance
+from brats_cascade.costs import weights_of
 from brats_cascade.errors import UserError
 from brats_cascade.params.names import problem_of_name
 from brats_cascade.project import Project
@@ -61,7 +62,8 @@ def run_sweep(
     most = count_workers(workers, gpus=len(gpus), cores=cores, memory=psutil.virtual_memory().available / 2**30)
     refuse_missing(root, cnn1=plan.entry.cnn1)
     opened = open_storage(storage, heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
-    data_key = "+".join(sorted(provenance.data_hashes(root).values()))
+    cnn1 = [weights_of(root, name=plan.entry.cnn1)] if plan.entry.cnn1 else []
+    data_key = "+".join([*sorted(provenance.data_hashes(root).values()), *cnn1])
     study, starts = make_study(name, storage=opened, plan=plan, data_key=data_key)
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
