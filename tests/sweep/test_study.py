@@ -3,12 +3,14 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
 import pytest
 
 from brats_cascade.errors import UserError
+from brats_cascade.orphans import process_name
 from brats_cascade.params import load_params
 from brats_cascade.params.space import suggest
 from brats_cascade.sweep import storage as storage_module
@@ -175,14 +177,16 @@ def test_a_journal_file_has_no_heartbeat_so_the_host_looks_for_its_own_dead(make
     gone = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    for pid, host in ((int(gone.stdout), host_name()), (os.getpid(), host_name()), (int(gone.stdout), "elsewhere")):
+    lost, here = {"process": f"{gone.stdout} 0"}, {"process": process_name()}
+    reused = {"process": f"{os.getpid()} {time.time() - 9999:.0f}"}  # as in a container that was started again
+    for attributes in (lost, here, {**lost, "host": "elsewhere"}, reused):
         running = study.ask()
-        running.set_user_attr("pid", pid)
-        running.set_user_attr("host", host)
+        for key, value in {"host": host_name(), **attributes}.items():
+            running.set_user_attr(key, value)
     give_up_lost(study, retries=2)
     give_up_lost(study, retries=2)
-    assert [entry.state.name for entry in study.trials] == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
-    assert study.trials[3].params == study.trials[0].params and study.trials[3].system_attrs["retry_history"] == [0]
+    assert [entry.state.name for entry in study.trials] == ["FAIL", "RUNNING", "RUNNING", "FAIL", "WAITING", "WAITING"]
+    assert study.trials[4].params == study.trials[0].params and study.trials[4].system_attrs["retry_history"] == [0]
 
 
 def test_workers_share_cores_and_gpus():
