@@ -72,7 +72,10 @@ def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path, 
         (tmp_path / folder).mkdir()
     compared = comparison({name: summary(dice=0.8) for name in ("one", "two", "three")})
     (tmp_path / "reports/comparison.json").write_text(json.dumps(compared))
-    for name, key in (("one", "complete"), ("two", changed)):  # inner_component, for example, changes only inner regions
+    for name, key in (
+        ("one", "complete"),
+        ("two", changed),
+    ):  # inner_component, for example, changes only inner regions
         scores = {f"dice_{region}": 0.8 for region in REGIONS} | {f"dice_{key}": 0.8 if name == "one" else 0.9}
         (tmp_path / f"metrics/{name}.json").write_text(json.dumps(scores))
     last = results(tmp_path).splitlines()[-1]
