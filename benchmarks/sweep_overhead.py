@@ -84,7 +84,9 @@ def sweep_seconds(folder: Path, *, workers: int, trials: int) -> tuple[float, li
     )  # fmt: skip
     seconds = time.perf_counter() - started
     last = {
-        trial.user_attrs["pid"]: trial.user_attrs for trial in done.study.trials if "own_memory_mb" in trial.user_attrs
+        trial.user_attrs["process"]: trial.user_attrs
+        for trial in done.study.trials
+        if "own_memory_mb" in trial.user_attrs
     }
     return seconds, list(last.values())
 

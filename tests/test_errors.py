@@ -1,6 +1,8 @@
 """What ends in one line on stderr and exit status 1, and what keeps its traceback."""
 
 import errno
+import io
+import logging
 import os
 import signal
 import subprocess
@@ -11,7 +13,16 @@ import pytest
 from tqdm import tqdm
 
 from brats_cascade import cli, interrupted
-from brats_cascade.errors import MachineError, UserError, ending_in_one_line, is_trouble, naming
+from brats_cascade.errors import (
+    MachineError,
+    UserError,
+    ending_in_one_line,
+    is_trouble,
+    naming,
+    one_line,
+    printable,
+    start_log,
+)
 from brats_cascade.shared import write_text
 from brats_cascade.stages import script
 
@@ -147,3 +158,21 @@ def test_the_line_does_not_stand_behind_a_bar_of_progress(capsys):
         raise UserError("a: expected b, found c")
     bar.close()
     assert "error: a: expected b, found c" in capsys.readouterr().err.splitlines()
+
+
+def test_passwords_in_addresses_are_in_no_message(capsys, monkeypatch):
+    """Servers and databases are given as scheme://user:password@host; their errors repeat the address."""
+    address = "http://me:s3cret@host:5000/api"
+    with pytest.raises(SystemExit), ending_in_one_line():
+        raise UserError(f"{address}: not found")
+    assert capsys.readouterr().err == "error: http://me:***@host:5000/api: not found\n"
+    assert one_line(OSError(f"{address} and postgresql+psycopg://u:p/w@h/d failed")) == (
+        "http://me:***@host:5000/api and postgresql+psycopg://u:***@h/d failed"
+    )
+    for plain in ("http://host:80/a", "see https://host/a?mail=x@y.z", "journal:a@b", "C://a:b"):
+        assert printable(plain) == plain
+    handler = logging.StreamHandler(log := io.StringIO())
+    monkeypatch.setattr(logging, "basicConfig", lambda level, handlers: handler.setFormatter(handlers[0].formatter))
+    start_log(level="info", form="%(message)s")
+    handler.handle(logging.LogRecord("a", logging.WARNING, "", 1, "MLflow at %s failed", (address,), None))
+    assert log.getvalue() == "MLflow at http://me:***@host:5000/api failed\n"

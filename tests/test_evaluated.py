@@ -279,3 +279,30 @@ def test_sigterm_closes_the_run_as_killed(project, store):
     assert process.exitcode == 143
     with tracking.start_run("killed", run_id=run_id, reopen=False) as run:
         assert of(run).info.status == "KILLED"
+
+
+def test_a_run_that_was_deleted_does_not_compete(project):
+    """Although its files are still in the folder; evaluated again, it does."""
+    first = evaluate(project, name="a", dice=0.5)
+    deleted = evaluate(project, name="b", dice=0.6)
+    first.client.delete_run(deleted.id)
+    assert contest(project, experiments=["a", "b"]).champion == Candidate("a", 0.5, first.id)
+    again = evaluate(project, name="b", dice=0.6)
+    assert contest(project, experiments=["a", "b"]).champion == Candidate("b", 0.6, again.id)
+    child = evaluate(project, name="b", dice=0.7, flips=True)
+    first.client.delete_run(child.id)
+    assert contest(project, experiments=["a", "b"]).champion == Candidate("b", 0.6, again.id)
+
+
+@pytest.mark.slow
+def test_a_deleted_experiment_says_how_to_go_on(project, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'own.db'}")
+    train(project, name="a", weights="own")
+    run = evaluate(project, name="a", dice=0.5)
+    number = of(run).info.experiment_id
+    run.client.delete_experiment(number)
+    assert not evaluate(project, name="a", dice=0.6).online
+    assert f"was deleted; `mlflow experiments restore -x {number}` brings it back" in caplog.text
+    assert contest(project, experiments=["a"]).champion == Candidate("a", 0.6)  # from its files
+    run.client.restore_experiment(number)
+    assert evaluate(project, name="a", dice=0.6).online

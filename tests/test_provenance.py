@@ -11,7 +11,10 @@ import pytest
 from brats_cascade.provenance import UNKNOWN, accelerators, card_of, git_commit, gpus, machine, processor_of
 from brats_cascade.report.last_run import scans_hash
 
-PRODUCTS = ("dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json")
+PRODUCTS = (
+    "dvc.lock", "params.yaml", "docs/results/speed.md", "docs/results/speed/case.json", "metrics/two_path.json",
+    "metrics/costs/two_path.json",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+_PASSWORD = re.compile(r"(://[^\s/:@]+):[^\s@]*@")  # scheme://user:password@host
 _MEMORY = "close other programs, or use fewer workers"
 # Error numbers for a lack of resources, whatever is read or written -> what to do.
 _CURES = {
@@ -131,11 +133,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def one_line(error: Exception) -> str:
     """The message of another library's exception, shortened to one line."""
-    return printable(" ".join(str(error).split())[:200])
+    return printable(" ".join(str(error).split()))[:200]
 
 
 def printable(text: str) -> str:
-    """The text with everything unprintable escaped: control characters, and bytes that are not UTF-8."""
+    """The text without the passwords of addresses, and with control characters and bytes that are not UTF-8 escaped."""
+    text = _PASSWORD.sub(r"\1:***@", text)
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

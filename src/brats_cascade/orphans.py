@@ -1,4 +1,4 @@
-"""Ends a process when its parent has ended, even if the parent was killed by SIGKILL."""
+"""Tells whether processes still run, and ends one when its parent has ended, even if that was killed by SIGKILL."""
 
 import os
 import signal
@@ -26,6 +26,21 @@ def is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
+        return False
+
+
+def process_name() -> str:
+    """Identifies this process on its host: its id and, because ids are reused, its start time."""
+    return f"{os.getpid()} {psutil.Process().create_time():.0f}"
+
+
+def still_runs(name: str) -> bool:
+    """Whether the process of this host with this `process_name` still runs; False if it is no such name."""
+    number, _, began = name.partition(" ")
+    try:
+        process = psutil.Process(int(number))
+        return is_alive(process) and abs(process.create_time() - float(began)) < 5  # s: clocks are adjusted
+    except (psutil.Error, ValueError):
         return False
 
 

@@ -34,8 +34,8 @@ def git_commit(root: Path) -> str:
     """The checked-out commit, with `+changes` if tracked files that may affect results were changed."""
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        # dvc.lock and docs/results are outputs, and `dvc exp run -S` edits params.yaml, whose parameters every run logs.
-        ours = [f":(top,exclude){name}" for name in ("dvc.lock", "params.yaml", "docs/results")]
+        # These are outputs, except params.yaml, which `dvc exp run -S` edits; every run logs its parameters.
+        ours = [f":(top,exclude){name}" for name in ("dvc.lock", "params.yaml", "metrics", "docs/results")]
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", *ours)
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN

@@ -66,13 +66,18 @@ def test_a_cost_that_not_all_have_is_no_column_and_times_of_two_machines_are_sai
     assert "different machines, whose times are not comparable: x (one); x and y (two)." in text
 
 
-def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path):
+@pytest.mark.parametrize("changed", REGIONS)
+def test_a_table_that_is_older_than_some_scores_names_the_experiments(tmp_path, changed):
     for folder in ("reports", "metrics"):
         (tmp_path / folder).mkdir()
     compared = comparison({name: summary(dice=0.8) for name in ("one", "two", "three")})
     (tmp_path / "reports/comparison.json").write_text(json.dumps(compared))
-    for name, dice in (("one", 0.8), ("two", 0.9)):
-        (tmp_path / f"metrics/{name}.json").write_text(json.dumps({"dice_complete": dice}))
+    for name, key in (
+        ("one", "complete"),
+        ("two", changed),
+    ):  # inner_component, for example, changes only inner regions
+        scores = {f"dice_{region}": 0.8 for region in REGIONS} | {f"dice_{key}": 0.8 if name == "one" else 0.9}
+        (tmp_path / f"metrics/{name}.json").write_text(json.dumps(scores))
     last = results(tmp_path).splitlines()[-1]
     assert last.startswith("evaluated after this table was made: two; ") and "dvc repro compare" in last
     (tmp_path / "metrics/two.json").unlink()

@@ -89,3 +89,25 @@ def test_what_would_not_be_read_back_leaves_the_file_alone(params_file):
         apply_best(params_file, plan=plan, **finished({"learning_rate": 0.0}))
     assert params_file.read_text() == before
     assert [entry.name for entry in params_file.parent.iterdir() if entry.name.startswith(".params")] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda tree: tree["train"].update(width=0.1), "two_path or train has changed since the sweep started"),
+        (
+            lambda tree: tree["experiments"].update(other=tree["experiments"].pop("two_path")),
+            "no experiment 'two_path'",
+        ),
+    ],
+)
+def test_a_file_that_was_changed_while_the_sweep_ran_is_left_alone(params_file, change, told):
+    """The new experiment would not be the trial: it takes what the trial did not vary from the file."""
+    plan, tree = plan_of(load_params(params_file)), read_tree(params_file)
+    change(tree)
+    tree["sweep"]["experiment"] = next(iter(tree["experiments"]))
+    write_params(params_file, tree)
+    before = params_file.read_text()
+    with pytest.raises(UserError, match=rf"left as it was; .*{told}"):
+        apply_best(params_file, plan=plan, **finished({"learning_rate": 0.5}))
+    assert params_file.read_text() == before

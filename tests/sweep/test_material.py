@@ -1,10 +1,14 @@
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from brats_cascade.errors import UserError
+from brats_cascade.params import load_params
 from brats_cascade.sweep.material import open_material, refuse_missing, refuse_test
 from brats_cascade.sweep.objective import mean_over_patients
+from brats_cascade.sweep.plan import Plan, plan_of
+from brats_cascade.sweep.run import run_sweep
 
 
 def test_the_mean_is_over_patients_not_cases():
@@ -32,3 +36,43 @@ def test_missing_data_is_named_before_anything_starts(tmp_path, make_project):
         refuse_missing(tmp_path, cnn1=None)
     with pytest.raises(UserError, match=r"models/first/model\.json: not found; run `dvc repro train@first` first"):
         refuse_missing(make_project(), cnn1="first")
+
+
+def write_first(root, *, seen):
+    """A trained CNN 1 whose training data were these: case -> set."""
+    cases = [{"case": name, "patient": name, "set": part} for name, part in seen.items()]
+    (root / "models/first").mkdir(parents=True)
+    (root / "models/first/model.json").write_text(json.dumps({"data": {"cases": cases}}))
+    (root / "models/first/model.keras").write_text("weights")
+
+
+@pytest.mark.parametrize(
+    ("seen", "held"), [({"b": "train"}, "b"), ({"a": "validation", "patient-c": "train"}, "patient-c")]
+)
+def test_a_cnn1_of_another_split_is_refused(make_project, seen, held):
+    """It has learned from patients on which trials are scored, or on which their winner will be."""
+    root = make_project()
+    write_first(root, seen=seen)
+    with pytest.raises(UserError, match=rf"models/first: was trained on {held}, .*; run `dvc repro train@first` first"):
+        refuse_missing(root, cnn1="first")
+
+
+def test_a_cnn1_of_this_split_is_used(make_project):
+    root = make_project()
+    write_first(root, seen={"a": "train", "b": "validation"})
+    refuse_missing(root, cnn1="first")
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_only_with_the_cnn1_it_was_made_with(make_project):
+    root = make_project()
+    write_first(root, seen={"a": "train", "b": "validation"})
+    plan = plan_of(load_params(root / "params.yaml"))
+    entry = plan.entry.model_copy(update={"architecture": "input_cascade", "builds_on": "models/first"})
+    settings = {"name": "s", "trials": 0, "storage": f"sqlite:///{root / 'o.db'}", "root": root, "tell": print}
+    study = run_sweep(Plan(entry, plan.sweep, plan.space), **settings).study
+    study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
+    run_sweep(Plan(entry, plan.sweep, plan.space), **settings)
+    (root / "models/first/model.keras").write_text("other weights")
+    with pytest.raises(UserError, match="study 's': the data or CNN 1 changed after its first trial"):
+        run_sweep(Plan(entry, plan.sweep, plan.space), **settings)

@@ -6,9 +6,11 @@ from pathlib import Path
 import optuna
 import pytest
 
+from brats_cascade.commands.sweep import run
 from brats_cascade.params import load_params
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.report import seconds_of, write_page
+from brats_cascade.sweep.run import Swept
 
 RATE = {"learning_rate": optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True)}
 
@@ -101,3 +103,16 @@ def test_the_time_is_from_the_first_start_to_the_last_end(open_one: bool) -> Non
         trials[-1].datetime_start, trials[-1].datetime_complete = noon + timedelta(seconds=90), None
     assert seconds_of(trials) == 100
     assert seconds_of([]) == 0
+
+
+def test_the_password_of_the_storage_is_neither_on_the_page_nor_in_the_study(make_project, monkeypatch, capsys) -> None:
+    root, study = make_project(), optuna.create_study(study_name="hunt", direction="maximize")
+    monkeypatch.setattr("brats_cascade.sweep.run.run_sweep", lambda *_, **__: Swept(study, None, root / "sweep.html"))
+    monkeypatch.chdir(root)
+    address = "postgresql://sweeper:s3cret@host/sweeps"
+    words = ["brats-cascade", "sweep", "--trials", "9", "--storage", address, "--page", "hunt.md"]
+    monkeypatch.setattr("sys.argv", words)
+    run(9, storage=address, page=root / "hunt.md")
+    page, shown = (root / "hunt.md").read_text(), "--storage postgresql://sweeper:***@host/sweeps"
+    assert page.count(shown) == 2 and study.user_attrs["command"].count(shown) == 1
+    assert "s3cret" not in page + capsys.readouterr().out + str(study.user_attrs)

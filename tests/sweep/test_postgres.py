@@ -122,7 +122,7 @@ def test_processes_share_a_study_and_a_lost_trial_is_tried_again(server, make_pr
     assert trials[0].state.name == "FAIL"
     again = next(trial for trial in done if trial.system_attrs.get("retry_history") == [0])
     assert again.params == trials[0].params
-    assert len({trial.user_attrs["pid"] for trial in done}) == 2
+    assert len({trial.user_attrs["process"] for trial in done}) == 2
 
 
 def test_an_mlflow_server_keeps_runs_in_postgresql_and_files_elsewhere(server, tmp_path, monkeypatch):

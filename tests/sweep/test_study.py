@@ -3,12 +3,14 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
 import pytest
 
 from brats_cascade.errors import UserError
+from brats_cascade.orphans import process_name
 from brats_cascade.params import load_params
 from brats_cascade.params.space import suggest
 from brats_cascade.sweep import storage as storage_module
@@ -17,7 +19,7 @@ from brats_cascade.sweep.objective import train_trial
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
 from brats_cascade.sweep.sampler import make_pruner
-from brats_cascade.sweep.storage import open_storage, shown
+from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import best, counted, give_up_lost, host_name, reason_of, stale_for
 from brats_cascade.sweep.workers import count_workers, visible_gpus, worker_environments
@@ -70,7 +72,7 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
     make_study("s", storage=storage, plan=plan, data_key="x")
     assert len(study.trials) == 1  # the first trial is queued once
     study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
-    with pytest.raises(UserError, match="study 's': the data changed after"):
+    with pytest.raises(UserError, match="study 's': the data or CNN 1 changed after"):
         make_study("s", storage=storage, plan=plan, data_key="y")
     path = root / "params.yaml"
     path.write_text(path.read_text().replace("  width: 0.05", "  width: 0.06"))
@@ -165,7 +167,6 @@ def test_an_address_that_is_none(url, message, monkeypatch):
     monkeypatch.setattr(storage_module, "PROXY_PATIENCE", 0.1)
     with pytest.raises(UserError, match=r"grpc://127.0.0.1:1: no answer in 0.1 s: .* start the proxy first"):
         open_storage("grpc://127.0.0.1:1")
-    assert shown("postgresql://u:secret@h/d") == "postgresql://u:***@h/d"
 
 
 @pytest.mark.slow
@@ -176,14 +177,16 @@ def test_a_journal_file_has_no_heartbeat_so_the_host_looks_for_its_own_dead(make
     gone = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    for pid, host in ((int(gone.stdout), host_name()), (os.getpid(), host_name()), (int(gone.stdout), "elsewhere")):
+    lost, here = {"process": f"{gone.stdout} 0"}, {"process": process_name()}
+    reused = {"process": f"{os.getpid()} {time.time() - 9999:.0f}"}  # as in a container that was started again
+    for attributes in (lost, here, {**lost, "host": "elsewhere"}, reused):
         running = study.ask()
-        running.set_user_attr("pid", pid)
-        running.set_user_attr("host", host)
+        for key, value in {"host": host_name(), **attributes}.items():
+            running.set_user_attr(key, value)
     give_up_lost(study, retries=2)
     give_up_lost(study, retries=2)
-    assert [entry.state.name for entry in study.trials] == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
-    assert study.trials[3].params == study.trials[0].params and study.trials[3].system_attrs["retry_history"] == [0]
+    assert [entry.state.name for entry in study.trials] == ["FAIL", "RUNNING", "RUNNING", "FAIL", "WAITING", "WAITING"]
+    assert study.trials[4].params == study.trials[0].params and study.trials[4].system_attrs["retry_history"] == [0]
 
 
 def test_workers_share_cores_and_gpus():
@@ -235,3 +238,14 @@ def test_the_same_seed_gives_the_same_trials_and_the_same_scores(make_project, t
     one = swept("one")
     assert one == swept("other")
     assert len(one[0]) == 2 and one[0][0] != one[0][1] and len(one[1]) == 6
+
+
+def test_a_study_goes_on_only_with_the_architecture_it_was_made_for(make_project, tmp_path):
+    """Two architectures may have the same settings and build on the same files."""
+    root = make_project()
+    storage, path = open_storage(f"sqlite:///{tmp_path / 'o.db'}"), root / "params.yaml"
+    study, _ = make_study("s", storage=storage, plan=plan_at(root))
+    study.optimize(lambda trial: trial.suggest_float("learning_rate", 0.0001, 0.01, log=True), n_trials=1)
+    path.write_text(path.read_text().replace("architecture: two_path", "architecture: unet"))
+    with pytest.raises(UserError, match=r"the experiment or train .* changed"):
+        make_study("s", storage=storage, plan=plan_at(root))

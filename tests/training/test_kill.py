@@ -178,3 +178,31 @@ def test_a_server_that_is_away_does_not_lose_the_training(make_project, caplog, 
     assert read_note("two_path", root=folder) == {"run_id": "", "logged": False}
     assert list(pd.read_csv(folder / "models/two_path/history.csv")["step"]) == [2, 4]
     assert {path.name for path in (folder / "models/two_path").iterdir()} >= {"model.keras", "class_weights.csv"}
+
+
+@pytest.mark.slow
+def test_a_run_belongs_to_one_architecture_one_cnn1_and_one_code(make_project, monkeypatch) -> None:
+    """A checkpoint of others is not used, so their run is not, either: its tags and curves would be of two trainings."""
+    folder = make_project("other")
+    (folder / "models/two_path").mkdir(parents=True)
+    yaml, path = YAML(typ="safe"), folder / "params.yaml"
+    tree = yaml.load(path)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("brats_cascade.stages.train.train_entry", interrupted)
+    for architecture, cnn1, code, again in (
+        ("input_cascade", "a", "x", False), ("input_cascade", "a", "x", True), ("local_cascade", "a", "x", False),
+        ("local_cascade", "b", "x", False), ("local_cascade", "b", "y", False),
+    ):  # fmt: skip
+        before = len(_runs(folder))
+        (folder / "models/two_path/model.keras").write_text(cnn1)
+        monkeypatch.setattr("brats_cascade.training.fingerprint.computed_with", lambda code=code: code)
+        tree["experiments"]["one"] = {"architecture": architecture, "builds_on": "models/two_path"}
+        yaml.dump(tree, path)
+        with pytest.raises(KeyboardInterrupt):
+            _train_here(folder, name="one")
+        runs = _runs(folder)
+        assert len(runs) == before + (not again), (architecture, cnn1, code)
+        assert runs[0].data.tags["architecture"] == runs[0].data.params["architecture"] == architecture

@@ -5,6 +5,7 @@ from typing import Any
 
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
+from brats_cascade.labels import REGIONS
 from brats_cascade.params import load_params
 from brats_cascade.project import Project, read_json, read_json_if_there, read_state
 from brats_cascade.report.text import results_text, text_table
@@ -31,9 +32,10 @@ def run(root: Path, *, costs: bool = False) -> str:
 
 
 def _has_changed(root: Path, name: str, *, scores: dict[str, Any]) -> bool:
-    """Whether the experiment's scores in metrics/ differ from those in the comparison."""
+    """Whether the experiment's Dice in metrics/ differs from that in the comparison, in any region."""
     found = read_json_if_there(Project(root).metrics / f"{name}.json") or {}
-    return found.get("dice_complete", scores["complete"]["dice"]) != scores["complete"]["dice"]
+    shown = {f"dice_{region}": scores[region]["dice"] for region in REGIONS}
+    return any(found.get(key, dice) != dice for key, dice in shown.items())
 
 
 def _champion(root: Path, *, compared: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from brats_cascade.commands.options import OUTPUT
+from brats_cascade.errors import printable
 
 
 def run(
@@ -42,19 +43,18 @@ def run(
     from brats_cascade.sweep.plan import plan_of
     from brats_cascade.sweep.report import COMMAND, write_page
     from brats_cascade.sweep.run import run_sweep
-    from brats_cascade.sweep.storage import shown
 
     check_backend()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells when it makes its tables
     root, started, tell = Path.cwd(), time.perf_counter(), partial(print, flush=True)
-    command = shlex.join(["brats-cascade", *sys.argv[1:]])
+    command = printable(shlex.join(["brats-cascade", *sys.argv[1:]]))  # it may contain a password
     plan = plan_of(load_params(root / "params.yaml"))
     address = storage or os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{root / 'optuna.db'}"
     done = run_sweep(
         plan, name=study, trials=trials, storage=address, workers=workers, timeout=timeout, root=root, tell=tell
     )
-    tell(f"{time.perf_counter() - started:.0f} s; report: {done.report}; study: {shown(address)}")
+    tell(f"{time.perf_counter() - started:.0f} s; report: {done.report}; study: {printable(address)}")
     if trials:
         done.study.set_user_attr(COMMAND, command)
     if page is not None:

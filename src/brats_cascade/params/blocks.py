@@ -76,6 +76,12 @@ class SplitParams(Stage):
     lists: SplitLists = SplitLists()
     test_release: str = ""
 
+    @property
+    def round(self) -> str:
+        """The round of a cross-validation, such as "0 of 5", or "none"; lists and a test release override folds."""
+        other = self.lists.validation or self.lists.test or self.test_release
+        return f"{self.fold} of {self.folds}" if self.folds and not other else "none"
+
 
 class PatchParams(Stage):
     """The number of centres in each patch set."""

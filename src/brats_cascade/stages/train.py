@@ -83,8 +83,14 @@ def _train_tracked(
 def _tracked(
     project: Project, name: str, *, folder: Path, tags: dict[str, Any], params: dict[str, Any], before: dict[str, Any]
 ) -> Iterator[tracking.Run]:
-    """A new run, or the run of a killed training with the same settings, from the note next to the checkpoint."""
-    note, own = folder / "run.json", {key: str(value) for key, value in params.items()}
+    """A new run, or the run of a killed training of the same network, from the note next to the checkpoint."""
+    from brats_cascade.training.fingerprint import computed_with
+
+    note, cnn1 = folder / "run.json", project.root / tags["builds_on"] / costs.NETWORK
+    decisive = {**tags, **params, "cnn1": costs.fingerprint(cnn1), "code": computed_with()}
+    own = {
+        key: str(value) for key, value in decisive.items() if key != "git_commit"
+    }  # not every commit changes the code
     known = run_in(note, params=own)
     with tracking.start_run(name, run_id=known, tags=tags, params={**before, **params}, root=project.root) as tracked:
         try:

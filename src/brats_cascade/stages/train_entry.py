@@ -45,7 +45,7 @@ def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: 
         "procedure": own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase",
         "release": release,
         "seed": own.seed,
-        "fold": f"{params.split.fold} of {params.split.folds}" if params.split.folds else "none",
+        "fold": params.split.round,
         "git_commit": provenance.git_commit(project.root),
     }
 

@@ -6,7 +6,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from brats_cascade.errors import UserError
-from brats_cascade.params import load_params
+from brats_cascade.params import load_params, swept_experiment
 from brats_cascade.params.file import read_tree, write_params
 from brats_cascade.params.space import overrides_of
 from brats_cascade.shared import written_whole
@@ -24,7 +24,8 @@ def apply_best(path: Path, *, study: Study, best: FrozenTrial, plan: Plan) -> st
         A message for the user.
 
     Raises:
-        UserError: The result could not be read back; the file is unchanged.
+        UserError: The experiment has changed since the sweep started, so the new one would not be the trial, or the result
+            could not be read back; the file is unchanged.
     """
     own = unchanged(study.get_trials(deepcopy=False))
     if own is not None and score_of(best) <= score_of(own):
@@ -35,12 +36,15 @@ def apply_best(path: Path, *, study: Study, best: FrozenTrial, plan: Plan) -> st
         key: float(f"{value:.6g}") if isinstance(value, float) else value
         for key, value in overrides_of(best.params).items()
     }
-    tree["experiments"][name] = {**tree["experiments"][plan.sweep.experiment], **plan.sweep.fixed, **found}
     try:
+        params = load_params(path)
+        if swept_experiment(params.model_copy(update={"sweep": plan.sweep})) != plan.entry:
+            raise UserError(f"{plan.sweep.experiment} or train has changed since the sweep started")
         settings = plan.entry.model_copy(update={"train": plan.train_with(found)})
-        same = next((other for other, known in load_params(path).experiments.items() if known == settings), None)
+        same = next((other for other, known in params.experiments.items() if known == settings), None)
         if same is not None:
             return f"{path.name}: left as it is; experiment {same} has the settings of trial {best.number} already"
+        tree["experiments"][name] = {**tree["experiments"][plan.sweep.experiment], **plan.sweep.fixed, **found}
         with written_whole(path) as draft:
             write_params(draft, tree)
             load_params(draft)

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import optuna
 
 from brats_cascade import provenance, tracking
 from brats_cascade.errors import UserError
+from brats_cascade.orphans import process_name
 from brats_cascade.params import TrainParams
 from brats_cascade.params.space import suggest
 from brats_cascade.project import Project
@@ -105,7 +105,7 @@ class Objective:
         self.begun()
         stored = trial.study.get_trials(deepcopy=False)[trial.number]
         folder = self.orders.folder / f"{stored.system_attrs.get('failed_trial', trial.number):04d}"  # first try
-        for key, value in {"host": host_name(), "pid": os.getpid()}.items():
+        for key, value in {"host": host_name(), "process": process_name()}.items():
             trial.set_user_attr(key, value)
         try:
             outcome = self._tracked(trial, folder=folder)

@@ -11,7 +11,7 @@ from brats_cascade.params.space import Space, parse_space
 from brats_cascade.params.train import apply_overrides
 from brats_cascade.project import Project
 
-_MACHINE = ("checkpoint_steps", "devices")  # settings that do not affect the score
+_MACHINE = {"checkpoint_steps", "devices"}  # settings that do not affect the score
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,8 @@ class Plan:
 
     def identity(self) -> str:
         """The settings that all trials of a study share, as JSON; scores with other settings are not comparable."""
-        train = {key: value for key, value in self.entry.train.model_dump().items() if key not in _MACHINE}
-        own = {"second": self.sweep.second, "space": self.sweep.space, "experiment": self.sweep.experiment}
-        return json.dumps({**own, "train": train, "builds_on": self.entry.builds_on}, sort_keys=True)
+        own = self.sweep.model_dump(include={"second", "space", "experiment"})
+        return json.dumps(own | self.entry.model_dump(exclude={"train": _MACHINE}), sort_keys=True)
 
 
 def plan_of(params: Params) -> Plan:

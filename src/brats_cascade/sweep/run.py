@@ -12,14 +12,15 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from brats_cascade import provenance
-from brats_cascade.errors import UserError
+from brats_cascade.costs import weights_of
+from brats_cascade.errors import UserError, printable
 from brats_cascade.params.names import problem_of_name
 from brats_cascade.project import Project
 from brats_cascade.sweep import records
 from brats_cascade.sweep.material import refuse_missing
 from brats_cascade.sweep.plan import Orders, Plan
 from brats_cascade.sweep.report import WHERE, write_report
-from brats_cascade.sweep.storage import open_storage, shown
+from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study
 from brats_cascade.sweep.trials import ENDED, best, counted, line_of
 from brats_cascade.sweep.workers import count_workers, run_workers, visible_gpus, worker_environments
@@ -61,7 +62,8 @@ def run_sweep(
     most = count_workers(workers, gpus=len(gpus), cores=cores, memory=psutil.virtual_memory().available / 2**30)
     refuse_missing(root, cnn1=plan.entry.cnn1)
     opened = open_storage(storage, heartbeat=plan.sweep.heartbeat, retries=plan.sweep.retries)
-    data_key = "+".join(sorted(provenance.data_hashes(root).values()))
+    cnn1 = [weights_of(root, name=plan.entry.cnn1)] if plan.entry.cnn1 else []
+    data_key = "+".join([*sorted(provenance.data_hashes(root).values()), *cnn1])
     study, starts = make_study(name, storage=opened, plan=plan, data_key=data_key)
     if not starts:
         tell(f"the settings of {plan.sweep.experiment} lie outside sweep.space, so they are not the first trial")
@@ -92,7 +94,7 @@ def _run(study: Study, *, orders: Orders, environments: list[dict[str, str]], te
             tell(line_of(trial))
         return bool(fresh)
 
-    with records.open_study_run(study, plan=plan, storage=shown(orders.storage), root=root) as run:
+    with records.open_study_run(study, plan=plan, storage=printable(orders.storage), root=root) as run:
         try:
             run_workers(replace(orders, parent=run.id), environments=environments, watch=watch)
         finally:

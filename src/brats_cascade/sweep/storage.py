@@ -15,15 +15,6 @@ PROXY_PATIENCE = 60  # seconds
 GRACE = 3  # missed heartbeats after which a trial counts as lost
 
 
-def shown(url: str) -> str:
-    """A storage's address without its password."""
-    if "://" not in url or url.startswith("grpc://"):
-        return url
-    from sqlalchemy.engine import make_url
-
-    return make_url(url).render_as_string(hide_password=True)
-
-
 @experimental()
 def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> storages.BaseStorage:
     """Opens a storage, one of FORMS, and creates its tables if necessary.
@@ -73,9 +64,9 @@ def _open_database(url: str, *, heartbeat: int, retries: int) -> storages.BaseSt
             return storages.RDBStorage(url, engine_kwargs=engine, heartbeat_stale_trial_callback=retry, **beat)
         except ImportError as error:
             driver = "pip install 'brats-cascade[postgres]'" if "psycopg" in url else "install its driver"
-            raise UserError(f"--storage {shown(url)}: {error}; {driver}") from None
+            raise UserError(f"--storage {url}: {error}; {driver}") from None
         except SQLAlchemyError as error:  # also if two processes create the tables at once
             if attempt == 2 or not isinstance(error, DBAPIError):
-                raise UserError(f"--storage {shown(url)}: cannot be opened: {error}") from None
+                raise UserError(f"--storage {url}: cannot be opened: {error}") from None
             time.sleep(1)
     raise AssertionError("unreachable")

@@ -16,8 +16,8 @@ IDENTITY, DATA = "identity", "data"  # user attributes of a study: the settings 
 def make_study(name: str, *, storage: BaseStorage, plan: Plan, data_key: str = "") -> tuple[optuna.Study, bool]:
     """Creates a study whose first trial has the experiment's own settings, or opens an existing one.
 
-    A study without a started trial (of a mistyped command, for example) is created again. `data_key` identifies the data,
-    because scores on other data are not comparable.
+    A study without a started trial (of a mistyped command, for example) is created again. `data_key` identifies the data
+    and a given CNN 1, because scores with others are not comparable.
 
     Returns:
         The study, and whether the experiment's settings are in the space and so are the first trial.
@@ -57,5 +57,5 @@ def _difference(study: optuna.Study, *, plan: Plan, wanted: dict[str, str]) -> s
     """The first thing in which a study differs from this command, or ""."""
     if [direction.name.lower() for direction in study.directions] != plan.directions:
         return "sweep.second"
-    words = {IDENTITY: "sweep, the experiment or train in params.yaml", DATA: "the data"}
+    words = {IDENTITY: "sweep, the experiment or train in params.yaml", DATA: "the data or CNN 1"}
     return next((words[key] for key in wanted if study.user_attrs.get(key, wanted[key]) != wanted[key]), "")

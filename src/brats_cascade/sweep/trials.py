@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
-import psutil
 from optuna import Study, storages
 from optuna.trial import FrozenTrial, TrialState
+
+from brats_cascade.orphans import still_runs
 
 ENDED = {"COMPLETE": "complete", "PRUNED": "ended early", "FAIL": "failed"}
 LOST = "the process that ran it was killed (because memory ran out, for example), or its host was lost"
@@ -110,7 +111,7 @@ def give_up_lost(study: Study, *, retries: int) -> None:
         return
     queue, trials = storages.RetryHeartbeatStaleTrialCallback(max_retry=retries), study.get_trials()
     for trial in trials:
-        gone = trial.user_attrs.get("host") == host_name() and not psutil.pid_exists(trial.user_attrs.get("pid", 0))
+        gone = trial.user_attrs.get("host") == host_name() and not still_runs(trial.user_attrs.get("process", ""))
         if trial.state.name == "RUNNING" and gone and trial.number not in retried(trials):
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
                 if storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL):

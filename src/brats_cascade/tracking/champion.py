@@ -92,10 +92,11 @@ class Contest:
 def contest(root: Path, *, experiments: Sequence[str]) -> Contest:
     """Goes through the candidates by decreasing mean, up to the first that is not worse than the registered champion.
 
-    Candidates are all finished runs on a project's data and split, and those of its experiments that have no run.
+    Candidates are all finished runs on a project's data and split, and those of its experiments that have no run, unless the
+    run was deleted.
     """
     stored = _candidates_in_mlflow(root)
-    known = {(candidate.experiment, candidate.dice) for candidate in stored}
+    known = {(one.experiment, one.dice) for one in (*stored, *_candidates_in_mlflow(root, deleted=True))}
     here = [one for one in candidates_here(root, experiments=experiments) if (one.experiment, one.dice) not in known]
     ranked = sorted([*stored, *here], key=lambda candidate: -candidate.dice)
     holder = alias_run(root) if stored else ""
@@ -142,16 +143,21 @@ def cure(champion: Candidate) -> str:
     return f"{first}`dvc repro --force --single-item compare`"
 
 
-def _candidates_in_mlflow(root: Path) -> list[Candidate]:
-    """The best finished runs in MLflow, best first; ties are sorted by age, oldest first."""
+def _candidates_in_mlflow(root: Path, *, deleted: bool = False) -> list[Candidate]:
+    """The best finished runs in MLflow, or the deleted ones, best first; ties are sorted by age, oldest first."""
     if own_database(root) and not (project_root(root) / "mlflow.db").is_file():
         return []
     wanted = [f"tags.{key} = '{value}'" for key, value in {CANDIDATE: "yes", **data_tags(root)}.items()]
     order = [f"metrics.`{SCORE}` DESC", "attributes.start_time ASC"]
 
     def search(client: "MlflowClient", experiment: str) -> list[Any]:
-        query = " and ".join([*wanted, "status = 'FINISHED'"])
-        return list(client.search_runs([experiment], query, order_by=order, max_results=MOST))
+        from mlflow.entities import ViewType
+
+        query, view = (
+            " and ".join([*wanted, "status = 'FINISHED'"]),
+            ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY,
+        )
+        return list(client.search_runs([experiment], query, view, MOST, order))
 
     found = []
     for run in ask_store(search, root=root, otherwise=[]):

@@ -1,7 +1,6 @@
 """Links a run to its process: SIGTERM closes the run, and the next process that opens a run ends those of killed processes."""
 
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -9,9 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from brats_cascade.orphans import is_alive
+from brats_cascade.orphans import process_name, still_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,27 +18,18 @@ STATE = "state"  # tag of a trial
 
 
 def owner_tags() -> dict[str, str]:
-    """Tags that identify this process: host, process id, and start time, because ids are reused."""
-    return {HOST: socket.gethostname(), PROCESS: f"{os.getpid()} {psutil.Process().create_time():.0f}"}
+    """Tags that identify this process."""
+    return {HOST: socket.gethostname(), PROCESS: process_name()}
 
 
 def end_lost(client: "MlflowClient", *, experiment: str) -> None:
     """Marks the runs of this host whose process is gone as KILLED; rerunning such a training resumes its run."""
     mine = f"attributes.status = 'RUNNING' and tags.{HOST} = '{socket.gethostname()}'"
     for run in client.search_runs([experiment], mine):
-        if not _alive(run.data.tags.get(PROCESS, "")):
+        if not still_runs(run.data.tags.get(PROCESS, "")):
             if run.data.tags.get(STATE) == "running":
                 client.set_tag(run.info.run_id, STATE, "lost")
             client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _alive(owner: str) -> bool:
-    number, _, began = owner.partition(" ")
-    try:
-        process = psutil.Process(int(number))
-        return is_alive(process) and abs(process.create_time() - float(began)) < 5  # s: clocks are adjusted
-    except (psutil.Error, ValueError):
-        return False
 
 
 @contextlib.contextmanager

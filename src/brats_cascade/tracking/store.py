@@ -126,12 +126,16 @@ def _prepare(root: Path | None) -> None:
 def open_store(root: Path | None) -> tuple["MlflowClient", str]:
     """The client and the experiment's id; a new local database is created by one process at a time."""
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     uri, folder, local = opened_uri(root), project_root(root), own_database(root)
     with turn(folder / LOCK) if local else contextlib.nullcontext():
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                cure = f"`mlflow experiments restore -x {experiment.experiment_id}` brings it back"
+                raise MlflowException(f"the experiment {EXPERIMENT} was deleted; {cure}")
             if experiment.tags.get(TAG) != shared_view():
                 client.set_experiment_tag(experiment.experiment_id, TAG, shared_view())
             return client, experiment.experiment_id
