@@ -12,7 +12,9 @@ from layouts import tiny_volumes, write_layout
 from predicting import run
 
 from brats_cascade.commands.evaluate import run as evaluate
+from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
+from brats_cascade.inference.finished import refuse_input_folders
 
 NAME = "Brats18_A_1"
 
@@ -122,6 +124,16 @@ def test_the_scans_own_folder_is_refused_as_output(overwrite, tmp_path, trained,
     with pytest.raises(UserError, match=f"--out .*: contains the scans of {NAME}"):
         run([case], models=[str(trained())], out=case, overwrite=overwrite)
     assert {path.name: path.read_bytes() for path in case.iterdir()} == before
+
+
+def test_a_folder_with_links_to_the_scans_is_refused_as_output(tmp_path, write_nifti_case) -> None:
+    scans, case = write_nifti_case(tmp_path / "scans", NAME, truth=False), tmp_path / "in" / NAME
+    case.mkdir(parents=True)
+    for path in scans.iterdir():
+        (case / path.name).symlink_to(path)
+    for out in (case, scans):
+        with pytest.raises(UserError, match=f"--out .*: contains the scans of {NAME}"):
+            refuse_input_folders(find_cases(tmp_path / "in"), out=out)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
