@@ -51,6 +51,13 @@ def _float64(path: Path) -> None:
     _save(path, np.asarray(image.dataobj).astype(np.float64), image.affine)
 
 
+def _in_metres(path: Path) -> None:
+    image = nibabel.load(path)
+    image = nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([1e-3, 1e-3, 1e-3, 1]) @ image.affine)
+    image.header.set_xyzt_units("meter")
+    image.to_filename(path)
+
+
 def _doubled(path: Path) -> None:
     shutil.copy(path, path.with_name(f"{NAME}_seg.nii"))
 
@@ -232,6 +239,8 @@ def test_the_table_of_volumes_grows_with_the_cases_and_counts_the_files_voxels(
     affine, out = np.diag([-2.0, -1.5, 1.0, 1]), tmp_path / "out"
     for number, name in enumerate(("Brats18_B_1", NAME)):
         case = write_nifti_case(tmp_path / "in", name, seed=number, affine=affine)
+        for path in case.iterdir() if name != NAME else ():
+            _in_metres(path)
         assert run([case], models=[str(trained())], out=out) == 0
     table = (out / "volumes.csv").read_bytes()
     rows = list(csv.DictReader(table.decode().splitlines()))
