@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.preprocess import bounding_box
 from brats_cascade.drawing.figures import REGION_COLOURS, new_figure
 from brats_cascade.labels import REGIONS, region_mask
 
@@ -42,7 +43,8 @@ def overlay(
     """
     rows = {name: labels for name, labels in (("truth", truth), ("prediction", prediction)) if labels is not None}
     index = best_slice(truth, prediction, slices=len(image))
-    box = _brain_box(image[index])
+    filled = (image[index] != 0).any(axis=-1)
+    box = bounding_box(filled if filled.any() else ~filled, margin=MARGIN)
     panel = image[index][box]
     outlines: dict[str, np.ndarray | None] = {name: labels[index][box] for name, labels in rows.items()}
     outlines = outlines or {"": None}
@@ -87,18 +89,6 @@ def _draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None, 
     axes.spines[:].set_visible(False)
     for text, x in zip(SIDES[axis], (0.04, 0.96), strict=True):
         axes.text(x, 0.98, text, transform=axes.transAxes, color="white", fontsize=8, ha="center", va="top")
-
-
-def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
-    """The bounding box, with a margin, of everything in the slice that is not exactly 0."""
-    filled = (pixels != 0).any(axis=-1)
-    if not filled.any():
-        return slice(None), slice(None)
-    box = []
-    for axis in (1, 0):
-        held = np.flatnonzero(filled.any(axis=axis))
-        box.append(slice(max(int(held[0]) - MARGIN, 0), int(held[-1]) + 1 + MARGIN))
-    return box[0], box[1]
 
 
 def _on_black(width: float, height: float, *, heading: str) -> "Figure":
