@@ -109,7 +109,6 @@ def montage(
     image: np.ndarray,
     *,
     labels: np.ndarray,
-    modality: str = "flair",
     panels: tuple[int, int] = (4, 6),
     first_slice: int = 0,
     axis: str = "axial",
@@ -117,12 +116,12 @@ def montage(
 ) -> "Figure":
     """Draws slices spread evenly over the tumour, or over the brain if there is none, from inferior to superior.
 
-    The arguments are as in `overlay`; `panels` is the number of rows and columns of slices, in one modality.
+    The arguments are as in `overlay`; `panels` is the number of rows and columns of slices, in FLAIR.
     """
-    channel = image[..., MODALITIES.index(modality)]
+    channel = image[..., MODALITIES.index("flair")]
     shown = montage_slices(channel, labels=labels, count=panels[0] * panels[1])
     size = (1.55 * panels[1], 1.55 * panels[0] * channel.shape[1] / channel.shape[2] + 0.7)
-    figure = _on_black(*size, heading=f"{title}   {modality.upper()}, {axis}")
+    figure = _on_black(*size, heading=f"{title}   FLAIR, {axis}")
     places = figure.subplots(*panels, squeeze=False).ravel()
     for place in places[len(shown) :]:
         place.set_visible(False)
