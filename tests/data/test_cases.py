@@ -84,6 +84,23 @@ def test_equal_names_become_unique_and_that_is_said(tmp_path, caplog, write_nift
     assert "2 cases have this name" in caplog.text
 
 
+def test_a_patient_of_several_years_is_one_patient(tmp_path, write_nifti_case):
+    names = ("BraTS19_CBICA_AAB_1", "Brats17_CBICA_AAB_1", "Brats18_CBICA_AAB_1", "Brats18_CBICA_AAG_1", "CBICA_AAC")
+    for seed, name in enumerate(names):
+        write_nifti_case(tmp_path / name[:7], name, seed=seed)
+    patients = {case.name: case.patient for case in find_cases(tmp_path)}
+    assert [patients[name] for name in names] == [*["Brats17_CBICA_AAB"] * 3, "Brats18_CBICA_AAG", "CBICA_AAC"]
+    assert [case.patient for case in find_cases(tmp_path / "Brats18")] == ["Brats18_CBICA_AAB", "Brats18_CBICA_AAG"]
+
+
+@pytest.mark.parametrize(("high", "low"), [("HG", "LG"), ("hg", "lg")])
+def test_folders_of_grades_are_known_in_any_case(tmp_path, write_mha_case, high, low):
+    for place in (high, low):
+        write_mha_case(tmp_path / "Image_Data" / place, "0001", truth=False)
+    found = [(case.name, case.patient, case.grade) for case in find_cases(tmp_path)]
+    assert found == [(f"{high}_0001", f"{high}_0001", "high"), (f"{low}_0001", f"{low}_0001", "low")]
+
+
 def test_equal_names_of_two_releases_get_the_release(tmp_path, write_nifti_case, write_mha_case):
     write_nifti_case(tmp_path / "x", "0001")
     write_mha_case(tmp_path / "y", "0001")

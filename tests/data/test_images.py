@@ -51,6 +51,22 @@ def test_nifti_voxels_and_affine_are_nibabels(tmp_path, rng, suffix, dtype, kind
     assert read_header(path)[0].dtype == np.dtype(dtype)
 
 
+@pytest.mark.parametrize(("unit", "size"), [("meter", 0.001), ("mm", 1.0), ("micron", 1000.0), ("unknown", 1.0)])
+def test_lengths_in_other_units_are_read_in_mm_as_by_simpleitk(tmp_path, rng, unit, size):
+    image = nibabel.Nifti1Image(
+        rng.integers(0, 5, size=(4, 5, 6)).astype("uint8"), np.diag([size, size, size, 1]) @ AFFINE
+    )
+    image.header.set_xyzt_units(unit)
+    image.to_filename(tmp_path / "like.nii.gz")
+    found, other = read_image(tmp_path / "like.nii.gz"), SimpleITK.ReadImage(str(tmp_path / "like.nii.gz"))
+    np.testing.assert_allclose(np.sqrt((found.affine[:3, :3] ** 2).sum(axis=0)), other.GetSpacing(), rtol=1e-6)
+    np.testing.assert_allclose(np.array([-1, -1, 1]) * found.affine[:3, 3], other.GetOrigin(), rtol=1e-6)
+    write_labels(tmp_path / "out.nii.gz", found.array, like=tmp_path / "like.nii.gz")
+    before, after = (nibabel.load(tmp_path / name).affine for name in ("like.nii.gz", "out.nii.gz"))
+    np.testing.assert_array_equal(after, before)  # in the file's own unit
+    np.testing.assert_array_equal(read_image(tmp_path / "out.nii.gz").affine, found.affine)
+
+
 def test_scale_factors_are_applied(tmp_path):
     image = nibabel.Nifti1Image(np.arange(24, dtype="int16").reshape(2, 3, 4), AFFINE)
     raw = bytearray(image.to_bytes())

@@ -34,8 +34,9 @@ def test_the_box_is_tight(rng):
     box = bounding_box(mask)
     assert [axis.start for axis in box] == where.min(axis=0).tolist()
     assert [axis.stop - 1 for axis in box] == where.max(axis=0).tolist()
-    with pytest.raises(ValueError, match="empty"):
-        bounding_box(np.zeros((2, 2, 2), dtype=bool))
+    assert bounding_box(mask, margin=2) == (slice(0, 7), slice(0, 8), slice(1, 6))
+    assert bounding_box(mask[:, :, 3], margin=1) == (slice(1, 6), slice(0, 7))
+    assert bounding_box(np.zeros((2, 2, 2), dtype=bool)) == (slice(0, 0),) * 3
 
 
 def test_z_scores_of_a_closed_form():

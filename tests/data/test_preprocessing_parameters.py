@@ -100,6 +100,16 @@ def test_a_constant_modality_is_refused_either_way(tmp_path, zscore):
         prepare_case(find_cases(tmp_path)[0], recipe=Recipe(clip=0.01, zscore=zscore, n4=True))
 
 
+def test_a_single_slice_has_no_n4_and_is_refused_in_one_line(tmp_path):
+    images, labels = tiny_volumes()
+    single = {name: volume[:, :, 4:5] for name, volume in images.items()}
+    write_layout(tmp_path, "brats2017", images=single, labels=labels[:, :, 4:5])
+    [found] = find_cases(tmp_path)
+    assert prepare_case(found, recipe=Recipe(clip=0.01)).image.shape[0] == 1
+    with pytest.raises(UserError, match=r"t1: N4 fails for a brain of 1 x \d+ x \d+ voxels"):
+        prepare_case(found, recipe=Recipe(clip=0.01, n4=True))
+
+
 @pytest.mark.parametrize("axis", AXES)
 def test_slices_follow_the_axis_and_come_back(case, tmp_path, axis):
     axial, turned = (

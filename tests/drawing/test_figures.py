@@ -4,6 +4,7 @@ import pytest
 from limits import small_files
 from matplotlib.colors import to_hex
 
+from brats_cascade.data.preprocess import AXES
 from brats_cascade.drawing.figures import (
     REGION_COLOURS,
     class_weight_figure,
@@ -42,6 +43,12 @@ def test_the_slice_curve_shows_the_slices_with_tumour():
     axes = slice_curve(slices()).axes[0]
     assert axes.lines[0].get_xdata().tolist() == [1, 2, 3, 4]
     assert axes.lines[0].get_ydata().tolist() == [0.5, 0.8, 0.9, 0.4]
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_the_slice_curve_tells_which_way_the_slices_run(axis):
+    towards = ("inferior to superior", "posterior to anterior", "left to right")  # of the canonical frame
+    assert slice_curve(slices(), axis=axis).axes[0].get_xlabel() == f"slice ({axis}: {towards[AXES[axis][0]]})"
 
 
 def test_class_weights_leave_absent_labels_out():

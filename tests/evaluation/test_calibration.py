@@ -5,7 +5,7 @@ import pytest
 
 from brats_cascade.data.store import StoredCase
 from brats_cascade.drawing.figures import reliability_diagram
-from brats_cascade.evaluation.calibration import BINS, Calibration, fit_temperature, joined, reliability
+from brats_cascade.evaluation.calibration import BINS, Calibration, Reliability, fit_temperature, reliability
 from brats_cascade.inference.segment import scaled
 
 
@@ -35,7 +35,7 @@ def test_the_error_is_the_mean_gap_of_accuracy_and_confidence() -> None:
     probabilities, truth = voxels(0.9, 0.9, 0.9, 0.9, wrong=1)  # right in 3 of 4
     assert reliability(probabilities, truth=truth).error == pytest.approx(0.15)
     other, other_truth = voxels(1.0, 1.0, 0.6, 0.6, wrong=0)  # gaps of 0 and 0.4
-    both = joined(reliability(probabilities, truth=truth), reliability(other, truth=other_truth))
+    both = Reliability(*np.add(reliability(probabilities, truth=truth), reliability(other, truth=other_truth)))
     assert both.error == pytest.approx((4 * 0.15 + 2 * 0 + 2 * 0.4) / 8)
     assert both.voxels.sum() == 8 and both.voxels[BINS - 1] == 2
     nothing, nowhere = voxels()

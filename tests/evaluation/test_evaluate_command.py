@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from layouts import BRATS_AFFINE, tiny_volumes, write_layout
+from scipy.spatial.transform import Rotation
 from sklearn.metrics import f1_score
 
 from brats_cascade.commands.evaluate import run
@@ -64,6 +65,31 @@ def test_a_mirrored_header_is_the_same_segmentation_and_csv_is_a_table(tmp_path)
     run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.csv")
     table = pd.read_csv(tmp_path / "t.csv")
     assert table["complete_dice"].tolist() == [1.0] and table["complete_hd95"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_oblique_truth_is_the_same_segmentation_with_any_axis_mirrored(tmp_path, axis) -> None:
+    turn, truth = np.deg2rad(20), labels(1)
+    oblique = np.eye(4)
+    oblique[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    mirror = np.eye(4)
+    mirror[axis, axis], mirror[axis, 3] = -1, truth.shape[axis] - 1
+    write(tmp_path / "truth" / "A.nii.gz", truth, affine=oblique @ AFFINE)
+    write(tmp_path / "found" / "A.nii.gz", np.flip(truth, axis), affine=oblique @ AFFINE @ mirror)
+    _, failed = run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.csv")
+    assert failed == 0 and pd.read_csv(tmp_path / "t.csv")["complete_dice"].tolist() == [1.0]
+
+
+def test_a_grid_turned_about_its_own_diagonal_is_refused(tmp_path, capsys) -> None:
+    truth = labels(1, shape=(9, 9, 9))
+    turn = Rotation.from_rotvec(np.deg2rad(10) / np.sqrt(3) * np.ones(3)).as_matrix()
+    turned = np.eye(4)
+    turned[:3, :3] = turn
+    write(tmp_path / "truth" / "A.nii.gz", truth, affine=np.eye(4))
+    write(tmp_path / "found" / "A.nii.gz", truth, affine=turned)  # the first and the last voxel are where they were
+    with pytest.raises(UserError, match="no prediction could be scored"):
+        run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.csv")
+    assert "is shifted by 0.843 mm relative to the ground truth, or rotated" in capsys.readouterr().err
 
 
 def test_the_truths_of_a_releases_folder_and_two_single_files(tmp_path, write_nifti_case) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.prepare import prepare_case
-from brats_cascade.data.writeback import write_segmentation
+from brats_cascade.data.writeback import read_misfits, read_scheme, write_segmentation
 from brats_cascade.evaluation.unseen import keep_segmentation
 from brats_cascade.params import Recipe
 
@@ -28,3 +28,13 @@ def test_it_is_what_predict_writes(axis, tmp_path, write_nifti_case) -> None:
     assert first == (path.read_bytes(), (tmp_path / "out" / "volumes.csv").read_bytes())
     mm3 = int((np.asarray(truth.dataobj) > 0).sum())
     assert first[1].decode().splitlines()[1].split(",")[:2] == ["Brats18_A_1", f"{mm3 / 1000:.3f}"]
+
+
+def test_a_name_that_is_wrong_about_compression_loses_no_note(tmp_path, write_nifti_case) -> None:
+    [case] = find_cases(write_nifti_case(tmp_path / "in", "Brats18_A_1"))
+    prepared = prepare_case(case, recipe=Recipe(clip=0.01))
+    path = tmp_path / "a_seg.nii.gz"
+    write_segmentation(path, prepared.labels, case=case, meta=prepared.meta, options="0123", misfits=["spacing"])
+    assert (read_scheme(path), read_misfits(path)) == (case.scheme, ["spacing"])
+    path = path.rename(tmp_path / "a_seg.nii")
+    assert (read_scheme(path), read_misfits(path)) == (case.scheme, ["spacing"])

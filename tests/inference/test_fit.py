@@ -42,6 +42,14 @@ def test_the_record_holds_ranges_and_every_case() -> None:
     assert Contract.from_dict({**record, "cnn1_style": None, "data": asdict(data)}).data == data
 
 
+def test_a_patient_of_another_year_is_known() -> None:
+    data = trained_on("a", patient="Brats18_CBICA_AAB", release="brats2017")
+    other = case_facts("c", patient="BraTS19_CBICA_AAB", release="brats2017")
+    assert [misfit.text for misfit in find_misfits(data, facts=other)] == [
+        "patient Brats18_CBICA_AAB is in the model's validation set"
+    ]
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [

@@ -12,7 +12,9 @@ from layouts import tiny_volumes, write_layout
 from predicting import run
 
 from brats_cascade.commands.evaluate import run as evaluate
+from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
+from brats_cascade.inference.finished import refuse_input_folders
 
 NAME = "Brats18_A_1"
 
@@ -47,6 +49,13 @@ def _of_another_shape(path: Path) -> None:
 def _float64(path: Path) -> None:
     image = nibabel.load(path)
     _save(path, np.asarray(image.dataobj).astype(np.float64), image.affine)
+
+
+def _in_metres(path: Path) -> None:
+    image = nibabel.load(path)
+    image = nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([1e-3, 1e-3, 1e-3, 1]) @ image.affine)
+    image.header.set_xyzt_units("meter")
+    image.to_filename(path)
 
 
 def _doubled(path: Path) -> None:
@@ -122,6 +131,16 @@ def test_the_scans_own_folder_is_refused_as_output(overwrite, tmp_path, trained,
     with pytest.raises(UserError, match=f"--out .*: contains the scans of {NAME}"):
         run([case], models=[str(trained())], out=case, overwrite=overwrite)
     assert {path.name: path.read_bytes() for path in case.iterdir()} == before
+
+
+def test_a_folder_with_links_to_the_scans_is_refused_as_output(tmp_path, write_nifti_case) -> None:
+    scans, case = write_nifti_case(tmp_path / "scans", NAME, truth=False), tmp_path / "in" / NAME
+    case.mkdir(parents=True)
+    for path in scans.iterdir():
+        (case / path.name).symlink_to(path)
+    for out in (case, scans):
+        with pytest.raises(UserError, match=f"--out .*: contains the scans of {NAME}"):
+            refuse_input_folders(find_cases(tmp_path / "in"), out=out)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -220,6 +239,8 @@ def test_the_table_of_volumes_grows_with_the_cases_and_counts_the_files_voxels(
     affine, out = np.diag([-2.0, -1.5, 1.0, 1]), tmp_path / "out"
     for number, name in enumerate(("Brats18_B_1", NAME)):
         case = write_nifti_case(tmp_path / "in", name, seed=number, affine=affine)
+        for path in case.iterdir() if name != NAME else ():
+            _in_metres(path)
         assert run([case], models=[str(trained())], out=out) == 0
     table = (out / "volumes.csv").read_bytes()
     rows = list(csv.DictReader(table.decode().splitlines()))

@@ -14,6 +14,7 @@ MAX_EXTENSIONS = 2**16  # bytes of the header and its extensions that are search
 AFNI, _AFNI = "AFNI's history", 4  # AFNI's header extension and its code
 TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
+_UNITS = {1: 1000.0, 3: 0.001}  # codes of units of length other than mm: metre and micrometre, in mm
 
 
 def parse_nifti(data: bytes, *, path: Path, axes: int = 3) -> tuple[np.ndarray, Header]:
@@ -67,6 +68,7 @@ def _checked(start: bytes, *, path: Path, axes: int) -> Header:
             dtype = header.get_data_dtype()
             scale = header.get_slope_inter()
             affine = header.get_best_affine()
+            affine[:3] *= _UNITS.get(int(header["xyzt_units"]) & 7, 1.0)  # nibabel ignores the unit
             offset = int(header["vox_offset"])
     except (HeaderDataError, ValueError, KeyError, OverflowError, TypeError, ArithmeticError) as error:
         raise ImageError(path, f"its NIfTI header is invalid ({error}); {AGAIN}") from None

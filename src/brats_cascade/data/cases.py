@@ -12,7 +12,7 @@ from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.decathlon import read_channels
 from brats_cascade.data.names import safe_id
-from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release
+from brats_cascade.data.releases import ALL_FOUR, GRADE_FOLDERS, RELEASES, Release, without_year
 from brats_cascade.data.unused import Unused, by_reason, explain, is_volume, lone_truth, walk
 from brats_cascade.errors import UserError, is_trouble, printable
 
@@ -82,7 +82,7 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     unused.extend(truths)
     if not cases:
         raise UserError(_nothing_found(source, unused=unused, truths=truths, give=give))
-    cases = sorted(_with_unique_names(cases, source=source), key=lambda case: case.name)
+    cases = _with_one_id_per_patient(_with_unique_names(cases, source=source))
     _tell_ids(cases)
     return Found(cases, tuple(sorted(unused, key=lambda volume: volume.path)))
 
@@ -202,8 +202,8 @@ def _case(folder: Path, *, release: Release, stem: str, files: Mapping[str, Sequ
 def _grade(folder: Path, *, top: Path) -> str:
     """The grade from the nearest folder above, up to the source's parent, whose name is a grade."""
     for parent in folder.parents:
-        if parent.name in GRADE_FOLDERS:
-            return GRADE_FOLDERS[parent.name]
+        if parent.name.upper() in GRADE_FOLDERS:
+            return GRADE_FOLDERS[parent.name.upper()]
         if parent == top:
             break
     return "unknown"
@@ -234,3 +234,11 @@ def _with_unique_names(cases: Sequence[Case], *, source: Path) -> list[Case]:
             other = ordered[0 if number > 1 else 1]
             unique.append(replace(case, name=new, problems=problems, namesake=str(other.folder)))
     return unique
+
+
+def _with_one_id_per_patient(cases: Sequence[Case]) -> list[Case]:
+    """Gives the scans of a patient of several years of a release the id of the first year; sorts by name."""
+    by_year = sorted(cases, key=lambda case: case.patient.lower(), reverse=True)
+    first = {(case.release, without_year(case.patient)): case.patient for case in by_year}
+    renamed = (replace(case, patient=first[case.release, without_year(case.patient)]) for case in cases)
+    return sorted(renamed, key=lambda case: case.name)

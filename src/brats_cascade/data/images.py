@@ -6,12 +6,13 @@ affine, so it is exactly invertible.
 """
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
 from brats_cascade.data._file import ImageError, open_file, read_file
 from brats_cascade.data._image import HEAD, MAX_BYTES, Header, Image, SourceFile
@@ -124,6 +125,13 @@ def to_canonical(array: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
 def from_canonical(volume: np.ndarray, *, affine: np.ndarray) -> np.ndarray:
     """The exact inverse of `to_canonical`: a view (x, y, z) in the orientation of the file's affine."""
     return apply_orientation(volume.transpose(2, 1, 0), ornt_transform(_RAS, io_orientation(affine)))
+
+
+def canonical_affine(affine: np.ndarray, *, shape: Sequence[int]) -> np.ndarray:
+    """The affine from (column, row, slice) of the canonical frame to mm, given a file's affine and the canonical shape."""
+    turns = io_orientation(affine)
+    sizes = [shape[::-1][int(axis)] for axis in turns[:, 0]]
+    return np.array(affine @ inv_ornt_aff(turns, sizes))
 
 
 def canonical_spacing(affine: np.ndarray) -> tuple[float, float, float]:

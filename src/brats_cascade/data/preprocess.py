@@ -24,18 +24,13 @@ def brain_mask(volumes: Sequence[np.ndarray]) -> np.ndarray:
     return mask
 
 
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
-    """The smallest box around all true voxels, one slice per axis.
-
-    Raises:
-        ValueError: No voxel is true.
-    """
-    plane = np.asarray(mask.any(axis=0))
-    along = [np.flatnonzero(line) for line in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))]
-    if not len(along[0]):
-        raise ValueError("the mask is empty")
-    first, second, third = (slice(places[0], places[-1] + 1) for places in along)
-    return first, second, third
+def bounding_box(mask: np.ndarray, *, margin: int = 0) -> tuple[slice, ...]:
+    """The smallest box around all true voxels and a margin within the array, one slice per axis; empty if none is true."""
+    box = []
+    for axis in range(mask.ndim):
+        places = np.flatnonzero(mask.any(axis=tuple({*range(mask.ndim)} - {axis})))
+        box.append(slice(max(int(places[0]) - margin, 0), int(places[-1]) + 1 + margin) if len(places) else slice(0, 0))
+    return tuple(box)
 
 
 def z_score(values: np.ndarray, *, zeros: int = 0) -> np.ndarray:

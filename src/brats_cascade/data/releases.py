@@ -10,7 +10,7 @@ from brats_cascade import MODALITIES, PHANTOM
 
 # Key for a file that holds all four modalities along its fourth axis.
 ALL_FOUR = "all four"
-# Names of folders, and parts of case names, that state the grade.
+# Names of folders, in any case, and parts of case names that state the grade.
 GRADE_FOLDERS = {"HGG": "high", "HG": "high", "LGG": "low", "LG": "low"}
 
 
@@ -98,7 +98,7 @@ class Release:
         """The name of the case in a folder, such as HG_0001, or simulated_HG_0001 if numbering restarts in each group."""
         if not self.numbered_anew:
             return folder.name
-        group = [folder.parent.name] if folder.parent.name in GRADE_FOLDERS else []
+        group = [folder.parent.name] if folder.parent.name.upper() in GRADE_FOLDERS else []
         simulated = ["simulated"] if "Synthetic_Data" in folder.parts else []
         return "_".join([*simulated, *group, folder.name])
 
@@ -111,6 +111,11 @@ class Release:
         """The patient of a case: the case's name without its time point."""
         match = re.fullmatch(self.patient, name, re.IGNORECASE)
         return match.group(1) if match else name
+
+
+def without_year(patient: str) -> str:
+    """A patient's name without the year: BraTS 2017 to 2019 changed only the year in the names of their common patients."""
+    return re.sub("^BraTS1[789]_", "", patient, flags=re.IGNORECASE)
 
 
 def _as_regex(path: str, *, case: str = "(?P=case)") -> str:

@@ -20,7 +20,11 @@ ITERATIONS = [50, 50, 50, 50]  # iterations at each of the four resolutions, Sim
 
 
 def correct_bias(volume: np.ndarray, *, brain: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Divides a modality (slices, rows, columns) by the smooth bias field that N4 finds in the brain; float32, 0 outside it."""
+    """Divides a modality (slices, rows, columns) by the smooth bias field that N4 finds in the brain; float32, 0 outside it.
+
+    Raises:
+        ValueError: N4 fails, as for a single slice.
+    """
     import SimpleITK
 
     def as_image(array: np.ndarray) -> SimpleITK.Image:
@@ -34,8 +38,11 @@ def correct_bias(volume: np.ndarray, *, brain: np.ndarray, spacing: Sequence[flo
     corrector = SimpleITK.N4BiasFieldCorrectionImageFilter()
     corrector.SetMaximumNumberOfIterations(ITERATIONS)
     corrector.SetNumberOfThreads(1)  # cases run in parallel, and the result must not depend on the number of threads
-    corrector.Execute(SimpleITK.Shrink(image, factors), SimpleITK.Shrink(mask, factors))
-    field = SimpleITK.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image))
+    try:
+        corrector.Execute(SimpleITK.Shrink(image, factors), SimpleITK.Shrink(mask, factors))
+        field = SimpleITK.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image))
+    except RuntimeError:
+        raise ValueError(f"N4 fails for a brain of {' x '.join(map(str, brain.shape))} voxels") from None
     corrected = np.where(brain, volume / np.exp(field), 0)
     return corrected.astype(np.float32)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
-from brats_cascade.data.images import from_canonical, write_labels
+from brats_cascade.data.images import ImageError, from_canonical, header_texts, write_labels
 from brats_cascade.data.preprocess import AXES, uncrop
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES, recode
@@ -109,12 +109,7 @@ def read_scheme(path: Path) -> str | None:
 
 
 def _header_text(path: Path, *, field: str) -> str:
-    import nibabel
-
-    if not path.is_file():  # opening a pipe would block
-        return ""
     try:
-        header: Any = nibabel.load(path).header
-        return str(header[field].item().decode("latin-1"))
-    except Exception:  # another format, or a damaged file, which its reader will report
+        return header_texts(path).get(field, "")
+    except ImageError:  # a damaged file, which its reader will report
         return ""

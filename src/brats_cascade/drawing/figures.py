@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 REGION_COLOURS: Mapping[str, str] = {"complete": "#648FFF", "core": "#FFB000", "enhancing": "#DC267F"}
 LABEL_COLOURS: Mapping[int, str] = {1: "#785EF0", 2: "#648FFF", 3: "#FFB000", 4: "#DC267F"}
 INK, PALE = "#333333", "#d9d9d9"
+# Slicing axis -> the way from the first slice to the last.
+TOWARDS = {"axial": "inferior to superior", "coronal": "posterior to anterior", "sagittal": "left to right"}
 
 
 def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
@@ -45,8 +47,11 @@ def learning_curves(history: "pd.DataFrame", *, title: str = "") -> "Figure":
     return titled(figure, title)
 
 
-def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
-    """Draws the F1 of every region over the slices of one case's slice table, above the amount of tumour."""
+def slice_curve(slices: "pd.DataFrame", *, axis: str = "axial", title: str = "") -> "Figure":
+    """Draws the F1 of every region over the slices of one case's slice table, above the amount of tumour.
+
+    `axis` is the slicing axis.
+    """
     figure = new_figure(9, 2.8)
     axes = figure.subplots()
     held = slices[(slices["truth_pixels"] > 0) | (slices["predicted_pixels"] > 0)]
@@ -61,7 +66,7 @@ def slice_curve(slices: "pd.DataFrame", *, title: str = "") -> "Figure":
     axes.patch.set_visible(False)
     for region, colour in REGION_COLOURS.items():
         axes.plot(slices["slice"], slices[f"{region}_f1"], color=colour, linewidth=1.8, label=region)
-    axes.set(xlabel="slice (axial: inferior to superior)", ylabel="F1", ylim=(-0.02, 1.02))
+    axes.set(xlabel=f"slice ({axis}: {TOWARDS[axis]})", ylabel="F1", ylim=(-0.02, 1.02))
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="lower center")
     return titled(figure, title)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.preprocess import bounding_box
 from brats_cascade.drawing.figures import REGION_COLOURS, new_figure
 from brats_cascade.labels import REGIONS, region_mask
 
@@ -42,7 +43,8 @@ def overlay(
     """
     rows = {name: labels for name, labels in (("truth", truth), ("prediction", prediction)) if labels is not None}
     index = best_slice(truth, prediction, slices=len(image))
-    box = _brain_box(image[index])
+    filled = (image[index] != 0).any(axis=-1)
+    box = bounding_box(filled if filled.any() else ~filled, margin=MARGIN)
     panel = image[index][box]
     outlines: dict[str, np.ndarray | None] = {name: labels[index][box] for name, labels in rows.items()}
     outlines = outlines or {"": None}
@@ -89,18 +91,6 @@ def _draw_panel(axes: "Axes", *, pixels: np.ndarray, labels: np.ndarray | None, 
         axes.text(x, 0.98, text, transform=axes.transAxes, color="white", fontsize=8, ha="center", va="top")
 
 
-def _brain_box(pixels: np.ndarray) -> tuple[slice, slice]:
-    """The bounding box, with a margin, of everything in the slice that is not exactly 0."""
-    filled = (pixels != 0).any(axis=-1)
-    if not filled.any():
-        return slice(None), slice(None)
-    box = []
-    for axis in (1, 0):
-        held = np.flatnonzero(filled.any(axis=axis))
-        box.append(slice(max(int(held[0]) - MARGIN, 0), int(held[-1]) + 1 + MARGIN))
-    return box[0], box[1]
-
-
 def _on_black(width: float, height: float, *, heading: str) -> "Figure":
     """A black figure with a heading, and a legend of the outlines' colours below."""
     from matplotlib.lines import Line2D
@@ -119,7 +109,6 @@ def montage(
     image: np.ndarray,
     *,
     labels: np.ndarray,
-    modality: str = "flair",
     panels: tuple[int, int] = (4, 6),
     first_slice: int = 0,
     axis: str = "axial",
@@ -127,12 +116,12 @@ def montage(
 ) -> "Figure":
     """Draws slices spread evenly over the tumour, or over the brain if there is none, from inferior to superior.
 
-    The arguments are as in `overlay`; `panels` is the number of rows and columns of slices, in one modality.
+    The arguments are as in `overlay`; `panels` is the number of rows and columns of slices, in FLAIR.
     """
-    channel = image[..., MODALITIES.index(modality)]
+    channel = image[..., MODALITIES.index("flair")]
     shown = montage_slices(channel, labels=labels, count=panels[0] * panels[1])
     size = (1.55 * panels[1], 1.55 * panels[0] * channel.shape[1] / channel.shape[2] + 0.7)
-    figure = _on_black(*size, heading=f"{title}   {modality.upper()}, {axis}")
+    figure = _on_black(*size, heading=f"{title}   FLAIR, {axis}")
     places = figure.subplots(*panels, squeeze=False).ravel()
     for place in places[len(shown) :]:
         place.set_visible(False)

@@ -42,11 +42,6 @@ def reliability(probabilities: np.ndarray, *, truth: np.ndarray) -> Reliability:
     return Reliability(*(np.bincount(bins, weights=each, minlength=BINS).astype(float) for each in weights))
 
 
-def joined(first: Reliability, second: Reliability) -> Reliability:
-    """The counts of both."""
-    return Reliability(*(one + other for one, other in zip(first, second, strict=True)))
-
-
 def fit_temperature(probabilities: np.ndarray, *, truth: np.ndarray) -> float:
     """The temperature, 0.1 to 10, that maximises the likelihood of the true labels; arguments as in `reliability`."""
     from scipy.optimize import minimize_scalar
@@ -92,7 +87,7 @@ class Calibration:
         for words, answer in answers.items():
             for name, chosen in (("brain", slice(None)), ("called tumour", answer.argmax(axis=-1) > 0)):
                 counted, key = reliability(answer[chosen], truth=truth[chosen]), name + words
-                self.counts[key] = joined(self.counts[key], counted) if key in self.counts else counted
+                self.counts[key] = Reliability(*np.add(self.counts.get(key, 0), counted))
 
     def summary(self) -> dict[str, Any]:
         """For metrics/E/summary.json: `ece`, `ece_tumour` (NaN: null); if fitted, `temperature` and both `_scaled` errors."""

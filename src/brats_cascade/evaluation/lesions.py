@@ -18,7 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from brats_cascade.evaluation.surfaces import Surfaces, box_of, measure_surfaces
+from brats_cascade.data.preprocess import bounding_box
+from brats_cascade.evaluation.surfaces import Surfaces, measure_surfaces
 from brats_cascade.labels import REGIONS, region_mask
 
 LESION_NO_MATCH_MM = 374.0
@@ -40,7 +41,7 @@ def score_lesions(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequenc
         above; `nsd`, the surface Dice of the whole region at a tolerance of 1 mm; and the numbers of lesions, missed
         lesions and false components.
     """
-    box = box_of((truth > 0) | (prediction > 0), margin=DILATIONS)
+    box = bounding_box((truth > 0) | (prediction > 0), margin=DILATIONS)
     truth, prediction = truth[box], prediction[box]
     scores: dict[str, float] = {}
     for region in REGIONS:
@@ -52,7 +53,7 @@ def score_lesions(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequenc
 
 def score_lesion_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
     """Scores one region, given two bool masks (slices, rows, columns): one value for every name in `LESION_SCORES`."""
-    box = box_of(truth | prediction, margin=DILATIONS)
+    box = bounding_box(truth | prediction, margin=DILATIONS)
     truth, prediction = truth[box], prediction[box]
     whole = measure_surfaces(truth, prediction, spacing=spacing)
     scores, missed, false = _lesions(truth, prediction, spacing=spacing, whole=whole)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from brats_cascade.evaluation.surfaces import box_of
+from brats_cascade.data.preprocess import bounding_box
 from brats_cascade.labels import LABELS, REGIONS, region_mask
 
 # The challenge's distance for a missed region: the diagonal of a volume, sqrt(240^2 + 240^2 + 155^2) mm.
@@ -78,7 +78,7 @@ def hausdorff95(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[
         return 0.0
     if not truth.any() or not prediction.any():
         return NO_MATCH_MM
-    box = box_of(truth | prediction)
+    box = bounding_box(truth | prediction)
     a, b = (mask[box] ^ ndimage.binary_erosion(mask[box]) for mask in (truth, prediction))
     return max(_directed95(a, b, spacing=spacing), _directed95(b, a, spacing=spacing))
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from brats_cascade.data.images import canonical_spacing, read_image, to_canonical
+from brats_cascade.data.images import canonical_affine, canonical_spacing, read_image, to_canonical
 from brats_cascade.data.truth import whole_labels
 from brats_cascade.data.writeback import MISFITS, read_misfits
 from brats_cascade.errors import UserError
@@ -137,18 +138,18 @@ def _scheme_with(numbers: set[int]) -> str:
 
 
 class Place(NamedTuple):
-    """The grid of a volume: its shape and voxel sizes (slices, rows, columns), and the corners of its box, mm."""
+    """The grid of a volume: its shape and voxel sizes (slices, rows, columns), and its eight corner voxels, mm."""
 
     shape: tuple[int, ...]
     spacing: tuple[float, float, float]
-    ends: np.ndarray
+    corners: np.ndarray
 
     @classmethod
     def of(cls, affine: np.ndarray, *, shape: Sequence[int]) -> "Place":
-        """The grid of a file with this affine and shape (x, y, z)."""
-        ends = np.array([[0, 0, 0, 1], [*(np.array(shape) - 1), 1]]) @ affine.T
-        upright = to_canonical(np.broadcast_to(np.uint8(0), shape), affine=affine).shape
-        return cls(upright, canonical_spacing(affine), np.sort(ends[:, :3], axis=0))
+        """The grid of a file with this affine, whose volume has this shape (slices, rows, columns)."""
+        corners = np.array([[*corner, 1] for corner in product(*((0, size - 1) for size in reversed(shape)))])
+        in_mm = corners @ canonical_affine(affine, shape=shape).T
+        return cls(tuple(shape), canonical_spacing(affine), in_mm[:, :3])
 
 
 def check_place(found: Place, *, expected: Place, path: Path) -> None:
@@ -162,10 +163,11 @@ def check_place(found: Place, *, expected: Place, path: Path) -> None:
         raise UserError(
             f"{path}: expected the ground truth's voxels of {_mm(expected.spacing)} mm, found {_mm(found.spacing)}; {cure}"
         )
-    apart = float(np.abs(expected.ends - found.ends).max())
+    apart = float(np.abs(expected.corners - found.corners).max())
     if apart > 0.5 * min(expected.spacing):
         raise UserError(
-            f"{path}: is shifted by {apart:.3g} mm relative to the ground truth; write it with the header of the case's files"
+            f"{path}: is shifted by {apart:.3g} mm relative to the ground truth, or rotated; write it with the header of the "
+            "case's files"
         )
 
 
@@ -185,7 +187,7 @@ def read_labels(path: Path, *, scheme: str) -> tuple[np.ndarray, Place]:
             "the file"
         )
     labels = recode(to_canonical(voxels, affine=image.affine), table=known)
-    return labels, Place.of(image.affine, shape=image.array.shape)
+    return labels, Place.of(image.affine, shape=labels.shape)
 
 
 def _mm(spacing: Sequence[float]) -> str:

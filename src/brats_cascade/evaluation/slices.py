@@ -17,7 +17,7 @@ EARLIER_WORK_COLUMN = "earlier_work_pixel_agreement"
 
 
 def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int = 0) -> pd.DataFrame:
-    """Scores every axial slice separately.
+    """Scores every slice separately.
 
     The F1 of a region on a slice (equal to its Dice) is NaN if neither ground truth nor prediction contains the region, and
     0 if only one of them does.
@@ -28,7 +28,7 @@ def slice_table(truth: np.ndarray, prediction: np.ndarray, *, first_slice: int =
         first_slice: Number of the first slice given, if the volumes are parts of larger ones.
 
     Returns:
-        One row per slice, inferior to superior: slice, F1 of every region, and the complete tumour's pixels.
+        One row per slice: slice, F1 of every region, and the complete tumour's pixels.
     """
     table: dict[str, np.ndarray] = {"slice": np.arange(first_slice, first_slice + len(truth))}
     for region in REGIONS:

@@ -53,7 +53,7 @@ def measure_surfaces(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequ
 
 def _elements(mask: np.ndarray, *, spacing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Positions (mm) and areas (mm2) of a mask's surface elements."""
-    box = box_of(mask)
+    box = bounding_box(mask)
     mask = mask[box]
     padded = np.pad(mask, 1).astype(np.uint8)
     codes = np.zeros([side + 1 for side in mask.shape], np.uint8)
@@ -63,13 +63,6 @@ def _elements(mask: np.ndarray, *, spacing: tuple[float, ...]) -> tuple[np.ndarr
     places = np.argwhere((codes != 0) & (codes != 255))
     first = [side.start for side in box]
     return (places + first) * np.asarray(spacing), _areas(spacing)[codes[tuple(places.T)]]
-
-
-def box_of(mask: np.ndarray, *, margin: int = 0) -> tuple[slice, ...]:
-    """The bounding box of a mask, with a margin within the volume; for an empty mask an empty box."""
-    if not mask.any():
-        return (slice(0, 0),) * mask.ndim
-    return tuple(slice(max(int(side.start) - margin, 0), int(side.stop) + margin) for side in bounding_box(mask))
 
 
 @cache

@@ -60,7 +60,7 @@ def refuse_input_folders(cases: Sequence[Case], *, out: Path) -> None:
     """Refuses an output folder with scans: a segmentation there would later be mistaken for the case's ground truth."""
     for case in cases:
         files = (*case.images.values(), *filter(None, [case.truth]))
-        if any(path.resolve().parent == out.resolve() for path in files):
+        if out.resolve() in {folder for path in files for folder in (path.parent.resolve(), path.resolve().parent)}:
             raise UserError(
                 f"--out {out}: contains the scans of {case.name}; a segmentation there would be mistaken for its ground truth; "
                 "choose another folder"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from brats_cascade import PHANTOM
+from brats_cascade.data.releases import without_year
 from brats_cascade.models.training_data import AXES, TrainingData
 
 if TYPE_CHECKING:
@@ -57,6 +58,6 @@ def _acquaintance(data: TrainingData, *, facts: Mapping[str, Any]) -> list[Misfi
         if seen.voxels and seen.voxels == facts["voxels_hash"]:
             return [Misfit("patient", f"these scans are {seen.case} of the model's {SETS[seen.set]} set")]
     for seen in data.cases:
-        if (seen.release, seen.patient) == (facts["release"], facts["patient"]):
+        if seen.release == facts["release"] and without_year(seen.patient) == without_year(facts["patient"]):
             return [Misfit("patient", f"patient {seen.patient} is in the model's {SETS[seen.set]} set")]
     return []

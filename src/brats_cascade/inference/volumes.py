@@ -1,5 +1,6 @@
 """The names of a case's files in an output folder, and volumes.csv, the volume of every region in every case."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from brats_cascade.data.case import Case
+from brats_cascade.data.images import canonical_spacing, read_image
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS, SCHEMES, recode, region_mask
 from brats_cascade.shared import folder_locked, write_text
@@ -67,14 +69,12 @@ def keep_volumes(out: Path, *, rows: Iterable[Row]) -> None:
 
 def complete_volumes(out: Path, *, finished: Iterable[Case]) -> None:
     """Adds finished cases that are missing in the table, because a kill may come between a segmentation and its row."""
-    import nibabel
-
     table, rows = read_volumes(out), []
     for case in finished:
         if case.name not in table:
-            image: Any = nibabel.load(target(case.name, kind="seg", out=out))
-            labels = recode(np.asarray(image.dataobj), table=SCHEMES[case.scheme].to_canonical)
-            voxel = abs(float(np.linalg.det(image.affine[:3, :3])))
+            image = read_image(target(case.name, kind="seg", out=out))
+            labels = recode(image.array, table=SCHEMES[case.scheme].to_canonical)
+            voxel = math.prod(canonical_spacing(image.affine))
             rows.append({"case": case.name, **region_volumes(labels, voxel_mm3=voxel, scheme=case.scheme)})
     if rows:
         keep_volumes(out, rows=rows)

@@ -2,16 +2,16 @@
 
 import base64
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel.orientations import inv_ornt_aff, io_orientation
 from PIL import Image
 
 from brats_cascade import MODALITIES
+from brats_cascade.data.images import canonical_affine
 from brats_cascade.data.preprocess import AXES, bounding_box, uncrop
 from brats_cascade.drawing.figures import LABEL_COLOURS
 from brats_cascade.drawing.overlays import best_slice
@@ -68,7 +68,7 @@ def make_scene(
     box = bounding_box(np.any([voxels > 0 for voxels in volumes.values()], axis=0))
     first = (int(box[0].start), int(box[1].start), int(box[2].start))
     shape = next(iter(volumes.values())).shape
-    affine = upright_affine(np.array(meta["affine"]), shape=shape)
+    affine = canonical_affine(np.array(meta["affine"]), shape=shape)
     affine[:3, 3] += affine[:3, :3] @ first[::-1]
     return Scene(
         name=name,
@@ -94,17 +94,10 @@ def whole(cropped: np.ndarray, *, meta: Mapping[str, Any]) -> np.ndarray:
     return uncrop(cropped, offset=meta["offset"], shape=meta["shape"]).transpose(order)
 
 
-def upright_affine(affine: np.ndarray, *, shape: Sequence[int]) -> np.ndarray:
-    """The affine from (column, row, slice) of the canonical frame to mm, given a file's affine and the canonical shape."""
-    turns = io_orientation(affine)
-    sizes = [shape[::-1][int(axis)] for axis in turns[:, 0]]
-    return np.array(affine @ inv_ornt_aff(turns, sizes))
-
-
 def place_of(meta: Mapping[str, Any]) -> Place:
     """The grid of the case's files."""
     shape = [meta["shape"][axis] for axis in np.argsort(AXES[meta.get("axis", "axial")])]
-    return Place.of(upright_affine(np.array(meta["affine"]), shape=shape), shape=shape[::-1])
+    return Place.of(np.array(meta["affine"]), shape=shape)
 
 
 def packed(voxels: np.ndarray, *, affine: np.ndarray) -> str:

@@ -170,8 +170,10 @@ def _figures(
     }
     for rank, case in pick_cases(tables["cases"]).items():
         title = f"{name}: {rank} case, {case}"
-        figures[f"{rank}_overlay"] = by_name[case].draw(open_case(project.volumes / case), title=title)
-        figures[f"{rank}_slices"] = slice_curve(slices[slices["case"] == case], title=title)
+        stored = open_case(project.volumes / case)
+        figures[f"{rank}_overlay"] = by_name[case].draw(stored, title=title)
+        axis = stored.meta.get("axis", "axial")
+        figures[f"{rank}_slices"] = slice_curve(slices[slices["case"] == case], axis=axis, title=title)
     return figures
 
 
