@@ -93,7 +93,7 @@ def test_one_preset_after_another_gives_the_same_as_by_itself(project: Path) -> 
         "real-n4": 10,
         "real-record": 16,
     }
-    for name in reversed(PRESETS):
+    for name in (*reversed(PRESETS), *PRESETS):  # each before and after the others
         assert compose(project, f"+conf/preset={name}") == alone[name]
     n4 = alone["real-n4"]
     assert n4.ingest.n4 and n4.sweep.experiment == "two_path_long"
