@@ -181,7 +181,10 @@ def fuse(
     ],
     out: Out,
     method: Annotated[str, Option(help="staple (weights each folder by its agreement) or majority.")] = "staple",
-    scheme: Annotated[str, Option(help="Label scheme of files that do not name one: five, edema-core, merged, merged-2023 or decathlon.")] = "",
+    scheme: Annotated[
+        str,
+        Option(help="Label scheme of files that do not name one: five, edema-core, merged, merged-2023 or decathlon."),
+    ] = "",
 ) -> None:
     """Fuse several segmentations of the same cases, by STAPLE or majority vote."""
     from brats_cascade.commands.fuse import run
