@@ -55,11 +55,11 @@ def test_the_shipped_file_is_valid_and_overrides_apply(tmp_path: Path) -> None:
         ),
         (
             lambda tree: tree["experiments"]["coarse_cascade"].update(sampler="patches"),
-            r"experiments.coarse_cascade.sampler: coarse_cascade needs 'tiles', got 'patches'",
+            r"experiments.coarse_cascade.sampler: coarse_cascade needs 'tiles', found 'patches'",
         ),
         (
             lambda tree: tree["experiments"]["input_cascade"].update(builds_on="models/nothing"),
-            r"experiments.input_cascade.builds_on: expected models/NAME of a two_path experiment, .* got 'models/nothing'",
+            r"experiments.input_cascade.builds_on: expected models/NAME of a two_path experiment, .* found 'models/nothing'",
         ),
         (lambda tree: tree["experiments"]["input_cascade"].update(architecture="vnet"), "architecture: .* found 'vnet'"),
         (lambda tree: tree["split"].update(seed=-1), "split.seed: .* greater than or equal to 0, found -1"),

@@ -114,7 +114,13 @@ def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: 
         return TrainParams.model_validate({**train.model_dump(), **overrides})
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{where}.{first['loc'][0]}: {first['msg']}, received {first['input']!r}") from None
+        raise UserError(f"{where}.{first['loc'][0]}: {problem_of(first)}") from None
+
+
+def problem_of(error: Mapping[str, Any]) -> str:
+    """What pydantic expected and found, from one of its errors."""
+    found = "nothing" if error["input"] is None else repr(error["input"])[:100]
+    return f"{error['msg'].removeprefix('Value error, ')}, found {found}"
 
 
 def nearest(key: object, known: Iterable[str]) -> str:
