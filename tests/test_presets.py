@@ -2,11 +2,14 @@
 
 import configparser
 import difflib
+import itertools
+import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
-from dvc.utils.hydra import compose_and_dump
+from dvc.utils.hydra import compose_and_dump, get_hydra_sweeps
 from ruamel.yaml import YAML
 
 from brats_cascade.params import Params, load_params
@@ -93,7 +96,7 @@ def test_one_preset_after_another_gives_the_same_as_by_itself(project: Path) -> 
         "real-n4": 10,
         "real-record": 16,
     }
-    for name in reversed(PRESETS):
+    for name in (*reversed(PRESETS), *PRESETS):  # each before and after the others
         assert compose(project, f"+conf/preset={name}") == alone[name]
     n4 = alone["real-n4"]
     assert n4.ingest.n4 and n4.sweep.experiment == "two_path_long"
@@ -110,6 +113,22 @@ def test_the_users_own_values_win_wherever_they_stand(project: Path) -> None:
         "two_path": 9,
         "input_cascade": 4000,
     }
+
+
+DOCUMENTED = sorted(
+    {
+        tuple(value for option, value in itertools.pairwise(shlex.split(command)) if option == "-S" and value != "...")
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+        for command in re.findall(r"dvc exp run [^`\n#]*", page.read_text(encoding="utf-8").replace("\\\n", " "))
+    }
+    - {()}
+)
+
+
+@pytest.mark.parametrize("words", DOCUMENTED)
+def test_the_settings_of_every_command_in_the_docs_are_accepted(project: Path, words: tuple[str, ...]) -> None:
+    for point in get_hydra_sweeps({"params.yaml": list(words)}):
+        compose(project, *point["params.yaml"])
 
 
 def test_an_unknown_preset_names_those_there_are(project: Path) -> None:

@@ -52,7 +52,7 @@ def start(
 def predict(
     cases: Annotated[
         list[Path],
-        Argument(help="Case folders, or folders that contain cases.", parser=path, metavar="CASE_DIR..."),
+        Argument(help="Case folders, or folders that contain cases.", parser=path, metavar="CASE_DIR"),
     ],
     **given: Any,
 ) -> None:
@@ -122,7 +122,7 @@ def export_nnunet(
     regions: Annotated[
         bool, Option("--regions/--classes", help="Train on the BraTS regions, or on single labels.")
     ] = True,
-    workers: Annotated[int, Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[int, Option(min=1, help="Number of processes.")] = 1,
 ) -> None:
     """Write the project's cases for nnU-Net, with the same training, validation and test sets."""
     from brats_cascade.commands.nnunet import export
@@ -177,11 +177,14 @@ def record(
 @app.command()
 def fuse(
     folders: Annotated[
-        list[Path], Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER...")
+        list[Path], Argument(help="Two or more folders of segmentations.", parser=path, metavar="FOLDER")
     ],
     out: Out,
     method: Annotated[str, Option(help="staple (weights each folder by its agreement) or majority.")] = "staple",
-    scheme: Annotated[str, Option(help="Label scheme of files that do not name one, as in evaluate.")] = "",
+    scheme: Annotated[
+        str,
+        Option(help="Label scheme of files that do not name one: five, edema-core, merged, merged-2023 or decathlon."),
+    ] = "",
 ) -> None:
     """Fuse several segmentations of the same cases, by STAPLE or majority vote."""
     from brats_cascade.commands.fuse import run

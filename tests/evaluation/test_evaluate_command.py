@@ -57,6 +57,13 @@ def test_scores_agree_with_scikit_learn_and_intervals_are_there(tmp_path) -> Non
     assert "BraTS-2023-Metrics" in content["lesion_definition"]
 
 
+def test_a_place_that_cannot_be_written_is_found_before_anything_is_scored(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("brats_cascade.commands.evaluate.pair_labels", None)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match=r"file'"):
+        run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "file/scores.json")
+
+
 def test_a_mirrored_header_is_the_same_segmentation_and_csv_is_a_table(tmp_path) -> None:
     truth = labels(1)
     write(tmp_path / "truth" / "A.nii.gz", truth)

@@ -163,13 +163,14 @@ def test_a_store_that_is_away_costs_one_line(registered, trained, monkeypatch, c
 def test_the_card_says_what_it_must():
     record = {
         "experiment": "E", "architecture": "two_path", "parameters": 1234, "release": "brats2018", "git_commit": "abc",
-        "run_id": "r1", "seed": 1, "params": {"data.source": "cohort"}, "data_hashes": {"data/volumes": "feed"},
+        "run_id": "r1", "seed": 1, "params": {"data.source": "/home/me/cohort"}, "data_hashes": {"data/volumes": "feed"},
     }  # fmt: skip
-    contract = {"classes": [0, 1, 2, 4], "modalities": ["flair", "t1", "t1c", "t2"], "clip": 0.01}
+    contract = {"classes": [0, 1, 2, 4], "modalities": ["flair", "t1", "t1c", "t2"], "clip": 0.005}
     card = model_card(record, summary=SUMMARY, contract=contract, sets={"train": 5, "test": 3}, phantom=False)
     for text in (NOT_A_DEVICE, "0.800 [0.70, 0.90]", "4 enhancing tumour", "5 cases for training", "r1", "feed", "1,234",
-                 "removes components below 3 mm3"):  # fmt: skip
+                 "removes components below 3 mm3", "brats2018, from cohort.", "0.5 % of the brain's"):  # fmt: skip
         assert text in card
+    assert "/home" not in card
     assert "synthetic" in model_card(record, summary=SUMMARY, contract=contract, sets={}, phantom=True)
 
 

@@ -45,6 +45,9 @@ def test_the_data_card_counts_the_cohort(found: dict[str, Any]) -> None:
                  "In 1 cases necrosis", NOT_A_DEVICE):  # fmt: skip
         assert text in card
     assert "synthetic" not in card and "synthetic" in data_card(found, name="p", sets={}, excluded=0, phantom=True)
+    for cases, size in ((999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K"), (100_000, "100K<n<1M")):
+        card = data_card(found | {"cases": cases}, name="p", sets={}, excluded=0, phantom=False)
+        assert front(card)["size_categories"] == [size]
 
 
 def test_a_models_front_matter_has_its_test_scores() -> None:

@@ -182,9 +182,9 @@ def test_the_whole_page(tmp_path):
     assert "a rough reference, not a ranking" in page and "built-in phantom" in page
     assert "<b>third</b> has not been evaluated" in page
     assert "those of <b>second</b>" in page  # chosen by validation
-    assert [row.split("champion")[0].split() for row in rows if "champion" in row] == [["second"]]
-    assert re.findall(r'<details class="run" id="run-([^"]*)">\n<summary><h3>\1</h3>(?:.*>(champion)<)?', page) == [
-        ("first", ""), ("second", "champion"),
+    assert [row.split("best on validation")[0].split() for row in rows if "best on validation" in row] == [["second"]]
+    assert re.findall(r'<details class="run" id="run-([^"]*)">\n<summary><h3>\1</h3>(?:.*>(best on validation)<)?', page) == [
+        ("first", ""), ("second", "best on validation"),
     ]  # fmt: skip
     assert page.count("too few to compare") == 1 and "Wilcoxon" not in page  # three patients
     assert any(row.startswith("case_x|cut short|") for row in rows)

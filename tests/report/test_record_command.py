@@ -189,6 +189,37 @@ def test_a_readme_without_its_marks_is_left_as_it_is(tmp_path, text):
     assert (tmp_path / "README.md").read_text() == text
 
 
+@pytest.mark.slow
+def test_a_page_of_own_scans_does_not_call_them_the_challenges_and_a_missed_region_has_no_volume(project):
+    _, page = recorded(project)
+    assert "Scans: BRATS/BraTS challenge" in page and "challenge's test labels" in page
+    path = project / "docs/results/mine.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"data": kept["data"] | {"release": "list"}}))
+    table = pd.read_csv(path.with_suffix(".csv"))
+    table.loc[table["region"] == "enhancing", "ppv"] = 0.0
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    page = recorded(project, kept=True)[1]
+    assert (
+        "Scans: BRATS" not in page and "challenge's test labels" not in page and "CC BY" not in page.replace("\n", " ")
+    )
+    assert "nan" not in page and page.count("times the true one") == 2
+
+
+def test_a_project_without_a_readme_gets_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"README.md: expected the marks"):
+        put_between(tmp_path / "README.md", part="results", text="new")
+
+
+@pytest.mark.parametrize(("facts", "table"), [("{", "case"), ('{"a": 1}', "case"), ("{}", ""), ("{}", None)])
+def test_a_damaged_record_is_one_line_that_does_not_ask_to_delete_it(tmp_path, facts, table):
+    (tmp_path / "mine.json").write_text(facts)
+    if table is not None:
+        (tmp_path / "mine.csv").write_text(table)
+    with pytest.raises(UserError, match=r"mine.json: it and mine.csv are not a readable record .* restore both"):
+        read_record(tmp_path / "mine.json")
+
+
 def test_a_part_of_the_readme_is_written_again_and_the_others_stay(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- speed:start --><!-- speed:end -->\n<!-- results:start -->kept<!-- results:end -->\n")

@@ -115,3 +115,14 @@ def test_the_patch_sets_in_a_table_and_a_picture(tmp_path: Path):
     (tmp_path / "data/patches/summary.json").write_text(json.dumps(summary))
     assert cells(tmp_path)[-1] == ["enhancing tumour", "2 %", "1,200", "100"]
     assert describe_data(tmp_path)["centres"].startswith("data:image/")
+
+
+def test_a_chart_that_omits_cases_says_so(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    for number, words in ((60, "case."), (61, "case (the 60 cases with the largest tumours).")):
+        cases = pd.DataFrame({"case": [f"c{row}" for row in range(number)], "stored": True, "tumour_cm3": 1.0, "labels": "0,2",
+                              "grade": "high", "release": "a", **{f"label_{label}": 5 for label in range(5)},
+                              "problem": ""})  # fmt: skip
+        cases.to_parquet(tmp_path / "data/cases.parquet")
+        page = render("data.html.j2", cohort=describe_data(tmp_path))
+        assert f"Tumour composition per {words}</figcaption>" in page

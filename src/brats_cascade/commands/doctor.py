@@ -21,7 +21,8 @@ def run(root: Path) -> int:
     """Prints the installation and its problems; returns the number of problems."""
     problems: list[str] = []
     print(f"brats-cascade       {version()}")
-    print(f"python      {platform.python_version()}   machine  {provenance.machine()}")
+    print(f"python              {platform.python_version()}")
+    print(f"machine             {provenance.machine()}")
     installed = provenance.versions(PACKAGES)
     for package in PACKAGES:
         absent = "not installed (optional)" if package == "jax" else "NOT INSTALLED: run make setup, or pip install it"

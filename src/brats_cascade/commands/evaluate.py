@@ -21,7 +21,7 @@ from brats_cascade.evaluation.summary import summarise
 from brats_cascade.labels import REGIONS, SCHEMES
 from brats_cascade.report.render import agreement_text, short
 from brats_cascade.report.text import text_table
-from brats_cascade.shared import write_json, write_text
+from brats_cascade.shared import open_folder, write_json, write_text
 
 SEED = 1  # seed of the bootstrap
 
@@ -48,11 +48,13 @@ def run(
         if name != "auto" and name not in SCHEMES:
             raise UserError(f"{option}: expected auto or one of {', '.join(SCHEMES)}, got {name!r}")
     _check_sets(prediction, against=against)
+    open_folder(out.parent)
     folders = {prediction: prediction_scheme} | {folder: "auto" for folder in against}
-    sets = {
-        str(folder): _score_set(truth, prediction=folder, schemes=(scheme, own), strict=strict)
-        for folder, own in folders.items()
-    }
+    sets = {}
+    for folder, own in folders.items():
+        if against:  # so that it is clear whose notes follow
+            print(f"{folder}:", file=sys.stderr)
+        sets[str(folder)] = _score_set(truth, prediction=folder, schemes=(scheme, own), strict=strict)
     scored = sets[str(prediction)]
     compared = compare_sets({name: one.table for name, one in sets.items()}) if against else {}
     _write(out, scored=scored, compared=compared)

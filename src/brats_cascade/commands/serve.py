@@ -19,7 +19,7 @@ def run(
         Path | None, Option(help="Folder of the cases that requests may name; without it, only images.", **PATH)
     ] = None,
     host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, Option(min=1, max=65535)] = 5001,
+    port: Annotated[int, Option(min=1, max=65535, help="Port to listen on.")] = 5001,
     waiting: Annotated[int, Option(min=0, help="Number of requests that may wait; further ones get 503.")] = 4,
     deadline: Annotated[float, Option(min=1, help="Time limit of a request including waiting, seconds.")] = 120,
 ) -> None:

@@ -23,6 +23,7 @@ def run(
             help="A folder or listing of any supported release, with one case or several; or a case of data/volumes, by "
             "name or folder.",
             parser=path,
+            metavar="CASE",
         ),
     ],
     prediction: Annotated[

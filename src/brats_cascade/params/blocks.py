@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from brats_cascade import MAX_GB
-from brats_cascade.params.train import Count, NotNegative, Positive, Stage, TrainParams
+from brats_cascade.params.train import Count, Folds, NotNegative, Positive, Seed, Stage, TrainParams
 
 # One number, or a list from which a stage chooses.
 _LISTED = Field(min_length=1), BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,))
@@ -32,7 +32,7 @@ class PhantomParams(Stage):
 
     patients: Annotated[int, Field(ge=3)]
     high_grade: Count
-    seed: int
+    seed: Seed
     spacing: Annotated[float, Field(ge=1, le=4)]
 
 
@@ -68,10 +68,10 @@ class SplitLists(Stage):
 class SplitParams(Stage):
     """The validation and test sets."""
 
-    seed: int
+    seed: Seed
     validation: Positive
     test: Positive
-    folds: Count = 0
+    folds: Folds = 0
     fold: Count = 0
     lists: SplitLists = SplitLists()
     test_release: str = ""
@@ -86,7 +86,7 @@ class SplitParams(Stage):
 class PatchParams(Stage):
     """The number of centres in each patch set."""
 
-    seed: int
+    seed: Seed
     phase1: Positive
     phase2: Positive
     border: Count = 0
@@ -113,7 +113,7 @@ class SweepParams(Stage):
 
     experiment: str = "two_path"
     fixed: dict[str, Any] = Field(default_factory=dict)
-    seed: int = 1
+    seed: Seed = 1
     sampler: Literal["tpe", "random"] = "tpe"
     startup: Positive = 5
     pruner: Literal["median", "hyperband", "none"] = "median"

@@ -10,7 +10,7 @@ from brats_cascade.params.blocks import ExperimentParams, Params
 from brats_cascade.params.file import read_tree
 from brats_cascade.params.names import check_experiment_names
 from brats_cascade.params.space import parse_space
-from brats_cascade.params.train import TrainParams, apply_overrides, nearest
+from brats_cascade.params.train import TrainParams, apply_overrides, nearest, problem_of
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -55,11 +55,11 @@ def _check_experiments(experiments: dict[str, ExperimentParams], *, path: Path) 
         if entry.builds_on == "data/patches":
             continue
         if entry.cnn1 is None:
-            raise UserError(f"{where}: expected data/patches or models/NAME, got {entry.builds_on!r}")
+            raise UserError(f"{where}: expected data/patches or models/NAME, found {entry.builds_on!r}")
         if entry.cnn1 not in experiments or experiments[entry.cnn1].architecture != "two_path":
             known = [key for key, other in experiments.items() if other.architecture == "two_path"]
             raise UserError(
-                f"{where}: expected models/NAME of a two_path experiment, one of {known}, got {entry.builds_on!r}"
+                f"{where}: expected models/NAME of a two_path experiment, one of {known}, found {entry.builds_on!r}"
             )
         if entry.architecture in ("two_path", "unet"):
             raise UserError(f"{where}: {entry.architecture} has no CNN 1; set it to data/patches")
@@ -70,10 +70,10 @@ def _check_coarse(entry: ExperimentParams, *, where: str) -> None:
     needed = {"sampler": "tiles", "cascade": "frozen", "cnn1_output": "probabilities"}
     for key, value in needed.items():
         if getattr(entry.train, key) != value:
-            raise UserError(f"{where}.{key}: coarse_cascade needs {value!r}, got {getattr(entry.train, key)!r}")
+            raise UserError(f"{where}.{key}: coarse_cascade needs {value!r}, found {getattr(entry.train, key)!r}")
     if entry.builds_on != "data/patches":
         raise UserError(
-            f"{where}.builds_on: coarse_cascade trains its own CNN 1; expected data/patches, got {entry.builds_on!r}"
+            f"{where}.builds_on: coarse_cascade trains its own CNN 1; expected data/patches, found {entry.builds_on!r}"
         )
 
 
@@ -105,8 +105,7 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key {where!r}; {nearest(keys[-1], _known_keys(keys[:-1]))}"
     if first["type"] == "missing":
         return f"key {where!r} is missing; see docs/params.md"
-    found = "nothing" if first["input"] is None else repr(first["input"])[:100]
-    return f"{where}: {first['msg']}, found {found}"
+    return f"{where}: {problem_of(first)}"
 
 
 def _known_keys(parents: list[str]) -> list[str]:

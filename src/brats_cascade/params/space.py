@@ -10,7 +10,6 @@
 In Optuna a key inside a branch is called `optimizer.sgd.momentum`, so that branches never share a distribution.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from brats_cascade.errors import UserError
-from brats_cascade.params.train import TrainParams, nearest
+from brats_cascade.params.train import TrainParams, nearest, problem_of
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -65,7 +64,7 @@ def parse_space(tree: Mapping[str, Any], *, train: TrainParams, where: str = "sw
             neither a range nor choices. The message names the key.
     """
     if not isinstance(tree, Mapping):
-        raise UserError(f"{where}: expected a mapping of keys of train, received {tree!r}")
+        raise UserError(f"{where}: expected a mapping of keys of train, found {tree!r}")
     space = {key: _entry(key, value, train=train, where=f"{where}.{key}") for key, value in tree.items()}
     owners: dict[str, str] = {}
     for key, entry in space.items():
@@ -127,7 +126,7 @@ def _entry(key: Any, value: Any, *, train: TrainParams, where: str) -> Range | C
     if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
         return _range(key, value, train=train, where=where)
     raise UserError(
-        f"{where}: expected {{low, high, log, step}}, of which log and step may be left out, or {{choices}}, received "
+        f"{where}: expected {{low, high, log, step}}, of which log and step may be left out, or {{choices}}, found "
         f"{value!r}"
     )
 
@@ -136,7 +135,7 @@ def _choices(key: str, value: Any, *, train: TrainParams, where: str) -> Choices
     nested = value if isinstance(value, Mapping) else dict.fromkeys(value) if isinstance(value, list) else {}
     if not nested:
         raise UserError(
-            f"{where}.choices: expected a list of values or a mapping of values to their keys, received {value!r}"
+            f"{where}.choices: expected a list of values or a mapping of values to their keys, found {value!r}"
         )
     branches = []
     for choice, inner in nested.items():
@@ -148,18 +147,18 @@ def _choices(key: str, value: Any, *, train: TrainParams, where: str) -> Choices
 def _range(key: str, value: Mapping[str, Any], *, train: TrainParams, where: str) -> Range:
     kind = TrainParams.model_json_schema()["properties"][key].get("type")
     if kind not in ("integer", "number"):
-        raise UserError(f"{where}: {key} is no number; expected {{choices: [...]}}, received {dict(value)!r}")
+        raise UserError(f"{where}: {key} is no number; expected {{choices: [...]}}, found {dict(value)!r}")
     for name in ("low", "high", "step"):
         if name in value and (isinstance(value[name], bool) or not isinstance(value[name], int | float)):
-            raise UserError(f"{where}.{name}: expected a number, received {value[name]!r}")
+            raise UserError(f"{where}.{name}: expected a number, found {value[name]!r}")
     low, high = (_checked(key, value[name], train=train, where=f"{where}.{name}") for name in ("low", "high"))
     log, step = value.get("log", False), value.get("step")
     if not isinstance(log, bool) or (log and step is not None):
-        raise UserError(f"{where}: expected log: true or step, not both, received log={log!r}, step={step!r}")
+        raise UserError(f"{where}: expected log: true or step, not both, found log={log!r}, step={step!r}")
     if not low < high or (log and low <= 0):
-        raise UserError(f"{where}: expected low below high{', both above 0' if log else ''}, received {low} and {high}")
+        raise UserError(f"{where}: expected low below high{', both above 0' if log else ''}, found {low} and {high}")
     if step is not None and (step <= 0 or not _is_multiple(high - low, step) or (kind == "integer" and step % 1)):
-        raise UserError(f"{where}.step: expected a step that leads from {low} to {high} exactly, received {step!r}")
+        raise UserError(f"{where}.step: expected a step that leads from {low} to {high} exactly, found {step!r}")
     return Range(low, high, log=log, step=step, whole=kind == "integer")
 
 
@@ -168,7 +167,7 @@ def _checked(key: str, value: Any, *, train: TrainParams, where: str) -> Any:
     try:
         return getattr(TrainParams.model_validate({**train.model_dump(), key: value}), key)
     except ValidationError as error:
-        raise UserError(f"{where}: {error.errors()[0]['msg']}, received {json.dumps(value, default=repr)}") from None
+        raise UserError(f"{where}: {problem_of(error.errors()[0])}") from None
 
 
 def _inner_keys(entry: Range | Choices) -> set[str]:

@@ -10,7 +10,9 @@ from brats_cascade.errors import UserError
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -28,6 +30,13 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            raise ValueError("expected a number")
+        return value
+
 
 class TrainParams(Stage):
     """One training run: the defaults of `train` with an experiment's overrides.
@@ -35,7 +44,7 @@ class TrainParams(Stage):
     Keys with a default were added later than the others, so the record of an earlier training does not have them.
     """
 
-    seed: int
+    seed: Seed
     width: Annotated[float, Field(gt=0, le=4)]
     maxout: Annotated[int, Field(ge=1, le=64)]
     normalisation: Literal["batch", "dropout", "none"]
@@ -60,12 +69,12 @@ class TrainParams(Stage):
     phase2_steps: Count
     loss: Literal["cross_entropy", "cross_entropy_dice"] = "cross_entropy"
     optimizer: Literal["adam", "sgd"]
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: AboveZero
     schedule: Literal["cosine", "linear", "exponential", "constant"]
     final_rate: Share
     warmup: Share
-    phase2_rate: Annotated[float, Field(gt=0)]
-    output_rate: Annotated[float, Field(gt=0)]
+    phase2_rate: AboveZero
+    output_rate: AboveZero
     momentum_start: Annotated[float, Field(ge=0, lt=1)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: NotNegative
@@ -106,7 +115,13 @@ def apply_overrides(train: TrainParams, overrides: Mapping[str, Any], *, where: 
         return TrainParams.model_validate({**train.model_dump(), **overrides})
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{where}.{first['loc'][0]}: {first['msg']}, received {first['input']!r}") from None
+        raise UserError(f"{where}.{first['loc'][0]}: {problem_of(first)}") from None
+
+
+def problem_of(error: Mapping[str, Any]) -> str:
+    """What pydantic expected and found, from one of its errors."""
+    found = "nothing" if error["input"] is None else repr(error["input"])[:100]
+    return f"{error['msg'].removeprefix('Value error, ')}, found {found}"
 
 
 def nearest(key: object, known: Iterable[str]) -> str:

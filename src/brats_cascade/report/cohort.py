@@ -7,7 +7,7 @@ from typing import Any
 
 from brats_cascade.labels import LABELS
 from brats_cascade.project import Project, read_json_if_there, read_table_if_there
-from brats_cascade.report.cohort_figure import PERCENTILES, cohort_figure, intensity_figure, patch_figure
+from brats_cascade.report.cohort_figure import MOST, PERCENTILES, cohort_figure, intensity_figure, patch_figure
 from brats_cascade.report.embed import picture
 
 SETS = ("train", "validation", "test")
@@ -28,7 +28,6 @@ def describe_data(root: Path) -> dict[str, Any]:
     return {
         "numbers": read_json_if_there(project.metrics / "data.json") or {},
         "sets": {name: len(splits.get(name, [])) for name in SETS} if splits else {},
-        "seed": splits.get("seed"),
         "rows": [] if cases is None else json.loads(cases.to_json(orient="records")),  # None: not known
         "set_aside": _reasons(verdict.get("set_aside", [])),
         "warnings": _reasons(verdict.get("warnings", [])),
@@ -36,6 +35,7 @@ def describe_data(root: Path) -> dict[str, Any]:
         "statistics": STATISTICS,
         "patches": patches,
         "labels": LABELS,
+        "most": MOST if usable is not None and len(usable) > MOST else None,  # None: the chart has all cases
         "figure": None if usable is None or usable.empty else picture(cohort_figure(usable)),
         "intensities": picture(intensity_figure(fingerprint["intensities"])) if fingerprint else None,
         "centres": picture(patch_figure(patches["counts"])) if patches else None,

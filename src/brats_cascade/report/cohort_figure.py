@@ -12,12 +12,13 @@ from brats_cascade.labels import LABELS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST = 60  # cases in a chart
 PERCENTILES = {"p01": "1st percentile", "p50": "median", "p99": "99th percentile"}
 
 
 def cohort_figure(cases: pd.DataFrame) -> "Figure":
-    """Draws the amount of each tumour label per case: one bar per case, largest tumour first, at most 60 cases."""
-    shown = cases.sort_values("tumour_cm3", ascending=False).head(60)
+    """Draws the amount of each tumour label per case: one bar per case, largest tumour first, at most `MOST`."""
+    shown = cases.sort_values("tumour_cm3", ascending=False).head(MOST)
     figure = new_figure(9, 0.9 + 0.2 * len(shown))
     axes = figure.subplots()
     voxels = shown[[f"label_{label}" for label in LABEL_COLOURS]].fillna(0).to_numpy(dtype=float)

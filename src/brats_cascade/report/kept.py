@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from brats_cascade.errors import UserError
+from brats_cascade.errors import UserError, one_line
 from brats_cascade.evaluation.summary import SUMMARISED
 from brats_cascade.labels import REGIONS
 from brats_cascade.shared import write_text
@@ -63,17 +63,22 @@ def read_record(path: Path) -> Record:
     """The record in docs/results/NAME.json and NAME.csv.
 
     Raises:
-        UserError: There is no such record.
+        UserError: There is no such record, or it is damaged.
     """
     if not path.is_file():
         known = ", ".join(file.stem for file in sorted(path.parent.glob("*.json"))) or "none"
         raise UserError(
             f"{path}: no stored results of this name (known: {known}); run without --kept after `dvc repro`"
         )
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    scores = pd.read_csv(path.with_suffix(".csv"), dtype={"patient": str, "case": str}, keep_default_na=False)
-    numbers = {score: pd.to_numeric(scores.get(score, pd.Series(math.nan, scores.index))) for score in STORED}
-    return Record(scores.assign(**numbers), **facts)
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        scores = pd.read_csv(path.with_suffix(".csv"), dtype={"patient": str, "case": str}, keep_default_na=False)
+        numbers = {score: pd.to_numeric(scores.get(score, pd.Series(math.nan, scores.index))) for score in STORED}
+        return Record(scores.assign(**numbers), **facts)
+    except (FileNotFoundError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: it and {path.stem}.csv are not a readable record ({one_line(error)}); restore both, for example from git"
+        ) from None
 
 
 def write_record(record: Record, *, path: Path) -> None:

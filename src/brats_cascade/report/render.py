@@ -14,10 +14,10 @@ def put_between(readme: Path, *, part: str, text: str) -> None:
     """Replaces the text between the marks of a part of README, such as `<!-- speed:start -->` and `<!-- speed:end -->`.
 
     Raises:
-        UserError: The marks are missing or in the wrong order.
+        UserError: README or the marks are missing, or the marks are in the wrong order.
     """
     start, end = (f"<!-- {part}:{edge} -->" for edge in ("start", "end"))
-    before, _, rest = readme.read_text(encoding="utf-8").partition(start)
+    before, _, rest = (readme.read_text(encoding="utf-8") if readme.is_file() else "").partition(start)
     _, found, after = rest.partition(end)
     if not found:
         raise UserError(f"{readme}: expected the marks {start} and {end}; add them where the text should appear")
