@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK
+from layouts import tiny_volumes, write_layout
 
 from brats_cascade import MODALITIES
 from brats_cascade.data import ingest as module
@@ -169,6 +171,19 @@ def test_equal_files_give_an_equal_store_anywhere_at_any_time(tmp_path, write_ni
         for place in ("here", "there")
     )
     assert first == second
+
+
+def test_a_corrected_order_of_the_modalities_makes_it_again(tmp_path):
+    images, labels = tiny_volumes()
+    source = write_layout(tmp_path / "in", "decathlon", images=images, labels=labels)
+    run(source, tmp_path / "store")
+    [name] = list_cases(tmp_path / "store")
+    before = open_case(tmp_path / "store" / name).image.copy()
+    content = json.loads((source / "dataset.json").read_text())
+    content["modality"] = {"0": "T1w", "1": "FLAIR", "2": "t1gd", "3": "T2w"}
+    (source / "dataset.json").write_text(json.dumps(content))
+    run(source, tmp_path / "store")
+    np.testing.assert_array_equal(open_case(tmp_path / "store" / name).image, before[..., [1, 0, 2, 3]])
 
 
 def test_another_grade_makes_it_again(tmp_path, write_nifti_case):

@@ -149,6 +149,14 @@ def test_the_scheme_is_told_by_the_numbers_where_that_is_possible(tmp_path) -> N
     assert row["core_dice"] == pytest.approx(expected)
 
 
+def test_a_resection_cavity_is_not_taken_for_enhancing_tumour(tmp_path) -> None:
+    write(tmp_path / "truth" / "BraTS-GLI-00005-100-seg.nii.gz", labels(0, numbers=(0, 2, 3, 4)))
+    write(tmp_path / "found" / "BraTS-GLI-00005-100.nii.gz", labels(1, numbers=(0, 2, 3, 4)))
+    with pytest.raises(UserError, match=r"--scheme: .*BraTS-GLI-00005-100.* 4 is the resection cavity"):
+        run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.json")
+    assert run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.json", scheme="five")[1] == 0
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -145,6 +145,8 @@ class _Ingest:
             sources = meta.get("sources", {})
             if any(meta.get(key) != value for key, value in due.items()) or set(files) != set(sources):
                 continue
+            if meta.get("channels", {}) != case.channels:
+                continue
             if not all(_same_files(path, records=sources[part]) for part, path in files.items()):
                 continue
             if place_case(folder, root, name=case.name):

@@ -183,7 +183,7 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
         "affine": affine.tolist(),
         **recipe.as_dict(),
         "modalities": list(MODALITIES),
-        "sources": _sources(images),
+        **_origin(images, channels=case.channels),
         "tumour_outside_box": lost,
         "facts": facts,
     }
@@ -196,12 +196,13 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
     )
 
 
-def _sources(images: Mapping[str, Image]) -> dict[str, list[dict[str, Any]]]:
-    """Part -> its files with size and hash."""
-    return {
+def _origin(images: Mapping[str, Image], *, channels: Mapping[str, int]) -> dict[str, Any]:
+    """What the meta says of a case's files: their sizes and hashes for every part and, for a 4-D file, its channels."""
+    sources = {
         part: [{"file": file.path.name, "size": file.size, "sha256": file.sha256} for file in image.files]
         for part, image in images.items()
     }
+    return {"sources": sources, **({"channels": dict(channels)} if channels else {})}
 
 
 def _scans_are_there(case: Case) -> bool:

@@ -1,6 +1,7 @@
 """Scores a label file against another one, with checks of their label schemes and grids."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brats_cascade.data.images import canonical_affine, canonical_spacing, read_image, to_canonical
+from brats_cascade.data.releases import RELEASES
 from brats_cascade.data.truth import whole_labels
 from brats_cascade.data.writeback import MISFITS, read_misfits
 from brats_cascade.errors import UserError
@@ -44,7 +46,7 @@ def schemes_of(truths: Iterable[Labelled], *, given: str) -> tuple[dict[str, str
         except UserError as error:
             broken[file.case] = f"{file.case}: {error}"
     if numbers:
-        found |= dict.fromkeys(numbers, _scheme_with(set().union(*numbers.values())))
+        found |= dict.fromkeys(numbers, _scheme_with(set().union(*numbers.values()), cases=numbers))
     return found, broken
 
 
@@ -125,8 +127,14 @@ def first_of(cases: Sequence[str], *, shown: int = 3) -> str:
     return ", ".join(cases[:shown]) + (f" and {len(cases) - shown} more" if len(cases) > shown else "")
 
 
-def _scheme_with(numbers: set[int]) -> str:
+def _scheme_with(numbers: set[int], *, cases: Iterable[str]) -> str:
     if {3, 4} <= numbers:
+        later = next((case for case in cases if re.fullmatch(RELEASES["brats2023"].patient, case)), None)
+        if later:
+            raise UserError(
+                f"--scheme: {later} is named as in BraTS 2023 and later, where 4 is the resection cavity, which no scheme "
+                "has; remove that label, or name the scheme"
+            )
         return "five"
     if 4 in numbers:
         return "merged"
