@@ -168,7 +168,8 @@ def test_the_card_says_what_it_must():
     contract = {"classes": [0, 1, 2, 4], "modalities": ["flair", "t1", "t1c", "t2"], "clip": 0.005}
     card = model_card(record, summary=SUMMARY, contract=contract, sets={"train": 5, "test": 3}, phantom=False)
     for text in (NOT_A_DEVICE, "0.800 [0.70, 0.90]", "4 enhancing tumour", "5 cases for training", "r1", "feed", "1,234",
-                 "removes components below 3 mm3", "brats2018, from cohort.", "0.5 % of the brain's"):  # fmt: skip
+                 "removes components below 3 mm3", "brats2018, from cohort.", "0.5 % of the brain's",
+                 "1 necrosis and non-enhancing tumour"):  # fmt: skip
         assert text in card
     assert "/home" not in card
     assert "synthetic" in model_card(record, summary=SUMMARY, contract=contract, sets={}, phantom=True)

@@ -9,7 +9,8 @@ import pytest
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.labels import REGIONS
 from brats_cascade.report.cohort import describe_data
-from brats_cascade.report.render import paired_text, render
+from brats_cascade.report.cohort_figure import patch_figure
+from brats_cascade.report.render import class_names, paired_text, render
 from brats_cascade.report.sections import (
     ablation_section,
     nine_slices_table,
@@ -91,7 +92,11 @@ def test_the_fingerprint_in_a_table(tmp_path: Path):
             {
                 "releases": {"brats2017": {"cases": 14}, "brats2013": {"cases": 1}},
                 "shapes": {"155x240x240": 9, **{f"1x1x{size}": 1 for size in range(5)}},
-                "labels": {"table": [{"name": "edema", "share": 0.00913, "paper": 0.011, "cases": 14}]},
+                "labels": {
+                    "table": [{"name": "edema", "share": 0.00913, "paper": 0.011, "cases": 14}],
+                    "cases": 15,
+                    "cases_with_merged_labels": 14,
+                },
                 "spacings": {"1x1x1": 15},
                 "tumour_cm3": spread,
                 "brain_fraction": spread,
@@ -106,6 +111,8 @@ def test_the_fingerprint_in_a_table(tmp_path: Path):
     assert ["edema", "0.913 %", "1.1 %", "14"] in found
     assert ["flair, mean in the brain", "1", "20", ""] in found and len(found) == 3 + 2 + 1 + 4
     assert describe_data(tmp_path)["intensities"].startswith("data:image/")
+    page = render("data.html.j2", cohort=describe_data(tmp_path))
+    assert "In 14 of 15 cases necrosis and non-enhancing tumour are one label" in page
 
 
 def test_the_patch_sets_in_a_table_and_a_picture(tmp_path: Path):
@@ -117,9 +124,21 @@ def test_the_patch_sets_in_a_table_and_a_picture(tmp_path: Path):
     assert describe_data(tmp_path)["centres"].startswith("data:image/")
 
 
-def test_a_chart_that_omits_cases_says_so(tmp_path: Path):
+def test_merged_labels_are_named(tmp_path: Path):
+    (tmp_path / "data/patches").mkdir(parents=True)
+    counts = {"phase1": {"0": 1200, "1": 1200}}
+    summary = {"classes": [0, 1], "voxel_shares": {"0": 0.98, "1": 0.02}, "counts": counts}
+    (tmp_path / "data/patches/summary.json").write_text(json.dumps(summary))
+    assert cells(tmp_path)[-1] == ["necrosis and non-enhancing tumour", "2 %", "1,200"]
+    (legend,) = [axes.get_legend() for axes in patch_figure(counts).axes]
+    assert [text.get_text() for text in legend.get_texts()] == ["everything else", "necrosis and non-enhancing tumour"]
+    assert class_names((0, 1, 3))[1] == "necrosis"
+
+
+def test_a_chart_that_omits_cases_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("brats_cascade.report.cohort.MOST", 2)
     (tmp_path / "data").mkdir()
-    for number, words in ((60, "case."), (61, "case (the 60 cases with the largest tumours).")):
+    for number, words in ((2, "case."), (3, "case (the 2 cases with the largest tumours).")):
         cases = pd.DataFrame({"case": [f"c{row}" for row in range(number)], "stored": True, "tumour_cm3": 1.0, "labels": "0,2",
                               "grade": "high", "release": "a", **{f"label_{label}": 5 for label in range(5)},
                               "problem": ""})  # fmt: skip

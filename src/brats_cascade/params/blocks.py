@@ -21,7 +21,7 @@ Axis = Literal["axial", "coronal", "sagittal"]
 class DataParams(Stage):
     """The raw volumes."""
 
-    source: str
+    source: Annotated[str, Field(min_length=1)]  # empty, it would be the project itself
     layout: str = "auto"
     labels: Literal["merge", "refuse"] = "merge"
     pseudonyms: bool = False

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from brats_cascade.inference.postprocess import Thresholds
-from brats_cascade.labels import LABELS, REGIONS
-from brats_cascade.report.render import render
+from brats_cascade.labels import REGIONS
+from brats_cascade.report.render import class_names, render
 
 NOT_A_DEVICE = (
     "**Not a medical device.** Research software: not for diagnosis, treatment or any decision about a patient."
@@ -29,7 +29,10 @@ def model_card(
 
     `sets` are the numbers of training, validation and test cases; `phantom`: it was trained on the built-in synthetic cohort.
     """
-    return _render("card.md.j2", record=record, summary=summary, contract=contract, sets=sets, phantom=phantom)
+    labels = class_names(contract["classes"])
+    return _render(
+        "card.md.j2", record=record, summary=summary, contract=contract, labels=labels, sets=sets, phantom=phantom
+    )
 
 
 def front_matter(record: Mapping[str, Any], *, summary: Mapping[str, Any], phantom: bool) -> str:
@@ -48,6 +51,4 @@ def data_card(found: Mapping[str, Any], *, name: str, sets: Mapping[str, int], e
 
 def _render(template: str, *, summary: Mapping[str, Any], **context: Any) -> str:
     rule = Thresholds(**summary["postprocess"])
-    return render(
-        template, summary=summary, rule=rule, regions=REGIONS, labels=LABELS, not_a_device=NOT_A_DEVICE, **context
-    )
+    return render(template, summary=summary, rule=rule, regions=REGIONS, not_a_device=NOT_A_DEVICE, **context)

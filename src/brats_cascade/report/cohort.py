@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from brats_cascade.labels import LABELS
 from brats_cascade.project import Project, read_json_if_there, read_table_if_there
 from brats_cascade.report.cohort_figure import MOST, PERCENTILES, cohort_figure, intensity_figure, patch_figure
 from brats_cascade.report.embed import picture
+from brats_cascade.report.render import class_names
 
 SETS = ("train", "validation", "test")
 # Statistics per modality in data/fingerprint.json.
@@ -34,7 +34,7 @@ def describe_data(root: Path) -> dict[str, Any]:
         "fingerprint": fingerprint,
         "statistics": STATISTICS,
         "patches": patches,
-        "labels": LABELS,
+        "labels": class_names(patches["classes"]) if patches else {},
         "most": MOST if usable is not None and len(usable) > MOST else None,  # None: the chart has all cases
         "figure": None if usable is None or usable.empty else picture(cohort_figure(usable)),
         "intensities": picture(intensity_figure(fingerprint["intensities"])) if fingerprint else None,

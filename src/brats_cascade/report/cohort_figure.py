@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from brats_cascade.drawing.figures import INK, LABEL_COLOURS, PALE, new_figure, titled
-from brats_cascade.labels import LABELS
+from brats_cascade.report.render import class_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,10 +24,11 @@ def cohort_figure(cases: pd.DataFrame) -> "Figure":
     voxels = shown[[f"label_{label}" for label in LABEL_COLOURS]].fillna(0).to_numpy(dtype=float)
     scale = shown["tumour_cm3"].to_numpy(dtype=float) / np.maximum(voxels.sum(axis=1), 1)
     start = np.zeros(len(shown))
+    names = class_names([label for label, found in zip(LABEL_COLOURS, voxels.any(axis=0), strict=True) if found])
     for column, (label, colour) in enumerate(LABEL_COLOURS.items()):
         width = voxels[:, column] * scale
-        if width.any():
-            axes.barh(range(len(shown)), width, left=start, color=colour, height=0.7, label=LABELS[label])
+        if label in names:
+            axes.barh(range(len(shown)), width, left=start, color=colour, height=0.7, label=names[label])
         start = start + width
     axes.set_yticks(range(len(shown)), shown["case"])
     axes.invert_yaxis()
@@ -67,12 +68,13 @@ def patch_figure(counts: Mapping[str, Mapping[str, int]]) -> "Figure":
     figure = new_figure(9, 0.9 + 0.35 * len(counts))
     axes = figure.subplots()
     colours = {0: PALE, **LABEL_COLOURS}
+    names = class_names([label for label in colours if any(str(label) in held for held in counts.values())])
     for row, held in enumerate(counts.values()):
         start, total = 0.0, max(1, sum(held.values()))
         for label, colour in colours.items():
             share = 100 * held.get(str(label), 0) / total
             if str(label) in held:
-                axes.barh(row, share, left=start, color=colour, height=0.7, label=LABELS[label] if row == 0 else None)
+                axes.barh(row, share, left=start, color=colour, height=0.7, label=names[label] if row == 0 else None)
             start += share
     axes.set_yticks(range(len(counts)), list(counts))
     axes.invert_yaxis()

@@ -1,12 +1,13 @@
 """Renders this package's templates, and fills the generated parts of README."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from brats_cascade import pages
 from brats_cascade.errors import UserError
+from brats_cascade.labels import LABELS, NECROSIS, NON_ENHANCING
 from brats_cascade.shared import write_text
 
 
@@ -31,6 +32,12 @@ def render(template: str, **context: Any) -> str:
         "agreement": agreement_text,
     }
     return pages.render(template, package="brats_cascade.report", filters=filters, **context)
+
+
+def class_names(classes: Collection[int]) -> dict[int, str]:
+    """The names of a network's classes: without label 3, as in the merged releases, label 1 is both parts of the core."""
+    merged = {} if NON_ENHANCING in classes else {NECROSIS: f"{LABELS[NECROSIS]} and {LABELS[NON_ENHANCING]}"}
+    return {label: merged.get(label, LABELS[label]) for label in classes}
 
 
 def short(value: float | None, form: str = ".3g", factor: float = 1) -> str:
