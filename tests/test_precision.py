@@ -13,7 +13,7 @@ from brats_cascade.stages.evaluate import evaluate
 from brats_cascade.stages.train_entry import on_this_device
 
 ROOT = Path(__file__).parents[1]
-WARNING = "this processor emulates bfloat16, which can make a training many times slower; use float32 or auto"
+WARNING = "this device emulates bfloat16, which can make a training many times slower; use float32 or auto"
 
 
 @pytest.fixture(autouse=True)

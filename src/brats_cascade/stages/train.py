@@ -88,9 +88,8 @@ def _tracked(
 
     note, cnn1 = folder / "run.json", project.root / tags["builds_on"] / costs.NETWORK
     decisive = {**tags, **params, "cnn1": costs.fingerprint(cnn1), "code": computed_with()}
-    own = {
-        key: str(value) for key, value in decisive.items() if key != "git_commit"
-    }  # not every commit changes the code
+    decisive.pop("git_commit")  # not every commit changes the code
+    own = {key: str(value) for key, value in decisive.items()}
     known = run_in(note, params=own)
     with tracking.start_run(name, run_id=known, tags=tags, params={**before, **params}, root=project.root) as tracked:
         try:

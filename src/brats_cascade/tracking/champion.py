@@ -153,10 +153,8 @@ def _candidates_in_mlflow(root: Path, *, deleted: bool = False) -> list[Candidat
     def search(client: "MlflowClient", experiment: str) -> list[Any]:
         from mlflow.entities import ViewType
 
-        query, view = (
-            " and ".join([*wanted, "status = 'FINISHED'"]),
-            ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY,
-        )
+        query = " and ".join([*wanted, "status = 'FINISHED'"])
+        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
         return list(client.search_runs([experiment], query, view, MOST, order))
 
     found = []

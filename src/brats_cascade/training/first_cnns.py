@@ -48,9 +48,11 @@ def train_first_cnns(
         within = train(Experiment(below, data, settings), folder=folder / "cnn1")
         cnn1 = Cnn1(within.network, within.style, settings)
     folds = inner_folds(data, folds=settings.cnn1_folds, seed=settings.seed) if settings.cnn1_folds else []
-    # Keys that affect only cascades are set to fixed values, so that cascades share their inner CNN 1s.
-    apart = {"cnn1_folds": 0, "cnn1_steps": 0, "cnn1_dropout": 0.0, "cascade": "frozen", "cnn1_output": "probabilities"}
-    apart["precision"] = settings.precision  # like the device it belongs to this training, not to the final CNN 1's
+    apart = {
+        # Keys that affect only cascades are set to fixed values, so that cascades share their inner CNN 1s.
+        **{"cnn1_folds": 0, "cnn1_steps": 0, "cnn1_dropout": 0.0, "cascade": "frozen", "cnn1_output": "probabilities"},
+        "precision": settings.precision,  # like the device it belongs to this training, not to the final CNN 1's
+    }
     own, found = ((cnn1 and cnn1.settings) or settings).model_copy(update=apart), []
     for fold in folds:
         one = Experiment(below, fold.data, own)
