@@ -29,6 +29,4 @@ def settled(precision: str) -> str:
 def warn_if_emulated(precision: str) -> None:
     """Logs a warning if the precision is bfloat16 and this device only emulates it."""
     if precision == "bfloat16" and not native_bfloat16():
-        log.warning(
-            "this device emulates bfloat16, which can make a training many times slower; use float32 or auto"
-        )
+        log.warning("this device emulates bfloat16, which can make a training many times slower; use float32 or auto")
