@@ -111,9 +111,9 @@ def test_maps_come_from_inner_cnn1s_and_a_second_cascade_shares_them(data, tmp_p
     made: list[tuple[str, list[str]]] = []
     stored = cnn1_maps.stored_maps
 
-    def spy(network, *, cases, folder):
+    def spy(network, *, cases, **given):
         made.append((network_digest(network), [case.name for case in cases]))
-        return stored(network, cases=cases, folder=folder)
+        return stored(network, cases=cases, **given)
 
     monkeypatch.setattr(cnn1_maps, "stored_maps", spy)
     given = Cnn1(build_model("two_path", style=STYLE), STYLE)
