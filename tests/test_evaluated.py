@@ -227,20 +227,20 @@ def test_a_better_mean_by_one_patient_does_not_make_a_champion(project, monkeypa
     monkeypatch.setattr(stages_champion, "register_champion", register_here)
     (project / "models/b/model.json").write_text("{}")
     (project / "models/a/model.json").write_text("{}")
-    params, names = SimpleNamespace(data=SimpleNamespace(source="cohort")), ["a", "b"]
+    names = ["a", "b"]
     champion = evaluate(project, name="a", dice=0.5)
     champion.log_table(validation_table(*[0.5] * 16), name="validation")
-    tell_mlflow(Project(project), params, names=names)
+    tell_mlflow(Project(project), names=names)
     challenger = evaluate(project, name="b", dice=0.6)
     challenger.log_table(validation_table(0.99, *[0.45] * 15), name="validation")
-    tell_mlflow(Project(project), params, names=names)
+    tell_mlflow(Project(project), names=names)
     assert registered == [("a", ALIAS), ("a", ALIAS), ("b", CHALLENGER)]
     assert "b, 0.600, has a higher mean but is not champion: worse in 15 of 16 validation patients" in caplog.text
     outcome = contest(project, experiments=names)
     assert (outcome.champion.run_id, outcome.challenger.run_id) == (champion.id, challenger.id)
     assert contest(project, experiments=names).champion.run_id == champion.id
     challenger.log_table(validation_table(*[0.6] * 16), name="validation")  # better for all
-    tell_mlflow(Project(project), params, names=names)
+    tell_mlflow(Project(project), names=names)
     assert registered[-1] == ("b", ALIAS) and len(registered) == 4
     assert contest(project, experiments=names) == Contest(Candidate("b", 0.6, challenger.id))
     aliases = champion.client.get_registered_model(NAME).aliases

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -197,16 +196,14 @@ def test_a_champion_that_could_not_be_registered_is_registered_by_the_next_comma
         return next(answers)
 
     monkeypatch.setattr(champion, "register_champion", register)
-    params = SimpleNamespace(data=SimpleNamespace(source="cohort"))
     with monkeypatch.context() as patch:  # the store is away: nothing can be logged, so there is nothing to register
         patch.setattr(store, "open_store", lambda root: (_ for _ in ()).throw(OSError("away")))
-        tell_mlflow(project, params, names=["a"])
+        tell_mlflow(project, names=["a"])
     assert registered == [] and is_behind(project, names=["a"])
-    tell_mlflow(project, params, names=["a"])  # there again, and away again before the champion is registered
+    tell_mlflow(project, names=["a"])  # there again, and away again before the champion is registered
     client, [run] = all_runs(project.root)
     assert is_whole(client, run) and registered == [run.info.run_id] and is_behind(project, names=["a"])
     (project.reports / "comparison.json").write_text(json.dumps({"experiments": {"a": SUMMARY}}))
-    monkeypatch.setattr(results, "load_params", lambda path: params)
     results.run(project.root)
     assert registered == [run.info.run_id] * 2 and not is_behind(project, names=["a"])
     results.run(project.root)

@@ -13,7 +13,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from predicting import run
 
-from brats_cascade import tracking
+from brats_cascade import PHANTOM, tracking
 from brats_cascade.commands.model import champion, open_models
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
@@ -166,13 +166,14 @@ def test_the_card_says_what_it_must():
         "run_id": "r1", "seed": 1, "params": {"data.source": "/home/me/cohort"}, "data_hashes": {"data/volumes": "feed"},
     }  # fmt: skip
     contract = {"classes": [0, 1, 2, 4], "modalities": ["flair", "t1", "t1c", "t2"], "clip": 0.005}
-    card = model_card(record, summary=SUMMARY, contract=contract, sets={"train": 5, "test": 3}, phantom=False)
+    card = model_card(record, summary=SUMMARY, contract=contract, sets={"train": 5, "test": 3})
     for text in (NOT_A_DEVICE, "0.800 [0.70, 0.90]", "4 enhancing tumour", "5 cases for training", "r1", "feed", "1,234",
                  "removes components below 3 mm3", "brats2018, from cohort.", "0.5 % of the brain's",
                  "1 necrosis and non-enhancing tumour"):  # fmt: skip
         assert text in card
     assert "/home" not in card
-    assert "synthetic" in model_card(record, summary=SUMMARY, contract=contract, sets={}, phantom=True)
+    phantom = record | {"release": PHANTOM}  # wherever the scans lay
+    assert "synthetic" in model_card(phantom, summary=SUMMARY, contract=contract, sets={})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from brats_cascade import MODALITIES, cli
+from brats_cascade import MODALITIES, PHANTOM, cli
 from brats_cascade.data.facts import STATISTICS
 from brats_cascade.data.fingerprint import fingerprint
 from brats_cascade.report.card import NOT_A_DEVICE, data_card, front_matter
@@ -38,29 +38,27 @@ def found() -> dict[str, Any]:
 
 
 def test_the_data_card_counts_the_cohort(found: dict[str, Any]) -> None:
-    card = data_card(found, name='a "cohort"', sets={"train": 1, "test": 1}, excluded=3, phantom=False)
+    card = data_card(found, name='a "cohort"', sets={"train": 1, "test": 1}, excluded=3)
     assert front(card)["pretty_name"] == 'a "cohort"' and front(card)["license"] == "other"
     for text in ("2 cases of 2 patients", "3 excluded", "| brats2017 | 2 | 2 | high 2 | merged |", "155x240x240 (2)",
                  "train 1, test 1 cases", "| 4 enhancing tumour | 20.00 % | 0.38 % | 1 of 1 |", "10 (10 to 10)",
                  "In 1 cases necrosis", NOT_A_DEVICE):  # fmt: skip
         assert text in card
-    assert "synthetic" not in card and "synthetic" in data_card(found, name="p", sets={}, excluded=0, phantom=True)
+    phantom = found | {"releases": {PHANTOM: found["releases"]["brats2017"]}}
+    assert "synthetic" not in card and "synthetic" in data_card(phantom, name="p", sets={}, excluded=0)
     for cases, size in ((999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K"), (100_000, "100K<n<1M")):
-        card = data_card(found | {"cases": cases}, name="p", sets={}, excluded=0, phantom=False)
+        card = data_card(found | {"cases": cases}, name="p", sets={}, excluded=0)
         assert front(card)["size_categories"] == [size]
 
 
 def test_a_models_front_matter_has_its_test_scores() -> None:
-    about = front(front_matter({"experiment": "no", "release": "brats2018"}, summary=SUMMARY, phantom=False))
+    about = front(front_matter({"experiment": "no", "release": "brats2018"}, summary=SUMMARY))
     [model] = about["model-index"]
     [result] = model["results"]
     assert model["name"] == "no" and result["dataset"] == {"type": "brats", "name": "brats2018", "split": "test"}
     assert [each["value"] for each in result["metrics"]] == [0.8123] * 3
     assert about["license"] == "other"  # whoever publishes weights settles what the data allow
-    assert (
-        front(front_matter({"experiment": "a", "release": "p"}, summary=SUMMARY, phantom=True))["license"]
-        == "apache-2.0"
-    )
+    assert front(front_matter({"experiment": "a", "release": PHANTOM}, summary=SUMMARY))["license"] == "apache-2.0"
 
 
 def test_cards_without_results_name_what_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

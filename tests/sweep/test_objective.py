@@ -105,6 +105,8 @@ def test_the_first_trial_is_the_experiment_itself_and_trials_are_counted_over_al
     assert (known, name) == ("", "s/0")
     assert tags["mlflow.parentRunId"] == "top" and tags["sweep"] == "s" and tags["kind"] == "trial"
     assert params["train.learning_rate"] == plan.entry.train.learning_rate
+    assert tags["procedure"] == "one_phase"  # as the experiment's own run would be tagged: TINY has no phase 2
+    assert tags["git_commit"] == "unknown"  # outside of git
     assert (
         "sweep",
         {"complete": first.value, "seconds": 2.5, "parameters": 1000, "cases": {"b": first.value}},

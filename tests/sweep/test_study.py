@@ -12,7 +12,7 @@ import pytest
 from brats_cascade.errors import UserError
 from brats_cascade.orphans import process_name
 from brats_cascade.params import load_params
-from brats_cascade.params.space import suggest
+from brats_cascade.params.space import parse_space, suggest
 from brats_cascade.sweep import storage as storage_module
 from brats_cascade.sweep.material import open_material
 from brats_cascade.sweep.objective import train_trial
@@ -249,3 +249,15 @@ def test_a_study_goes_on_only_with_the_architecture_it_was_made_for(make_project
     path.write_text(path.read_text().replace("architecture: two_path", "architecture: unet"))
     with pytest.raises(UserError, match=r"the experiment or train .* changed"):
         make_study("s", storage=storage, plan=plan_at(root))
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_only_with_choices_in_the_order_it_was_made_for(make_project, tmp_path):
+    """Optuna refuses the same choices in another order, in every trial."""
+    plan = plan_at(make_project(space={"optimizer": {"choices": {"adam": {}, "sgd": {}}}}))
+    storage = open_storage(f"sqlite:///{tmp_path / 'o.db'}")
+    study, _ = make_study("s", storage=storage, plan=plan)
+    study.optimize(lambda trial: len(suggest(trial, plan.space)), n_trials=1)
+    sweep = plan.sweep.model_copy(update={"space": {"optimizer": {"choices": {"sgd": {}, "adam": {}}}}})
+    with pytest.raises(UserError, match=r"study 's': sweep, .* changed"):
+        make_study("s", storage=storage, plan=Plan(plan.entry, sweep, parse_space(sweep.space, train=plan.entry.train)))

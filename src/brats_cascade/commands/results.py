@@ -6,7 +6,6 @@ from typing import Any
 from brats_cascade.costs import STAGES
 from brats_cascade.errors import UserError
 from brats_cascade.labels import REGIONS
-from brats_cascade.params import load_params
 from brats_cascade.project import Project, read_json, read_json_if_there, read_state
 from brats_cascade.report.text import results_text, text_table
 
@@ -23,7 +22,7 @@ def run(root: Path, *, costs: bool = False) -> str:
     compared = read_json(path)
     names = list(compared["experiments"])
     if is_behind(Project(root), names=names):  # log what an earlier stage could not log to MLflow
-        tell_mlflow(Project(root), load_params(root / "params.yaml"), names=names)
+        tell_mlflow(Project(root), names=names)
     text = results_text(compared, champion=_champion(root, compared=compared))
     changed = [name for name, scores in compared["experiments"].items() if _has_changed(root, name, scores=scores)]
     if changed:

@@ -94,6 +94,11 @@ class TrainParams(Stage):
     precision: Literal["float32", "bfloat16", "auto"]
     devices: Literal["one", "local", "workers"]
 
+    @property
+    def phases(self) -> str:
+        """The procedure, or "one_phase" for the first of two phases alone."""
+        return "one_phase" if self.procedure == "two_phase" and not self.phase2_steps else self.procedure
+
     @field_validator("final_rate")
     @classmethod
     def _not_zero_by_factors(cls, value: float, info: ValidationInfo) -> float:

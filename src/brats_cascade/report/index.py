@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from brats_cascade import PHANTOM
 from brats_cascade.costs import read_cases, trainings_of, weights_of
 from brats_cascade.drawing.figures import dice_strip
 from brats_cascade.evaluation.regions import NO_MATCH_MM
@@ -47,14 +48,12 @@ def build_report(
     *,
     experiments: Sequence[str],
     baseline: Mapping[str, Any] | None = None,
-    phantom: bool = False,
     runs: str = "",
 ) -> str:
     """Builds the page from the files of a project: HTML with embedded images, style and script, which loads nothing.
 
     Every file is optional; experiments without metrics/E/summary.json are listed as not evaluated. `baseline` is from
-    `baseline.baseline_summary`. With `phantom`, the page explains that the data is the built-in phantom. `runs` is the
-    address of the runs in MLflow, by default that of `make ui`.
+    `baseline.baseline_summary`. `runs` is the address of the runs in MLflow, by default that of `make ui`.
     """
     parts = [_experiment(root, name=name) for name in experiments]
     done = [part for part in parts if part["summary"]]
@@ -70,7 +69,7 @@ def build_report(
         regions=list(REGIONS),
         baseline=baseline,
         paper=paper,
-        phantom=phantom,
+        phantom=any(part["run"].get("release") == PHANTOM for part in done),
         cohort=describe_data(root),
         headline=headline,
         costs=cost_table(compared),

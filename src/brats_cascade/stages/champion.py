@@ -4,7 +4,6 @@ import logging
 from typing import Any
 
 from brats_cascade.costs import read_facts
-from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.report.card import model_card
 from brats_cascade.stages.logged import SETS, log_evaluation
@@ -20,26 +19,26 @@ def is_behind(project: Project, *, names: list[str]) -> bool:
     return any(read_pending(name, root=project.root) is not None for name in (*names, CHAMPION))
 
 
-def tell_mlflow(project: Project, params: Params, *, names: list[str]) -> None:
+def tell_mlflow(project: Project, *, names: list[str]) -> None:
     """Logs missing evaluations and registers the champion; notes the work first, so that it is retried after a failure."""
     keep_pending(CHAMPION, {}, root=project.root)
     for name in names:
         log_evaluation(project, name)
     found = contest(project.root, experiments=names)
-    done = _give(project, params, found.champion, names=names, alias=ALIAS) if found.champion else True
+    done = _give(project, found.champion, names=names, alias=ALIAS) if found.champion else True
     if found.challenger:
         log.warning(
             "%s, %.3f, has a higher mean but is not champion: %s (alias %s)",
             found.challenger.experiment, found.challenger.dice, found.reason, CHALLENGER,
         )  # fmt: skip
-        _give(project, params, found.challenger, names=names, alias=CHALLENGER)
+        _give(project, found.challenger, names=names, alias=CHALLENGER)
     elif found.champion:
         drop_challenger(project.root)
     if done:
         forget_pending(CHAMPION, root=project.root)
 
 
-def _give(project: Project, params: Params, candidate: Candidate, *, names: list[str], alias: str) -> bool:
+def _give(project: Project, candidate: Candidate, *, names: list[str], alias: str) -> bool:
     """Gives a candidate the alias; returns whether nothing is left to do. An unreachable MLflow only causes a warning.
 
     A candidate in this folder is registered; for any other, its existing version gets the alias.
@@ -61,7 +60,7 @@ def _give(project: Project, params: Params, candidate: Candidate, *, names: list
     version = register_champion(
         project.models / name,
         scores=project.metrics / name / "summary.json",
-        card=card_of(project, name, record=record, phantom=project.root / params.data.source == project.phantom),
+        card=card_of(project, name, record=record),
         run_id=run_id,
         tags={"experiment": name, "validation_dice": candidate.dice, "git_commit": record["git_commit"]},
         root=project.root,
@@ -77,7 +76,7 @@ def facts_of_training(project: Project, name: str, *, run_id: str) -> dict[str, 
     return {"git_commit": "unknown", **read_facts(project.root, name=name), "run_id": run_id}
 
 
-def card_of(project: Project, name: str, *, record: dict[str, Any], phantom: bool) -> str:
+def card_of(project: Project, name: str, *, record: dict[str, Any]) -> str:
     """The card of an experiment that was evaluated in this folder."""
     splits = read_json(project.splits)
     return model_card(
@@ -85,5 +84,4 @@ def card_of(project: Project, name: str, *, record: dict[str, Any], phantom: boo
         summary=read_json(project.metrics / name / "summary.json"),
         contract=read_json(project.models / name / "model.json"),
         sets={part: len(splits[part]) for part in SETS},
-        phantom=phantom,
     )

@@ -47,15 +47,14 @@ def compare(project: Project, params: Params) -> None:
     }
     compared = comparison(summaries, baseline=baseline, best=leading, paired=paired, costs=spent)
     write_json(project.reports / "comparison.json", compared)
-    phantom = project.root / params.data.source == project.phantom
     write_case_pages(project, experiment=leading)
     written = project.reports / "index.html"
     names, runs = list(params.experiments), link(project.root)
-    page = build_report(project.root, experiments=names, baseline=baseline, phantom=phantom, runs=runs)
+    page = build_report(project.root, experiments=names, baseline=baseline, runs=runs)
     write_text(written, page)
     logging.info("%s: %d experiments, %.1f MB", written, len(summaries), len(page) / 1e6)
     _lay_out(project.root / "champion", name=leading, project=project)
-    tell_mlflow(project, params, names=list(summaries))
+    tell_mlflow(project, names=list(summaries))
 
 
 def write_case_pages(project: Project, *, experiment: str | None) -> None:

@@ -42,7 +42,7 @@ def tags_of(project: Project, params: Params, entry: ExperimentParams, *, name: 
         "builds_on": entry.builds_on,
         "normalisation": own.normalisation,
         "class_weights": own.class_weights,
-        "procedure": own.procedure if own.procedure == "single" or own.phase2_steps else "one_phase",
+        "procedure": own.phases,
         "release": release,
         "seed": own.seed,
         "fold": params.split.round,

@@ -38,7 +38,8 @@ class Plan:
 
     def identity(self) -> str:
         """The settings that all trials of a study share, as JSON; scores with other settings are not comparable."""
-        own = self.sweep.model_dump(include={"second", "space", "experiment"})
+        own = {"second": self.sweep.second, "experiment": self.sweep.experiment}
+        own |= {"space": json.dumps(self.sweep.space)}  # in its order, in which Optuna draws
         return json.dumps(own | self.entry.model_dump(exclude={"train": _MACHINE}), sort_keys=True)
 
 

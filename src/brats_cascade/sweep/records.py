@@ -28,7 +28,7 @@ def open_study_run(study: Study, *, plan: Plan, storage: str, root: Path) -> Ite
     sweep |= {"space": json.dumps(plan.sweep.space), "fixed": json.dumps(plan.sweep.fixed)}
     params = {"storage": storage, "objectives": ", ".join(plan.objectives)}
     params |= {f"sweep.{key}": value for key, value in sweep.items()}
-    tags = {**_tags(study.study_name, plan=plan, kind="sweep"), "git_commit": provenance.git_commit(root)}
+    tags = _tags(study.study_name, plan=plan, kind="sweep", root=root)
     settings: dict[str, Any] = {"name": study.study_name, "tags": tags, "params": params, "root": root}
     known = study.user_attrs.get(RUN) or _agreed(study, settings=settings)
     with tracking.start_run(run_id=known, finish=True, **settings) as run:
@@ -61,10 +61,11 @@ def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[
     On a device that settles `precision: auto` otherwise, it opens another one, because a run keeps its parameters.
     """
     tags = {
-        **_tags(orders.study, plan=orders.plan, kind="trial"),
+        **_tags(orders.study, plan=orders.plan, kind="trial", root=orders.root),
         "trial": trial.number,
         "state": "running",
-        **train.model_dump(include={"normalisation", "class_weights", "procedure", "optimizer", "seed"}),
+        **train.model_dump(include={"normalisation", "class_weights", "optimizer", "seed"}),
+        "procedure": train.phases,
         **({tracking.PARENT: orders.parent} if orders.parent else {}),
     }
     params = {f"train.{key}": value for key, value in train.model_dump().items()}
@@ -116,6 +117,7 @@ def _mark(run: tracking.Run, child: str, *, best: bool, lost: bool) -> None:
             run.client.set_terminated(child, "KILLED")
 
 
-def _tags(study: str, *, plan: Plan, kind: str) -> dict[str, Any]:
+def _tags(study: str, *, plan: Plan, kind: str, root: Path) -> dict[str, Any]:
     entry = plan.entry.model_dump(include={"architecture", "builds_on"})
-    return {"sweep": study, "kind": kind, "experiment": plan.sweep.experiment, **entry}
+    made = {"experiment": plan.sweep.experiment, "git_commit": provenance.git_commit(root)}
+    return {"sweep": study, "kind": kind, **made, **entry}

@@ -49,6 +49,6 @@ def make_pruner(plan: Plan) -> pruners.BasePruner:
     if sweep.pruner == "none" or sweep.second != "none":
         return pruners.NopPruner()
     if sweep.pruner == "hyperband":
-        phases = 2 if train.procedure == "two_phase" and train.phase2_steps else 1
+        phases = 2 if train.phases == "two_phase" else 1
         return pruners.HyperbandPruner(min_resource=1, max_resource=max(2, train.checks * phases))
     return pruners.MedianPruner(n_startup_trials=sweep.startup, n_warmup_steps=2)  # rounds count from 1
