@@ -149,6 +149,14 @@ def test_the_scheme_is_told_by_the_numbers_where_that_is_possible(tmp_path) -> N
     assert row["core_dice"] == pytest.approx(expected)
 
 
+def test_label_files_of_one_patient_count_as_one_patient(tmp_path) -> None:
+    pair(tmp_path, names=("BraTS-GLI-00005-000", "BraTS-GLI-00005-001", "Brats18_2013_20_1", "somebody_1"))
+    run(tmp_path / "truth", prediction=tmp_path / "found", out=tmp_path / "t.json")
+    content = json.loads((tmp_path / "t.json").read_text())
+    patients = ["BraTS-GLI-00005", "BraTS-GLI-00005", "Brats18_2013_20", "somebody_1"]
+    assert [row["patient"] for row in content["cases"]] == patients and content["summary"]["patients"] == 3
+
+
 def test_a_resection_cavity_is_not_taken_for_enhancing_tumour(tmp_path) -> None:
     write(tmp_path / "truth" / "BraTS-GLI-00005-100-seg.nii.gz", labels(0, numbers=(0, 2, 3, 4)))
     write(tmp_path / "found" / "BraTS-GLI-00005-100.nii.gz", labels(1, numbers=(0, 2, 3, 4)))

@@ -202,3 +202,9 @@ RELEASES: Mapping[str, Release] = {
         ),
     )
 }
+
+
+def patient_named(case: str) -> str:
+    """The patient of a case of an unknown release: the name without its time point, if a release names its cases like this."""
+    found = (release.patient_of(case) for release in RELEASES.values())
+    return next((patient for patient in found if patient != case), case)

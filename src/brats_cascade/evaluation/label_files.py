@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brats_cascade.data.names import safe_id
+from brats_cascade.data.releases import patient_named
 from brats_cascade.data.unused import READ, walk
 
 # Formats in which other tools write segmentations, which are not supported here.
@@ -35,7 +36,7 @@ class Labelled:
     def from_file(cls, path: Path) -> "Labelled":
         """The information in a file's name."""
         name = case_of(path)
-        return cls(name, name, "unknown", None, path)
+        return cls(name, patient_named(name), "unknown", None, path)
 
 
 @dataclass
