@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from brats_cascade.commands.sweep import command_line
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
 from brats_cascade.params.space import suggest
@@ -184,6 +185,13 @@ def test_a_journal_file_has_no_heartbeat_so_the_host_looks_for_its_own_dead(make
     give_up_lost(study, retries=2)
     assert [entry.state.name for entry in study.trials] == ["FAIL", "RUNNING", "RUNNING", "WAITING"]
     assert study.trials[3].params == study.trials[0].params and study.trials[3].system_attrs["retry_history"] == [0]
+
+
+@pytest.mark.parametrize("words", [["--storage", "postgresql://u:secret@h/d"], ["--storage=postgresql://u:secret@h/d"]])
+def test_the_command_on_the_page_has_no_password(monkeypatch, words):
+    monkeypatch.setattr("sys.argv", ["/bin/brats-cascade", "sweep", *words])
+    command = command_line("postgresql://u:secret@h/d")
+    assert command.startswith("brats-cascade sweep ") and "u:***@h/d" in command and "secret" not in command
 
 
 def test_workers_share_cores_and_gpus():

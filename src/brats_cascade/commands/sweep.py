@@ -48,12 +48,12 @@ def run(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells when it makes its tables
     root, started, tell = Path.cwd(), time.perf_counter(), partial(print, flush=True)
-    command = shlex.join(["brats-cascade", *sys.argv[1:]])
     plan = plan_of(load_params(root / "params.yaml"))
     address = storage or os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{root / 'optuna.db'}"
     done = run_sweep(
         plan, name=study, trials=trials, storage=address, workers=workers, timeout=timeout, root=root, tell=tell
     )
+    command = command_line(storage)
     tell(f"{time.perf_counter() - started:.0f} s; report: {done.report}; study: {shown(address)}")
     if trials:
         done.study.set_user_attr(COMMAND, command)
@@ -62,6 +62,14 @@ def run(
         tell(f"page: {page}")
     for line in _best(done, plan=plan, params=root / "params.yaml" if apply else None):
         tell(line)
+
+
+def command_line(storage: str | None) -> str:
+    """This command, without the password of its storage, for the study and the page, which is for git."""
+    from brats_cascade.sweep.storage import shown
+
+    words = ["brats-cascade", *sys.argv[1:]]
+    return shlex.join([word.replace(storage, shown(storage)) for word in words] if storage else words)
 
 
 def _best(done: Any, *, plan: Any, params: Path | None) -> Iterator[str]:
