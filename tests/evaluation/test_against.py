@@ -51,7 +51,7 @@ def test_only_cases_and_regions_that_all_sets_have_are_compared():
         compare_sets({"a": sets["a"], "c": table([0.1], [1], cases="Z")})
 
 
-def test_the_command_scores_both_folders_and_the_json_holds_the_comparison(tmp_path):
+def test_the_command_scores_both_folders_and_the_json_holds_the_comparison(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name in "ABC":
         truth = rng.choice((0, 1, 2, 4), size=(8, 8, 8))
@@ -62,6 +62,8 @@ def test_the_command_scores_both_folders_and_the_json_holds_the_comparison(tmp_p
             nibabel.Nifti1Image(labels.astype(np.uint8), np.eye(4)).to_filename(tmp_path / folder / f"{name}.nii.gz")
     good, poor, out = tmp_path / "good", tmp_path / "poor", tmp_path / "scores.json"
     text, failed = run(tmp_path / "truth", prediction=good, out=out, against=[poor])
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.endswith(":")] == [f"{good}:", f"{poor}:"]  # the heads of their notes
     assert failed == 0 and f"Dice of {good}, mean paired difference" in text and text.endswith(str(out))
     compared = json.loads(out.read_text())["against"]
     numbers = compared["minus"][str(poor)]["complete"]
