@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from brats_cascade.data.grid import Cell, block_centres, block_means, coarse_slabs, maps_of_slices
+from brats_cascade.data.grid import Cell, block_centres, block_means, coarse_cells, maps_of_slices, slabs_of
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_slabs_hold_their_neighbours_and_zeros_beyond_the_volume() -> None:
     brain = rng.random((9, 6, 5)) < 0.7
     image = rng.normal(size=(9, 6, 5, 2)).astype(np.float32) * brain[..., None]
     cell = Cell.of((0.5, 1, 2))
-    slabs = coarse_slabs(image, brain=brain, cell=cell)
+    slabs = slabs_of(coarse_cells(image, brain=brain, cell=cell))
     assert slabs.shape == (3, 3, 5, 5, 3)
     assert np.may_share_memory(slabs[0], slabs[1])  # each slab is in memory once
     for number in range(3):
