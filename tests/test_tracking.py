@@ -368,3 +368,18 @@ def test_a_programming_error_is_no_failure_of_mlflow(project):
         assert run.online
     with pytest.raises(AttributeError):
         tracking.start_run("mistake", root=project, tags=7).__enter__()
+
+
+def test_a_relative_database_is_in_the_project_wherever_dvc_runs_the_stage(tmp_path, monkeypatch):
+    """A queued experiment runs in a temporary folder, which DVC deletes together with what was written there."""
+    (place := tmp_path / ".dvc/tmp/exps/tmp1").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    for given, wanted in (
+        ("sqlite:///runs/my.db", f"sqlite:///{tmp_path}/runs/my.db"),
+        (f"sqlite:///{tmp_path}/a.db?timeout=9", f"sqlite:///{tmp_path}/a.db?timeout=9"),
+        ("http://host:5000", "http://host:5000"),
+        ("", f"sqlite:///{tmp_path}/mlflow.db"),
+    ):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+        assert tracking_uri() == wanted

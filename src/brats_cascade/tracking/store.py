@@ -55,8 +55,9 @@ def project_root(root: Path | None = None) -> Path:
 
 
 def tracking_uri(root: Path | None = None) -> str:
-    """The address for the runs of a project's folder; MLFLOW_TRACKING_URI overrides DVC_ROOT, which overrides the folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_written(_own(root))}"
+    """The address for the runs of a project's folder, or MLFLOW_TRACKING_URI, whose relative database is in the project."""
+    given, path = os.environ.get("MLFLOW_TRACKING_URI", ""), _database(root)
+    return given if path is None or given.startswith("sqlite:////") else f"sqlite:///{_written(path)}"
 
 
 def opened_uri(root: Path | None = None) -> str:
@@ -79,7 +80,7 @@ def _database(root: Path | None) -> Path | None:
     given = os.environ.get("MLFLOW_TRACKING_URI", "")  # MLflow sets it after logging a model
     if not given:
         return _own(root)
-    return Path(unquote(given.removeprefix("sqlite:///"))) if given.startswith("sqlite:///") else None
+    return project_root(root) / unquote(given.removeprefix("sqlite:///")) if given.startswith("sqlite:///") else None
 
 
 def _own(root: Path | None) -> Path:
