@@ -1,4 +1,4 @@
-"""Labels, regions and the schemes of the releases (REFERENCE.md sections 1 and 6)."""
+"""Labels, regions and the schemes of the releases."""
 
 import numpy as np
 import pytest

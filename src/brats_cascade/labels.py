@@ -1,4 +1,4 @@
-"""The five labels, the three regions, and the label scheme of each release (REFERENCE.md sections 1 and 6).
+"""The five labels, the three regions, and the label scheme of each release.
 
 Inside the project, label volumes are always canonical: uint8 with the paper's five labels. The values of a release are used
 only where files are read and written.

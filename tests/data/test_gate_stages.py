@@ -102,6 +102,12 @@ def test_cases_go_from_the_table_to_the_patch_sets(tmp_path, monkeypatch, scheme
         assert np.load(f"data/patches/shards/{name}-00000.npz")["image"].shape == (len(centres), 7, 7, 4)
     patches(Project(), params)
     assert first == {path.name: path.read_bytes() for path in Path("data/patches").iterdir()}
+    options = params.patches.model_copy(update={"border": 8})  # half of the shorter side of a slice and more
+    with pytest.raises(
+        UserError, match=r"^patches.border: expected brain at least 8 pixels .* 4 training cases; lower it$"
+    ):
+        patches(Project(), params.model_copy(update={"patches": options}))
+    assert first == {path.name: path.read_bytes() for path in Path("data/patches").iterdir()}
 
 
 def split_alone(project, rows, **options):

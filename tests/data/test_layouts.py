@@ -119,7 +119,7 @@ def test_all_layouts_in_one_folder(tmp_path):
 
 
 def test_a_truth_of_2012_is_edema_and_core(tmp_path):
-    """REFERENCE.md section 6: 1 edema, 2 core."""
+    """1 edema, 2 core."""
     images, _ = tiny_volumes()
     brain = (images["flair"] > 0).nonzero()
     own = np.zeros(images["flair"].shape, dtype="uint8")

@@ -1,4 +1,4 @@
-"""The four architectures against the numbers that the paper prints (REFERENCE.md section 2)."""
+"""The four architectures against the numbers that the paper prints (section 3, Fig. 2 to 5)."""
 
 import math
 

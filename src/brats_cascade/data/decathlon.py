@@ -9,7 +9,7 @@ from brats_cascade.data._file import read_file
 from brats_cascade.errors import UserError
 
 MAX_BYTES = 2**24  # size limit of dataset.json, which also lists the cases
-# The order in Task01, used if a folder has no dataset.json (REFERENCE.md section 6).
+# The order in Task01, used if a folder has no dataset.json.
 USUAL = {"flair": 0, "t1": 1, "t1c": 2, "t2": 3}
 _NAMES = {
     "flair": "flair",

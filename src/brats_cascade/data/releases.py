@@ -1,4 +1,4 @@
-"""Describes the supported releases; to add one, add an entry to RELEASES (REFERENCE.md section 6)."""
+"""Describes the supported releases; to add one, add an entry to RELEASES."""
 
 import re
 from collections.abc import Mapping

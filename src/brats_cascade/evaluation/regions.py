@@ -27,7 +27,7 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
     """Scores a segmentation over the regions complete, core and enhancing.
 
     Specificity counts every voxel of the given volume, so it depends on the amount of air; Dice, PPV and sensitivity do not.
-    What the paper calls specificity is the PPV (REFERENCE.md section 5).
+    What the paper calls specificity is the PPV.
 
     Args:
         truth: Canonical labels (slices, rows, columns).

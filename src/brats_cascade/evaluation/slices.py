@@ -2,7 +2,7 @@
 
 The earlier work reports an "F1-Score (complete)" per slice that is not the F1 of the complete tumour. It rounds the
 probabilities, keeps columns 1 to 3 (which loses enhancing tumour), takes the argmax, and micro-averages the F1 over all pixels,
-which is the share of pixels that agree, including background (REFERENCE.md section 5). `earlier_work_score` computes exactly
+which is the share of pixels that agree, including background. `earlier_work_score` computes exactly
 this score, so that both tables can be compared.
 """
 

@@ -30,7 +30,7 @@ class Geometry:
 
     @property
     def patch(self) -> int:
-        """Side of the patch that yields one output pixel (REFERENCE.md section 2)."""
+        """Side of the patch that yields one output pixel."""
         return self.before + 1 + self.after
 
     @property

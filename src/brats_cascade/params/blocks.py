@@ -90,7 +90,7 @@ class PatchParams(Stage):
     phase1: Positive
     phase2: Positive
     border: Count = 0
-    export: Count = 0
+    export: Annotated[int, Field(ge=0, le=512)] = 0
 
 
 class EvaluateParams(Stage):

@@ -8,6 +8,7 @@ from brats_cascade.data.kept import CACHE, share_with_dvc
 from brats_cascade.data.patch_files import write_patch_files
 from brats_cascade.data.patches import draw_patch_sets, summarise
 from brats_cascade.data.split import SETS
+from brats_cascade.errors import UserError
 from brats_cascade.params import Params
 from brats_cascade.project import Project, read_json
 from brats_cascade.shared import write_json, written_whole
@@ -22,6 +23,11 @@ def patches(project: Project, params: Params) -> None:
     options = params.patches
     asked = {"phase1": options.phase1, "phase2": options.phase2}
     census = count_voxels(folders["train"], classes=classes, border=options.border)
+    if not census.eligible.any():
+        raise UserError(
+            f"patches.border: expected brain at least {options.border} pixels from the edge of the slices, found none in the "
+            f"{len(folders['train'])} training cases; lower it"
+        )
     tables = draw_patch_sets(folders["train"], census=census, seed=options.seed, **asked)
     summary = summarise(tables, asked=asked, census=census, seed=options.seed)
     shards = project.patches / "shards"
