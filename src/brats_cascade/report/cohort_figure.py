@@ -24,7 +24,7 @@ def cohort_figure(cases: pd.DataFrame) -> "Figure":
     voxels = shown[[f"label_{label}" for label in LABEL_COLOURS]].fillna(0).to_numpy(dtype=float)
     scale = shown["tumour_cm3"].to_numpy(dtype=float) / np.maximum(voxels.sum(axis=1), 1)
     start = np.zeros(len(shown))
-    names = class_names([label for label, found in zip(LABEL_COLOURS, voxels.any(axis=0), strict=True) if found])
+    names = class_names([label for label, count in zip(LABEL_COLOURS, voxels.sum(axis=0), strict=True) if count])
     for column, (label, colour) in enumerate(LABEL_COLOURS.items()):
         width = voxels[:, column] * scale
         if label in names:
