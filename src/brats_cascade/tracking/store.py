@@ -77,8 +77,8 @@ def _database(root: Path | None) -> Path | None:
     """The database file for runs; None if they go to a server."""
     from urllib.parse import unquote
 
-    given = os.environ.get("MLFLOW_TRACKING_URI", "")  # MLflow sets it after logging a model
-    if not given:
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")  # MLflow sets it after logging a model, to what it was given
+    if given in ("", f"sqlite:///{_written(_own(root))}"):  # which may be relative to the working folder
         return _own(root)
     return project_root(root) / unquote(given.removeprefix("sqlite:///")) if given.startswith("sqlite:///") else None
 
