@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from settings import train_settings
 
+from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.inference.segment import Member, label_probabilities
 from brats_cascade.models.files import Contract
 from brats_cascade.training.batches import TrainingData
@@ -108,7 +109,12 @@ def test_a_coarse_cascade_gets_the_maps_in_use_that_it_was_validated_on(
     style, cnn1_style = trained.style, trained.cnn1_style
     assert cnn1_style is not None and cnn1_style.axes == "all"
     contract = Contract("coarse_cascade", CLASSES, ("flair", "t1", "t1c", "t2"), 0.01, style, cnn1_style)
-    labels = _probabilities(trained.network, contract, image=cases[0].image, brain=cases[0].brain).argmax(axis=-1)
+    case = {"image": cases[0].image, "brain": cases[0].brain}
+    probabilities = _probabilities(trained.network, contract, **case)
+    along = {axes: predict_coarse(trained.network, **case, spacing=(1.0, 1.0, 1.0), axes=axes) for axes in ("one", "all")}
+    np.testing.assert_array_equal(probabilities, along["all"])
+    assert np.abs(along["all"] - along["one"]).max() > 1e-3
+    labels = probabilities.argmax(axis=-1)
     found, truth = labels[cases[0].brain] > 0, cases[0].labels[cases[0].brain] > 0
     dice = 2 * (found & truth).sum() / (found.sum() + truth.sum())
     assert dice == pytest.approx(row["validation_complete"], abs=0.02)  # maps are stored in 8 bits
