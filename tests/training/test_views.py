@@ -111,7 +111,9 @@ def test_a_coarse_cascade_gets_the_maps_in_use_that_it_was_validated_on(
     contract = Contract("coarse_cascade", CLASSES, ("flair", "t1", "t1c", "t2"), 0.01, style, cnn1_style)
     case = {"image": cases[0].image, "brain": cases[0].brain}
     probabilities = _probabilities(trained.network, contract, **case)
-    along = {axes: predict_coarse(trained.network, **case, spacing=(1.0, 1.0, 1.0), axes=axes) for axes in ("one", "all")}
+    along = {
+        axes: predict_coarse(trained.network, **case, spacing=(1.0, 1.0, 1.0), axes=axes) for axes in ("one", "all")
+    }
     np.testing.assert_array_equal(probabilities, along["all"])
     assert np.abs(along["all"] - along["one"]).max() > 1e-3
     labels = probabilities.argmax(axis=-1)
