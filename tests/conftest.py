@@ -11,6 +11,7 @@ from unittest import mock
 import nibabel
 import numpy as np
 import pytest
+from processes import unmeasured_here
 
 # A busy machine may take long for what a healthy one does at once; tests/test_waiting.py sets a limit of its own.
 os.environ.setdefault("BRATS_CASCADE_LOGGING_SECONDS", "300")
@@ -41,7 +42,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
         start(self, words, *others, **options)
 
     if item.get_closest_marker("slow"):
-        return (yield)
+        with unmeasured_here():
+            return (yield)
     with mock.patch.object(subprocess.Popen, "__init__", refuse_python):
         return (yield)
 
