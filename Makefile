@@ -15,8 +15,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 QUIET := import os; [os.environ.setdefault(name, "true") for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK", "DVC_NO_ANALYTICS")]; os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 # A fixed hash seed keeps reruns on one machine identical.
 export PYTHONHASHSEED := 0
+# Bytecode is written even if the environment forbids it: otherwise each of hundreds of processes would compile this project's code again.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup versions repro lint test covered test-fast docs ui bench drill lock newest mutants clean-venv
+.PHONY: help setup versions repro lint test test-all covered test-fast docs ui bench drill lock newest mutants clean-venv
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -47,12 +49,15 @@ lint: $(STAMP) ## run the linter, the type checker and the check of import layer
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 
-test: $(STAMP) ## run linter, type checker and all tests, and print the line coverage of src
-	@$(MAKE) --no-print-directory --jobs=2 lint covered # the linters use one core only
+test: $(STAMP) ## run linter, type checker and tests, and print the line coverage of src
+	@$(MAKE) --no-print-directory --jobs=2 lint covered TESTS='-m "not long"' # the linters use one core only
+
+test-all: $(STAMP) ## the same with the longest tests: sessions of the documentation, several devices and machines
+	@$(MAKE) --no-print-directory --jobs=2 lint covered
 
 covered: # run the tests, and print the line coverage of src
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 	@$(BIN)/coverage combine --quiet 2>/dev/null || true # tests kill processes, whose data may be incomplete
 	@rm -f .coverage.*
 	@$(BIN)/coverage report --format=total --fail-under=0 | sed 's/.*/Line coverage of src: & %/'

@@ -113,12 +113,14 @@ def _scores(session: Session, commit: str) -> dict[str, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_page_shows_what_the_commands_print(session: Session) -> None:
     if not os.environ.get("UPDATE_DOCS"):
         assert _without_values(session.written) == _without_values(session.printed)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_table_of_experiments_is_short_and_holds_their_scores(session: Session) -> None:
     assert len(next(iter(session.rows.values()))) < 23
     seen = set()
@@ -133,6 +135,7 @@ def test_the_table_of_experiments_is_short_and_holds_their_scores(session: Sessi
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_plots_hold_the_curves_and_scores_of_every_commit(session: Session) -> None:
     page = (session.project / "dvc_plots/index.html").read_text()
     commits = {name: session.rows[name]["rev"] for name in ("rate-0.001", "rate-0.004")}
@@ -144,6 +147,7 @@ def test_the_plots_hold_the_curves_and_scores_of_every_commit(session: Session) 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_clone_has_every_score_figure_and_network(session: Session) -> None:
     second = session.project.parent / "second"
     for path in (
@@ -167,6 +171,7 @@ def test_the_commands_for_a_second_machine_are_those_of_the_session() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_going_back_brings_back_the_scores_of_that_commit(session: Session) -> None:
     git(session.project, "checkout", "-q", "HEAD~2")
     dvc(session.project, "checkout", "-q")

@@ -52,6 +52,7 @@ def kill_when(project: Path, ready: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_same_line_goes_on_after_a_kill_and_going_back_ingests_nothing_twice(tmp_path: Path) -> None:
     project = make_project(tmp_path / "killed", experiments={"two_path": None}, ingest={"workers": 1})
     (project / "conf/preset/tiny.yaml").write_text(PRESET)

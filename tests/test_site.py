@@ -58,6 +58,7 @@ def test_every_page_is_in_the_menu(site: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_notebook_runs_and_leaves_nothing(tmp_path: Path) -> None:
     book = json.loads((DOCS / "start.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]

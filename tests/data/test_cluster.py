@@ -38,6 +38,7 @@ def cluster(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # Dask's and Tornado's own
 def test_a_cohort_over_two_workers_of_which_one_is_killed(cases, cluster, tmp_path):
     address, workers = cluster
@@ -66,6 +67,7 @@ def ingest_at_nobody(tmp_path, write_nifti_case):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_no_scheduler_is_told_in_one_line(ingest_at_nobody):
     pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")

@@ -22,6 +22,7 @@ def write_case(place: Path, name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_of_the_how_to(tmp_path: Path) -> None:
     section = PAGE.read_text(encoding="utf-8").split("## Versions with DVC")[1]
     first, used, changed, elsewhere, imported = re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
@@ -64,6 +65,7 @@ def test_the_commands_of_the_how_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_link_to_nothing_stops_dvc_and_check_says_how_to_go_on(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", experiments={"two_path": None}, data={"source": "cohort"})
     cohort = project / "cohort"

@@ -12,6 +12,7 @@ NAMES = [f"Brats18_{letter}_1" for letter in "ABCDEF"]
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # Dask's and Tornado's own
 def test_the_cases_of_a_worker_that_is_killed_are_segmented_too(tmp_path, trained, write_nifti_case) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed (the extra `cluster`)")

@@ -36,6 +36,7 @@ def benchmark(folder: Path, *words: str, **changes: str) -> subprocess.Completed
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_miniature_of_all_parts(make_project: Callable[..., Path]) -> None:
     root = make_project()
     (root / "sitecustomize.py").write_text(BLOCKED, encoding="utf-8")

@@ -23,7 +23,7 @@ from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import counted
 from brats_cascade.training.batches import TrainingData
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 ACCOUNT = "postgres"  # the server refuses to run as root
 
 

@@ -73,6 +73,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_worker_processes_of_which_one_is_killed_go_on_and_train_as_one(alone: Path, tmp_path: Path) -> None:
     """TensorFlow's multi-worker strategy, for real: two processes that reduce their gradients over the loopback."""
 
@@ -100,12 +101,14 @@ def test_two_worker_processes_of_which_one_is_killed_go_on_and_train_as_one(alon
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_devices_of_one_host_train_as_one(alone: Path, tmp_path: Path) -> None:
     _end(_start("local", out=tmp_path / "local.npz"))
     _same(tmp_path / "local.npz", alone)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_jax_trains_on_two_devices_and_in_two_processes_as_on_one(tmp_path: Path) -> None:
     quick = "--xla_backend_optimization_level=0"  # compiling takes most of the time
     jax = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick}
