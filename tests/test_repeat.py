@@ -117,6 +117,18 @@ def test_a_difference_says_in_how_many_seeds_it_has_its_sign() -> None:
     }
 
 
+def test_a_seed_that_lacks_folds_is_left_out_and_named() -> None:
+    rows = pd.DataFrame(
+        {"experiment": name, "folds": 3, "fold": fold, "seed": seed, "case": f"{fold}", "patient": f"{fold}",
+         **dict.fromkeys(("complete_dice", "core_dice", "enhancing_dice"), (0.9, 0.5, 0.4)[fold] + (name == "b") * 0.1 * fold)}
+        for name, seed, folds in (("a", 1, 3), ("a", 2, 1), ("b", 1, 3)) for fold in range(folds)
+    )  # fmt: skip
+    text = describe(rows)
+    assert "| a | 1 | 3 | 3 | 0.600 " in text and "| b | 1 | 3 | 3 | 0.700 " in text
+    assert "a with seed 2 (1 of 3 cases)" in text
+    assert "| a - b | 1 | -0.100, one seed |" in text
+
+
 @pytest.mark.slow
 def test_scores_that_are_not_on_this_machine_are_one_line(project: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"

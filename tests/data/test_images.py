@@ -14,6 +14,7 @@ from brats_cascade.data.images import (
     from_canonical,
     read_header,
     read_image,
+    source_files,
     to_canonical,
     write_labels,
 )
@@ -102,6 +103,7 @@ def test_metaimage_is_what_simpleitk_writes_as_nifti(tmp_path, rng, compressed, 
     SimpleITK.WriteImage(image, str(tmp_path / "a.mha"), useCompression=compressed)
     SimpleITK.WriteImage(image, str(tmp_path / "a.nii.gz"))
     meta, nifti = read_image(tmp_path / "a.mha"), read_image(tmp_path / "a.nii.gz")
+    assert all(source_files(image.path) == image.files and len(image.files) == 1 for image in (meta, nifti))
     np.testing.assert_array_equal(meta.array, nifti.array)
     np.testing.assert_allclose(meta.affine, nifti.affine, atol=1e-5)
     assert read_header(tmp_path / "a.mha")[0].dtype == np.dtype(dtype)
@@ -117,6 +119,7 @@ def test_voxels_beside_the_header(tmp_path, rng, compressed):
     assert [(file.path, file.size, file.sha256) for file in image.files] == [
         (path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in (tmp_path / "a.mhd", raw)
     ]
+    assert source_files(tmp_path / "a.mhd") == image.files
     raw.unlink()
     with pytest.raises(ImageError, match=r"its voxels should be in 'a\.z?raw' next to it"):
         read_image(tmp_path / "a.mhd")

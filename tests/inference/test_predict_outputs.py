@@ -14,7 +14,9 @@ from predicting import run
 from brats_cascade.commands.evaluate import run as evaluate
 from brats_cascade.data.cases import find_cases
 from brats_cascade.errors import UserError
+from brats_cascade.inference.chosen import read_chosen
 from brats_cascade.inference.finished import refuse_input_folders
+from brats_cascade.inference.postprocess import Thresholds
 
 NAME = "Brats18_A_1"
 
@@ -191,6 +193,40 @@ def test_an_answer_made_with_other_options_is_not_taken_for_this_one(
     assert run([case], models=models, out=out, kinds=kinds, overwrite=True, **options) == 0
     assert (out / f"{NAME}_seg.nii.gz").read_bytes() != before[f"{NAME}_seg.nii.gz"]
     assert run([case], models=models, out=out, kinds=kinds, **options) == 0
+
+
+@pytest.mark.slow
+def test_an_answer_for_other_scans_of_the_same_name_is_not_taken_for_this_one(
+    tmp_path, trained, write_nifti_case, capsys
+) -> None:
+    """Another patient's case of that name, or scans that were corrected since."""
+    case, out = write_nifti_case(tmp_path / "in", NAME), tmp_path / "out"
+    assert run([case], models=[str(trained())], out=out, kinds=["overlay"]) == 0
+    assert run([case], models=[str(trained())], out=out, kinds=["overlay"]) == 0
+    assert "1 of 1 cases are finished in" in capsys.readouterr().err
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    shutil.rmtree(case)
+    write_nifti_case(tmp_path / "in", NAME, seed=1)
+    assert run([case], models=[str(trained())], out=out) == 1
+    assert f"{NAME}_seg.nii.gz was predicted from other scans; use --overwrite" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert run([case], models=[str(trained())], out=out, overwrite=True) == 0
+    assert run([case], models=[str(trained())], out=out) == 0
+
+
+@pytest.mark.slow
+def test_limits_that_a_model_does_not_use_are_the_usual_ones(tmp_path, trained) -> None:
+    """The record of a model without a rule for the skull has zeros, with which no distance would remove anything."""
+    model = tmp_path / "model"
+    shutil.copytree(trained(), model)
+    (model / "scores.json").write_text(json.dumps({"postprocess": Thresholds(min_component=50).as_dict()}))
+    chosen = read_chosen(model)
+    assert chosen is not None and chosen.thresholds == Thresholds(min_component=50)
+    (model / "scores.json").write_text(
+        json.dumps({"postprocess": Thresholds(skull_distance=3, flatness=0.2).as_dict()})
+    )
+    chosen = read_chosen(model)
+    assert chosen is not None and chosen.thresholds == Thresholds(skull_distance=3, flatness=0.2)
 
 
 @pytest.mark.slow

@@ -41,6 +41,10 @@ def test_pairs_that_differ_in_one_thing_answer_its_question():
 def test_an_architecture_is_one_factor_and_where_it_was_computed_is_none():
     other = experiment("cascade", architecture="input_cascade", builds_on="models/two_path", precision="bfloat16")
     assert differing_factors(other, experiment("whole")) == ["architecture"]
+    newer = Experiment(
+        other.name, {**other.settings, "axes": "one", "ema": 0.0}, other.cases
+    )  # has keys that came later
+    assert differing_factors(newer, experiment("whole")) == ["architecture"]
     [entry] = comparisons([experiment("whole"), other])
     assert entry["question"] == "Which architecture?"
     [row] = entry["rows"]

@@ -44,6 +44,17 @@ def read_image(path: Path, *, axes: int = 3) -> Image:
     return Image(array=array, affine=header.affine, path=path, files=files)
 
 
+def source_files(path: Path) -> tuple[SourceFile, ...]:
+    """The files that `read_image` would read, with their hashes; voxels are not decoded, except those of an .mhd file.
+
+    Raises:
+        ImageError: A file cannot be read.
+    """
+    data = read_file(path, most=MAX_BYTES)
+    beside = parse_metaimage(data, path=path)[2] if path.suffix.lower() == ".mhd" else ()
+    return (SourceFile.of(path, data), *beside)
+
+
 def read_header(path: Path, *, axes: int = 3) -> tuple[Header, int]:
     """Reads a file's header, and the number of bytes of all files that `read_image` would read; the voxels are not read.
 

@@ -21,7 +21,12 @@ def read_chosen(folder: Path) -> Chosen | None:
     for path in (folder / SCORES, folder.parent.parent / "metrics" / folder.name / "summary.json"):
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
-            return Chosen(Thresholds(**summary["postprocess"]), flips=bool(summary.get("flips")))
+            rule = dict(summary["postprocess"])
+            if not rule[
+                "skull_distance"
+            ]:  # stored as 0, but if a distance is given in use, the usual limits go with it
+                rule = {name: value for name, value in rule.items() if name not in ("flatness", "skull_volume")}
+            return Chosen(Thresholds(**rule), flips=bool(summary.get("flips")))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None

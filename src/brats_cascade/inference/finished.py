@@ -1,40 +1,59 @@
 """Which files of an output folder `predict` has written, and which it must not replace."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from brats_cascade.data.case import Case
+from brats_cascade.data.images import source_files
 from brats_cascade.data.writeback import SIGNED, signature
 from brats_cascade.errors import UserError
 from brats_cascade.inference.volumes import target
 
 
 def is_finished(case: Case, *, out: Path, kinds: Sequence[str], options: str, overwrite: bool) -> bool:
-    """Whether all wanted files (keys of KINDS) of a case exist, as written by `predict` with these options.
+    """Whether all wanted files (keys of KINDS) of a case exist, as written by `predict` for these scans with these options.
 
     Raises:
-        UserError: A file must not be replaced: it was not written by predict, or it was made with other networks or options
-            and `overwrite` is not set.
+        UserError: A file must not be replaced: it was not written by predict, or it was made from other scans or with other
+            networks or options and `overwrite` is not set. Or the scans of a case with files cannot be read.
     """
     paths = [target(case.name, kind=kind, out=out) for kind in dict.fromkeys((*kinds, "seg"))]
-    made = {path: _options_of(path) for path in paths if path.exists()}
+    made = {path: _code_of(path) for path in paths if path.exists()}
+    scans = _scans_now(case) if made and not overwrite else ""
     for path, by in made.items():
         if by is None:
             raise UserError(
                 f"{case.name}: {path} was not written by predict or was changed since, so it is not overwritten; move it or "
                 "choose another --out"
             )
-        if by != options and not overwrite:
+        if by != f"{options}.{scans}" and not overwrite:
+            other = "from other scans" if by.startswith(f"{options}.") else "with another model or other options"
             raise UserError(
-                f"{case.name}: {path} was predicted with another model or other options; use --overwrite to replace it, or "
-                "choose another --out"
+                f"{case.name}: {path} was predicted {other}; use --overwrite to replace it, or choose another --out"
             )
     return len(made) == len(paths) and not overwrite
 
 
-def _options_of(path: Path) -> str | None:
-    """The code for networks and options in an unchanged file written by `predict`; None for any other file.
+def code_for(meta: Mapping[str, Any], *, case: Case, options: str) -> str:
+    """The code that files of a case are signed with: for networks and options, and for the scans in the case's meta."""
+    hashes = {modality: [file["sha256"] for file in meta["sources"][modality]] for modality in meta["modalities"]}
+    return f"{options}.{_scans(hashes, case=case)}"
+
+
+def _scans_now(case: Case) -> str:
+    """The code for the scans that the case has now."""
+    return _scans({key: [file.sha256 for file in source_files(path)] for key, path in case.images.items()}, case=case)
+
+
+def _scans(hashes: Mapping[str, Sequence[str]], *, case: Case) -> str:
+    parts = (sorted(hashes.items()), sorted(case.channels.items()), case.scheme)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:6]
+
+
+def _code_of(path: Path) -> str | None:
+    """The code in an unchanged file written by `predict`; None for any other file.
 
     A file is recognised by its signature, not by its name.
     """

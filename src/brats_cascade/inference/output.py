@@ -9,6 +9,7 @@ import numpy as np
 from brats_cascade.data.case import Case
 from brats_cascade.data.writeback import SIGNED, restore_labels, signature, write_segmentation
 from brats_cascade.drawing.overlays import montage, overlay
+from brats_cascade.inference.finished import code_for
 from brats_cascade.inference.volumes import target
 from brats_cascade.labels import LABELS
 from brats_cascade.shared import written_whole
@@ -22,16 +23,17 @@ def write_prediction(
 ) -> Path:
     """Writes `<case>_seg.nii.gz` and the other requested files, keys of KINDS.
 
-    The segmentation is written last, so its existence implies the others. The folder is created if necessary; the options go
-    into every file's signature. An OSError, from a full disk for example, names the file.
+    The segmentation is written last, so its existence implies the others. The folder is created if necessary; a code for the
+    options and the scans goes into every file's signature. An OSError, from a full disk for example, names the file.
 
     Returns:
         The segmentation's path.
     """
+    code = code_for(prediction.prepared.meta, case=case, options=options) if options else ""
     for kind in (*(kind for kind in ("probabilities", "uncertainty", "overlay", "montage") if kind in kinds), "seg"):
         path = target(case.name, kind=kind, out=out)
         with written_whole(path) as draft:
-            _write(draft, prediction, kind=kind, case=case, options=options)
+            _write(draft, prediction, kind=kind, case=case, options=code)
     return path
 
 

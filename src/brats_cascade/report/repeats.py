@@ -1,6 +1,7 @@
 """Summarises repeats of experiments with other seeds and folds, in Markdown."""
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ def describe(rows: pd.DataFrame) -> str:
 
 def _section(rows: pd.DataFrame, *, folds: int) -> str:
     names = list(dict.fromkeys(rows["experiment"]))
+    whole = {name: _whole_seeds(rows[rows["experiment"] == name]) for name in names}
     means = [["experiment", "seeds", *(["folds"] if folds else []), "patients", *REGIONS]]
     for name in names:
-        own = rows[rows["experiment"] == name]
+        own = whole[name]
         counts = [own[key].nunique() for key in ("seed", *(["fold"] if folds else []), "patient")]
         means.append([name, *map(str, counts), *(_mean(own, region=region) for region in REGIONS)])
     parts = [
@@ -27,13 +29,32 @@ def _section(rows: pd.DataFrame, *, folds: int) -> str:
         "Mean Dice over the test cases ± standard deviation over seeds [95 % interval over patients].",
         markdown_table(means, padding=" "),
     ]
+    if partial := _partial_seeds(rows, whole=whole):
+        parts.append(f"Left out, because another seed of the experiment has more cases: {partial}.")
     if len(names) > 1:
-        pairs = [[f"{a} - {b}", *_differences(rows, a, b)] for a, b in itertools.combinations(names, 2)]
+        pairs = [[f"{a} - {b}", *_differences(whole[a], whole[b])] for a, b in itertools.combinations(names, 2)]
         parts += [
             "Difference between two experiments over common cases and seeds, and whether the sign is the same for all seeds.",
             markdown_table([["experiments", "common seeds", *REGIONS], *pairs], padding=" "),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _whole_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an experiment's seed with the most cases, and of all seeds with the same cases."""
+    cases = {seed: set(part["case"]) for seed, part in rows.groupby("seed")}
+    most = max(cases.values(), key=len)
+    return rows[rows["seed"].map(cases) == most]
+
+
+def _partial_seeds(rows: pd.DataFrame, *, whole: Mapping[str, pd.DataFrame]) -> str:
+    """The seeds that `_whole_seeds` leaves out, with their number of cases; "" if there are none."""
+    counts = rows.groupby(["experiment", "seed"], sort=False)["case"].nunique()
+    return ", ".join(
+        f"{name} with seed {seed} ({count} of {whole[name]['case'].nunique()} cases)"
+        for (name, seed), count in counts.items()
+        if seed not in set(whole[name]["seed"])
+    )
 
 
 def _by_seed(rows: pd.DataFrame, *, region: str) -> pd.DataFrame:
@@ -54,12 +75,13 @@ def _mean(rows: pd.DataFrame, *, region: str) -> str:
     return text
 
 
-def _differences(rows: pd.DataFrame, first: str, second: str) -> list[str]:
+def _differences(first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
     """The number of seeds that two experiments have in common, and their difference in each region."""
+    common = set(first["seed"]) & set(second["seed"])
     cells, seeds = [], 0
     for region in REGIONS:
-        minuend, subtrahend = (_by_seed(rows[rows["experiment"] == name], region=region) for name in (first, second))
-        change = (minuend - subtrahend).dropna(how="all", axis=1).dropna().mean()
+        minuend, subtrahend = (_by_seed(part[part["seed"].isin(common)], region=region) for part in (first, second))
+        change = (minuend - subtrahend).dropna().mean()
         seeds = len(change)
         same = (change > 0).all() or (change < 0).all()
         verdict = "one seed" if seeds == 1 else "same sign with every seed" if same else "no common sign"

@@ -11,6 +11,7 @@ from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN
 from brats_cascade.evaluation.summary import against, paired_difference
 from brats_cascade.inference.postprocess import Thresholds
 from brats_cascade.labels import REGIONS
+from brats_cascade.params import TrainParams
 from brats_cascade.report.render import short
 
 # Factor -> its parameters, and a question. A parameter that is not listed here is a factor of its own.
@@ -29,6 +30,8 @@ FACTORS: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 # Settings that do not affect what is learned.
 IGNORED = ("precision", "devices", "checkpoint_steps", "checks")
+# Of settings that older records lack.
+DEFAULTS = {name: field.default for name, field in TrainParams.model_fields.items() if not field.is_required()}
 REGULARISERS = {"class_weights": "class weights", "normalisation": "batch normalisation or dropout"}
 COLLAPSED = 0.1  # predicted over true tumour volume
 
@@ -77,10 +80,11 @@ def comparisons(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
 def differing_factors(first: Experiment, second: Experiment) -> list[str]:
     """The factors in which two experiments differ."""
     of_key = {key: factor for factor, (keys, _) in FACTORS.items() for key in keys}
-    keys = [key for key in {**first.settings, **second.settings} if key not in IGNORED]
+    one, other = ({**DEFAULTS, **experiment.settings} for experiment in (first, second))
+    keys = [key for key in {**one, **other} if key not in IGNORED]
     if first.settings.get("normalisation") != "dropout" != second.settings.get("normalisation"):
         keys = [key for key in keys if key != "dropout"]  # without dropout its rate has no effect
-    differing = [key for key in keys if first.settings.get(key) != second.settings.get(key)]
+    differing = [key for key in keys if one.get(key) != other.get(key)]
     if any(of_key.get(key) == "procedure" for key in differing):
         of_key["steps"] = "procedure"  # the number of steps belongs to the procedure
     return list(dict.fromkeys(of_key.get(key, key) for key in differing))
