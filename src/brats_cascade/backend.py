@@ -20,8 +20,8 @@ QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-# Packages that TensorFlow and Keras import if they are installed. They are not needed here and delay every start by 2 s.
-NOT_NEEDED = ("jax", "sklearn")
+# Packages that TensorFlow and Keras import if they are installed. They are not needed here and delay every start by 3 s.
+NOT_NEEDED = ("jax", "matplotlib", "sklearn")
 # KERAS_BACKEND -> the extra of this project that installs it.
 BACKENDS = {"tensorflow": "brats-cascade", "jax": "brats-cascade[jax]"}
 # One of these is set in each of several processes that train together.
