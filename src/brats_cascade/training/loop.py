@@ -71,7 +71,8 @@ class Loop:
         self._step = training.devices.stepper(trainer)
         self._variables: list[Any] = [*trainer.variables, *trainer.optimizer.variables]
         self.best: list[np.ndarray] = values_of(training.network.variables)
-        self._average = Average(training.network, decay=training.settings.ema)
+        self._marks = {round(phase.steps * (check + 1) / phase.checks): check + 1 for check in range(phase.checks)}
+        self._average = Average(training.network, decay=training.settings.ema, also=self._marks)
         self._started = (0.0, 0.0)  # wall and processor time, as if all steps so far had been done in this process
 
     def restore(self, found: Checkpoint) -> None:
@@ -87,17 +88,16 @@ class Loop:
         """
         progress, phase, steps = self._progress, self._phase, self._phase.steps
         every, last = self._training.settings.checkpoint_steps, 0 if progress.ended else steps
-        marks = {round(steps * (check + 1) / phase.checks): check + 1 for check in range(phase.checks)}
         self._started = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
         bar = tqdm(total=steps, initial=progress.step, desc=f"phase {phase.number}", unit="step", mininterval=2)
         for step, batch in prefetch(phase.sampler, first=progress.step, last=last, threads=_threads()):
             self._descent.set_step(self._trainer.optimizer, step=step, steps=steps)
             self._count(self._step(batch), pixels=int(np.count_nonzero(batch.weights)))
-            self._average.update(step)
+            self._average.update(progress.step)
             bar.update()
             self._take_time()
-            if progress.step in marks:
-                row = self._check(marks[progress.step])
+            if progress.step in self._marks:
+                row = self._check(self._marks[progress.step])
                 bar.set_postfix(loss=f"{row['loss']:.3f}", dice=f"{_score(row):.3f}")
             elif every and progress.step % every == 0:
                 self.save()
