@@ -1,21 +1,22 @@
 import dataclasses
 import threading
 
+import numpy as np
 import optuna
 import pytest
 
-from brats_cascade import precision, tracking
+from brats_cascade import MODALITIES, precision, tracking
 from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
 from brats_cascade.sweep import worker
-from brats_cascade.sweep.objective import Objective, Outcome
+from brats_cascade.sweep.objective import Objective, Outcome, complete_dice
 from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.records import RUN, open_trial
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import reason_of
 from brats_cascade.tracking.system import ENABLED
-from brats_cascade.training.batches import TrainingData
+from brats_cascade.training.batches import TrainingCase, TrainingData
 
 EMPTY = TrainingData([], [], {}, (0, 4))
 
@@ -236,3 +237,30 @@ def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_i
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert study.trials[1].params == study.trials[0].params
     assert next(entry for entry in tracked if entry[0] == "open")[1] == "before"  # goes on in the same MLflow run
+
+
+@pytest.mark.slow
+def test_a_trial_is_scored_along_the_axes_along_which_its_network_is_used(rng):
+    from brats_cascade.inference.segment import Member, label_probabilities
+    from brats_cascade.models.build import build_model
+    from brats_cascade.models.files import Contract
+    from brats_cascade.models.two_path import Style
+
+    style = Style(width=0.05, axes="all", normalisation="none")
+    network = build_model("two_path", classes=5, style=style)
+    for weights in network.trainable_variables:
+        weights.assign(rng.normal(0, 0.05, weights.shape))
+    brain = np.zeros((14, 20, 18), bool)
+    brain[1:13, 2:18, 2:16] = True
+    image = (rng.normal(size=(*brain.shape, 4)) * brain[..., None]).astype(np.float32)
+    every, single = (
+        Member(network, Contract("two_path", (0, 1, 2, 3, 4), MODALITIES, 0.0, one, None))
+        for one in (style, dataclasses.replace(style, axes="one"))
+    )
+    own = label_probabilities([every], image=image, brain=brain, spacing=(1, 1, 1)).argmax(axis=-1).astype(np.uint8)
+    case = TrainingCase("a", image, brain, own)
+    assert complete_dice(every, case=case) == 1 > complete_dice(single, case=case) > 0
+    empty = dataclasses.replace(case, labels=np.zeros_like(own))
+    assert complete_dice(every, case=empty) == 0
+    nothing = dataclasses.replace(empty, brain=np.zeros_like(brain), image=np.zeros_like(image))
+    assert complete_dice(every, case=nothing) == 1
