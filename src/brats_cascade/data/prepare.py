@@ -20,8 +20,6 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, SCHEMES, recode
 from brats_cascade.params import Recipe
 
-# Increase this when equal files would give different voxels, facts or meta; every stored case is then made again.
-VERSION = 4
 PER_VOXEL = 64  # bytes of memory in addition to the files: up to 62 with N4 and a brain that fills the volume
 
 
@@ -175,7 +173,6 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
     )  # fmt: skip
     order = AXES[recipe.axis]
     meta = {
-        "version": VERSION,
         **{key: facts[key] for key in ("case", "patient", "grade", "release", "scheme")},
         "shape": [int(brain.shape[axis]) for axis in order],
         "offset": [int(box[axis].start) for axis in order],
