@@ -158,13 +158,14 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
         raise UserError("every voxel of every modality is 0; expected a brain; copy or export the files again")
     box = bounding_box(brain)
     inside = np.ascontiguousarray(brain[box])
-    labels, lost = None, 0
+    labels, outside = None, {}
     if "truth" in images:
         truth = whole_labels(volumes["truth"], path=images["truth"].path)
         found = count_labels(truth, path=images["truth"].path, case=case, facts=facts)
         labels = recode(truth[box], table=SCHEMES[case.scheme].to_canonical)
         counted = label_facts(found, labels=labels, brain=inside, scheme=case.scheme, voxel_mm3=float(np.prod(spacing)))
-        lost = sum(counted[f"label_{label}"] for label in LABELS if label) - int(np.count_nonzero(labels))
+        for label in filter(None, LABELS):
+            outside[str(label)] = counted[f"label_{label}"] - int(np.count_nonzero(labels == label))
         facts.update(counted)
     image, facts["voxels_hash"] = standardise_all(
         {modality: volumes[modality][box] for modality in MODALITIES},
@@ -181,7 +182,7 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
         **recipe.as_dict(),
         "modalities": list(MODALITIES),
         **_origin(images, channels=case.channels),
-        "tumour_outside_box": lost,
+        "truth_outside_box": outside,
         "facts": facts,
     }
     return StoredCase(
