@@ -25,7 +25,7 @@ NO_PART_OF_ANY_RESULT = {
     "src/brats_cascade/leaving.py": "how a process ends",
     "src/brats_cascade/orphans.py": "ends a stage whose DVC was killed",
     "src/brats_cascade/project.py": "where files lie; DVC looks for a stage's outputs itself",
-    "src/brats_cascade/provenance.py": "machine and commit",
+    "src/brats_cascade/provenance.py": "machine, commit, and a hash of the code that finds kept work",
     "src/brats_cascade/shapes.py": "which files are refused as damaged",
     "src/brats_cascade/shared.py": "locks on caches",
     "src/brats_cascade/data/spread.py": "how many processes share the cases",

@@ -1,6 +1,7 @@
 """Records the origin of a number: commit, data, machine and software, without names of hosts or users and without paths."""
 
 import contextlib
+import hashlib
 import os
 import platform
 import resource
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 
+import brats_cascade
 from brats_cascade.errors import UserError, one_line
 
 UNKNOWN = "unknown"
@@ -45,6 +47,16 @@ def git_commit(root: Path) -> str:
 def _git(root: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def code_digest(sources: Iterable[str]) -> str:
+    """A hash of the given modules and packages of this project, paths below brats_cascade: 64 hexadecimal digits."""
+    package, digest = Path(brats_cascade.__path__[0]), hashlib.sha256()
+    for source in sources:
+        path = package / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(package).as_posix()} ".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def machine() -> str:

@@ -39,7 +39,7 @@ SHAPES: dict[str, type[_Shape]] = {
     ),
     "reports/comparison.json": _shape(experiments=dict[str, _COMPARED]),  # type: ignore[valid-type]
     "models/*/record.json": _shape(params=(dict[str, Any], {}), data_hashes=(dict[str, str], {})),
-    # Includes the version of the preprocessing (data/prepare.py); ingest processes cases of other versions again.
+    # The version is that of the preprocessing, which earlier commits wrote.
     "data/volumes/*/meta.json": _shape(version=(int, 0), facts=_FACTS, spacing=list[float]),
     ".work/cost/*.json": _shape(stage=str, argument=str, seconds=float, peak_memory_mb=float, when=str),
     ".work/train/*/run.json": _RUN,

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+from imported import PACKAGE, modules_imported_by
 from tiny import ROOT
 
+import brats_cascade
 from brats_cascade.data import ingest as module
+from brats_cascade.data import kept as kept_module
 from brats_cascade.data.cases import find_cases
 from brats_cascade.data.ingest import ingest
 from brats_cascade.data.kept import kept_cases, share_with_dvc, trim
@@ -71,6 +74,28 @@ def test_going_to_another_parameter_and_back_makes_nothing_again(cohort, made):
     assert again.equals(first) and contents(cohort.parent / "store") == before
     run(cohort, clip=0.2)
     assert made == [*"ABC", *"ABC"] and open_case(cohort.parent / "store/B").meta["clip"] == 0.2
+
+
+def test_a_change_of_the_reader_makes_every_case_again_and_going_back_none(cohort, made, monkeypatch, tmp_path):
+    first = run(cohort)
+    before = contents(cohort.parent / "store")
+    shutil.copytree(PACKAGE, tmp_path / "changed", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "changed/data/_nifti.py").open("a") as file:
+        file.write("# an edit\n")
+    kept_module.made_with.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(brats_cascade, "__path__", [str(tmp_path / "changed")])
+        run(cohort)
+        assert made == [*"ABC", *"ABC"]
+        assert contents(cohort.parent / "store") == before  # the code is not in the store: nothing after ingest reruns
+    kept_module.made_with.cache_clear()
+    assert run(cohort).equals(first) and made == [*"ABC", *"ABC"]
+
+
+def test_the_code_of_a_kept_case_is_all_that_prepares_one():
+    decisive = {*modules_imported_by("data/prepare.py"), "data/ingest.py"} - {"errors.py", "shapes.py", "shared.py"}
+    decisive = {name for name in decisive if not name.startswith("params/")}  # the settings are in the key
+    assert decisive == set(kept_module.SOURCES)
 
 
 def test_a_patient_less_a_patient_more(cohort, made, write_nifti_case):

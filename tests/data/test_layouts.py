@@ -232,6 +232,22 @@ def test_a_listing_as_json_with_paths_of_its_own(tmp_path):
     assert prepare_case(case, recipe=Recipe(clip=0.01)).meta["facts"]["problem"] == ""
 
 
+def test_time_points_in_a_listing_without_the_column_patient_are_one_patient(tmp_path):
+    patients = {
+        "BraTS-GLI-00002-000": "BraTS-GLI-00002",
+        "BraTS-GLI-00002-001": "BraTS-GLI-00002",
+        "BraTS-GLI-00003-000": "BraTS-GLI-00003",
+        "Brats17_CBICA_AAB_1": "Brats17_CBICA_AAB",
+        "Brats18_CBICA_AAB_1": "Brats17_CBICA_AAB",
+        "Smith-1": "Smith",  # named in the column
+        "Smith-2": "Smith-2",
+    }
+    rows = [{"case": name, "labels": "merged", **paths("list")} for name in patients]
+    rows[-2]["patient"] = "Smith"
+    (tmp_path / "cases.json").write_text(json.dumps(rows))
+    assert {case.name: case.patient for case in find_cases(tmp_path)} == patients
+
+
 def test_a_file_of_a_listing_that_is_not_there_is_named(tmp_path):
     images, labels = tiny_volumes()
     write_layout(tmp_path, "list", images=images, labels=labels)

@@ -1,19 +1,9 @@
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 
+from brats_cascade.data.store import StoredCase
 from brats_cascade.evaluation.baseline import baseline_summary, fit_threshold, score_threshold
 from brats_cascade.evaluation.regions import score_case
-
-
-@dataclass
-class Case:
-    name: str
-    image: np.ndarray
-    brain: np.ndarray
-    labels: np.ndarray
-    meta: dict = field(default_factory=lambda: {"spacing": (1.0, 1.0, 1.0)})
 
 
 def case(name, *, seed, contrast, channel, shape=(6, 14, 15)):
@@ -26,7 +16,7 @@ def case(name, *, seed, contrast, channel, shape=(6, 14, 15)):
     image = generator.normal(size=(*shape, 4)).astype(np.float32)
     image[..., channel] += contrast * (labels > 0)
     image[~brain] = 0
-    return Case(name, image, brain, labels)
+    return StoredCase(name, image, brain, labels, {"spacing": (1.0, 1.0, 1.0)})
 
 
 def naive_dice(threshold, one):
@@ -57,3 +47,19 @@ def test_unseen_cases_are_scored_as_any_segmentation_is():
     assert summary["complete"]["dice"] == pytest.approx(scores["complete_dice"].mean())
     assert summary["rule"].startswith("flair above +")
     assert "specificity" not in summary["complete"]
+
+
+def test_truth_outside_the_box_is_missed():
+    threshold, one = (
+        fit_threshold([case("t", seed=0, contrast=4.0, channel=0)]),
+        case("u", seed=1, contrast=4.0, channel=0),
+    )
+    (inside,) = score_threshold(threshold, cases=[one]).to_dict("records")
+    one.meta["truth_outside_box"] = {"1": 20, "2": 30, "3": 0, "4": 0}
+    (scores,) = score_threshold(threshold, cases=[one]).to_dict("records")
+    hits = inside["complete_sensitivity"] * 75
+    assert scores["complete_sensitivity"] == pytest.approx(hits / 125)
+    assert scores["complete_dice"] == pytest.approx(2 * hits / (125 + hits / inside["complete_ppv"]))
+    assert fit_threshold([one]).training_dice == pytest.approx(
+        score_threshold(fit_threshold([one]), cases=[one])["complete_dice"].item()
+    )

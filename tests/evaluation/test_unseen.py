@@ -1,16 +1,26 @@
 """One unseen case of the store: scores over the whole volume, as if nothing had been cropped."""
 
+from types import SimpleNamespace
+
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
+from brats_cascade.data.cases import find_cases
+from brats_cascade.data.prepare import prepare_case
 from brats_cascade.data.store import StoredCase
+from brats_cascade.evaluation.label_files import Labelled
 from brats_cascade.evaluation.lesions import score_lesions
-from brats_cascade.evaluation.regions import score_case
+from brats_cascade.evaluation.regions import SCORES, score_case
+from brats_cascade.evaluation.score_files import score_pair
 from brats_cascade.evaluation.slices import EARLIER_WORK_COLUMN, nine_slices
 from brats_cascade.evaluation.unseen import score_unseen
 from brats_cascade.inference.postprocess import OFF, Thresholds
+from brats_cascade.labels import REGIONS
+from brats_cascade.params import EvaluateParams, Recipe
+from brats_cascade.stages.evaluate import _choose
 
 SHAPE, OFFSET = (16, 12, 13), (2, 3, 1)
 BOX = (12, 7, 9)
@@ -93,3 +103,44 @@ def test_the_nine_slices_go_through_the_largest_tumour(stored) -> None:
     assert (np.diff(nine["slice"]) == 1).all()
     sums = [(whole(stored.labels)[start : start + 9] > 0).sum() for start in range(SHAPE[0] - 8)]
     assert nine["slice"].iloc[0] == int(np.argmax(sums[2:6])) + 2
+
+
+@pytest.fixture
+def cropped(tmp_path, write_nifti_case) -> StoredCase:
+    """A case with part of its edema, and all enhancing tumour, outside the brain's box."""
+    path = write_nifti_case(tmp_path, "A", labels=(1, 2)) / "A_seg.nii.gz"
+    image = nibabel.load(path)
+    voxels = np.asarray(image.dataobj).copy()
+    voxels[0, 5:8, 4:6], voxels[:3, 0, 4] = 4, 2
+    nibabel.Nifti1Image(voxels, image.affine).to_filename(path)
+    case = prepare_case(find_cases(tmp_path)[0], recipe=Recipe(clip=0.01))
+    assert case.outside == {"complete": 9, "core": 6, "enhancing": 6}
+    return case
+
+
+def test_truth_outside_the_box_is_missed(cropped, tmp_path) -> None:
+    truth, found = tmp_path / "A/A_seg.nii.gz", tmp_path / "out/A_seg.nii.gz"
+    found.parent.mkdir()
+    given = {"labels": cropped.labels, "probabilities": np.eye(5, dtype=np.float32)[cropped.labels]}
+    unseen = score_unseen(cropped, **given, thresholds=OFF, folder=found.parent)
+    files = (Labelled("A", "A", "unknown", "merged", path) for path in (truth, found))
+    expected = score_pair(*files, schemes=("merged", "merged"))
+    assert expected["complete_dice"] == pytest.approx(24 / 33) and expected["enhancing_dice"] == 0
+    columns = {f"{region}_{score}" for region in REGIONS for score in SCORES} - {"complete_hd95", "core_hd95"}
+    for scores in (unseen.row, unseen.bare):
+        assert {key: scores[key] for key in columns} == pytest.approx({key: expected[key] for key in columns})
+
+
+def test_the_choice_on_validation_counts_truth_outside_the_box_as_the_scores_do(cropped) -> None:
+    probabilities = np.eye(5, dtype=np.float32)[cropped.labels]
+    scores = score_unseen(cropped, labels=cropped.labels, probabilities=probabilities, thresholds=OFF).row
+    off = {name: (value,) for name, value in OFF.as_dict().items()}
+    _, table = _choose(
+        [cropped],
+        segment=lambda case: probabilities,
+        options=EvaluateParams(precision="float32", slices=1, flips=False, **off),
+        calibration=SimpleNamespace(sample=lambda case, probabilities: None, fit=lambda: None),
+    )
+    dice = {key: scores[key] for key in ("complete_dice", "core_dice", "enhancing_dice")}
+    assert {key: table[key].item() for key in dice} == pytest.approx(dice)
+    assert dice == pytest.approx({"complete_dice": 24 / 33, "core_dice": 12 / 18, "enhancing_dice": 0})

@@ -104,13 +104,26 @@ def test_the_labels_of_every_scheme_carry_its_own_numbers(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "modality"),
-    [
-        ("AX T2 FLAIR", "flair"), ("t1_mprage_sag", "t1"), ("T1ce", "t1c"), ("AX T1 POST", "t1c"), ("Gad T1 3D", "t1c"),
-        ("T1 pre contrast", "t1"), ("T2w", "t2"), ("DWI", ""), ("T1 localizer", ""), ("t1_loc", ""), ("patient1", ""),
+NAMED = {
+    "flair": ["AX T2 FLAIR", "t2_tirm_tra_dark-fluid FLAIR", "3D FLAIR", "t2f", "FLAIR_reg_to_T1"],
+    "t1c": [
+        *("T1ce", "T1CE", "t1c", "T1-C", "T1 GD", "T1 +C", "T1 C+", "T1w +C", "AX T1 POST", "AX T1 POST CONTRAST"),
+        *("T1 with contrast", "T1 W/ CONTRAST", "T1 MPRAGE GAD", "T1_MPRAGE_GD", "Gad T1 3D", "t1_mprage_km"),
+        *("AX T1 FLAIR POST", "T1 FLAIR +C", "T1 POST W/O FS", "T1 POST NO FAT SAT", "T1 POST GAD PRE-OP"),
     ],
-)  # fmt: skip
+    "t1": [
+        *("AX T1", "t1_mprage_sag", "T1 pre contrast", "AX T1 PRE", "T1-precontrast", "T1_PREGAD", "AX T1 NO CONTRAST"),
+        *("SAG T1 W/O CONTRAST", "T1 W/O GAD", "T1w/o contrast", "T1_W_O_CONTRAST", "T1 WO CONTRAST", "T1 without GD"),
+        *("NO CONTRAST T1", "T1 non-contrast", "T1 NONCONTRAST", "T1 before contrast", "T1 native (contrast study)"),
+        *("T1 UNENHANCED CONTRAST SERIES", "t1_nonenhanced_contrast", "T1 ohne KM", "T1 C-", "t1_C-", "T1 -C"),
+        *("AX T1 FLAIR", "T1 3D FLAIR", "SAG T1FLAIR", "T1 POST-OP", "T1 SAG POSTERIOR FOSSA"),
+    ],
+    "t2": ["T2w", "AX T2 TSE", "T2 post contrast"],
+    "": ["DWI", "T1 localizer", "t1_loc", "patient1"],
+}
+
+
+@pytest.mark.parametrize(("text", "modality"), [(text, modality) for modality in NAMED for text in NAMED[modality]])
 def test_a_series_is_known_by_its_name(text, modality):
     assert modality_of(text) == modality
     assert modality_of(text, agent=True) == ("t1c" if modality == "t1" else modality)

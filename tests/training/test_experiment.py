@@ -1,6 +1,5 @@
 """One experiment from cases to a network: what CNN 1 is, both procedures and samplers, joint training."""
 
-import ast
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from imported import modules_imported_by
 from settings import train_settings
 
-import brats_cascade
 from brats_cascade.models.build import build_model
 from brats_cascade.models.cascade import GEOMETRY
 from brats_cascade.models.two_path import Style
@@ -151,20 +150,7 @@ def test_all_that_decides_the_outcome_is_in_the_fingerprint(cohort, draw_centres
 
 
 def test_the_fingerprint_holds_every_module_that_training_imports() -> None:
-    """Read from the imports themselves, those inside functions included."""
-    package, found = Path(brats_cascade.__path__[0]), set()
-    waiting = [package / "training/experiment.py"]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("brats_cascade"):
-                base = package.parent / str(node.module).replace(".", "/")
-                names = [base, *(base / alias.name for alias in node.names)]
-                waiting += [name.with_suffix(".py") for name in names if name.with_suffix(".py").is_file()]
-    decisive = {path.relative_to(package).as_posix() for path in found} - {"errors.py", "shapes.py", "shared.py"}
+    decisive = modules_imported_by("training/experiment.py") - {"errors.py", "shapes.py", "shared.py"}
     decisive -= {"provenance.py"}  # says how many threads make batches, and a batch depends on its step alone
     decisive = {name for name in decisive if not name.startswith("params/")}  # the settings are in the fingerprint
     assert len(decisive) > 20

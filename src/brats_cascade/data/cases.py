@@ -63,7 +63,7 @@ def search(source: Path, *, layout: str = "auto", from_params: bool = False) -> 
     give = "set data.source to" if from_params else "give"
     listing = find_listing(source) if layout in ("auto", "list") else None
     if listing is not None:
-        return _listed(read_listing(listing), source=source, name=listing.name)
+        return _listed(_with_one_id_per_patient(read_listing(listing)), source=source, name=listing.name)
     if not source.is_dir():
         kind = "is a file" if source.exists() else "does not exist"
         raise UserError(f"{source}: expected a folder of cases, but it {kind}; {give} your cohort's folder")

@@ -22,10 +22,20 @@ SOURCE = "series.json"  # file beside a case's NIfTI files that lists the DICOM 
 REFERENCE = "t1c"
 SCHEME = "merged-2023"  # DICOM defines no label values
 _LOCALIZER = r"\b(localizer|localiser|loc|scout|survey)\b"
-# The first that matches the folder's name or the series description. FLAIR comes first because it is also called T2 FLAIR.
+# Words for a scan without contrast agent (in German "KM"), but not what is absent or yet to come in "T1 POST W/O FS" and
+# "T1 POST PRE-OP".
+_NO_AGENT = (
+    r"\b(no|non|without|ohne)\b(?! ?(fs|fat|sat))|(?<![a-z])w ?/? ?o\b(?! ?(fs|fat|sat))|\bpre\b(?! ?(op|rt|surg|treat|sat))"
+    r"|\b(pre|non)(contrast|gad\w*|gd|km|enhanced)|\b(before|native?|unenhanced)\b"
+)
+_MINUS_C = r"(?<=\s)-c\b|(?<![a-z0-9])c-(?!\S)"  # "T1 C-" and "T1 -C", but not "T1-C"
+_POST = r"post(?!er| ?(op|rt|surg|treat))"  # after contrast agent, not posterior or after surgery
+_AGENT = rf"{_POST}|contrast|gad|\b(ce|gd|km)\b"
+# The first that matches the folder's name or the series description. FLAIR comes first because it is also called T2 FLAIR;
+# T1 FLAIR is a T1.
 _PATTERNS = {
-    "flair": r"\b(t2 ?)?flair|\bt2f\b",
-    "t1c": r"^(?!.*\b(pre|non|without)\b).*(\bt1 ?(c|ce|gd|km)\b|\bt1.*(post|contrast|gad|\+ ?c)|(post|contrast|gad).*\bt1)",
+    "flair": r"^(?!.*\bt1w?( (?!t2)\w+)? ?flair).*(\b(t2 ?)?flair|\bt2f\b)",
+    "t1c": rf"^(?!.*({_NO_AGENT})).*(\bt1w? ?(c|ce|gd|km)\b|\bt1.*({_AGENT}|\+ ?c|\bc ?\+)|({_AGENT}).*\bt1)",
     "t1": r"\bt1",
     "t2": r"\bt2",
 }
@@ -76,7 +86,7 @@ def search_any(folder: Path, *, out: Path) -> Found:
 
 def modality_of(text: str, *, agent: bool = False) -> str:
     """The modality named by a series' folder or description, or ""; `agent` tells whether contrast agent was given."""
-    plain = re.sub(r"[_\-.]+", " ", text.lower())
+    plain = re.sub(r"[_\-.]+", " ", re.sub(_MINUS_C, " non ", text.lower()))
     if re.search(_LOCALIZER, plain):
         return ""
     found = next((modality for modality, pattern in _PATTERNS.items() if re.search(pattern, plain)), "")

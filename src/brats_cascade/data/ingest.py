@@ -16,7 +16,7 @@ from brats_cascade import MAX_GB
 from brats_cascade.data import facts as measure
 from brats_cascade.data.case import Case
 from brats_cascade.data.kept import kept_cases, key_of, trim
-from brats_cascade.data.prepare import VERSION, CaseError, check_memory, prepare_case
+from brats_cascade.data.prepare import CaseError, check_memory, prepare_case
 from brats_cascade.data.spread import run_cases
 from brats_cascade.data.store import delete_case, list_cases, place_case, read_meta, remove_drafts, write_case
 from brats_cascade.data.traces import traces_of
@@ -138,8 +138,7 @@ class _Ingest:
         except UserError:
             return None
         identity = measure.identity(case)
-        due = {"version": VERSION, **self.recipe.as_dict()}
-        due |= {key: identity[key] for key in ("patient", "grade", "release", "scheme")}
+        due = self.recipe.as_dict() | {key: identity[key] for key in ("patient", "grade", "release", "scheme")}
         files = {**case.images, **({"truth": case.truth} if case.truth is not None else {})}
         for folder, meta in kept_cases(kept, name=case.name):
             sources = meta.get("sources", {})

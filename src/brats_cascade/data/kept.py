@@ -1,6 +1,6 @@
 """Keeps finished cases by content, so that they are not made again in later runs with other parameters or scans.
 
-    <kept>/<case>/<key>/   one case as in the volume store; the key is a hash of its sources, settings and code version
+    <kept>/<case>/<key>/   one case as in the volume store; the key is a hash of its sources, settings and the code
 
 Files are hard links shared with the volume store and, once DVC has committed the store, with DVC's cache, so they take
 additional space only if neither of the two holds them. Cases are added and removed atomically, so several processes may
@@ -8,6 +8,7 @@ use one folder.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -18,19 +19,46 @@ from pathlib import Path
 from typing import Any
 
 from brats_cascade.data.store import ARRAYS, delete_case, list_cases, read_meta
+from brats_cascade.provenance import code_digest
 
 CACHE = ".dvc/cache/files/md5"  # in a project: DVC's cache, which names files by their MD5
+# The modules that make a kept case: data.ingest, and data.prepare with all that it imports (checked by a test).
+SOURCES = (
+    "data/_file.py",
+    "data/_image.py",
+    "data/_metaimage.py",
+    "data/_nifti.py",
+    "data/case.py",
+    "data/facts.py",
+    "data/images.py",
+    "data/ingest.py",
+    "data/prepare.py",
+    "data/preprocess.py",
+    "data/standardise.py",
+    "data/store.py",
+    "data/truth.py",
+    "labels.py",
+)
 DRAFT_SECONDS = 24 * 3600.0  # a draft that was not touched for this long belongs to a process that was killed
 
 
+@functools.cache
+def made_with() -> str:
+    """A hash of the code that reads and prepares a case."""
+    return code_digest(SOURCES)
+
+
 def key_of(meta: Mapping[str, Any]) -> str:
-    """The key of a kept case: a hash of its meta.json without the hashes of its arrays, which follow from the rest."""
+    """The key of a kept case: a hash of the code and of its meta.json without the hashes of its arrays.
+
+    The code is not in meta.json itself, so an edit that leaves a case as it was does not change the store.
+    """
     rest = {name: value for name, value in meta.items() if name != ARRAYS}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256((made_with() + json.dumps(rest, sort_keys=True)).encode()).hexdigest()[:16]
 
 
 def kept_cases(kept: Path, *, name: str) -> Iterable[tuple[Path, dict[str, Any]]]:
-    """The folder and meta of every kept case of a name, if its meta is intact."""
+    """The folder and meta of every kept case of a name that this code made, if its meta is intact."""
     for key in list_cases(kept / name):
         meta = read_meta(kept / name / key)
         if meta is not None and key_of(meta) == key:

@@ -1,7 +1,8 @@
 """Reads listings: tables that name the files of each case, cases.csv or cases.json.
 
 There is one row or object per case. `case`, `flair`, `t1`, `t1c`, `t2` and `labels` (a key of labels.SCHEMES) are
-required; `truth`, `patient` and `grade` (high, low) may be missing or empty. Paths are relative to the listing.
+required; `truth`, `patient` and `grade` (high, low) may be missing or empty; the patient is then taken from the case's name.
+Paths are relative to the listing.
 """
 
 import csv
@@ -22,6 +23,7 @@ from brats_cascade.data._file import read_file
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import read_image
 from brats_cascade.data.names import safe_id
+from brats_cascade.data.releases import patient_named
 from brats_cascade.data.truth import in_words, schemes_with, whole_labels
 from brats_cascade.errors import UserError
 from brats_cascade.labels import SCHEMES
@@ -161,7 +163,7 @@ def _case(row: Mapping[str, Any], *, path: Path, number: int) -> Case:
     )
     return Case(
         name=name,
-        patient=safe_id(values.get("patient") or called),
+        patient=safe_id(values.get("patient") or patient_named(called)),
         grade=grade,
         release="list",
         scheme=scheme,

@@ -20,8 +20,6 @@ from brats_cascade.errors import UserError
 from brats_cascade.labels import LABELS, SCHEMES, recode
 from brats_cascade.params import Recipe
 
-# Increase this when equal files would give different voxels, facts or meta; every stored case is then made again.
-VERSION = 4
 PER_VOXEL = 64  # bytes of memory in addition to the files: up to 62 with N4 and a brain that fills the volume
 
 
@@ -160,13 +158,14 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
         raise UserError("every voxel of every modality is 0; expected a brain; copy or export the files again")
     box = bounding_box(brain)
     inside = np.ascontiguousarray(brain[box])
-    labels, lost = None, 0
+    labels, outside = None, {}
     if "truth" in images:
         truth = whole_labels(volumes["truth"], path=images["truth"].path)
         found = count_labels(truth, path=images["truth"].path, case=case, facts=facts)
         labels = recode(truth[box], table=SCHEMES[case.scheme].to_canonical)
         counted = label_facts(found, labels=labels, brain=inside, scheme=case.scheme, voxel_mm3=float(np.prod(spacing)))
-        lost = sum(counted[f"label_{label}"] for label in LABELS if label) - int(np.count_nonzero(labels))
+        for label in filter(None, LABELS):
+            outside[str(label)] = counted[f"label_{label}"] - int(np.count_nonzero(labels == label))
         facts.update(counted)
     image, facts["voxels_hash"] = standardise_all(
         {modality: volumes[modality][box] for modality in MODALITIES},
@@ -175,7 +174,6 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
     )  # fmt: skip
     order = AXES[recipe.axis]
     meta = {
-        "version": VERSION,
         **{key: facts[key] for key in ("case", "patient", "grade", "release", "scheme")},
         "shape": [int(brain.shape[axis]) for axis in order],
         "offset": [int(box[axis].start) for axis in order],
@@ -184,7 +182,7 @@ def prepare_images(images: Mapping[str, Image], *, case: Case, recipe: Recipe, f
         **recipe.as_dict(),
         "modalities": list(MODALITIES),
         **_origin(images, channels=case.channels),
-        "tumour_outside_box": lost,
+        "truth_outside_box": outside,
         "facts": facts,
     }
     return StoredCase(

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from brats_cascade.errors import UserError, is_trouble, naming
+from brats_cascade.labels import REGIONS
 from brats_cascade.shapes import problem_of
 from brats_cascade.shared import draft_for
 
@@ -36,6 +37,7 @@ class StoredCase:
 
     In `meta`, `shape` is the shape of the whole volume, `offset` the first voxel of the box, `spacing` is in mm, and `facts`
     is the case's row of the per-case table. `shape`, `offset` and `affine` map the box back to the case's own grid.
+    `truth_outside_box` counts the voxels of every tumour label in the ground truth that lie outside the box.
     """
 
     name: str
@@ -43,6 +45,12 @@ class StoredCase:
     brain: np.ndarray
     labels: np.ndarray | None
     meta: dict[str, Any]
+
+    @property
+    def outside(self) -> dict[str, int]:
+        """Region -> voxels of the ground truth outside the box, which no prediction can find."""
+        counts = self.meta.get("truth_outside_box", {})
+        return {region: sum(counts.get(str(label), 0) for label in labels) for region, labels in REGIONS.items()}
 
 
 def write_case(

@@ -40,7 +40,7 @@ def fit_threshold(cases: Sequence[StoredCase]) -> Threshold:
     found: list[Threshold] = []
     for number, modality in enumerate(MODALITIES):
         brains, tumours = zip(*(_sorted_values(case, number=number) for case in cases), strict=True)
-        sizes = [int(np.count_nonzero(np.asarray(case.labels))) for case in cases]
+        sizes = [int(np.count_nonzero(np.asarray(case.labels))) + case.outside["complete"] for case in cases]
         grid = np.mean([np.quantile(brain, GRID) for brain in brains], axis=0)
         dice = {"above": np.zeros(len(grid)), "below": np.zeros(len(grid))}
         for brain, tumour, size in zip(brains, tumours, sizes, strict=True):
@@ -59,7 +59,8 @@ def score_threshold(threshold: Threshold, *, cases: Iterable[StoredCase]) -> pd.
     """
     rows = []
     for case in cases:
-        scores = score_masks(np.asarray(case.labels) > 0, threshold.segment(case), spacing=case.meta["spacing"])
+        truth, spacing, outside = np.asarray(case.labels) > 0, case.meta["spacing"], case.outside["complete"]
+        scores = score_masks(truth, threshold.segment(case), spacing=spacing, outside=outside)
         kept = {f"complete_{name}": scores[name] for name in ("dice", "ppv", "sensitivity", "hd95")}
         rows.append({"case": case.name, **kept})
     return pd.DataFrame(rows)

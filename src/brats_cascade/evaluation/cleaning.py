@@ -15,7 +15,7 @@ from brats_cascade.labels import REGIONS, region_mask
 class Parts:
     """The connected components of one region of a prediction; each array has one value per component."""
 
-    size: int  # voxels of the region in the ground truth
+    size: int  # voxels of the region in the ground truth, including those outside the box
     found: np.ndarray  # voxels
     hits: np.ndarray  # voxels that are also in the ground truth
     parents: np.ndarray  # the component of the enclosing region that holds it, from 0; 0 for the complete tumour
@@ -47,8 +47,18 @@ class Tally:
         return scores
 
 
-def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: Sequence[float]) -> Tally:
-    """Counts a validation case, given the network's labels, the ground truth and the brain, all (slices, rows, columns)."""
+def tally(
+    labels: np.ndarray,
+    *,
+    truth: np.ndarray,
+    brain: np.ndarray,
+    spacing: Sequence[float],
+    outside: Mapping[str, int] | None = None,
+) -> Tally:
+    """Counts a validation case, given the network's labels, the ground truth and the brain, all (slices, rows, columns).
+
+    `outside` gives the voxels of every region that the ground truth has beyond these arrays.
+    """
     components = find_components(labels, brain=brain, spacing=spacing)
     regions, outer = {}, components.parts
     for region in REGIONS:
@@ -57,7 +67,8 @@ def tally(labels: np.ndarray, *, truth: np.ndarray, brain: np.ndarray, spacing: 
         found, hits = (np.bincount(numbered[mask], minlength=count + 1)[1:] for mask in (numbered > 0, true))
         parents = np.zeros(count, int)
         parents[numbered[numbered > 0] - 1] = outer[numbered > 0] - 1
-        regions[region], outer = Parts(int(true.sum()), found, hits, parents), numbered
+        size = int(true.sum()) + (outside or {}).get(region, 0)
+        regions[region], outer = Parts(size, found, hits, parents), numbered
     measures = Components(np.zeros(0, int), components.volumes, components.distances, components.flatness)
     return Tally(measures, regions, float(np.prod(spacing)))
 

@@ -5,7 +5,7 @@ are perfect (Dice, PPV and sensitivity 1, Hausdorff distance 0). If only one is 
 Hausdorff distance is `NO_MATCH_MM`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -23,7 +23,9 @@ EMPTY_REGIONS = {
 SCORES = ("dice", "ppv", "sensitivity", "specificity", "hd95", "truth_cm3", "predicted_cm3")
 
 
-def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
+def score_case(
+    truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float], outside: Mapping[str, int] | None = None
+) -> dict[str, float]:
     """Scores a segmentation over the regions complete, core and enhancing.
 
     Specificity counts every voxel of the given volume, so it depends on the amount of air; Dice, PPV and sensitivity do not.
@@ -33,6 +35,7 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
         truth: Canonical labels (slices, rows, columns).
         prediction: Likewise.
         spacing: mm along slices, rows, columns.
+        outside: Region -> voxels of the ground truth that `truth` lacks, as in `score_masks`.
 
     Returns:
         `{region}_{score}` for every region and every name in `SCORES`; hd95 in mm, volumes in cm3.
@@ -44,14 +47,20 @@ def score_case(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[f
     scores: dict[str, float] = {}
     for region in REGIONS:  # the masks of one region at a time, because a volume may be large
         true, found = region_mask(truth, region=region), region_mask(prediction, region=region)
-        of_region = score_masks(true, found, spacing=spacing)
+        of_region = score_masks(true, found, spacing=spacing, outside=(outside or {}).get(region, 0))
         scores |= {f"{region}_{name}": value for name, value in of_region.items()}
     return scores
 
 
-def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float]) -> dict[str, float]:
-    """Scores one region, given two bool masks (slices, rows, columns): one value for every name in `SCORES`."""
-    n_truth, n_found = int(truth.sum()), int(prediction.sum())
+def score_masks(
+    truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[float], outside: int = 0
+) -> dict[str, float]:
+    """Scores one region, given two bool masks (slices, rows, columns): one value for every name in `SCORES`.
+
+    `outside` voxels of the ground truth are not in its mask. They count as missed; only for hd95 they count as absent, unless
+    the mask is empty.
+    """
+    n_truth, n_found = int(truth.sum()) + outside, int(prediction.sum())
     hits = int((truth & prediction).sum())
     negatives = truth.size - n_truth
     nothing = n_truth + n_found == 0
@@ -61,7 +70,7 @@ def score_masks(truth: np.ndarray, prediction: np.ndarray, *, spacing: Sequence[
         "ppv": _ratio(hits, n_found, if_none=float(nothing)),
         "sensitivity": _ratio(hits, n_truth, if_none=float(nothing)),
         "specificity": _ratio(negatives - (n_found - hits), negatives, if_none=1.0),
-        "hd95": hausdorff95(truth, prediction, spacing=spacing),
+        "hd95": NO_MATCH_MM if outside and not truth.any() else hausdorff95(truth, prediction, spacing=spacing),
         "truth_cm3": n_truth * cm3,
         "predicted_cm3": n_found * cm3,
     }

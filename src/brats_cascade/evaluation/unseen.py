@@ -84,7 +84,8 @@ def score_unseen(
 ) -> Unseen:
     """Scores a segmented case with ground truth.
 
-    Specificity and the earlier work's score count every voxel of the whole volume, including air.
+    Specificity and the earlier work's score count every voxel of the whole volume, including air. Ground truth outside the box
+    counts as missed in Dice, sensitivity and the true volume.
 
     Args:
         case: A case with ground truth.
@@ -102,9 +103,9 @@ def score_unseen(
     facts = {"case": case.name, **{key: case.meta[key] for key in ("patient", "grade", "release")}}
     box = {"offset": case.meta["offset"], "shape": case.meta["shape"]}
     whole = uncrop(truth, **box)
-    scores = score_case(whole, uncrop(cleaned, **box), spacing=spacing)
+    scores = score_case(whole, uncrop(cleaned, **box), spacing=spacing, outside=case.outside)
     same = np.array_equal(labels, cleaned)
-    bare = scores if same else score_case(whole, uncrop(labels, **box), spacing=spacing)
+    bare = scores if same else score_case(whole, uncrop(labels, **box), spacing=spacing, outside=case.outside)
     lesions = score_lesions(whole, uncrop(cleaned, **box), spacing=spacing)
     slices = slice_table(truth, cleaned, first_slice=case.meta["offset"][0])
     slices.insert(0, "case", case.name)

@@ -130,10 +130,10 @@ def _choose(
     known = []
     for case in cases:
         known.append({"case": case.name, "patient": case.meta["facts"]["patient"]})
-        probabilities, brain = segment(case), np.asarray(case.brain)
+        probabilities, truth, brain = segment(case), np.asarray(case.labels), np.asarray(case.brain)
         for point, counted in tallies.items():
             labels = most_probable(probabilities, operating_point=point)
-            counted.append(tally(labels, truth=np.asarray(case.labels), brain=brain, spacing=case.meta["spacing"]))
+            counted.append(tally(labels, truth=truth, brain=brain, spacing=case.meta["spacing"], outside=case.outside))
         calibration.sample(case, probabilities)
     calibration.fit()
     choice = choose_thresholds(tallies, candidates=all_thresholds({key: getattr(options, key) for key in THRESHOLDS}))

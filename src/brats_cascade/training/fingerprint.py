@@ -4,16 +4,15 @@ import functools
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import pandas as pd
 
-import brats_cascade
 from brats_cascade.models.coarse import members_of
 from brats_cascade.models.files import weights_digest
 from brats_cascade.models.two_path import Style
 from brats_cascade.params.train import TrainParams
+from brats_cascade.provenance import code_digest
 from brats_cascade.training.batches import TrainingData
 
 # The modules of this package that training imports (checked by a test).
@@ -89,12 +88,7 @@ def network_digest(network: keras.Model) -> str:
 @functools.cache
 def computed_with() -> str:
     """The backend, Keras's version, and a hash of the training code."""
-    package, digest = Path(brats_cascade.__path__[0]), hashlib.sha256()
-    for source in SOURCES:
-        path = package / source
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(f"{file.relative_to(package).as_posix()} ".encode() + file.read_bytes())
-    return f"{keras.backend.backend()} {keras.__version__} {digest.hexdigest()}"
+    return f"{keras.backend.backend()} {keras.__version__} {code_digest(SOURCES)}"
 
 
 def _table_digest(table: pd.DataFrame) -> str:
