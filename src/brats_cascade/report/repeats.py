@@ -49,12 +49,12 @@ def _whole_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _partial_seeds(rows: pd.DataFrame, *, whole: Mapping[str, pd.DataFrame]) -> str:
     """The seeds that `_whole_seeds` leaves out, with their number of cases; "" if there are none."""
-    counts = rows.groupby(["experiment", "seed"], sort=False)["case"].nunique()
-    return ", ".join(
-        f"{name} with seed {seed} ({count} of {whole[name]['case'].nunique()} cases)"
-        for (name, seed), count in counts.items()
-        if seed not in set(whole[name]["seed"])
-    )
+    found = []
+    for name, kept in whole.items():
+        own, count = rows[rows["experiment"] == name], kept["case"].nunique()
+        for seed, part in own[~own["seed"].isin(kept["seed"])].groupby("seed"):
+            found.append(f"{name} with seed {seed} ({part['case'].nunique()} of {count} cases)")
+    return ", ".join(found)
 
 
 def _by_seed(rows: pd.DataFrame, *, region: str) -> pd.DataFrame:
