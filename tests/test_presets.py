@@ -90,7 +90,7 @@ def test_one_preset_after_another_gives_the_same_as_by_itself(project: Path) -> 
     counts = {name: len(params.experiments) for name, params in alone.items()}
     assert counts == {
         "real-coarse": 2,
-        "real-coarse-record": 11,
+        "real-coarse-record": 13,
         "real-cpu": 2,
         "real-crossval": 4,
         "real-n4": 10,
