@@ -114,7 +114,8 @@ def test_a_request_without_case_and_image_is_refused(registered):
 
 def test_predict_opens_it_by_its_alias_with_the_rule_it_carries(registered, trained):
     [member], chosen = open_models([f"models:/{NAME}@{ALIAS}"], precision="float32")
-    assert chosen == (Thresholds(**RULE), False)
+    assert chosen is not None and not chosen.flips
+    assert chosen.thresholds.as_dict() == Thresholds(**RULE).as_dict()
     ours, _ = load_trained(trained())
     for mine, theirs in zip(member.network.get_weights(), ours.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)

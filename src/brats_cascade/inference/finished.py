@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from brats_cascade import MODALITIES
 from brats_cascade.data.case import Case
 from brats_cascade.data.images import source_files
 from brats_cascade.data.writeback import SIGNED, signature
@@ -43,7 +44,10 @@ def code_for(meta: Mapping[str, Any], *, case: Case, options: str) -> str:
 
 
 def _scans_now(case: Case) -> str:
-    """The code for the scans that the case has now."""
+    """The code for the scans that the case has now; raises UserError if they could not be assigned, or cannot be read."""
+    if set(case.images) != set(MODALITIES):
+        reason = "; ".join(case.problems)
+        raise UserError(reason if reason.startswith(case.name) else f"{case.name}: {reason}")
     return _scans({key: [file.sha256 for file in source_files(path)] for key, path in case.images.items()}, case=case)
 
 
