@@ -13,7 +13,7 @@ from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.records import RUN, open_trial
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
-from brats_cascade.sweep.trials import reason_of
+from brats_cascade.sweep.trials import give_up_lost, host_name, reason_of
 from brats_cascade.tracking.system import ENABLED
 from brats_cascade.training.batches import TrainingData
 
@@ -236,3 +236,40 @@ def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_i
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert study.trials[1].params == study.trials[0].params
     assert next(entry for entry in tracked if entry[0] == "open")[1] == "before"  # goes on in the same MLflow run
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_repeated_trial_is_known_to_run_here_before_another_worker_looks(make_objective, tmp_path, tracked):
+    """It begins with the host and the process of the lost trial, by which a journal's workers would call it lost again."""
+    _, objective, plan = make_objective(fake(lambda _: 0.5))
+    storage = open_storage(f"journal:{tmp_path / 'o.journal'}")
+    make_study("s", storage=storage, plan=plan)
+    study = open_study("s", storage=storage, plan=plan)
+    lost = study.ask()
+    for key, value in {"host": host_name(), "process": "99999999 1"}.items():
+        lost.set_user_attr(key, value)
+    give_up_lost(study, retries=2)
+    again = study.ask()
+    objective.begun = lambda: give_up_lost(study, retries=2)
+    study.tell(again, objective(again)[0])
+    assert [entry.state.name for entry in study.trials] == ["FAIL", "COMPLETE"]
+
+
+@pytest.mark.slow
+def test_trials_are_compared_at_the_same_round_where_phase_1_ended_early(make_objective, tracked):
+    """A round of phase 2 has the number that it has in a training whose phase 1 did not end early."""
+
+    def train(plan, settings, *, data, root, folder, on_check):
+        rounds = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3)]  # 2 of 3 rounds in phase 1
+        history = []
+        for step, (phase, check) in enumerate(rounds):
+            history.append({"phase": phase, "check": check, "step": step, "validation_complete": phase + check / 10})
+            on_check(history)
+        return Outcome(0.5, {"b": 0.5}, 2.5, 1000, 64)
+
+    study, objective, plan = make_objective(train)
+    settings = {"checks": 3, "patience": 1, "phase2_steps": 4}
+    entry = plan.entry.model_copy(update={"train": plan.entry.train.model_copy(update=settings)})
+    objective.orders = dataclasses.replace(objective.orders, plan=dataclasses.replace(plan, entry=entry))
+    assert run(study, objective, trials=1) == 0
+    assert study.trials[0].intermediate_values == {1: 1.1, 2: 1.2, 4: 2.1, 5: 2.2, 6: 2.3}

@@ -145,6 +145,30 @@ def test_the_pruner_is_the_one_asked_for(make_project):
         assert type(made).__name__ == kind
 
 
+@pytest.mark.parametrize(
+    ("sweep", "named"),
+    [
+        ({"fixed": {"l2": 0.5}, "space": {"l2": {"low": 0.1, "high": 0.9}}}, "sweep.fixed.l2"),
+        (
+            {
+                "fixed": {"momentum": 0.5},
+                "space": {"optimizer": {"choices": {"sgd": {"momentum": {"choices": [0.9]}}}}},
+            },
+            "sweep.fixed.momentum",
+        ),
+        ({"pruner": "median", "space": {"checks": {"low": 1, "high": 9}}}, "sweep.space.checks"),
+    ],
+)
+def test_a_plan_whose_parts_contradict_each_other_is_refused(make_project, sweep, named):
+    with pytest.raises(UserError, match=named):
+        plan_at(make_project(**sweep))
+
+
+def test_the_number_of_validation_rounds_can_be_searched_without_pruning(make_project):
+    space = {"checks": {"low": 1, "high": 9}}
+    assert "checks" in plan_at(make_project(space=space, pruner="none")).space
+
+
 def test_a_plan_reaches_the_workers_whole(make_project):
     space = {
         "batch": {"choices": {2: {}, 4: {"flip": {"choices": [True, False]}}}},

@@ -85,7 +85,7 @@ class Objective:
         orders: The study, and where it runs.
         data: The training data.
         train: The training function; tests and benchmarks replace it.
-        begun: Called once a trial's number is known.
+        begun: Called once a trial's number is known, and others can tell that its process runs.
         failures: Number of consecutive failed trials, and the last reason.
     """
 
@@ -102,11 +102,11 @@ class Objective:
             TrialFailed: The trial cannot be scored.
             optuna.TrialPruned: The trial was pruned.
         """
-        self.begun()
         stored = trial.study.get_trials(deepcopy=False)[trial.number]
         folder = self.orders.folder / f"{stored.system_attrs.get('failed_trial', trial.number):04d}"  # first try
-        for key, value in {"host": host_name(), "process": process_name()}.items():
-            trial.set_user_attr(key, value)
+        for key, value in {"process": process_name(), "host": host_name()}.items():
+            trial.set_user_attr(key, value)  # a repeated trial has those of the lost one, by which others call it lost
+        self.begun()
         try:
             outcome = self._tracked(trial, folder=folder)
         except optuna.exceptions.UpdateFinishedTrialError:
@@ -152,8 +152,8 @@ class Objective:
             nonlocal reported
             run.log_progress(history)
             fresh, reported = range(reported, len(history)), len(history)
-            for step in fresh if prunes else ():
-                trial.report(history[step]["validation_complete"], step + 1)
+            for row in (history[index] for index in fresh if prunes):
+                trial.report(row["validation_complete"], round_of(row, checks=train.checks))
             if prunes and fresh and trial.should_prune():
                 raise optuna.TrialPruned(f"behind after validation round {reported}")
 
@@ -169,6 +169,14 @@ class Objective:
         """Deletes the checkpoint of a trial that will not resume, and counts consecutive failures."""
         shutil.rmtree(folder, ignore_errors=True)
         self.failures = [*self.failures, failure] if failure else []
+
+
+def round_of(row: Mapping[str, float], *, checks: int) -> int:
+    """The number of a validation round in the whole training, from 1, as if phase 1 had not ended early (`patience`).
+
+    Trials are compared at the same number, so it must not be a round of phase 1 in one and of phase 2 in another.
+    """
+    return int((row["phase"] - 1) * checks + row["check"])
 
 
 def describe(error: BaseException) -> str:
