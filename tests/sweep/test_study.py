@@ -1,6 +1,8 @@
+import contextlib
 import datetime
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ from brats_cascade.sweep.objective import train_trial
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
 from brats_cascade.sweep.sampler import make_pruner
-from brats_cascade.sweep.storage import open_storage
+from brats_cascade.sweep.storage import open_storage, sqlite_url
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import best, counted, give_up_lost, host_name, reason_of, stale_for
 from brats_cascade.sweep.workers import count_workers, visible_gpus, worker_environments
@@ -182,15 +184,41 @@ def test_a_plan_reaches_the_workers_whole(make_project):
 @pytest.mark.parametrize(
     ("url", "message"),
     [("optuna.db", "expected sqlite:///FILE"), ("grpc://host", "expected grpc://HOST:PORT"),
-     ("oddsql://u:secret@h/d", r"oddsql://u:\*\*\*@h/d: .*")],
+     ("oddsql://u:secret@h/d", r"oddsql://u:\*\*\*@h/d: .*"), ("postgresql://u:secret@h:port/d", r"u:\*\*\*@h:port/d: .*"),
+     ("grpc://host:\u00b2", "expected grpc://HOST:PORT"), ("sqlite://", "expected sqlite:///FILE"),
+     ("sqlite:///:memory:", "expected sqlite:///FILE"), ("sqlite://optuna.db", "expected sqlite:///FILE")],
 )  # fmt: skip
-def test_an_address_that_is_none(url, message, monkeypatch):
+def test_an_address_that_is_none(url, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message) as caught:
         open_storage(url)
     assert "secret" not in str(caught.value)
     monkeypatch.setattr(storage_module, "PROXY_PATIENCE", 0.1)
     with pytest.raises(UserError, match=r"grpc://127.0.0.1:1: no answer in 0.1 s: .* start the proxy first"):
         open_storage("grpc://127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a%20b", "a?b", "a#b"])
+def test_a_study_lies_in_its_folder_whatever_the_folder_is_called(tmp_path, name):
+    folder = tmp_path / name
+    open_storage(sqlite_url(folder / "optuna.db"))
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [Path(name), Path(name) / "optuna.db"]
+
+
+@pytest.mark.slow
+def test_a_study_of_another_release_and_a_file_that_is_no_journal(tmp_path):
+    path = tmp_path / "o.db"
+    open_storage(sqlite_url(path))
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    with pytest.raises(UserError, match="optuna storage upgrade"):
+        open_storage(sqlite_url(path))
+    content = path.read_bytes()
+    with pytest.raises(UserError, match=r"o\.db"):
+        open_storage(f"journal:{path}")
+    assert path.read_bytes() == content
 
 
 @pytest.mark.slow
@@ -219,7 +247,7 @@ def test_workers_share_cores_and_gpus():
     assert count_workers("auto", gpus=0, cores=16, memory=10) == 4
     assert count_workers("auto", gpus=0, cores=1, memory=0.5) == 1
     assert count_workers("3", gpus=1, cores=1, memory=1) == 3
-    for wrong in ("0", "-1", "many"):
+    for wrong in ("0", "-1", "many", "\u00b2"):
         with pytest.raises(UserError, match="--workers: expected a number from 1 or auto"):
             count_workers(wrong, gpus=0, cores=1, memory=1)
     made = worker_environments(3, gpus=["0", "GPU-a"], cores=8, compiled=Path("c"), environment={"HOME": "h"})

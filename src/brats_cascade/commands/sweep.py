@@ -43,6 +43,7 @@ def run(
     from brats_cascade.sweep.plan import plan_of
     from brats_cascade.sweep.report import COMMAND, write_page
     from brats_cascade.sweep.run import run_sweep
+    from brats_cascade.sweep.storage import sqlite_url
 
     check_backend()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -50,7 +51,7 @@ def run(
     root, started, tell = Path.cwd(), time.perf_counter(), partial(print, flush=True)
     command = printable(shlex.join(["brats-cascade", *sys.argv[1:]]))  # it may contain a password
     plan = plan_of(load_params(root / "params.yaml"))
-    address = storage or os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{root / 'optuna.db'}"
+    address = storage or os.environ.get("OPTUNA_STORAGE") or sqlite_url(root / "optuna.db")
     done = run_sweep(
         plan, name=study, trials=trials, storage=address, workers=workers, timeout=timeout, root=root, tell=tell
     )
