@@ -1,13 +1,18 @@
 import dataclasses
 import threading
 
+import numpy as np
 import optuna
 import pytest
 
-from brats_cascade import precision, tracking
+from brats_cascade import MODALITIES, precision, tracking
 from brats_cascade.errors import UserError
+from brats_cascade.models.contract import Contract
 from brats_cascade.params import load_params
+from brats_cascade.stages.train_entry import train_entry
+from brats_cascade.sweep import objective as objective_module
 from brats_cascade.sweep import worker
+from brats_cascade.sweep.material import open_material
 from brats_cascade.sweep.objective import Objective, Outcome
 from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.records import RUN, open_trial
@@ -236,6 +241,30 @@ def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_i
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert study.trials[1].params == study.trials[0].params
     assert next(entry for entry in tracked if entry[0] == "open")[1] == "before"  # goes on in the same MLflow run
+
+
+@pytest.mark.slow
+def test_a_trial_is_scored_as_its_network_segments(make_project, monkeypatch, tmp_path):
+    """A network that was trained along all axes is the mean over them, in `predict` and `evaluate` and so in its score."""
+    from brats_cascade.inference.segment import Member, label_probabilities, most_probable
+    from brats_cascade.labels import region_mask
+
+    plan = plan_of(load_params(make_project(fixed={"axes": "all"}) / "params.yaml"))
+    data, trained = open_material(tmp_path / "project"), []
+    monkeypatch.setattr(
+        objective_module,
+        "train_entry",
+        lambda *args, **given: trained.append(train_entry(*args, **given)) or trained[0],
+    )
+    about = {"data": data, "root": tmp_path / "project", "folder": tmp_path / "t", "on_check": lambda history: None}
+    outcome = objective_module.train_trial(plan, plan.entry.train, **about)
+    member = Member(trained[0].network, Contract("two_path", data.classes, MODALITIES, 0.0, trained[0].style, None))
+    (case,) = data.validation
+    seen = {"image": case.image, "brain": np.asarray(case.brain), "spacing": case.spacing}
+    labels = most_probable(label_probabilities([member], **seen))
+    found, truth = (region_mask(part, region="complete") for part in (labels, np.asarray(case.labels)))
+    assert outcome.cases == {case.name: 2 * (found & truth).sum() / (found.sum() + truth.sum())}
+    assert 0 < outcome.complete < 1
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

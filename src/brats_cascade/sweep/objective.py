@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from brats_cascade import provenance, tracking
+from brats_cascade import MODALITIES, provenance, tracking
 from brats_cascade.errors import UserError
 from brats_cascade.orphans import process_name
 from brats_cascade.params import TrainParams
@@ -23,10 +23,10 @@ from brats_cascade.sweep.trials import host_name
 from brats_cascade.tracking.system import watching
 
 if TYPE_CHECKING:
-    from brats_cascade.training.batches import TrainingData
+    from brats_cascade.inference.segment import Member
+    from brats_cascade.training.batches import TrainingCase, TrainingData
 
 log = logging.getLogger(__name__)
-EVERY_SLICE = 10**6
 OnCheck = Callable[[list[dict[str, float]]], None]
 
 
@@ -52,17 +52,30 @@ def train_trial(
     Raises:
         UserError: The loss is no longer finite, or the CNN 1 that the experiment builds on is missing or does not fit.
     """
-    from brats_cascade.models.cascade import GEOMETRY
-    from brats_cascade.training.validation import validation_scores
+    from brats_cascade.inference.segment import Member
+    from brats_cascade.models.contract import Contract
 
     entry = plan.entry.model_copy(update={"train": train})
     trained = train_entry(Project(root), entry, data=data, folder=folder, on_check=on_check)
-    about: dict[str, Any] = {"classes": data.classes, "geometry": GEOMETRY[entry.architecture], "slices": EVERY_SLICE}
-    cases = {
-        case.name: validation_scores(trained.network, cases=[case], **about)["complete"] for case in data.validation
-    }
+    styles = trained.style, trained.cnn1_style
+    member = Member(trained.network, Contract(entry.architecture, data.classes, MODALITIES, 0.0, *styles))
+    cases = {case.name: complete_dice(member, case=case) for case in data.validation}
     complete = mean_over_patients(cases, patients={case.name: case.patient for case in data.validation})
     return Outcome(complete, cases, trained.seconds, trained.network.count_params(), trained.pixels)
+
+
+def complete_dice(member: "Member", *, case: "TrainingCase") -> float:
+    """Dice of the complete tumour, without post-processing, of a case segmented as `evaluate` does; 1 if both are empty."""
+    import numpy as np
+
+    from brats_cascade.inference.segment import label_probabilities, most_probable
+    from brats_cascade.labels import region_mask
+
+    seen: dict[str, Any] = {"brain": np.asarray(case.brain), "spacing": case.spacing}
+    labels = most_probable(label_probabilities([member], image=case.image, **seen))
+    found, truth = (region_mask(part, region="complete") for part in (labels, np.asarray(case.labels)))
+    size = int(found.sum() + truth.sum())
+    return 2 * int((found & truth).sum()) / size if size else 1.0
 
 
 def mean_over_patients(scores: Mapping[str, float], *, patients: Mapping[str, str]) -> float:
