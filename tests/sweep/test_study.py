@@ -103,6 +103,7 @@ def test_a_study_without_a_trial_is_made_anew_for_other_settings(make_project, t
     [
         ({"workers": "two"}, "--workers: expected a number"),
         ({"name": "2024"}, "--study: the name '2024' cannot be used"),
+        ({"name": "s" * 98}, "--study: the name"),  # too long for the experiment that --apply adds
     ],
 )
 def test_a_wrong_option_leaves_no_study(make_project, wrong, message):
