@@ -7,6 +7,7 @@ import optuna
 import pytest
 
 from brats_cascade.commands.sweep import run
+from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
 from brats_cascade.sweep.apply import apply_best
 from brats_cascade.sweep.plan import plan_of
@@ -131,3 +132,13 @@ def test_the_password_of_the_storage_is_neither_on_the_page_nor_in_the_study(mak
     page, shown = (root / "hunt.md").read_text(), "--storage postgresql://sweeper:***@host/sweeps"
     assert page.count(shown) == 2 and study.user_attrs["command"].count(shown) == 1
     assert "s3cret" not in page + capsys.readouterr().out + str(study.user_attrs)
+
+
+def test_a_sweep_whose_trials_all_failed_fails(make_project, monkeypatch) -> None:
+    root, study = make_project(), optuna.create_study(study_name="hunt", direction="maximize")
+    monkeypatch.setattr("brats_cascade.sweep.run.run_sweep", lambda *_, **__: Swept(study, None, root / "sweep.html"))
+    monkeypatch.chdir(root)
+    run(0, storage="sqlite:///o.db")  # nothing has run
+    _add(study, 0.01, state="FAIL", reason="out of memory")
+    with pytest.raises(UserError, match="out of memory"):
+        run(1, storage="sqlite:///o.db", apply=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from brats_cascade.commands.options import OUTPUT
-from brats_cascade.errors import printable
+from brats_cascade.errors import UserError, printable
 
 
 def run(
@@ -68,9 +68,12 @@ def run(
 def _best(done: Any, *, plan: Any, params: Path | None) -> Iterator[str]:
     """Prints the best trial, and with `apply` adds it to params.yaml."""
     from brats_cascade.sweep.apply import apply_best
-    from brats_cascade.sweep.trials import line_of
+    from brats_cascade.sweep.trials import line_of, reason_of
 
     if done.best is None:
+        failed = [trial for trial in done.study.get_trials(deepcopy=False) if trial.state.name == "FAIL"]
+        if failed:
+            raise UserError(f"no trial is complete; trial {failed[-1].number} failed: {reason_of(failed[-1])}")
         yield "no trial is complete yet"
         return
     yield f"best: {line_of(done.best)}"
