@@ -1,3 +1,4 @@
+import concurrent.futures
 import contextlib
 import datetime
 import os
@@ -5,6 +6,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -83,6 +85,37 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
     path.write_text(path.read_text().replace("heartbeat: 1", "heartbeat: 1\n  second: parameters"))
     with pytest.raises(UserError, match=r"sweep\.second changed"):
         make_study("s", storage=storage, plan=plan_at(root), data_key="x")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["sqlite:///", "journal:"])
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")
+def test_commands_that_begin_together_try_the_experiments_own_settings_once(make_project, tmp_path, monkeypatch, form):
+    plan, url = plan_at(make_project()), f"{form}{tmp_path / 'o'}"
+    open_storage(url)
+    together, look = threading.Barrier(2), optuna.Study.get_trials
+
+    def looked(study, *args, **given):
+        found = look(study, *args, **given)
+        if not found:
+            together.wait(10)  # both commands see a study without trials
+        return found
+
+    def make():
+        make_study("s", storage=open_storage(url), plan=plan)
+
+    optuna.create_study(study_name="s", storage=open_storage(url), direction="maximize")
+    with monkeypatch.context() as patch, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        patch.setattr(optuna.Study, "get_trials", looked)
+        for done in [pool.submit(make) for _ in range(2)]:
+            done.result()
+    study = open_study("s", storage=open_storage(url), plan=plan)
+    for _ in range(2):
+        trial = study.ask()
+        study.tell(trial, suggest(trial, plan.space)["learning_rate"])
+    own = plan.entry.train.learning_rate
+    assert [entry.user_attrs["default"] for entry in study.trials] == [True, False]
+    assert study.trials[0].value == own != study.trials[1].value and len(study.trials) == 2
 
 
 @pytest.mark.slow
