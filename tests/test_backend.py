@@ -55,3 +55,13 @@ def test_a_backend_that_is_not_installed_is_named_with_what_brings_it(monkeypatc
         UserError, match=r"KERAS_BACKEND=jax: jax is not installed; run: pip install 'brats-cascade\[jax\]'"
     ):
         backend.check_backend()
+
+
+@pytest.mark.parametrize(
+    ("present", "chosen"), [(["tensorflow", "jax"], "tensorflow"), (["tensorflow"], "tensorflow"), (["jax"], "jax")]
+)
+def test_without_a_choice_an_installed_backend_is_taken(monkeypatch, present, chosen):
+    """As in an environment that was made from the requirements of a model that was registered under JAX."""
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: name if name in present else None)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    assert backend.check_backend() == chosen

@@ -169,6 +169,9 @@ def test_passwords_in_addresses_are_in_no_message(capsys, monkeypatch):
     assert one_line(OSError(f"{address} and postgresql+psycopg://u:p/w@h/d failed")) == (
         "http://me:***@host:5000/api and postgresql+psycopg://u:***@h/d failed"
     )
+    assert printable("http://me:s3@cret@host/a?b=c@d") == "http://me:***@host/a?b=c@d"
+    assert printable("redis://:s3cret@host") == "redis://:***@host"
+    assert printable("postgresql://h/d?user=u&password=s3cret&x=1") == "postgresql://h/d?user=u&password=***&x=1"
     for plain in ("http://host:80/a", "see https://host/a?mail=x@y.z", "journal:a@b", "C://a:b"):
         assert printable(plain) == plain
     handler = logging.StreamHandler(log := io.StringIO())

@@ -189,6 +189,36 @@ def test_a_run_on_other_data_or_another_split_is_no_candidate(project):
     assert contest(project, experiments=["b"]).champion == Candidate("b", 0.3, run.id)
 
 
+def test_an_evaluation_that_is_logged_after_the_split_has_changed_is_no_candidate(project):
+    """The store was away; the network may have been trained on patients that are held out now."""
+    lock = (project / "dvc.lock").read_text()
+    splits = {"data/splits.json": "first"}
+    train(project, name="a", data_hashes=splits)
+    for md5, dice, candidate in (("first", 0.9, "yes"), ("second", 0.95, "no")):
+        split = f"split: {{outs: [{{path: data/splits.json, md5: {md5}}}]}}"
+        (project / "dvc.lock").write_text(lock.replace("stages: {", f"stages: {{{split}, "))
+        run = evaluate(project, name="a", dice=dice)
+        assert of(run).data.tags["candidate"].partition(":")[0] == candidate
+    assert contest(project, experiments=[]).champion.dice == 0.9
+
+
+def test_an_evaluation_of_which_only_the_parameters_were_logged_does_not_give_them_to_another(project, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking.Run, "log_params", lambda run, params: run.go_offline(OSError("away")))
+        evaluate(project, name="a", dice=0.5)
+    run = evaluate(project, name="a", dice=0.6, flips=True)
+    assert of(run).data.params["evaluate.flips"] == "True"
+    with monkeypatch.context() as patch:
+        tags = tracking.Run.log_tags
+        patch.setattr(
+            tracking.Run, "log_tags",
+            lambda run, given: run.go_offline(OSError("away")) if "evaluation" in given else tags(run, given),
+        )  # fmt: skip
+        evaluate(project, name="b", dice=0.5)
+    run = evaluate(project, name="b", dice=0.6, flips=True)
+    assert of(run).data.params["evaluate.flips"] == "True"
+
+
 def validation_table(*dice):
     """As metrics/E/validation.csv: one row per patient."""
     names = [f"{number:03d}" for number in range(len(dice))]

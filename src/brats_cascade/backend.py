@@ -77,8 +77,12 @@ def _allow_open_files() -> None:
 
 
 def check_backend() -> str:
-    """The backend named by KERAS_BACKEND, by default TensorFlow; imports nothing, and raises as `import_backend` does."""
-    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    """The backend named by KERAS_BACKEND; imports nothing, and raises as `import_backend` does.
+
+    By default it is TensorFlow or, where only JAX is installed (the requirements of a model registered under JAX), JAX.
+    """
+    installed = (name for name in BACKENDS if importlib.util.find_spec(name) is not None)
+    backend = os.environ.get("KERAS_BACKEND") or next(installed, "tensorflow")
     if backend not in BACKENDS:
         raise UserError(
             f"KERAS_BACKEND={backend}: expected {' or '.join(BACKENDS)}; run `unset KERAS_BACKEND` to use tensorflow"

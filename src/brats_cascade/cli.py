@@ -77,7 +77,8 @@ def evaluate(
     prediction_scheme: Annotated[
         str,
         Option(
-            help="Label scheme of the predictions; auto: the scheme named in the files, otherwise that of the ground truth."
+            help="Label scheme of the predictions (in --against, of files that name none); auto: the scheme named in the "
+            "files, otherwise that of the ground truth."
         ),
     ] = "auto",
     strict: Annotated[

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-_PASSWORD = re.compile(r"(://[^\s/:@]+):[^\s@]*@")  # scheme://user:password@host
+# scheme://user:password@host, where the password may contain @, and ...?password=...
+_PASSWORD = re.compile(
+    r"(://[^\s/:@]*:)[^\s@]*(?:@[^\s@/]*)*(?=@)|([?&][^\s&=]*(?:password|secret|token)=)[^\s&'\"]*", re.I
+)
 _MEMORY = "close other programs, or use fewer workers"
 # Error numbers for a lack of resources, whatever is read or written -> what to do.
 _CURES = {
@@ -138,7 +141,7 @@ def one_line(error: Exception) -> str:
 
 def printable(text: str) -> str:
     """The text without the passwords of addresses, and with control characters and bytes that are not UTF-8 escaped."""
-    text = _PASSWORD.sub(r"\1:***@", text)
+    text = _PASSWORD.sub(r"\1\2***", text)
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -10,7 +10,7 @@ import pytest
 from brats_cascade.commands.against import compare_sets, mean_ranks, text_of
 from brats_cascade.commands.evaluate import run
 from brats_cascade.errors import UserError
-from brats_cascade.labels import REGIONS
+from brats_cascade.labels import REGIONS, SCHEMES, recode
 
 
 def table(dice, hd95, *, cases="ABC", told=REGIONS):
@@ -69,6 +69,23 @@ def test_the_command_scores_both_folders_and_the_json_holds_the_comparison(tmp_p
     numbers = compared["minus"][str(poor)]["complete"]
     assert 0 < numbers["low"] <= numbers["difference"] <= numbers["high"] and numbers["patients"] == 3
     assert compared["ranks"]["complete"][str(good)] < 2 < 1 + compared["ranks"]["complete"][str(poor)]
+
+
+def test_a_scheme_for_predictions_is_that_of_the_sets_to_compare_with_if_they_name_none(tmp_path):
+    """A set in the paper's numbers, the same in the Decathlon's, and the same in numbers that its files name."""
+    canonical = np.random.default_rng(0).choice((0, 1, 2, 3, 4), size=(8, 8, 8)).astype(np.uint8)
+    folders = {"truth": "five", "a": "decathlon", "b": "decathlon", "c": "merged"}
+    for name, scheme in folders.items():
+        image = nibabel.Nifti1Image(recode(canonical, table=SCHEMES[scheme].from_canonical), np.eye(4))
+        image.header.set_intent("label", name=scheme if name == "c" else "")
+        (tmp_path / name).mkdir()
+        image.to_filename(tmp_path / name / "A.nii.gz")
+    truth, a, *others = (tmp_path / name for name in folders)
+    out = tmp_path / "scores.json"
+    _, failed = run(truth, prediction=a, out=out, scheme="five", prediction_scheme="decathlon", against=others)
+    assert failed == 0
+    for numbers in json.loads(out.read_text())["against"]["minus"].values():
+        assert [numbers[region]["difference"] for region in REGIONS] == [0, 0, 0]
 
 
 def test_sets_that_are_missing_or_given_twice_are_refused_before_any_is_scored(tmp_path):

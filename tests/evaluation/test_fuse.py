@@ -96,6 +96,24 @@ def test_what_cannot_be_fused_is_one_line(tmp_path, capsys):
         fuse([a, tmp_path / "none"], **options)
 
 
+def test_a_case_without_a_usable_file_is_told(tmp_path, capsys):
+    for name in "ab":
+        write(tmp_path / name / "X.nii.gz", np.ones((4, 5, 6)))
+        (tmp_path / name / "Y.nrrd").write_bytes(b"")
+    options = {"out": tmp_path / "out", "method": "majority", "scheme": ""}
+    assert fuse([tmp_path / "a", tmp_path / "b"], **options) == 1
+    assert "Y.nrrd" in capsys.readouterr().err and (tmp_path / "out" / "X_seg.nii.gz").is_file()
+
+
+def test_labels_that_are_one_in_the_first_files_scheme_agree(tmp_path):
+    """Necrosis and non-enhancing tumour, against enhancing tumour in the first file."""
+    for name, scheme, label in (("a", "merged", 4), ("b", "five", 3), ("c", "merged", 1)):
+        write(tmp_path / name / "X.nii.gz", np.full((2, 2, 2), label), scheme=scheme)
+    folders = [tmp_path / name for name in "abc"]
+    assert fuse(folders, out=tmp_path / "out", method="majority", scheme="") == 0
+    assert (np.asarray(nibabel.load(tmp_path / "out" / "X_seg.nii.gz").dataobj) == 1).all()
+
+
 def test_a_file_of_somebody_elses_stays_and_one_of_fuse_is_written_again(tmp_path, capsys):
     for name in ("a", "b"):
         write(tmp_path / name / "X.nii.gz", np.ones((4, 5, 6)))

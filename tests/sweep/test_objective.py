@@ -7,14 +7,18 @@ import pytest
 
 from brats_cascade import MODALITIES, precision, tracking
 from brats_cascade.errors import UserError
+from brats_cascade.models.contract import Contract
 from brats_cascade.params import load_params
+from brats_cascade.stages.train_entry import train_entry
+from brats_cascade.sweep import objective as objective_module
 from brats_cascade.sweep import worker
+from brats_cascade.sweep.material import open_material
 from brats_cascade.sweep.objective import Objective, Outcome, complete_dice
 from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.records import RUN, open_trial
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
-from brats_cascade.sweep.trials import reason_of
+from brats_cascade.sweep.trials import give_up_lost, host_name, reason_of
 from brats_cascade.tracking.system import ENABLED
 from brats_cascade.training.batches import TrainingCase, TrainingData
 
@@ -264,3 +268,64 @@ def test_a_trial_is_scored_along_the_axes_along_which_its_network_is_used(rng):
     assert complete_dice(every, case=empty) == 0
     nothing = dataclasses.replace(empty, brain=np.zeros_like(brain), image=np.zeros_like(image))
     assert complete_dice(every, case=nothing) == 1
+
+
+@pytest.mark.slow
+def test_a_trial_is_scored_as_its_network_segments(make_project, monkeypatch, tmp_path):
+    """A network that was trained along all axes is the mean over them, in `predict` and `evaluate` and so in its score."""
+    from brats_cascade.inference.segment import Member, label_probabilities, most_probable
+    from brats_cascade.labels import region_mask
+
+    plan = plan_of(load_params(make_project(fixed={"axes": "all"}) / "params.yaml"))
+    data, trained = open_material(tmp_path / "project"), []
+    monkeypatch.setattr(
+        objective_module,
+        "train_entry",
+        lambda *args, **given: trained.append(train_entry(*args, **given)) or trained[0],
+    )
+    about = {"data": data, "root": tmp_path / "project", "folder": tmp_path / "t", "on_check": lambda history: None}
+    outcome = objective_module.train_trial(plan, plan.entry.train, **about)
+    member = Member(trained[0].network, Contract("two_path", data.classes, MODALITIES, 0.0, trained[0].style, None))
+    (case,) = data.validation
+    seen = {"image": case.image, "brain": np.asarray(case.brain), "spacing": case.spacing}
+    labels = most_probable(label_probabilities([member], **seen))
+    found, truth = (region_mask(part, region="complete") for part in (labels, np.asarray(case.labels)))
+    assert outcome.cases == {case.name: 2 * (found & truth).sum() / (found.sum() + truth.sum())}
+    assert 0 < outcome.complete < 1
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_repeated_trial_is_known_to_run_here_before_another_worker_looks(make_objective, tmp_path, tracked):
+    """It begins with the host and the process of the lost trial, by which a journal's workers would call it lost again."""
+    _, objective, plan = make_objective(fake(lambda _: 0.5))
+    storage = open_storage(f"journal:{tmp_path / 'o.journal'}")
+    make_study("s", storage=storage, plan=plan)
+    study = open_study("s", storage=storage, plan=plan)
+    lost = study.ask()
+    for key, value in {"host": host_name(), "process": "99999999 1"}.items():
+        lost.set_user_attr(key, value)
+    give_up_lost(study, retries=2)
+    again = study.ask()
+    objective.begun = lambda: give_up_lost(study, retries=2)
+    study.tell(again, objective(again)[0])
+    assert [entry.state.name for entry in study.trials] == ["FAIL", "COMPLETE"]
+
+
+@pytest.mark.slow
+def test_trials_are_compared_at_the_same_round_where_phase_1_ended_early(make_objective, tracked):
+    """A round of phase 2 has the number that it has in a training whose phase 1 did not end early."""
+
+    def train(plan, settings, *, data, root, folder, on_check):
+        rounds = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3)]  # 2 of 3 rounds in phase 1
+        history = []
+        for step, (phase, check) in enumerate(rounds):
+            history.append({"phase": phase, "check": check, "step": step, "validation_complete": phase + check / 10})
+            on_check(history)
+        return Outcome(0.5, {"b": 0.5}, 2.5, 1000, 64)
+
+    study, objective, plan = make_objective(train)
+    settings = {"checks": 3, "patience": 1, "phase2_steps": 4}
+    entry = plan.entry.model_copy(update={"train": plan.entry.train.model_copy(update=settings)})
+    objective.orders = dataclasses.replace(objective.orders, plan=dataclasses.replace(plan, entry=entry))
+    assert run(study, objective, trials=1) == 0
+    assert study.trials[0].intermediate_values == {1: 1.1, 2: 1.2, 4: 2.1, 5: 2.2, 6: 2.3}

@@ -7,7 +7,9 @@ import optuna
 import pytest
 
 from brats_cascade.commands.sweep import run
+from brats_cascade.errors import UserError
 from brats_cascade.params import load_params
+from brats_cascade.sweep.apply import apply_best
 from brats_cascade.sweep.plan import plan_of
 from brats_cascade.sweep.report import seconds_of, write_page
 from brats_cascade.sweep.run import Swept
@@ -80,15 +82,29 @@ def test_a_sweep_that_found_nothing_better_says_so(make_project) -> None:
 
 
 def test_a_promise_is_held_against_what_the_pipeline_found(make_project) -> None:
+    """But not against an experiment with other settings, such as those of an earlier best trial."""
     root = make_project()
     held = '"validation": {"dice": 0.7, "complete": {"dice": 0.91, "dice_without": 0.8123}}'
     text = f'{{"complete": {{"dice": 0.8765}}, "core": {{}}, "enhancing": {{}}, {held}}}'
     _write(root / "metrics" / "hunt_best" / "summary.json", text)
     study = optuna.create_study(study_name="hunt", direction="maximize")
-    _add(study, 0.0005, value=[0.82], default=True)
+    _add(study, 0.00123456789, value=[0.82])
+    assert "0.8123" not in _page(root, study=study)
+    plan = plan_of(load_params(root / "params.yaml"))
+    apply_best(root / "params.yaml", study=study, best=study.best_trial, plan=plan)
     page = _page(root, study=study)
     assert "the experiment hunt_best" in page
     assert "0.8123 by the same measure" in page and "0.8765 on the test patients" in page
+    record = root / "models" / "hunt_best" / "record.json"
+    _write(record, '{"params": {"train.learning_rate": 0.00123457}}')
+    assert "0.8123" in _page(root, study=study)
+    record.write_text(
+        '{"params": {"train.learning_rate": 0.004}}'
+    )  # params.yaml has changed, but it was not trained again
+    assert "0.8123" not in _page(root, study=study)
+    record.unlink()
+    _add(study, 0.003, value=[0.9])
+    assert "0.8123" not in _page(root, study=study)
 
 
 @pytest.mark.parametrize("open_one", [False, True])
@@ -116,3 +132,13 @@ def test_the_password_of_the_storage_is_neither_on_the_page_nor_in_the_study(mak
     page, shown = (root / "hunt.md").read_text(), "--storage postgresql://sweeper:***@host/sweeps"
     assert page.count(shown) == 2 and study.user_attrs["command"].count(shown) == 1
     assert "s3cret" not in page + capsys.readouterr().out + str(study.user_attrs)
+
+
+def test_a_sweep_whose_trials_all_failed_fails(make_project, monkeypatch) -> None:
+    root, study = make_project(), optuna.create_study(study_name="hunt", direction="maximize")
+    monkeypatch.setattr("brats_cascade.sweep.run.run_sweep", lambda *_, **__: Swept(study, None, root / "sweep.html"))
+    monkeypatch.chdir(root)
+    run(0, storage="sqlite:///o.db")  # nothing has run
+    _add(study, 0.01, state="FAIL", reason="out of memory")
+    with pytest.raises(UserError, match="out of memory"):
+        run(1, storage="sqlite:///o.db", apply=True)

@@ -1,8 +1,12 @@
+import concurrent.futures
+import contextlib
 import datetime
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,7 +23,7 @@ from brats_cascade.sweep.objective import train_trial
 from brats_cascade.sweep.plan import Plan, plan_of
 from brats_cascade.sweep.run import run_sweep
 from brats_cascade.sweep.sampler import make_pruner
-from brats_cascade.sweep.storage import open_storage
+from brats_cascade.sweep.storage import open_storage, sqlite_url
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import best, counted, give_up_lost, host_name, reason_of, stale_for
 from brats_cascade.sweep.workers import count_workers, visible_gpus, worker_environments
@@ -84,6 +88,37 @@ def test_a_study_goes_on_only_with_what_it_was_made_for(make_project, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["sqlite:///", "journal:"])
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::optuna.exceptions.ExperimentalWarning")
+def test_commands_that_begin_together_try_the_experiments_own_settings_once(make_project, tmp_path, monkeypatch, form):
+    plan, url = plan_at(make_project()), f"{form}{tmp_path / 'o'}"
+    open_storage(url)
+    together, look = threading.Barrier(2), optuna.Study.get_trials
+
+    def looked(study, *args, **given):
+        found = look(study, *args, **given)
+        if not found:
+            together.wait(10)  # both commands see a study without trials
+        return found
+
+    def make():
+        make_study("s", storage=open_storage(url), plan=plan)
+
+    optuna.create_study(study_name="s", storage=open_storage(url), direction="maximize")
+    with monkeypatch.context() as patch, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        patch.setattr(optuna.Study, "get_trials", looked)
+        for done in [pool.submit(make) for _ in range(2)]:
+            done.result()
+    study = open_study("s", storage=open_storage(url), plan=plan)
+    for _ in range(2):
+        trial = study.ask()
+        study.tell(trial, suggest(trial, plan.space)["learning_rate"])
+    own = plan.entry.train.learning_rate
+    assert [entry.user_attrs["default"] for entry in study.trials] == [True, False]
+    assert study.trials[0].value == own != study.trials[1].value and len(study.trials) == 2
+
+
+@pytest.mark.slow
 def test_a_study_without_a_trial_is_made_anew_for_other_settings(make_project, tmp_path):
     """A command that was mistyped, or whose params.yaml was, does not stand in the way of the right one."""
     root = make_project()
@@ -101,6 +136,7 @@ def test_a_study_without_a_trial_is_made_anew_for_other_settings(make_project, t
     [
         ({"workers": "two"}, "--workers: expected a number"),
         ({"name": "2024"}, "--study: the name '2024' cannot be used"),
+        ({"name": "s" * 98}, "--study: the name"),  # too long for the experiment that --apply adds
     ],
 )
 def test_a_wrong_option_leaves_no_study(make_project, wrong, message):
@@ -145,6 +181,30 @@ def test_the_pruner_is_the_one_asked_for(make_project):
         assert type(made).__name__ == kind
 
 
+@pytest.mark.parametrize(
+    ("sweep", "named"),
+    [
+        ({"fixed": {"l2": 0.5}, "space": {"l2": {"low": 0.1, "high": 0.9}}}, "sweep.fixed.l2"),
+        (
+            {
+                "fixed": {"momentum": 0.5},
+                "space": {"optimizer": {"choices": {"sgd": {"momentum": {"choices": [0.9]}}}}},
+            },
+            "sweep.fixed.momentum",
+        ),
+        ({"pruner": "median", "space": {"checks": {"low": 1, "high": 9}}}, "sweep.space.checks"),
+    ],
+)
+def test_a_plan_whose_parts_contradict_each_other_is_refused(make_project, sweep, named):
+    with pytest.raises(UserError, match=named):
+        plan_at(make_project(**sweep))
+
+
+def test_the_number_of_validation_rounds_can_be_searched_without_pruning(make_project):
+    space = {"checks": {"low": 1, "high": 9}}
+    assert "checks" in plan_at(make_project(space=space, pruner="none")).space
+
+
 def test_a_plan_reaches_the_workers_whole(make_project):
     space = {
         "batch": {"choices": {2: {}, 4: {"flip": {"choices": [True, False]}}}},
@@ -158,15 +218,41 @@ def test_a_plan_reaches_the_workers_whole(make_project):
 @pytest.mark.parametrize(
     ("url", "message"),
     [("optuna.db", "expected sqlite:///FILE"), ("grpc://host", "expected grpc://HOST:PORT"),
-     ("oddsql://u:secret@h/d", r"oddsql://u:\*\*\*@h/d: .*")],
+     ("oddsql://u:secret@h/d", r"oddsql://u:\*\*\*@h/d: .*"), ("postgresql://u:secret@h:port/d", r"u:\*\*\*@h:port/d: .*"),
+     ("grpc://host:\u00b2", "expected grpc://HOST:PORT"), ("sqlite://", "expected sqlite:///FILE"),
+     ("sqlite:///:memory:", "expected sqlite:///FILE"), ("sqlite://optuna.db", "expected sqlite:///FILE")],
 )  # fmt: skip
-def test_an_address_that_is_none(url, message, monkeypatch):
+def test_an_address_that_is_none(url, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message) as caught:
         open_storage(url)
     assert "secret" not in str(caught.value)
     monkeypatch.setattr(storage_module, "PROXY_PATIENCE", 0.1)
     with pytest.raises(UserError, match=r"grpc://127.0.0.1:1: no answer in 0.1 s: .* start the proxy first"):
         open_storage("grpc://127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a%20b", "a?b", "a#b"])
+def test_a_study_lies_in_its_folder_whatever_the_folder_is_called(tmp_path, name):
+    folder = tmp_path / name
+    open_storage(sqlite_url(folder / "optuna.db"))
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [Path(name), Path(name) / "optuna.db"]
+
+
+@pytest.mark.slow
+def test_a_study_of_another_release_and_a_file_that_is_no_journal(tmp_path):
+    path = tmp_path / "o.db"
+    open_storage(sqlite_url(path))
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    with pytest.raises(UserError, match="optuna storage upgrade"):
+        open_storage(sqlite_url(path))
+    content = path.read_bytes()
+    with pytest.raises(UserError, match=r"o\.db"):
+        open_storage(f"journal:{path}")
+    assert path.read_bytes() == content
 
 
 @pytest.mark.slow
@@ -195,7 +281,7 @@ def test_workers_share_cores_and_gpus():
     assert count_workers("auto", gpus=0, cores=16, memory=10) == 4
     assert count_workers("auto", gpus=0, cores=1, memory=0.5) == 1
     assert count_workers("3", gpus=1, cores=1, memory=1) == 3
-    for wrong in ("0", "-1", "many"):
+    for wrong in ("0", "-1", "many", "\u00b2"):
         with pytest.raises(UserError, match="--workers: expected a number from 1 or auto"):
             count_workers(wrong, gpus=0, cores=1, memory=1)
     made = worker_environments(3, gpus=["0", "GPU-a"], cores=8, compiled=Path("c"), environment={"HOME": "h"})

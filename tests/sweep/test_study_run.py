@@ -41,3 +41,21 @@ def test_hosts_that_begin_at_once_make_one_parent_and_a_later_one_finds_it(make_
     assert first == second == host(0)
     [parent] = client.search_runs([run.info.experiment_id for run in [client.get_run(first)]], "tags.kind = 'sweep'")
     assert parent.info.run_id == first and parent.info.status == "FINISHED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("status", "state", "after"), [
+    ("RUNNING", "running", ("KILLED", "lost")),  # by SIGKILL
+    ("KILLED", "running", ("KILLED", "lost")),  # by SIGTERM
+    ("FINISHED", "complete", ("FINISHED", "complete")),  # by its repetition, in the same run
+])  # fmt: skip
+def test_the_run_of_a_lost_trial_says_so_however_it_ended(tmp_path, monkeypatch, status, state, after):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with tracking.start_run("trial", tags={"state": state}) as child:
+        pass
+    child.client.update_run(child.id, status=status)
+    lost = optuna.create_trial(state=optuna.trial.TrialState.FAIL, user_attrs={records.RUN: child.id})
+    with tracking.start_run("study") as run:
+        records.settle(run, best=None, trials=[lost])
+    found = run.client.get_run(child.id)
+    assert (found.info.status, found.data.tags["state"]) == after

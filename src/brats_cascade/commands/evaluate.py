@@ -49,12 +49,13 @@ def run(
             raise UserError(f"{option}: expected auto or one of {', '.join(SCHEMES)}, got {name!r}")
     _check_sets(prediction, against=against)
     open_folder(out.parent)
-    folders = {prediction: prediction_scheme} | {folder: "auto" for folder in against}
     sets = {}
-    for folder, own in folders.items():
+    for folder in (prediction, *against):
         if against:  # so that it is clear whose notes follow
             print(f"{folder}:", file=sys.stderr)
-        sets[str(folder)] = _score_set(truth, prediction=folder, schemes=(scheme, own), strict=strict)
+        named = folder != prediction  # one option cannot be right for all sets where their files name their scheme
+        schemes = scheme, prediction_scheme
+        sets[str(folder)] = _score_set(truth, prediction=folder, schemes=schemes, prefer_named=named, strict=strict)
     scored = sets[str(prediction)]
     compared = compare_sets({name: one.table for name, one in sets.items()}) if against else {}
     _write(out, scored=scored, compared=compared)
@@ -79,14 +80,18 @@ class _Scored(NamedTuple):
     failed: int
 
 
-def _score_set(truth: Path, *, prediction: Path, schemes: tuple[str, str], strict: bool) -> _Scored:
-    """Scores one set of predictions, and prints what could not be scored; `schemes`: those of ground truth and prediction."""
+def _score_set(truth: Path, *, prediction: Path, schemes: tuple[str, str], prefer_named: bool, strict: bool) -> _Scored:
+    """Scores one set of predictions, and prints what could not be scored.
+
+    `schemes` are those of ground truth and prediction; with `prefer_named`, the latter is for files that name none.
+    """
     pairs = pair_labels(truth, prediction=prediction)
     guessed, broken = schemes_of(pairs.truths.values(), given=schemes[0])
     rows = []
     for name in tqdm(sorted(guessed), desc="evaluate", unit="case", disable=None):
         file = pairs.predictions[name]
-        own = read_scheme(file.path) if schemes[1] == "auto" else schemes[1]
+        given = "" if schemes[1] == "auto" else schemes[1]
+        own = (read_scheme(file.path) or given) if prefer_named or not given else given
         try:
             if strict:
                 _refuse_misfit(file.path)

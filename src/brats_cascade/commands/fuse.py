@@ -32,13 +32,18 @@ def run(folders: Sequence[Path], *, out: Path, method: str, scheme: str) -> int:
             raise UserError(f"{option}: expected one of {', '.join(filter(None, known))}, got {value!r}")
     if len(folders) < 2 or len({folder.resolve() for folder in (*folders, out)}) <= len(folders):
         raise UserError("fuse: expected two or more different folders, and another one for --out")
-    sets = [list_label_files(folder).found for folder in folders]
+    listed = [list_label_files(folder) for folder in folders]
+    sets = [files.found for files in listed]
     for folder, found in zip(folders, sets, strict=True):
         if not found:
             raise UserError(
                 f"{folder}: no folder of segmentations; expected .nii.gz, .nii or .mha files named after their case"
             )
-    failed = 0
+    unusable = {name: reason for files in listed for name, reason in files.unusable.items()}
+    left = [reason for name, reason in sorted(unusable.items()) if not any(name in found for found in sets)]
+    for reason in left:
+        print(f"not fused: {reason}", file=sys.stderr)
+    failed = len(left)
     for case in sorted(set().union(*sets)):
         files = [file.path for found in sets for file in found.get(case, ())]
         try:
@@ -76,9 +81,10 @@ def _fuse_case(files: Sequence[Path], *, path: Path, method: str, scheme: str) -
     )
     for file, place in zip(files, places, strict=True):
         check_place(place, expected=places[0], path=file)
-    fused, undecided = fuse_labels(raters, method=method)
-    labels = recode(fused, table=SCHEMES[schemes[0]].from_canonical)
-    labels = from_canonical(labels, affine=read_image(files[0]).affine)
+    # Raters that tell more labels apart than the first one agree with it where their labels are one in its scheme.
+    own = SCHEMES[schemes[0]].from_canonical
+    fused, undecided = fuse_labels([recode(labels, table=own) for labels in raters], method=method)
+    labels = from_canonical(fused, affine=read_image(files[0]).affine)
     note = f"{NOTE}, {method} of {len(files)}"
     write_labels(path, labels, like=files[0], note=note, scheme=schemes[0])
     tumour = int(np.any(raters, axis=0).sum())

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from brats_cascade.commands.options import OUTPUT
-from brats_cascade.errors import printable
+from brats_cascade.errors import UserError, printable
 
 
 def run(
@@ -43,6 +43,7 @@ def run(
     from brats_cascade.sweep.plan import plan_of
     from brats_cascade.sweep.report import COMMAND, write_page
     from brats_cascade.sweep.run import run_sweep
+    from brats_cascade.sweep.storage import sqlite_url
 
     check_backend()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -50,7 +51,7 @@ def run(
     root, started, tell = Path.cwd(), time.perf_counter(), partial(print, flush=True)
     command = printable(shlex.join(["brats-cascade", *sys.argv[1:]]))  # it may contain a password
     plan = plan_of(load_params(root / "params.yaml"))
-    address = storage or os.environ.get("OPTUNA_STORAGE") or f"sqlite:///{root / 'optuna.db'}"
+    address = storage or os.environ.get("OPTUNA_STORAGE") or sqlite_url(root / "optuna.db")
     done = run_sweep(
         plan, name=study, trials=trials, storage=address, workers=workers, timeout=timeout, root=root, tell=tell
     )
@@ -67,9 +68,12 @@ def run(
 def _best(done: Any, *, plan: Any, params: Path | None) -> Iterator[str]:
     """Prints the best trial, and with `apply` adds it to params.yaml."""
     from brats_cascade.sweep.apply import apply_best
-    from brats_cascade.sweep.trials import line_of
+    from brats_cascade.sweep.trials import line_of, reason_of
 
     if done.best is None:
+        failed = [trial for trial in done.study.get_trials(deepcopy=False) if trial.state.name == "FAIL"]
+        if failed:
+            raise UserError(f"no trial is complete; trial {failed[-1].number} failed: {reason_of(failed[-1])}")
         yield "no trial is complete yet"
         return
     yield f"best: {line_of(done.best)}"

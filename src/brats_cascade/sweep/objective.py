@@ -54,28 +54,27 @@ def train_trial(
         UserError: The loss is no longer finite, or the CNN 1 that the experiment builds on is missing or does not fit.
     """
     from brats_cascade.inference.segment import Member
-    from brats_cascade.models.files import Contract
+    from brats_cascade.models.contract import Contract
 
     entry = plan.entry.model_copy(update={"train": train})
     trained = train_entry(Project(root), entry, data=data, folder=folder, on_check=on_check)
-    contract = Contract(entry.architecture, data.classes, MODALITIES, 0.0, trained.style, trained.cnn1_style)
-    member = Member(trained.network, contract)
+    styles = trained.style, trained.cnn1_style
+    member = Member(trained.network, Contract(entry.architecture, data.classes, MODALITIES, 0.0, *styles))
     cases = {case.name: complete_dice(member, case=case) for case in data.validation}
     complete = mean_over_patients(cases, patients={case.name: case.patient for case in data.validation})
     return Outcome(complete, cases, trained.seconds, trained.network.count_params(), trained.pixels)
 
 
 def complete_dice(member: "Member", *, case: "TrainingCase") -> float:
-    """The Dice of the complete tumour on all slices of a case, segmented as in the evaluate stage but without post-processing.
-
-    1 if neither the ground truth nor the segmentation has tumour.
-    """
+    """Dice of the complete tumour, without post-processing, of a case segmented as `evaluate` does; 1 if both are empty."""
     from brats_cascade.inference.segment import label_probabilities, most_probable
+    from brats_cascade.labels import region_mask
 
-    found = label_probabilities([member], image=case.image, brain=case.brain, spacing=case.spacing)
-    tumour, truth = most_probable(found) > 0, np.asarray(case.labels) > 0
-    size = int(np.count_nonzero(tumour) + np.count_nonzero(truth))
-    return 2 * int(np.count_nonzero(tumour & truth)) / size if size else 1.0
+    seen: dict[str, Any] = {"brain": np.asarray(case.brain), "spacing": case.spacing}
+    labels = most_probable(label_probabilities([member], image=case.image, **seen))
+    found, truth = (region_mask(part, region="complete") for part in (labels, np.asarray(case.labels)))
+    size = int(found.sum() + truth.sum())
+    return 2 * int((found & truth).sum()) / size if size else 1.0
 
 
 def mean_over_patients(scores: Mapping[str, float], *, patients: Mapping[str, str]) -> float:
@@ -98,7 +97,7 @@ class Objective:
         orders: The study, and where it runs.
         data: The training data.
         train: The training function; tests and benchmarks replace it.
-        begun: Called once a trial's number is known.
+        begun: Called once a trial's number is known, and others can tell that its process runs.
         failures: Number of consecutive failed trials, and the last reason.
     """
 
@@ -115,11 +114,11 @@ class Objective:
             TrialFailed: The trial cannot be scored.
             optuna.TrialPruned: The trial was pruned.
         """
-        self.begun()
         stored = trial.study.get_trials(deepcopy=False)[trial.number]
         folder = self.orders.folder / f"{stored.system_attrs.get('failed_trial', trial.number):04d}"  # first try
-        for key, value in {"host": host_name(), "process": process_name()}.items():
-            trial.set_user_attr(key, value)
+        for key, value in {"process": process_name(), "host": host_name()}.items():
+            trial.set_user_attr(key, value)  # a repeated trial has those of the lost one, by which others call it lost
+        self.begun()
         try:
             outcome = self._tracked(trial, folder=folder)
         except optuna.exceptions.UpdateFinishedTrialError:
@@ -165,8 +164,8 @@ class Objective:
             nonlocal reported
             run.log_progress(history)
             fresh, reported = range(reported, len(history)), len(history)
-            for step in fresh if prunes else ():
-                trial.report(history[step]["validation_complete"], step + 1)
+            for row in (history[index] for index in fresh if prunes):
+                trial.report(row["validation_complete"], round_of(row, checks=train.checks))
             if prunes and fresh and trial.should_prune():
                 raise optuna.TrialPruned(f"behind after validation round {reported}")
 
@@ -182,6 +181,14 @@ class Objective:
         """Deletes the checkpoint of a trial that will not resume, and counts consecutive failures."""
         shutil.rmtree(folder, ignore_errors=True)
         self.failures = [*self.failures, failure] if failure else []
+
+
+def round_of(row: Mapping[str, float], *, checks: int) -> int:
+    """The number of a validation round in the whole training, from 1, as if phase 1 had not ended early (`patience`).
+
+    Trials are compared at the same number, so it must not be a round of phase 1 in one and of phase 2 in another.
+    """
+    return int((row["phase"] - 1) * checks + row["check"])
 
 
 def describe(error: BaseException) -> str:

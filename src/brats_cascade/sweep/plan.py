@@ -1,13 +1,14 @@
 """The plan of a sweep: an experiment of params.yaml, the settings fixed for all trials, and the search space."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from brats_cascade.errors import UserError
 from brats_cascade.params import ExperimentParams, Params, SweepParams, TrainParams, swept_experiment
-from brats_cascade.params.space import Space, parse_space
+from brats_cascade.params.space import Choices, Space, parse_space
 from brats_cascade.params.train import apply_overrides
 from brats_cascade.project import Project
 
@@ -21,6 +22,11 @@ class Plan:
     entry: ExperimentParams
     sweep: SweepParams
     space: Space
+
+    @property
+    def prunes(self) -> bool:
+        """Whether trials may be ended early; Optuna does not prune with two objectives."""
+        return self.sweep.pruner != "none" and self.sweep.second == "none"
 
     @property
     def objectives(self) -> list[str]:
@@ -46,7 +52,24 @@ class Plan:
 def plan_of(params: Params) -> Plan:
     """The plan in params.yaml; a UserError names an invalid key."""
     entry = swept_experiment(params)
-    return Plan(entry, params.sweep, parse_space(params.sweep.space, train=entry.train))
+    plan = Plan(entry, params.sweep, parse_space(params.sweep.space, train=entry.train))
+    searched = set(_keys(plan.space))
+    if both := sorted(searched & set(plan.sweep.fixed)):
+        raise UserError(f"params.yaml: sweep.fixed.{both[0]}: sweep.space searches {both[0]}, too; remove one of them")
+    if plan.prunes and "checks" in searched:
+        raise UserError(
+            "params.yaml: sweep.space.checks: trials with different numbers of validation rounds cannot be compared during "
+            "training; set sweep.pruner to none"
+        )
+    return plan
+
+
+def _keys(space: Space) -> Iterator[str]:
+    """The keys of a space, including those of branches."""
+    for key, entry in space.items():
+        yield key
+        for _, inner in entry.branches if isinstance(entry, Choices) else ():
+            yield from _keys(inner)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from brats_cascade import provenance, tracking
 from brats_cascade.params import TrainParams
 from brats_cascade.sweep.plan import Orders, Plan
 from brats_cascade.sweep.trials import LOST, reason_of, score_of
+from brats_cascade.tracking.owner import STATE
 from brats_cascade.tracking.quiet import ask
 from brats_cascade.tracking.waiting import renew
 
@@ -63,7 +64,7 @@ def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[
     tags = {
         **_tags(orders.study, plan=orders.plan, kind="trial", root=orders.root),
         "trial": trial.number,
-        "state": "running",
+        STATE: "running",
         **train.model_dump(include={"normalisation", "class_weights", "optimizer", "seed"}),
         "procedure": train.phases,
         **({tracking.PARENT: orders.parent} if orders.parent else {}),
@@ -79,7 +80,7 @@ def open_trial(trial: Trial, *, orders: Orders, train: TrainParams) -> Iterator[
         if run.id and run.id != known:
             trial.set_user_attr(RUN, run.id)
         elif known:
-            run.log_tags({"trial": trial.number, "state": "running"})
+            run.log_tags({"trial": trial.number, STATE: "running"})
         yield run
 
 
@@ -112,8 +113,12 @@ def _mark(run: tracking.Run, child: str, *, best: bool, lost: bool) -> None:
         value = str(best).lower()
         if stored.data.tags.get("best", "false") != value:
             run.client.set_tag(child, "best", value)
-        if lost and stored.info.status == "RUNNING":
-            run.client.set_tag(child, "state", "lost")
+        runs = stored.info.status == "RUNNING"
+        if lost and (
+            runs or stored.data.tags.get(STATE) == "running"
+        ):  # the latter after SIGTERM, which closes the run
+            run.client.set_tag(child, STATE, "lost")
+        if lost and runs:
             run.client.set_terminated(child, "KILLED")
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from brats_cascade.project import Project, read_json_if_there
+from brats_cascade.project import Project
 from brats_cascade.report.render import render
 from brats_cascade.shared import write_text
 from brats_cascade.sweep import figures
+from brats_cascade.sweep.apply import retrained
 from brats_cascade.sweep.plan import Plan
 from brats_cascade.sweep.study import DATA
 from brats_cascade.sweep.trials import ENDED, best, complete, reason_of, retried, score_of, settings_of, unchanged
@@ -43,9 +44,8 @@ def write_page(path: Path, *, study: Study, plan: Plan, root: Path, command: str
     picture = path.with_name(f"{path.stem}_history.png") if drawn.is_file() else None
     if picture is not None:
         shutil.copyfile(drawn, picture)
-    summary = Project(root).metrics / f"{study.study_name}_best" / "summary.json"
-    retrained = read_json_if_there(summary)
-    more = {"command": command, "picture": picture, "retrained": retrained, "attributes": study.user_attrs}
+    held = retrained(root, study=study, best=best(study.get_trials(deepcopy=False)), plan=plan)
+    more = {"command": command, "picture": picture, "retrained": held, "attributes": study.user_attrs}
     write_text(path, render("sweep.md.j2", data=DATA, **more, **_context(study, plan=plan)))
 
 

@@ -17,6 +17,7 @@ from brats_cascade.errors import UserError, printable
 from brats_cascade.params.names import problem_of_name
 from brats_cascade.project import Project
 from brats_cascade.sweep import records
+from brats_cascade.sweep.apply import best_name
 from brats_cascade.sweep.material import refuse_missing
 from brats_cascade.sweep.plan import Orders, Plan
 from brats_cascade.sweep.report import WHERE, write_report
@@ -53,7 +54,7 @@ def run_sweep(
     Raises:
         UserError: The study cannot be opened or was created with other settings, or no worker can run.
     """
-    if problem := problem_of_name(name):
+    if problem := problem_of_name(name) or problem_of_name(best_name(name)):
         raise UserError(f"--study: {problem}")
     if not plan.space:
         raise UserError("params.yaml: sweep.space is empty; say what to search (docs/sweeps.md)")

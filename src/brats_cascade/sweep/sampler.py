@@ -46,7 +46,7 @@ def make_sampler(plan: Plan) -> samplers.BaseSampler:
 def make_pruner(plan: Plan) -> pruners.BasePruner:
     """The rule that ends unpromising trials; none with two objectives, for which Optuna does not prune."""
     sweep, train = plan.sweep, plan.entry.train
-    if sweep.pruner == "none" or sweep.second != "none":
+    if not plan.prunes:
         return pruners.NopPruner()
     if sweep.pruner == "hyperband":
         phases = 2 if train.phases == "two_phase" else 1

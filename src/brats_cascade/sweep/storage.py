@@ -28,7 +28,10 @@ def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> storages
     if url.startswith("journal:"):
         path = Path(url.removeprefix("journal:"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        return storages.JournalStorage(JournalFileBackend(str(path)))
+        try:
+            return storages.JournalStorage(JournalFileBackend(str(path)))
+        except (ValueError, LookupError, TypeError) as error:
+            raise UserError(f"--storage {url}: not a journal of Optuna ({error}); name another file") from None
     if url.startswith("grpc://"):
         return _open_proxy(url)
     if "://" not in url:
@@ -38,7 +41,7 @@ def open_storage(url: str, *, heartbeat: int = 20, retries: int = 2) -> storages
 
 def _open_proxy(url: str) -> storages.BaseStorage:
     host, _, port = url.removeprefix("grpc://").rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal():
         raise UserError(f"--storage: expected grpc://HOST:PORT, received {url!r}")
     proxy = storages.GrpcStorageProxy(host=host, port=int(port))
     try:
@@ -48,15 +51,29 @@ def _open_proxy(url: str) -> storages.BaseStorage:
     return proxy
 
 
+def sqlite_url(path: Path) -> str:
+    """The address of an SQLite file; in an address, %20 would be decoded, and a question mark would end the path."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
 def _open_database(url: str, *, heartbeat: int, retries: int) -> storages.BaseStorage:
+    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+    try:
+        database = make_url(url).database
+    except (SQLAlchemyError, ValueError) as error:
+        raise UserError(f"--storage {url}: {error}; expected {FORMS}") from None
     if url.startswith(("postgresql://", "postgres://")):
         url = "postgresql+psycopg://" + url.partition("://")[2]
     engine: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("sqlite:"):
+        if database in (None, "", ":memory:"):
+            raise UserError(f"--storage {url}: names no file, which the workers need to share; expected sqlite:///FILE")
         engine = {"connect_args": {"timeout": 60}}
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        Path(str(database)).parent.mkdir(parents=True, exist_ok=True)
     retry = storages.RetryHeartbeatStaleTrialCallback(max_retry=retries)
     beat: dict[str, Any] = {"heartbeat_interval": heartbeat, "grace_period": GRACE * heartbeat}
     for attempt in range(3):
@@ -65,6 +82,10 @@ def _open_database(url: str, *, heartbeat: int, retries: int) -> storages.BaseSt
         except ImportError as error:
             driver = "pip install 'brats-cascade[postgres]'" if "psycopg" in url else "install its driver"
             raise UserError(f"--storage {url}: {error}; {driver}") from None
+        except (
+            RuntimeError
+        ) as error:  # its tables were made by another release of Optuna, whose message tells what to do
+            raise UserError(f"--storage {url}: {error}") from None
         except SQLAlchemyError as error:  # also if two processes create the tables at once
             if attempt == 2 or not isinstance(error, DBAPIError):
                 raise UserError(f"--storage {url}: cannot be opened: {error}") from None

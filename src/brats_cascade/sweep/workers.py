@@ -52,7 +52,7 @@ def count_workers(wanted: str, *, gpus: int, cores: int, memory: float) -> int:
     """
     if wanted == "auto":
         return gpus or max(1, min(cores, int(memory / MEMORY_PER_WORKER), MOST))
-    if not wanted.isdigit() or int(wanted) < 1:
+    if not wanted.isdecimal() or int(wanted) < 1:
         raise UserError(f"--workers: expected a number from 1 or auto, received {wanted!r}")
     return int(wanted)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from brats_cascade import tracking
+from brats_cascade import provenance, tracking
 from brats_cascade.costs import read_facts, weights_of
 from brats_cascade.project import Project
 from brats_cascade.tracking.champion import CANDIDATE, candidate_tags
@@ -44,6 +44,8 @@ def evaluation_run(
     flat = {f"evaluate.{key}": value for key, value in options.items()}
     stamp = hashlib.sha256(json.dumps([flat, summary], sort_keys=True, default=str).encode()).hexdigest()[:32]
     marks = candidate_tags(root, facts=facts)
+    if not _on_these_data(facts, root=root):  # logged late, after the data or the split have changed
+        marks[CANDIDATE] = "no: trained on other data"
     tags = {key: facts[key] for key in tracking.TAGS if key in facts}
     everything = {**params, **facts.get("params", {})}
     with _training_run(name, tags=tags, params=everything, seconds=facts.get("seconds"), root=root) as training:
@@ -55,8 +57,8 @@ def evaluation_run(
             yield None if complete else training
             return
         if first:
+            training.log_tags({EVALUATION: stamp})  # first, so that no other evaluation keeps these parameters
             training.log_params(flat)
-            training.log_tags({EVALUATION: stamp})
             yield training
             training.log_tags(marks)
             return
@@ -91,6 +93,12 @@ def _training_run(
             training.finish(seconds=seconds)
             keep_note(name, run_id=training.id or run_id, logged=training.online, root=root)
         yield training
+
+
+def _on_these_data(facts: Mapping[str, Any], *, root: Path) -> bool:
+    """Whether dvc.lock still has the volumes and the split that a training noted, as far as both name them."""
+    noted, now = facts.get("data_hashes", {}), provenance.data_hashes(root)
+    return all(noted.get(path, md5) == md5 for path, md5 in now.items() if path in ("data/volumes", "data/splits.json"))
 
 
 def _title(name: str, *, options: Mapping[str, Any], training: tracking.Run) -> str:

@@ -4,13 +4,13 @@ import contextlib
 import importlib
 import io
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brats_cascade.backend import check_backend
 from brats_cascade.errors import UserError
 from brats_cascade.tracking.store import opened_uri, tracking_uri
 
@@ -99,8 +99,7 @@ def log_flavour(
 
 def requirements(*names: str) -> list[str]:
     """The installed versions of Keras, of its backend in this process, and of other packages, in pip's format."""
-    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    return [f"{name}=={version(name)}" for name in ("keras", backend, *names)]
+    return [f"{name}=={version(name)}" for name in ("keras", check_backend(), *names)]
 
 
 def fetch_folder(uri: str, *, holding: str, root: Path | None = None) -> Path | None:
