@@ -210,7 +210,7 @@ def check(
     workers: Annotated[int, Option(min=1, help="Number of processes.")] = 2,
     max_gb: MaxGb = MAX_GB,
 ) -> None:
-    """List the cases in a folder and their problems; the exit status is 1 if any is invalid."""
+    """List the cases in a folder and their problems; the exit status is 1 if any is invalid, or if a file would stop DVC."""
     from brats_cascade.commands.check import run
 
     text, bad = run(cohort, layout=layout, workers=workers, max_gb=max_gb)
