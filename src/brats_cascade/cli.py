@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from brats_cascade import MAX_GB
 from brats_cascade.backend import keep_quiet
 from brats_cascade.commands import cards, licences, serve, sweep, view
-from brats_cascade.commands.options import OUTPUT, PATH, MaxGb, Out, PredictOptions, path, taking
+from brats_cascade.commands.options import FLAG, OUTPUT, PATH, MaxGb, Out, PredictOptions, path, taking
 from brats_cascade.commands.wheel import ProjectCommand, show_version
 from brats_cascade.errors import ending_in_one_line, start_log
 from brats_cascade.leaving import leaving
@@ -41,7 +41,7 @@ app.add_typer(data_app, name="data")
 @app.callback()
 def start(
     version: Annotated[
-        bool, Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+        bool, Option("--version", callback=show_version, is_eager=True, help="Print the version.", **FLAG)
     ] = False,
 ) -> None:
     """Brain tumour segmentation with cascaded two-pathway CNNs (Havaei et al.)."""
@@ -83,7 +83,11 @@ def evaluate(
     ] = "auto",
     strict: Annotated[
         bool,
-        Option("--strict", help="Leave out predictions that `predict` marked because the model may not fit the case."),
+        Option(
+            "--strict",
+            help="Leave out predictions that `predict` marked because the model may not fit the case.",
+            **FLAG,
+        ),
     ] = False,
     against: Annotated[
         list[Path] | None,
@@ -92,7 +96,8 @@ def evaluate(
 ) -> None:
     """Score segmentations from any tool against the ground truth.
 
-    A region that is absent from both counts as Dice 1 and HD95 0; if it is absent from only one, as Dice 0 and HD95 373.13 mm.
+    A region that is absent from ground truth and prediction counts as Dice 1 and HD95 0; if it is absent from only one of
+    them, as Dice 0 and HD95 373.13 mm.
     """
     from brats_cascade.commands.evaluate import run
 
@@ -121,7 +126,7 @@ def export_nnunet(
     out: Annotated[Path, Option(help="Folder for nnUNet_raw and nnUNet_preprocessed.", **OUTPUT)],
     dataset: Annotated[int, Option(min=11, max=999, help="Number of the data set in nnU-Net.")] = 501,
     regions: Annotated[
-        bool, Option("--regions/--classes", help="Train on the BraTS regions, or on single labels.")
+        bool, Option("--regions/--classes", help="Train on the BraTS regions, or on single labels.", **FLAG)
     ] = True,
     workers: Annotated[int, Option(min=1, help="Number of processes.")] = 1,
 ) -> None:
@@ -143,7 +148,7 @@ def doctor() -> None:
 
 @app.command(cls=ProjectCommand)
 def results(
-    costs: Annotated[bool, Option("--costs", help="Show the time and memory of the stages instead.")] = False,
+    costs: Annotated[bool, Option("--costs", help="Show the time and memory of the stages instead.", **FLAG)] = False,
 ) -> None:
     """Show the results of the last `dvc repro`."""
     from brats_cascade.commands.results import run
@@ -165,9 +170,13 @@ def record(
     command: Annotated[str, Option(help="The command that produced the results, for the page.")] = "dvc repro",
     readme: Annotated[
         bool,
-        Option("--readme", help="Also update the table of these results in README.md, between the marks results-NAME."),
+        Option(
+            "--readme",
+            help="Also update the table of these results in README.md, between the marks results-NAME.",
+            **FLAG,
+        ),
     ] = False,
-    kept: Annotated[bool, Option("--kept", help="Only regenerate the page, from stored results.")] = False,
+    kept: Annotated[bool, Option("--kept", help="Only regenerate the page, from stored results.", **FLAG)] = False,
 ) -> None:
     """Store the results of the last run in docs/results/, for git, and write a page."""
     from brats_cascade.commands.record import run
@@ -202,7 +211,7 @@ def check(
     workers: Annotated[int, Option(min=1, help="Number of processes.")] = 2,
     max_gb: MaxGb = MAX_GB,
 ) -> None:
-    """List the cases in a folder and their problems; the exit status is 1 if any is invalid."""
+    """List the cases in a folder and their problems; the exit status is 1 if any is invalid, or if a file would stop DVC."""
     from brats_cascade.commands.check import run
 
     text, bad = run(cohort, layout=layout, workers=workers, max_gb=max_gb)

@@ -243,57 +243,6 @@ def test_a_worker_waits_for_a_trial_that_runs_elsewhere_and_takes_it_over_when_i
     assert next(entry for entry in tracked if entry[0] == "open")[1] == "before"  # goes on in the same MLflow run
 
 
-@pytest.mark.slow
-def test_a_trial_is_scored_along_the_axes_along_which_its_network_is_used(rng):
-    from brats_cascade.inference.segment import Member, label_probabilities
-    from brats_cascade.models.build import build_model
-    from brats_cascade.models.files import Contract
-    from brats_cascade.models.two_path import Style
-
-    style = Style(width=0.05, axes="all", normalisation="none")
-    network = build_model("two_path", classes=5, style=style)
-    for weights in network.trainable_variables:
-        weights.assign(rng.normal(0, 0.05, weights.shape))
-    brain = np.zeros((14, 20, 18), bool)
-    brain[1:13, 2:18, 2:16] = True
-    image = (rng.normal(size=(*brain.shape, 4)) * brain[..., None]).astype(np.float32)
-    every, single = (
-        Member(network, Contract("two_path", (0, 1, 2, 3, 4), MODALITIES, 0.0, one, None))
-        for one in (style, dataclasses.replace(style, axes="one"))
-    )
-    own = label_probabilities([every], image=image, brain=brain, spacing=(1, 1, 1)).argmax(axis=-1).astype(np.uint8)
-    case = TrainingCase("a", image, brain, own)
-    assert complete_dice(every, case=case) == 1 > complete_dice(single, case=case) > 0
-    empty = dataclasses.replace(case, labels=np.zeros_like(own))
-    assert complete_dice(every, case=empty) == 0
-    nothing = dataclasses.replace(empty, brain=np.zeros_like(brain), image=np.zeros_like(image))
-    assert complete_dice(every, case=nothing) == 1
-
-
-@pytest.mark.slow
-def test_a_trial_is_scored_as_its_network_segments(make_project, monkeypatch, tmp_path):
-    """A network that was trained along all axes is the mean over them, in `predict` and `evaluate` and so in its score."""
-    from brats_cascade.inference.segment import Member, label_probabilities, most_probable
-    from brats_cascade.labels import region_mask
-
-    plan = plan_of(load_params(make_project(fixed={"axes": "all"}) / "params.yaml"))
-    data, trained = open_material(tmp_path / "project"), []
-    monkeypatch.setattr(
-        objective_module,
-        "train_entry",
-        lambda *args, **given: trained.append(train_entry(*args, **given)) or trained[0],
-    )
-    about = {"data": data, "root": tmp_path / "project", "folder": tmp_path / "t", "on_check": lambda history: None}
-    outcome = objective_module.train_trial(plan, plan.entry.train, **about)
-    member = Member(trained[0].network, Contract("two_path", data.classes, MODALITIES, 0.0, trained[0].style, None))
-    (case,) = data.validation
-    seen = {"image": case.image, "brain": np.asarray(case.brain), "spacing": case.spacing}
-    labels = most_probable(label_probabilities([member], **seen))
-    found, truth = (region_mask(part, region="complete") for part in (labels, np.asarray(case.labels)))
-    assert outcome.cases == {case.name: 2 * (found & truth).sum() / (found.sum() + truth.sum())}
-    assert 0 < outcome.complete < 1
-
-
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_repeated_trial_is_known_to_run_here_before_another_worker_looks(make_objective, tmp_path, tracked):
     """It begins with the host and the process of the lost trial, by which a journal's workers would call it lost again."""

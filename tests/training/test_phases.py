@@ -238,7 +238,7 @@ def _scored(network: keras.Model) -> Validate:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("phase", "at", "ema"), [(1, 5, 0.9), (2, 0, 0.0), (2, 4, 0.9)])
+@pytest.mark.parametrize(("phase", "at", "ema"), [(1, 5, 0.9), (1, 6, 0.9), (2, 0, 0.0), (2, 4, 0.9)])
 def test_a_second_call_goes_on_where_the_first_was_stopped(tmp_path: Path, phase: int, at: int, ema: float) -> None:
     """Stopped between two checkpoints, a rerun ends as the undisturbed run: history, weights, dropout's random state."""
 

@@ -49,6 +49,7 @@ def output_path(text: str) -> Path:
 
 PATH: dict[str, Any] = {"parser": path, "metavar": "<path>"}
 OUTPUT: dict[str, Any] = {**PATH, "parser": output_path}
+FLAG: dict[str, Any] = {"metavar": ""}  # without it, help shows <bool>, as if the option took a value
 Out = Annotated[Path, Option(help="Output folder for <case>_seg.nii.gz.", **OUTPUT)]
 MaxGb = Annotated[float, Option("--max-gb", min=0, help="Refuse cases that need more memory than this, gigabytes.")]
 
@@ -65,15 +66,19 @@ class PredictOptions:
             "several models are averaged (default: the champion)."
         ),
     ] = None
-    probabilities: Annotated[bool, Option("--probabilities", help="Also write the probability of each label.")] = False
-    uncertainty: Annotated[
-        bool, Option("--uncertainty", help="Also write the entropy of the probabilities (nats).")
+    probabilities: Annotated[
+        bool, Option("--probabilities", help="Also write the probability of each label.", **FLAG)
     ] = False
-    overlay: Annotated[bool, Option("--overlay", help="Also write <case>_overlay.png.")] = False
-    montage: Annotated[bool, Option("--montage", help="Also write <case>_montage.png.")] = False
+    uncertainty: Annotated[
+        bool, Option("--uncertainty", help="Also write the entropy of the probabilities (nats).", **FLAG)
+    ] = False
+    overlay: Annotated[bool, Option("--overlay", help="Also write <case>_overlay.png.", **FLAG)] = False
+    montage: Annotated[bool, Option("--montage", help="Also write <case>_montage.png.", **FLAG)] = False
     flips: Annotated[
         bool | None,
-        Option("--flips/--no-flips", help="Average with the mirrored image (default: as the model was evaluated)."),
+        Option(
+            "--flips/--no-flips", help="Average with the mirrored image (default: as the model was evaluated).", **FLAG
+        ),
     ] = None
     precision: Annotated[
         str, Option(help="float32, bfloat16 (twice as fast on recent CPUs), or auto: bfloat16 if this device has it.")
@@ -117,13 +122,14 @@ class PredictOptions:
         Option(help="Added to the score of non-tumour; below 0, more is tumour (default: tuned on validation)."),
     ] = None
     allow_merged: Annotated[
-        bool, Option("--allow-merged", help="Accept a four-class model for a case of a five-label release.")
+        bool, Option("--allow-merged", help="Accept a four-class model for a case of a five-label release.", **FLAG)
     ] = False
     strict: Annotated[
         bool,
         Option(
             "--strict",
             help="Refuse cases that differ from the training data, or that the model was trained on.",
+            **FLAG,
         ),
     ] = False
     scheme: Annotated[
@@ -132,7 +138,7 @@ class PredictOptions:
             help="Label scheme of the output: auto (the release's), five, edema-core, merged, merged-2023 or decathlon."
         ),
     ] = "auto"
-    overwrite: Annotated[bool, Option("--overwrite", help="Segment finished cases in --out again.")] = False
+    overwrite: Annotated[bool, Option("--overwrite", help="Segment finished cases in --out again.", **FLAG)] = False
     workers: Annotated[int, Option(min=1, help="Number of local processes, each with its own networks.")] = 1
     scheduler: Annotated[str, Option(help="Address of a Dask scheduler (extra: cluster).")] = ""
     max_gb: MaxGb = MAX_GB
@@ -145,7 +151,9 @@ class PredictOptions:
     bids: Annotated[
         Path | None, Option(help="Also copy segmentations to this folder, as BIDS derivatives (_dseg).", **OUTPUT)
     ] = None
-    colours: Annotated[bool, Option("--colours", help="Also write label colours for ITK-SNAP and 3D Slicer.")] = False
+    colours: Annotated[
+        bool, Option("--colours", help="Also write label colours for ITK-SNAP and 3D Slicer.", **FLAG)
+    ] = False
 
     @property
     def kinds(self) -> list[str]:

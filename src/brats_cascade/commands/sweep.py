@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from brats_cascade.commands.options import OUTPUT
+from brats_cascade.commands.options import FLAG, OUTPUT
 from brats_cascade.errors import UserError, printable
 
 
 def run(
     trials: Annotated[int, Option(min=0, help="Total number of trials, including earlier ones.")],
     workers: Annotated[
-        str, Option(help="Number of processes, or auto: one per GPU, or without a GPU one per core.")
+        str, Option(help="Number of processes, or auto: one per GPU, or without a GPU one per core, at most 8.")
     ] = "auto",
     storage: Annotated[
         str | None,
@@ -29,7 +29,9 @@ def run(
     ] = None,
     study: Annotated[str, Option(help="Study name; reuse it to resume.")] = "sweep",
     timeout: Annotated[float | None, Option(min=0, help="Start no new trial after this many seconds.")] = None,
-    apply: Annotated[bool, Option("--apply", help="Add the best trial to params.yaml as an experiment.")] = False,
+    apply: Annotated[
+        bool, Option("--apply", help="Add the best trial to params.yaml as an experiment.", **FLAG)
+    ] = False,
     page: Annotated[
         Path | None,
         Option(help="Also write a short Markdown page for git, such as docs/results/sweep.md.", **OUTPUT),

@@ -72,7 +72,7 @@ def write_segmentation(
 def signature(voxels: np.ndarray, *, options: str = "none") -> str:
     """The text that `predict` writes into `descrip` of NIfTI headers: its name, a digest that any edit breaks, and `options`.
 
-    `options` is a short code for the networks and options that produced the voxels.
+    `options` is a short code for the networks, options and scans that produced the voxels.
     """
     digest = hashlib.sha256(np.ascontiguousarray(voxels.T, dtype="<f4").data).hexdigest()
     return f"{SIGNED} {digest[:DIGITS]} {options or 'none'}"

@@ -114,9 +114,7 @@ def _mark(run: tracking.Run, child: str, *, best: bool, lost: bool) -> None:
         if stored.data.tags.get("best", "false") != value:
             run.client.set_tag(child, "best", value)
         runs = stored.info.status == "RUNNING"
-        if lost and (
-            runs or stored.data.tags.get(STATE) == "running"
-        ):  # the latter after SIGTERM, which closes the run
+        if lost and (runs or stored.data.tags.get(STATE) == "running"):  # SIGTERM closes the run and leaves the tag
             run.client.set_tag(child, STATE, "lost")
         if lost and runs:
             run.client.set_terminated(child, "KILLED")

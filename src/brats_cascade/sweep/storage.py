@@ -82,9 +82,7 @@ def _open_database(url: str, *, heartbeat: int, retries: int) -> storages.BaseSt
         except ImportError as error:
             driver = "pip install 'brats-cascade[postgres]'" if "psycopg" in url else "install its driver"
             raise UserError(f"--storage {url}: {error}; {driver}") from None
-        except (
-            RuntimeError
-        ) as error:  # its tables were made by another release of Optuna, whose message tells what to do
+        except RuntimeError as error:  # tables of another release of Optuna, whose message tells what to do
             raise UserError(f"--storage {url}: {error}") from None
         except SQLAlchemyError as error:  # also if two processes create the tables at once
             if attempt == 2 or not isinstance(error, DBAPIError):

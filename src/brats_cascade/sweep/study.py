@@ -46,9 +46,7 @@ def make_study(name: str, *, storage: BaseStorage, plan: Plan, data_key: str = "
     if point is not None and not study.get_trials(deepcopy=False):
         study.enqueue_trial(point, user_attrs={"default": True})
         _, *more = (trial for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get("default"))
-        for (
-            trial
-        ) in more:  # another command queued it at the same moment: only the first one stays, this one is sampled
+        for trial in more:  # queued by another command at the same moment: only the first one stays, others are sampled
             storage.set_trial_system_attr(trial._trial_id, "fixed_params", {})
             storage.set_trial_user_attr(trial._trial_id, "default", False)
     return study, point is not None
