@@ -1,26 +1,21 @@
 import dataclasses
 import threading
 
-import numpy as np
 import optuna
 import pytest
 
-from brats_cascade import MODALITIES, precision, tracking
+from brats_cascade import precision, tracking
 from brats_cascade.errors import UserError
-from brats_cascade.models.contract import Contract
 from brats_cascade.params import load_params
-from brats_cascade.stages.train_entry import train_entry
-from brats_cascade.sweep import objective as objective_module
 from brats_cascade.sweep import worker
-from brats_cascade.sweep.material import open_material
-from brats_cascade.sweep.objective import Objective, Outcome, complete_dice
+from brats_cascade.sweep.objective import Objective, Outcome
 from brats_cascade.sweep.plan import Orders, plan_of
 from brats_cascade.sweep.records import RUN, open_trial
 from brats_cascade.sweep.storage import open_storage
 from brats_cascade.sweep.study import make_study, open_study
 from brats_cascade.sweep.trials import give_up_lost, host_name, reason_of
 from brats_cascade.tracking.system import ENABLED
-from brats_cascade.training.batches import TrainingCase, TrainingData
+from brats_cascade.training.batches import TrainingData
 
 EMPTY = TrainingData([], [], {}, (0, 4))
 

@@ -6,10 +6,8 @@ import keras
 import numpy as np
 
 from brats_cascade.data.windows import round_up
-from brats_cascade.inference.coarse import predict_coarse
 from brats_cascade.labels import REGIONS, class_lookup, region_mask
 from brats_cascade.models.cascade import Geometry
-from brats_cascade.models.coarse import COARSE
 from brats_cascade.training.augment import Variation
 from brats_cascade.training.batches import TrainingCase
 from brats_cascade.training.inputs import cut_inputs
@@ -29,8 +27,6 @@ def predict_slices(
 
     The network is one in training, or the CNN 2 of a cascade with stored maps.
     """
-    if network.name == COARSE:
-        return predict_coarse(network, image=case.image, brain=case.brain, spacing=case.spacing)[list(layers)]
     rows, columns = case.brain.shape[1:]
     size = round_up(rows, multiple=geometry.step[0]), round_up(columns, multiple=geometry.step[1])
     still, found = Variation(None, None, flipped=False), []
