@@ -127,6 +127,8 @@ def test_a_seed_that_lacks_folds_is_left_out_and_named() -> None:
     assert "| a | 1 | 3 | 3 | 0.600 " in text and "| b | 1 | 3 | 3 | 0.700 " in text
     assert "a with seed 2 (1 of 3 cases)" in text
     assert "| a - b | 1 | -0.100, one seed |" in text
+    twice = pd.concat([rows, rows[rows["experiment"] == "b"].assign(seed=2)])
+    assert "| a - b | 1 | -0.100, one seed |" in describe(twice) and "| b | 2 | 3 | 3 | 0.700 " in describe(twice)
 
 
 @pytest.mark.slow

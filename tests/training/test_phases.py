@@ -197,7 +197,12 @@ def test_the_best_weights_are_kept_or_the_last_and_averages_do_not_disturb_the_t
         runs.append((progress, validated))
     losses = [[row["loss"] for row in progress.history] for progress, _ in runs]
     assert losses[0] == losses[1]
-    assert all(not np.array_equal(*pair) for pair in zip(*(validated[2] for _, validated in runs), strict=True))
+    plain, averaged = (validated for _, validated in runs)
+    assert all(not np.array_equal(*pair) for pair in zip(plain[2], averaged[2], strict=True))
+    for number, done in ((1, 4), (2, 6), (3, 8)):  # the last step before each round is in the average
+        decay = (done / (9 + done)) ** 2
+        for before, value, found in zip(averaged[number - 1], plain[number], averaged[number], strict=True):
+            np.testing.assert_allclose(found, decay * before + (1 - decay) * value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -22,9 +22,8 @@ def read_chosen(folder: Path) -> Chosen | None:
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
             rule = dict(summary["postprocess"])
-            if not rule[
-                "skull_distance"
-            ]:  # stored as 0, but if a distance is given in use, the usual limits go with it
+            if not rule["skull_distance"]:
+                # Limits of an unused rule are stored as 0; with a distance that is given in use the usual ones apply.
                 rule = {name: value for name, value in rule.items() if name not in ("flatness", "skull_volume")}
             return Chosen(Thresholds(**rule), flips=bool(summary.get("flips")))
         except (OSError, ValueError, KeyError, TypeError):
